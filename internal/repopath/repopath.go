@@ -1,0 +1,198 @@
+// Package repopath is the one strict parser of paths and patterns inside a repository.
+package repopath
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// MaxLen is the longest path in bytes, Linux's PATH_MAX.
+const MaxLen = 4096
+
+// ErrBad is what every error of this package wraps.
+var ErrBad = errors.New("not a path inside the repository")
+
+// Path is a clean slash-separated path relative to the repository's root. It is
+// never absolute, has no ".", "..", empty or ".git" element, no backslash, no
+// control character and is valid UTF-8. "." alone is the root. The empty Path
+// is no path.
+type Path string
+
+// Root is the repository itself.
+const Root Path = "."
+
+// Parse reads a path as it stands in a manifest or a lock: it must already be clean.
+func Parse(s string) (Path, error) {
+	if err := check(s); err != nil {
+		return "", err
+	}
+	if s == "." || path.Clean(s) != s {
+		return "", bad(s, "is not in its shortest form")
+	}
+	return Path(s), nil
+}
+
+// Join reads s as a user wrote it, relative to dir, and cleans it: "./a//b/" is a/b.
+// A path that leaves the repository is an error.
+func Join(dir Path, s string) (Path, error) {
+	if s == "" {
+		return "", bad(s, "is empty")
+	}
+	if strings.HasPrefix(s, "/") {
+		return "", bad(s, "is absolute")
+	}
+	j := path.Join(string(dir), s)
+	if j == ".." || strings.HasPrefix(j, "../") {
+		return "", bad(s, "leaves the repository")
+	}
+	if j == "." {
+		return Root, nil
+	}
+	if err := check(j); err != nil {
+		return "", err
+	}
+	return Path(j), nil
+}
+
+func check(s string) error {
+	switch {
+	case s == "":
+		return bad(s, "is empty")
+	case len(s) > MaxLen:
+		return bad(s[:64]+"...", "is too long")
+	case s[0] == '/':
+		return bad(s, "is absolute")
+	}
+	ascii := true
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < 0x20 || c == 0x7f:
+			return bad(s, "has a control character")
+		case c == '\\':
+			return bad(s, "has a backslash")
+		case c >= 0x80:
+			ascii = false
+		}
+	}
+	if !ascii && !utf8.ValidString(s) {
+		return bad(s, "is not valid UTF-8")
+	}
+	for rest := s; rest != ""; {
+		var elem string
+		elem, rest, _ = strings.Cut(rest, "/")
+		if elem == ".." {
+			return bad(s, "leaves its directory")
+		}
+		if len(elem) >= 4 && isDotGit(elem) {
+			return bad(s, "enters .git")
+		}
+	}
+	return nil
+}
+
+// isDotGit follows git's own list (verify_path and is_hfs_dotgit, is_ntfs_dotgit):
+// case, trailing dots and spaces, git~1, and code points that HFS+ ignores.
+func isDotGit(elem string) bool {
+	e := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 0x200c && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x206a && r <= 0x206f, r == 0xfeff:
+			return -1
+		}
+		return r
+	}, elem)
+	e, _, _ = strings.Cut(e, ":") // NTFS streams: .git::$INDEX_ALLOCATION
+	e = strings.TrimRight(e, ". ")
+	return strings.EqualFold(e, ".git") || strings.EqualFold(e, "git~1")
+}
+
+func bad(s, why string) error { return fmt.Errorf("%w: %q %s", ErrBad, s, why) }
+
+// String returns the path.
+func (p Path) String() string { return string(p) }
+
+// Base returns the last element.
+func (p Path) Base() string { return path.Base(string(p)) }
+
+// Dir returns the path without its last element, Root at the top.
+func (p Path) Dir() Path { return Path(path.Dir(string(p))) }
+
+// Child returns the path of name inside p. name is one that Parse accepts.
+func (p Path) Child(name string) Path {
+	if p == Root {
+		return Path(name)
+	}
+	return Path(string(p) + "/" + name)
+}
+
+// Holds reports whether q is p or lies inside it.
+func (p Path) Holds(q Path) bool {
+	if p == Root || p == q {
+		return true
+	}
+	return len(q) > len(p) && q[len(p)] == '/' && q[:len(p)] == p
+}
+
+// Rel returns q relative to p, which Holds it; Root when they are equal.
+func (p Path) Rel(q Path) Path {
+	switch {
+	case p == Root:
+		return q
+	case p == q:
+		return Root
+	}
+	return q[len(p)+1:]
+}
+
+// FromOS returns the repository path of a file system path that is relative to the root.
+func FromOS(rel string) (Path, error) { return Join(Root, toSlash(rel)) }
+
+// Pattern is a glob relative to the repository's root: *, ?, [class], {a,b} and ** across directories.
+type Pattern string
+
+// JoinPattern reads a glob as a user wrote it, relative to dir.
+func JoinPattern(dir Path, s string) (Pattern, error) {
+	if strings.HasPrefix(s, "/") {
+		return "", bad(s, "is absolute")
+	}
+	j := path.Join(string(dir), s)
+	if j == ".." || strings.HasPrefix(j, "../") {
+		return "", bad(s, "leaves the repository")
+	}
+	if strings.HasSuffix(s, "/") {
+		j += "/**"
+	}
+	if !doublestar.ValidatePattern(j) {
+		return "", bad(s, "is not a well-formed glob")
+	}
+	return Pattern(j), nil
+}
+
+// HasMeta reports whether s is a glob rather than a plain path.
+func HasMeta(s string) bool { return strings.ContainsAny(s, "*?[{") }
+
+// Match reports whether the pattern names q.
+func (g Pattern) Match(q Path) bool { return doublestar.MatchUnvalidated(string(g), string(q)) }
+
+// MatchAbove reports whether the pattern names q or a directory that holds it.
+func (g Pattern) MatchAbove(q Path) bool {
+	for ; q != Root && q != ""; q = q.Dir() {
+		if g.Match(q) {
+			return true
+		}
+	}
+	return false
+}
+
+// Base returns the deepest directory that holds everything the pattern can name.
+func (g Pattern) Base() Path {
+	base, _ := doublestar.SplitPattern(string(g))
+	return Path(base)
+}
+
+// String returns the pattern.
+func (g Pattern) String() string { return string(g) }

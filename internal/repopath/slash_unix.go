@@ -1,0 +1,5 @@
+//go:build !windows
+
+package repopath
+
+func toSlash(s string) string { return s }

@@ -1,0 +1,5 @@
+package repopath
+
+import "path/filepath"
+
+func toSlash(s string) string { return filepath.ToSlash(s) }

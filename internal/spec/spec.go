@@ -1,0 +1,105 @@
+// Package spec reads pipe.yaml, returning all faults with places.
+package spec
+
+import (
+	"time"
+
+	"github.com/pipe-build/pipe/internal/repopath"
+)
+
+// FileName is the file that declares a project.
+const FileName = "pipe.yaml"
+
+// Project is a whole pipe.yaml, checked.
+type Project struct {
+	Remotes []Remote // in the file's order; the first is the default
+	Loose   bool     // env_mode: loose: build stages see the whole environment
+	Stages  []Stage  // sorted by name
+}
+
+// Remote is one shared store.
+type Remote struct {
+	Name      string // "default" when remote: is a plain text
+	URL       string // s3://bucket/prefix, or a directory, absolute or relative to the repository
+	Region    string
+	Endpoint  string // URL of an S3-compatible server
+	Profile   string // section of the AWS configuration files
+	PathStyle bool   // bucket in the path, not in the host name
+	SSE       string // AES256 or aws:kms
+	SSEKey    string // KMS key id
+	Place     string // file:line:col
+}
+
+// Stage is a command with declared inputs and outputs. All paths are relative to
+// the repository's root, whatever wdir is.
+type Stage struct {
+	Name          string
+	Place         string // file:line:col of its name
+	Cmd           []string // scripts; each is one shell, run in order
+	Shell         string   // "sh" or "bash"
+	Wdir          repopath.Path
+	Deps          []Dep              // sorted by path
+	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
+	Params        []Params           // sorted by file
+	Env           []Env              // sorted by name
+	Outs          []Out              // sorted by path
+	Frozen        bool
+	AlwaysChanged bool
+	Deploy        bool // deploy: true, or no outs
+	InRepo        bool // workdir: repo: a deploy stage runs in the repository itself
+	Timeout       time.Duration // 0: none
+	Mutex         string        // stages with the same one never run at once
+	Desc          string
+	Meta          string // canonical JSON, for others to read
+}
+
+// Dep is a declared input: a file or directory, or a glob.
+type Dep struct {
+	Path  repopath.Path    // empty for a glob
+	Glob  repopath.Pattern // empty for a path
+	Dir   bool             // written with a slash at its end: must be a directory
+	Place string
+}
+
+// String returns the path or the glob.
+func (d Dep) String() string {
+	if d.Glob != "" {
+		return string(d.Glob)
+	}
+	return string(d.Path)
+}
+
+// Params are plain keys of one YAML, JSON or TOML file.
+type Params struct {
+	File  repopath.Path
+	Keys  []string // dotted; sorted; empty: the whole file
+	Place string
+}
+
+// Env is a declared environment variable.
+type Env struct {
+	Name    string
+	Value   string // when Literal
+	Literal bool   // the value stands in pipe.yaml; else it is taken from pipe's own environment
+	Place   string
+}
+
+// Out is a declared output.
+type Out struct {
+	Path    repopath.Path
+	Dir     bool // written with a slash at its end
+	NoCache bool // cache: false: digest only, the bytes are kept elsewhere (in git)
+	Persist bool // not moved aside before a run
+	NoPush  bool // push: false: never leaves this machine
+	Place   string
+}
+
+// Stage returns the stage with the name, nil when there is none.
+func (p *Project) Stage(name string) *Stage {
+	for i := range p.Stages {
+		if p.Stages[i].Name == name {
+			return &p.Stages[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// Package store is the one interface that every cache and remote meets, and its decorators.
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// The errors that callers match. Others are the store's own, mapped to a diag kind.
+var (
+	ErrNotFound = errors.New("not in the store")                  // no such object, record or cell
+	ErrCorrupt  = errors.New("bytes are not what they are named") // content and digest differ
+	ErrConflict = errors.New("changed by somebody else")          // a compare-and-swap lost
+)
+
+// Source opens the bytes of an object that is put. It may be called more than
+// once, each time from the start, because an upload may be repeated.
+type Source struct {
+	Size int64
+	Open func() (io.ReadCloser, error)
+}
+
+// Store keeps immutable objects by digest. All methods may be called at once
+// from many goroutines and processes.
+type Store interface {
+	// Stat returns the object's size in bytes, or ErrNotFound. It does not
+	// read the bytes: presence is not proof of content.
+	Stat(ctx context.Context, ref object.Ref) (int64, error)
+	// Open returns the bytes, or ErrNotFound. The reader returns ErrCorrupt in
+	// place of io.EOF when the bytes read are not those of ref; nothing read
+	// before a clean io.EOF may be delivered to anybody. The caller closes it.
+	Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
+	// Put stores the object unless it is there already. The bytes are hashed on
+	// the way: others than ref's fail with ErrCorrupt and store nothing. After
+	// a nil error the object survives a power cut; after any error it is there
+	// whole or not at all.
+	Put(ctx context.Context, ref object.Ref, src Source) error
+}
+
+// Index keeps records by key: the first of a key wins, for ever.
+type Index interface {
+	// Lookup returns the record's bytes, or ErrNotFound.
+	Lookup(ctx context.Context, key digest.Key) ([]byte, error)
+	// Record stores value as the record of key unless there is one, and returns
+	// the record that key has then: value, or an earlier one. Two callers at
+	// once get the same winner. A store that can only get and put may let the
+	// last win on servers without conditional writes; Probe tells.
+	Record(ctx context.Context, key digest.Key, value []byte) (winner []byte, err error)
+}
+
+// Cells keeps small mutable values, each changed by compare-and-swap. A name is a
+// clean slash-separated path such as env/default/state.
+type Cells interface {
+	// Load returns the value and an opaque version of it, or ErrNotFound.
+	Load(ctx context.Context, name string) (value []byte, version string, err error)
+	// Swap stores value if the cell's version is still old ("" = there is none),
+	// else it fails with ErrConflict. After any other error the caller must
+	// Load again and look whether its own value is in.
+	Swap(ctx context.Context, name, old string, value []byte) error
+}
+
+// Remote is all that a shared store can do.
+type Remote interface {
+	Store
+	Index
+	Cells
+	// URL names the store for people: no credentials in it.
+	URL() string
+	// Probe really creates a scratch cell, creates it again and swaps it by a
+	// stale version: an error says that the store does not honour conditional
+	// writes, or cannot be written, with its own answer. The scratch is left
+	// overwritten or removed.
+	Probe(ctx context.Context) error
+	// Close frees connections.
+	Close() error
+}
+
+// Lister is a store that can name what it holds; only gc, verify and find need it.
+type Lister interface {
+	// List calls f for each object, in no order, until f fails.
+	List(ctx context.Context, f func(Entry) error) error
+	// Names calls f for each cell below prefix (a clean path), in order.
+	Names(ctx context.Context, prefix string, f func(name string) error) error
+}
+
+// Entry is one listed object.
+type Entry struct {
+	Ref  object.Ref
+	Size int64
+	Unix int64 // when it was last written, in seconds
+}
+
+// Path returns where ref lies below the root of any store, cache or remote.
+func Path(ref object.Ref) string {
+	h := ref.Digest.Hex()
+	if ref.Tree {
+		return "trees/blake3/" + h[:2] + "/" + h[2:]
+	}
+	return "files/blake3/" + h[:2] + "/" + h[2:]
+}
+
+// RecordPath returns where the record of key lies below the root of any store.
+func RecordPath(key digest.Key) string {
+	h := key.String()
+	return "runs/" + h[:2] + "/" + h
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Verified wraps r so that it ends with ErrCorrupt in place of io.EOF when the
+// bytes are not those that ref names.
+func Verified(r io.ReadCloser, ref object.Ref) io.ReadCloser {
+	return &verified{r: r, ref: ref, h: digest.NewHasher()}
+}
+
+type verified struct {
+	r   io.ReadCloser
+	ref object.Ref
+	h   *digest.Hasher
+}
+
+func (v *verified) Read(p []byte) (int, error) {
+	n, err := v.r.Read(p)
+	_, _ = v.h.Write(p[:n])
+	if err == io.EOF {
+		if got := v.h.Sum(); got != v.ref.Digest {
+			return n, fmt.Errorf("%s: %w: %d bytes with digest %s", v.ref, ErrCorrupt, v.h.Len(), got)
+		}
+	}
+	return n, err
+}
+
+func (v *verified) Close() error { return v.r.Close() }
+
+// Bytes is the source of bytes in memory.
+func Bytes(b []byte) Source {
+	return Source{Size: int64(len(b)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+}
+
+// ReadAll returns the verified bytes of ref, which must not be more than limit.
+func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) (b []byte, err error) {
+	r, err := s.Open(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := r.Close(); err == nil && cerr != nil {
+			err = cerr
+		}
+	}()
+	b, err = io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: more than %d bytes", ref, limit)
+	}
+	return b, err
+}
+
+// ReadTree returns the tree that a digest names.
+func ReadTree(ctx context.Context, s Store, d digest.Digest) (*object.Tree, error) {
+	ref := object.Ref{Tree: true, Digest: d}
+	b, err := ReadAll(ctx, s, ref, object.MaxTree)
+	if err != nil {
+		return nil, err
+	}
+	t, err := object.ParseTree(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
+	}
+	return t, nil
+}

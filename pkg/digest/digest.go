@@ -1,0 +1,178 @@
+// Package digest names content by its hash.
+package digest
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/zeebo/blake3"
+)
+
+// Prefix stands before the hexadecimal digits of a Digest in text.
+const Prefix = "blake3:"
+
+// Size is the length in bytes of a Digest and of a Key.
+const Size = 32
+
+// ErrMalformed says that a text is not a digest or key.
+var ErrMalformed = errors.New("malformed digest")
+
+// Digest is the BLAKE3-256 of a file's bytes, unkeyed: what b3sum prints.
+type Digest [Size]byte
+
+// Of returns the digest of b.
+func Of(b []byte) Digest { return blake3.Sum256(b) }
+
+// Parse reads the text form, "blake3:" and 64 lower-case hexadecimal digits.
+// It fails with ErrMalformed.
+func Parse(s string) (Digest, error) {
+	h, ok := strings.CutPrefix(s, Prefix)
+	if !ok {
+		return Digest{}, fmt.Errorf("%w: %q does not start with %q", ErrMalformed, clip(s), Prefix)
+	}
+	return ParseHex(h)
+}
+
+// ParseHex reads 64 lower-case hexadecimal digits. It fails with ErrMalformed.
+func ParseHex(s string) (Digest, error) {
+	b, err := parse32(s)
+	return Digest(b), err
+}
+
+// String returns "blake3:" and 64 hexadecimal digits.
+func (d Digest) String() string { return Prefix + d.Hex() }
+
+// Hex returns 64 lower-case hexadecimal digits, as b3sum prints them.
+func (d Digest) Hex() string { return hex.EncodeToString(d[:]) }
+
+// Short returns the first 12 hexadecimal digits, for people.
+func (d Digest) Short() string { return hex.EncodeToString(d[:6]) }
+
+// IsZero reports whether d was never set.
+func (d Digest) IsZero() bool { return d == Digest{} }
+
+// MarshalText implements encoding.TextMarshaler with String.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler with Parse.
+func (d *Digest) UnmarshalText(b []byte) (err error) {
+	*d, err = Parse(string(b))
+	return err
+}
+
+// Key is the BLAKE3-256 of a stage's whole definition and input digests.
+// It is never interchangeable with a Digest: it names a question, not content.
+type Key [Size]byte
+
+// ParseKey reads 64 lower-case hexadecimal digits. It fails with ErrMalformed.
+func ParseKey(s string) (Key, error) {
+	b, err := parse32(s)
+	return Key(b), err
+}
+
+// String returns 64 lower-case hexadecimal digits.
+func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// Short returns the first 12 hexadecimal digits, for people.
+func (k Key) Short() string { return hex.EncodeToString(k[:6]) }
+
+// IsZero reports whether k was never set.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// MarshalText implements encoding.TextMarshaler with String.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler with ParseKey.
+func (k *Key) UnmarshalText(b []byte) (err error) {
+	*k, err = ParseKey(string(b))
+	return err
+}
+
+func parse32(s string) (out [Size]byte, err error) {
+	if len(s) != 2*Size {
+		return out, fmt.Errorf("%w: %q has %d digits, not %d", ErrMalformed, clip(s), len(s), 2*Size)
+	}
+	for i := range len(s) {
+		c := s[i]
+		var v byte
+		switch {
+		case c >= '0' && c <= '9':
+			v = c - '0'
+		case c >= 'a' && c <= 'f':
+			v = c - 'a' + 10
+		default:
+			return out, fmt.Errorf("%w: %q has a character that is not a lower-case hexadecimal digit", ErrMalformed, clip(s))
+		}
+		out[i/2] = out[i/2]<<4 | v
+	}
+	return out, nil
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}
+
+// Hasher computes a Digest from what is written to it. Its zero value is not usable; see NewHasher.
+type Hasher struct {
+	h *blake3.Hasher
+	n int64
+}
+
+// NewHasher returns an empty Hasher.
+func NewHasher() *Hasher { return &Hasher{h: blake3.New()} }
+
+// Write adds p. It never fails.
+func (h *Hasher) Write(p []byte) (int, error) {
+	h.n += int64(len(p))
+	return h.h.Write(p)
+}
+
+// WriteString adds s. It never fails.
+func (h *Hasher) WriteString(s string) (int, error) {
+	h.n += int64(len(s))
+	return h.h.WriteString(s)
+}
+
+// Len returns how many bytes were written.
+func (h *Hasher) Len() int64 { return h.n }
+
+// Sum returns the digest of what was written so far.
+func (h *Hasher) Sum() (d Digest) {
+	h.h.Sum(d[:0])
+	return d
+}
+
+// Reset empties h for reuse.
+func (h *Hasher) Reset() {
+	h.h.Reset()
+	h.n = 0
+}
+
+// Copy copies from r to w through buf, and returns the digest and count of the bytes.
+// A nil w only hashes. An error of r or w is returned as it is.
+func (h *Hasher) Copy(w io.Writer, r io.Reader, buf []byte) (Digest, int64, error) {
+	h.Reset()
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			_, _ = h.Write(buf[:n])
+			if w != nil {
+				if _, werr := w.Write(buf[:n]); werr != nil {
+					return Digest{}, h.n, werr
+				}
+			}
+		}
+		if err == io.EOF {
+			return h.Sum(), h.n, nil
+		}
+		if err != nil {
+			return Digest{}, h.n, err
+		}
+	}
+}
