@@ -1,6 +1,8 @@
 // Package dag orders things that depend on one another.
 package dag
 
+import "slices"
+
 // Graph is a directed graph over the nodes 0..N-1. Its zero value has no nodes.
 type Graph struct {
 	up, down [][]int
@@ -16,10 +18,13 @@ func (g *Graph) Len() int { return len(g.up) }
 
 // Edge says that node needs the other node first. Repeated edges are kept once.
 func (g *Graph) Edge(node, needs int) {
-	for _, u := range g.up[node] {
-		if u == needs {
-			return
-		}
+	// The shorter list is searched: a stage may need thousands, or thousands it.
+	known, what := g.up[node], needs
+	if len(g.down[needs]) < len(known) {
+		known, what = g.down[needs], node
+	}
+	if slices.Contains(known, what) {
+		return
 	}
 	g.up[node] = append(g.up[node], needs)
 	g.down[needs] = append(g.down[needs], node)

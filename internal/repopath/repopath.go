@@ -28,8 +28,8 @@ const Root Path = "."
 
 // Parse reads a path as it stands in a manifest or a lock: it must already be clean.
 func Parse(s string) (Path, error) {
-	if err := check(s); err != nil {
-		return "", err
+	if why := fault(s); why != "" {
+		return "", bad(s, why)
 	}
 	if s == "." || path.Clean(s) != s {
 		return "", bad(s, "is not in its shortest form")
@@ -47,52 +47,50 @@ func Join(dir Path, s string) (Path, error) {
 		return "", bad(s, "is absolute")
 	}
 	j := path.Join(string(dir), s)
-	if j == ".." || strings.HasPrefix(j, "../") {
-		return "", bad(s, "leaves the repository")
-	}
 	if j == "." {
 		return Root, nil
 	}
-	if err := check(j); err != nil {
-		return "", err
+	if why := fault(j); why != "" {
+		return "", bad(s, why)
 	}
 	return Path(j), nil
 }
 
-func check(s string) error {
+// fault says in words what is held against a path; "" is nothing.
+func fault(s string) string {
 	switch {
 	case s == "":
-		return bad(s, "is empty")
+		return "is empty"
 	case len(s) > MaxLen:
-		return bad(s[:64]+"...", "is too long")
+		return "is too long"
 	case s[0] == '/':
-		return bad(s, "is absolute")
+		return "is absolute"
 	}
 	ascii := true
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c < 0x20 || c == 0x7f:
-			return bad(s, "has a control character")
+			return "has a control character"
 		case c == '\\':
-			return bad(s, "has a backslash")
+			return "has a backslash"
 		case c >= 0x80:
 			ascii = false
 		}
 	}
 	if !ascii && !utf8.ValidString(s) {
-		return bad(s, "is not valid UTF-8")
+		return "is not valid UTF-8"
 	}
 	for rest := s; rest != ""; {
 		var elem string
 		elem, rest, _ = strings.Cut(rest, "/")
 		if elem == ".." {
-			return bad(s, "leaves its directory")
+			return "leaves the repository"
 		}
 		if len(elem) >= 4 && isDotGit(elem) {
-			return bad(s, "enters .git")
+			return "enters .git"
 		}
 	}
-	return nil
+	return ""
 }
 
 // isDotGit follows git's own list (verify_path and is_hfs_dotgit, is_ntfs_dotgit):
@@ -110,7 +108,12 @@ func isDotGit(elem string) bool {
 	return strings.EqualFold(e, ".git") || strings.EqualFold(e, "git~1")
 }
 
-func bad(s, why string) error { return fmt.Errorf("%w: %q %s", ErrBad, s, why) }
+func bad(s, why string) error {
+	if len(s) > 100 {
+		s = strings.ToValidUTF8(s[:100], "") + "..."
+	}
+	return fmt.Errorf("%w: %q %s", ErrBad, s, why)
+}
 
 // String returns the path.
 func (p Path) String() string { return string(p) }
@@ -154,17 +157,41 @@ func FromOS(rel string) (Path, error) { return Join(Root, toSlash(rel)) }
 // Pattern is a glob relative to the repository's root: *, ?, [class], {a,b} and ** across directories.
 type Pattern string
 
-// JoinPattern reads a glob as a user wrote it, relative to dir.
+// Bounds on a pattern's braces: matching tries every combination of them.
+const (
+	maxBraces = 4
+	maxCommas = 32
+)
+
+// JoinPattern reads a glob as a user wrote it, relative to dir; one with a slash
+// at its end names all that is inside. dir is taken literally. There is no
+// escape character: [*] matches a star.
 func JoinPattern(dir Path, s string) (Pattern, error) {
-	if strings.HasPrefix(s, "/") {
+	switch {
+	case s == "":
+		return "", bad(s, "is empty")
+	case s[0] == '/':
 		return "", bad(s, "is absolute")
+	case strings.Count(s, "{") > maxBraces || strings.Count(s, ",") > maxCommas:
+		return "", bad(s, "has too many alternatives")
 	}
-	j := path.Join(string(dir), s)
-	if j == ".." || strings.HasPrefix(j, "../") {
-		return "", bad(s, "leaves the repository")
-	}
+	j := path.Join(literal.Replace(string(dir)), s)
 	if strings.HasSuffix(s, "/") {
-		j += "/**"
+		j = path.Join(j, "**")
+	}
+	if j == "." {
+		return "", bad(s, "is the whole directory, not a glob in it")
+	}
+	if why := fault(j); why != "" {
+		return "", bad(s, why)
+	}
+	for _, piece := range strings.FieldsFunc(j, func(r rune) bool { return strings.ContainsRune("/{},", r) }) {
+		if piece == ".." {
+			return "", bad(s, "leaves the repository")
+		}
+		if isDotGit(piece) {
+			return "", bad(s, "enters .git")
+		}
 	}
 	if !doublestar.ValidatePattern(j) {
 		return "", bad(s, "is not a well-formed glob")
@@ -172,11 +199,17 @@ func JoinPattern(dir Path, s string) (Pattern, error) {
 	return Pattern(j), nil
 }
 
+// literal writes a path as the glob that matches it alone.
+var literal = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]", "{", "[{]", "}", "[}]")
+
 // HasMeta reports whether s is a glob rather than a plain path.
 func HasMeta(s string) bool { return strings.ContainsAny(s, "*?[{") }
 
-// Match reports whether the pattern names q.
-func (g Pattern) Match(q Path) bool { return doublestar.MatchUnvalidated(string(g), string(q)) }
+// Match reports whether the pattern names q. No pattern names the root, though
+// its "." would fit into ".*".
+func (g Pattern) Match(q Path) bool {
+	return q != Root && doublestar.MatchUnvalidated(string(g), string(q))
+}
 
 // MatchAbove reports whether the pattern names q or a directory that holds it.
 func (g Pattern) MatchAbove(q Path) bool {

@@ -2,6 +2,8 @@
 package spec
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/repopath"
@@ -34,7 +36,7 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
-	Place         string // file:line:col of its name
+	Place         string   // file:line:col of its name
 	Cmd           []string // scripts; each is one shell, run in order
 	Shell         string   // "sh" or "bash"
 	Wdir          repopath.Path
@@ -45,8 +47,8 @@ type Stage struct {
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
-	Deploy        bool // deploy: true, or no outs
-	InRepo        bool // workdir: repo: a deploy stage runs in the repository itself
+	Deploy        bool          // deploy: true, or no outs
+	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
 	Timeout       time.Duration // 0: none
 	Mutex         string        // stages with the same one never run at once
 	Desc          string
@@ -96,10 +98,9 @@ type Out struct {
 
 // Stage returns the stage with the name, nil when there is none.
 func (p *Project) Stage(name string) *Stage {
-	for i := range p.Stages {
-		if p.Stages[i].Name == name {
-			return &p.Stages[i]
-		}
+	i, ok := slices.BinarySearchFunc(p.Stages, name, func(s Stage, name string) int { return strings.Compare(s.Name, name) })
+	if !ok {
+		return nil
 	}
-	return nil
+	return &p.Stages[i]
 }

@@ -3,14 +3,10 @@ package yamldoc
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -57,7 +53,11 @@ type Pair struct {
 }
 
 // Place returns "file:line:col".
-func (n *Node) Place(file string) string { return fmt.Sprintf("%s:%d:%d", file, n.Line, n.Col) }
+func (n *Node) Place(file string) string { return place(file, n.Line, n.Col) }
+
+func place(file string, line, col int) string {
+	return file + ":" + strconv.Itoa(line) + ":" + strconv.Itoa(col)
+}
 
 // Get returns the value of a map's key, nil when there is none or n is no map.
 func (n *Node) Get(key string) *Node {
@@ -71,218 +71,261 @@ func (n *Node) Get(key string) *Node {
 
 // Options say what a document may hold beyond plain values.
 type Options struct {
-	NoAnchors bool // anchors and aliases are faults; else aliases are expanded
+	NoAnchors bool // anchors, aliases and merge keys are faults; else they are expanded
 }
 
 // Parse reads one document. Faults (syntax, duplicate keys, a second document,
-// keys that are no strings, cyclic or exploding aliases) come as a diag.List of
-// kind Usage with places in file. An empty document is a Null node.
+// keys that are no text, unknown tags, cyclic or exploding aliases) come as a
+// diag.List of kind Usage with places in file; unless the syntax is broken or
+// the bounds are passed, the node is there too, with what could be read. An empty document is a Null node.
+// What an alias names is shared, not copied: callers must not change nodes.
 func Parse(file string, data []byte, opt Options) (*Node, error) {
-	p := &parser{file: file, opt: opt}
-	if len(data) > MaxSize {
-		return nil, diag.List{diag.New(diag.Usage, "%d bytes are more than the %d that are read", len(data), MaxSize).At(file)}
+	p := &parser{file: file, data: data, opt: opt, made: map[*yaml.Node]built{}}
+	if err := checkSize(file, data); err != nil {
+		return nil, err
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc yaml.Node
-	err := dec.Decode(&doc)
+	var doc, second yaml.Node
+	err := decode(dec, &doc)
 	if err == io.EOF {
 		return &Node{Kind: Null, Line: 1, Col: 1}, nil
 	}
 	if err != nil {
 		return nil, diag.List{p.syntax(err)}
 	}
-	root := p.convert(doc.Content[0], 0)
-	var second yaml.Node
-	switch err := dec.Decode(&second); {
+	root := p.convert(doc.Content[0], 0).node
+	if p.full {
+		return nil, p.faults
+	}
+	switch err := decode(dec, &second); {
 	case err == nil:
-		p.fault(second.Line, second.Column, "a second document starts here; only one is read")
+		p.fault(&second, "a second document starts here; only one is read")
 	case err != io.EOF:
 		p.faults = append(p.faults, p.syntax(err))
 	}
 	return root, p.faults.OrNil()
 }
 
+func checkSize(file string, data []byte) error {
+	if len(data) > MaxSize {
+		return diag.List{diag.New(diag.Usage, "%d bytes are more than the %d that are read", len(data), MaxSize).At(file)}
+	}
+	return nil
+}
+
+// decode keeps the third-party parser's panics on bad input inside this door.
+func decode(dec *yaml.Decoder, into *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	return dec.Decode(into)
+}
+
 type parser struct {
 	file   string
+	data   []byte
 	opt    Options
 	faults diag.List
-	nodes  int
-	open   []*yaml.Node
+	weight int  // of all that was built, aliases expanded
+	full   bool // the bounds were passed: the rest is left out
+	made   map[*yaml.Node]built
 }
 
-func (p *parser) fault(line, col int, format string, args ...any) {
-	p.faults = append(p.faults, diag.New(diag.Usage, format, args...).At(fmt.Sprintf("%s:%d:%d", p.file, max(line, 1), max(col, 1))))
+// built is a node with what it would cost to write it out.
+type built struct {
+	node           *Node
+	weight, height int
 }
 
-var lineNo = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+func (p *parser) fault(y *yaml.Node, format string, args ...any) {
+	p.faults = append(p.faults, diag.New(diag.Usage, format, args...).At(place(p.file, max(y.Line, 1), max(y.Column, 1))))
+}
 
+var (
+	lineNo        = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+	// parserError matches the errors whose line yaml.v3 counts from 0 (parser.fail in its decode.go).
+	parserError = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
+)
+
+// syntax finds out where the YAML parser's error is.
 func (p *parser) syntax(err error) *diag.Error {
-	text, line := err.Error(), 1
+	text, line, col := err.Error(), 0, 1
 	if m := lineNo.FindStringSubmatch(text); m != nil {
-		if n, aerr := strconv.Atoi(m[1]); aerr == nil {
-			line = n
-		}
+		line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
-	return diag.New(diag.Usage, "not valid YAML: %s", text).At(fmt.Sprintf("%s:%d:1", p.file, line))
+	if parserError.MatchString(text) {
+		line++
+	}
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(p.data, []byte("*"+m[1]))
+		line, col = bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')
+	}
+	return diag.New(diag.Usage, "not valid YAML: %s", text).At(place(p.file, max(line, 1), col))
 }
 
-// maxNodes bounds what aliases may expand to: a "billion laughs" document stops here.
-const maxNodes = 4 << 20
+// A "billion laughs" document stops at these bounds. Weight counts bytes of text
+// and nodeWeight for each node, as if aliases were written out.
+const (
+	maxWeight  = 128 << 20
+	nodeWeight = 32
+	maxDepth   = 200
+)
 
-func (p *parser) convert(y *yaml.Node, depth int) *Node {
-	n := &Node{Line: y.Line, Col: y.Column}
-	p.nodes++
-	if p.nodes > maxNodes || depth > 200 {
-		if p.nodes != math.MaxInt32 {
-			p.fault(y.Line, y.Column, "too many or too deep values")
-			p.nodes = math.MaxInt32
-		}
-		return n
+// account adds b's weight to the whole and says whether it still fits.
+func (p *parser) account(y *yaml.Node, weight, depth int) bool {
+	p.weight += weight
+	if !p.full && (p.weight > maxWeight || depth > maxDepth) {
+		p.full = true
+		p.fault(y, "too many or too deep values")
+	}
+	return !p.full
+}
+
+func (p *parser) convert(y *yaml.Node, depth int) built {
+	b := built{node: &Node{Line: y.Line, Col: y.Column}, weight: nodeWeight + len(y.Value)}
+	if y.Kind == yaml.AliasNode {
+		return p.alias(y, depth)
+	}
+	if !p.account(y, b.weight, depth) {
+		return b
 	}
 	if y.Anchor != "" && p.opt.NoAnchors {
-		p.fault(y.Line, y.Column, "anchor &%s is not allowed here", y.Anchor)
+		p.fault(y, "anchor &%s is not allowed here", y.Anchor)
 	}
 	switch y.Kind {
-	case yaml.AliasNode:
-		return p.alias(y, depth)
 	case yaml.SequenceNode:
-		n.Kind = List
+		b.node.Kind = List
+		p.checkTag(y, "!!seq")
+		b.node.Items = make([]*Node, 0, len(y.Content))
 		for _, c := range y.Content {
-			n.Items = append(n.Items, p.convert(c, depth+1))
+			b.node.Items = append(b.node.Items, b.add(p.convert(c, depth+1)))
 		}
 	case yaml.MappingNode:
-		n.Kind = Map
-		p.mapping(n, y, depth)
+		b.node.Kind = Map
+		p.checkTag(y, "!!map")
+		p.mapping(&b, y, depth)
 	default:
-		n.Kind, n.Value = scalarKind(y), y.Value
+		p.scalar(b.node, y)
 	}
-	return n
+	if y.Anchor != "" {
+		p.made[y] = b
+	}
+	return b
 }
 
-func (p *parser) alias(y *yaml.Node, depth int) *Node {
+// add counts c as a part of b and returns its node.
+func (b *built) add(c built) *Node {
+	b.weight += c.weight
+	b.height = max(b.height, c.height+1)
+	return c.node
+}
+
+func (p *parser) alias(y *yaml.Node, depth int) built {
+	bad := built{node: &Node{Kind: String, Line: y.Line, Col: y.Column, Value: "*" + y.Value}, weight: nodeWeight}
 	if p.opt.NoAnchors {
-		p.fault(y.Line, y.Column, "alias *%s is not allowed here", y.Value)
-		return &Node{Line: y.Line, Col: y.Column}
+		p.fault(y, "alias *%s is not allowed here", y.Value)
+		return bad
 	}
-	for _, o := range p.open {
-		if o == y.Alias {
-			p.fault(y.Line, y.Column, "alias *%s holds itself", y.Value)
-			return &Node{Line: y.Line, Col: y.Column}
-		}
+	b, closed := p.made[y.Alias]
+	if !closed && !p.full {
+		p.fault(y, "alias *%s holds itself", y.Value)
 	}
-	p.open = append(p.open, y.Alias)
-	n := p.convert(y.Alias, depth+1)
-	p.open = p.open[:len(p.open)-1]
+	if !closed || !p.account(y, b.weight, depth+b.height) {
+		return bad
+	}
+	n := *b.node
 	n.Line, n.Col = y.Line, y.Column
-	return n
+	b.node = &n
+	return b
 }
 
-func (p *parser) mapping(n *Node, y *yaml.Node, depth int) {
-	seen := make(map[string]*yaml.Node, len(y.Content)/2)
+func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
+	seen := make(map[string]bool, len(y.Content)/2)
+	var merges []built
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
-		if k.Kind == yaml.AliasNode {
-			k = k.Alias
+		key := p.convert(k, depth+1)
+		if p.full {
+			return
 		}
-		if k.Kind != yaml.ScalarNode {
-			p.fault(k.Line, k.Column, "a key must be a plain text")
-			continue
+		switch kind := key.node.Kind; {
+		case kind == Null, kind == List, kind == Map:
+			p.fault(k, "a key must be a text, not %s", kind)
+		case seen[key.node.Value]:
+			p.fault(k, "key %q is given twice", key.node.Value)
+		case k.Tag == "!!merge":
+			seen[key.node.Value] = true
+			merges = append(merges, p.merge(k, v, depth)...)
+		default:
+			seen[key.node.Value] = true
+			b.add(key)
+			b.node.Pairs = append(b.node.Pairs, Pair{Key: key.node.Value, At: key.node, Value: b.add(p.convert(v, depth+1))})
 		}
-		if k.Tag == "!!merge" {
-			p.fault(k.Line, k.Column, "merge keys (<<) are not supported; write the keys out")
-			continue
-		}
-		if first, dup := seen[k.Value]; dup {
-			p.fault(k.Line, k.Column, "key %q is already given on line %d", k.Value, first.Line)
-			continue
-		}
-		seen[k.Value] = k
-		n.Pairs = append(n.Pairs, Pair{Key: k.Value, At: &Node{Kind: String, Line: k.Line, Col: k.Column, Value: k.Value}, Value: p.convert(v, depth+1)})
 	}
-}
-
-func scalarKind(y *yaml.Node) Kind {
-	switch y.ShortTag() {
-	case "!!null":
-		return Null
-	case "!!bool":
-		return Bool
-	case "!!int":
-		return Int
-	case "!!float":
-		return Float
-	}
-	return String
-}
-
-// Canonical returns the one text for a value: JSON with sorted keys, no space,
-// numbers as written in their shortest form. Two documents that mean the same
-// value, in YAML or JSON, have the same text.
-func (n *Node) Canonical() string {
-	var b strings.Builder
-	n.canonical(&b)
-	return b.String()
-}
-
-func (n *Node) canonical(b *strings.Builder) {
-	switch n.Kind {
-	case Null:
-		b.WriteString("null")
-	case Bool:
-		b.WriteString(strings.ToLower(n.Value))
-	case Int:
-		b.WriteString(canonicalInt(n.Value))
-	case Float:
-		b.WriteString(canonicalFloat(n.Value))
-	case String:
-		writeQuoted(b, n.Value)
-	case List:
-		b.WriteByte('[')
-		for i, it := range n.Items {
-			if i > 0 {
-				b.WriteByte(',')
+	for _, m := range merges {
+		b.weight += m.weight
+		b.height = max(b.height, m.height)
+		for _, pair := range m.node.Pairs {
+			if !seen[pair.Key] {
+				seen[pair.Key] = true
+				b.node.Pairs = append(b.node.Pairs, pair)
 			}
-			it.canonical(b)
 		}
-		b.WriteByte(']')
-	case Map:
-		pairs := slices.SortedFunc(slices.Values(n.Pairs), func(x, y Pair) int { return strings.Compare(x.Key, y.Key) })
-		b.WriteByte('{')
-		for i, p := range pairs {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			writeQuoted(b, p.Key)
-			b.WriteByte(':')
-			p.Value.canonical(b)
+	}
+}
+
+// merge returns the maps that a merge key names, the strongest first
+// (https://yaml.org/type/merge.html).
+func (p *parser) merge(k, v *yaml.Node, depth int) []built {
+	if p.opt.NoAnchors {
+		p.fault(k, "a merge key (<<) is not allowed here")
+		return nil
+	}
+	sources := []*yaml.Node{v}
+	if v.Kind == yaml.SequenceNode {
+		sources = v.Content
+	}
+	var maps []built
+	for _, s := range sources {
+		m := p.convert(s, depth)
+		if m.node.Kind == Map {
+			maps = append(maps, m)
+		} else if !p.full {
+			p.fault(s, "a merge key (<<) wants a map or a list of maps, not %s", m.node.Kind)
 		}
-		b.WriteByte('}')
+	}
+	return maps
+}
+
+func (p *parser) checkTag(y *yaml.Node, want string) {
+	if tag := y.ShortTag(); tag != want && tag != "!" {
+		p.fault(y, "tag %s is not supported", tag)
 	}
 }
 
-func canonicalInt(s string) string {
-	if i, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 0, 64); err == nil {
-		return strconv.FormatInt(i, 10)
+// scalar sets the kind and value of n. Whole numbers that the YAML parser takes
+// for floats because they do not fit into 64 bits stay whole.
+func (p *parser) scalar(n *Node, y *yaml.Node) {
+	n.Kind, n.Value = String, y.Value
+	tag := y.ShortTag()
+	kind, plain := plainKinds[tag]
+	switch untagged := (&yaml.Node{Kind: yaml.ScalarNode, Value: y.Value}).ShortTag(); {
+	case plain && y.Style&yaml.TaggedStyle != 0 && plainKinds[untagged] != kind && (kind != Float || plainKinds[untagged] != Int):
+		p.fault(y, "%q is not %s", y.Value, kind)
+	case plain && kind == Float && digits.MatchString(y.Value):
+		n.Kind = Int
+	case plain && kind == Int && !digits.MatchString(canonicalInt(y.Value)):
+		// 0b+1: yaml.v3 takes it for a number, and nobody else does.
+	case plain:
+		n.Kind = kind
+	case tag != "!!str" && tag != "!!timestamp" && tag != "!!merge" && tag != "!":
+		p.fault(y, "tag %s is not supported", tag)
 	}
-	return s
 }
 
-func canonicalFloat(s string) string {
-	f, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
-	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		return strconv.Quote(s)
-	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
-}
-
-func writeQuoted(b *strings.Builder, s string) { b.WriteString(Quote(s)) }
-
-// Quote returns s as a JSON string, which is a YAML double-quoted scalar too.
-func Quote(s string) string {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string always encodes
-	return strings.TrimSuffix(buf.String(), "\n")
-}
+// plainKinds are the tags of values that are written without quotes.
+var plainKinds = map[string]Kind{"!!null": Null, "!!bool": Bool, "!!int": Int, "!!float": Float}

@@ -1,0 +1,360 @@
+package action
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// Verb is what a stage must do.
+type Verb string
+
+// The verbs, DESIGN's table of decisions.
+const (
+	Skip    Verb = "skip"    // nothing changed
+	Restore Verb = "restore" // the recorded outputs are taken
+	Run     Verb = "run"     // the command runs
+	Frozen  Verb = "frozen"  // never runs
+	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
+)
+
+// Reason is one cause of a verdict, as data. Old and New are values or hashes.
+type Reason struct {
+	Code string `json:"code"`
+	Path string `json:"path,omitempty"` // what it is about: a path, a variable, a stage
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+	Note string `json:"note,omitempty"`
+}
+
+// The codes of reasons.
+const (
+	Unchanged     = "unchanged"
+	OutsAbsent    = "outs-not-here"
+	OutEdited     = "out-differs"
+	OutMissing    = "out-missing"
+	Recorded      = "recorded"
+	NeverRun      = "never-run"
+	CmdChanged    = "command-changed"
+	DepChanged    = "dep-changed"
+	DepAdded      = "dep-added"
+	DepRemoved    = "dep-removed"
+	ParamChanged  = "param-changed"
+	EnvChanged    = "env-changed"
+	OutsChanged   = "outs-changed"
+	DefChanged    = "definition-changed"
+	ForcedRun     = "forced"
+	AlwaysChanged = "always-changed"
+	IsFrozen      = "frozen"
+	Lost          = "object-missing"
+	LiveOther     = "live-is-other"
+	LiveSame      = "live"
+	NotDeployed   = "not-deployed"
+	LastFailed    = "last-failed"
+	LastUnknown   = "last-unknown"
+	NeedsRun      = "needs-run"
+)
+
+// texts has a phrase per code; %s is Path.
+var texts = map[string]string{
+	Unchanged:     "nothing changed",
+	OutsAbsent:    "nothing changed; outs are not here (pipe pull brings them)",
+	OutEdited:     "%s is not the recorded one",
+	OutMissing:    "%s is not here",
+	Recorded:      "these inputs were built before",
+	NeverRun:      "never ran",
+	CmdChanged:    "the command changed",
+	DepChanged:    "%s changed",
+	DepAdded:      "%s is a new dep",
+	DepRemoved:    "%s is no dep any more",
+	ParamChanged:  "param %s changed",
+	EnvChanged:    "variable %s changed",
+	OutsChanged:   "out %s is new or gone",
+	DefChanged:    "the definition changed",
+	ForcedRun:     "forced",
+	AlwaysChanged: "always_changed",
+	IsFrozen:      "frozen",
+	Lost:          "the bytes of %s are nowhere",
+	LiveOther:     "another version is live in %s",
+	LiveSame:      "live in %s",
+	NotDeployed:   "not deployed to %s yet",
+	LastFailed:    "the last deployment to %s failed",
+	LastUnknown:   "the last deployment to %s did not end",
+	NeedsRun:      "depends on %s, which must run first",
+}
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	t := texts[r.Code]
+	if t == "" {
+		t = r.Code
+	}
+	if strings.Contains(t, "%s") {
+		t = fmt.Sprintf(t, r.Path)
+	}
+	if r.Note != "" {
+		t += " (" + r.Note + ")"
+	}
+	return t
+}
+
+// Verdict is a verb and all its reasons.
+type Verdict struct {
+	Do      Verb     `json:"verb"`
+	Because []Reason `json:"because"`
+}
+
+// Words returns the reasons, the first few in full.
+func (v Verdict) Words() string {
+	const most = 4
+	var w []string
+	for i, r := range v.Because {
+		if i == most && len(v.Because) > most+1 {
+			w = append(w, fmt.Sprintf("and %d more", len(v.Because)-most))
+			break
+		}
+		w = append(w, r.String())
+	}
+	return strings.Join(w, ", ")
+}
+
+// OutState compares one out in the workspace with the lock.
+type OutState struct {
+	Path    repopath.Path
+	Here    bool // something lies at the path
+	Same    bool // it is what the lock or record names
+	NoCache bool // cache: false: it cannot be restored
+}
+
+// Facts are all that the verdict on a build stage depends on.
+type Facts struct {
+	Stage    *spec.Stage
+	Key      digest.Key
+	Inputs   Inputs
+	Locked   *lockfile.Stage // nil: never ran, or not known here
+	Outs     []OutState      // against Locked when its key is Key, else against the record
+	Recorded bool            // a record of Key is in the cache or remote
+	Force    bool
+	Lost     []repopath.Path // outs whose bytes are nowhere, found out in this run
+}
+
+// Decide returns what a build stage must do. It changes nothing.
+func Decide(f Facts) Verdict {
+	switch {
+	case f.Stage.Frozen:
+		return Verdict{Frozen, []Reason{{Code: IsFrozen}}}
+	case f.Force:
+		return Verdict{Run, []Reason{{Code: ForcedRun}}}
+	case f.Stage.AlwaysChanged:
+		return Verdict{Run, []Reason{{Code: AlwaysChanged}}}
+	case len(f.Lost) > 0:
+		return Verdict{Run, named(Lost, f.Lost)}
+	}
+	current := f.Locked != nil && f.Locked.Key == f.Key
+	if !current && !f.Recorded {
+		return Verdict{Run, Changes(f.Stage, f.Inputs, f.Locked)}
+	}
+	if gone := unrestorable(f.Outs); len(gone) > 0 {
+		return Verdict{Run, gone}
+	}
+	if !current {
+		why := Changes(f.Stage, f.Inputs, f.Locked)
+		return Verdict{Restore, append([]Reason{{Code: Recorded}}, why...)}
+	}
+	var edited []Reason
+	absent := false
+	for _, o := range f.Outs {
+		if o.Here && !o.Same {
+			edited = append(edited, Reason{Code: OutEdited, Path: string(o.Path)})
+		}
+		absent = absent || !o.Here
+	}
+	switch {
+	case len(edited) > 0:
+		return Verdict{Restore, edited}
+	case absent:
+		return Verdict{Skip, []Reason{{Code: OutsAbsent}}}
+	}
+	return Verdict{Skip, []Reason{{Code: Unchanged}}}
+}
+
+// unrestorable returns the outs without cached bytes that are not as recorded.
+func unrestorable(outs []OutState) (why []Reason) {
+	for _, o := range outs {
+		switch {
+		case !o.NoCache || o.Same:
+		case o.Here:
+			why = append(why, Reason{Code: OutEdited, Path: string(o.Path), Note: "cache: false"})
+		default:
+			why = append(why, Reason{Code: OutMissing, Path: string(o.Path), Note: "cache: false"})
+		}
+	}
+	return why
+}
+
+func named(code string, paths []repopath.Path) (why []Reason) {
+	for _, p := range paths {
+		why = append(why, Reason{Code: code, Path: string(p)})
+	}
+	return why
+}
+
+// Changes says in which declared things a stage differs from its lock, all of them.
+func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
+	if locked == nil {
+		return []Reason{{Code: NeverRun}}
+	}
+	var why []Reason
+	if locked.Cmd != CmdDigest(s) {
+		why = append(why, Reason{Code: CmdChanged})
+	}
+	why = append(why, depChanges(in.Deps, locked.Deps)...)
+	why = append(why, paramChanges(in, locked)...)
+	why = append(why, envChanges(in, locked)...)
+	why = append(why, outChanges(s, locked)...)
+	if len(why) == 0 {
+		why = []Reason{{Code: DefChanged}}
+	}
+	return why
+}
+
+func depChanges(now []Input, then []lockfile.Dep) (why []Reason) {
+	old := make(map[string]lockfile.Dep, len(then))
+	for _, d := range then {
+		old[string(d.Kind)+" "+string(d.Path)] = d
+		if d.Kind != lockfile.Glob {
+			old[string(d.Path)] = d
+		}
+	}
+	seen := map[repopath.Path]bool{}
+	for _, d := range now {
+		seen[d.Path] = true
+		o, ok := old[string(d.Kind)+" "+string(d.Path)]
+		if !ok {
+			o, ok = old[string(d.Path)]
+		}
+		switch {
+		case !ok:
+			why = append(why, Reason{Code: DepAdded, Path: string(d.Path), New: d.Digest.String()})
+		case o.Hash != d.Digest:
+			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Old: o.Hash.String(), New: d.Digest.String()})
+		case o.Exec != d.Exec:
+			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Note: "its executable bit"})
+		case o.Kind != d.Kind:
+			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Note: "from file to directory or back"})
+		}
+	}
+	for _, d := range then {
+		if !seen[d.Path] {
+			why = append(why, Reason{Code: DepRemoved, Path: string(d.Path), Old: d.Hash.String()})
+		}
+	}
+	return why
+}
+
+func paramChanges(in Inputs, locked *lockfile.Stage) []Reason {
+	old, now := map[string]string{}, map[string]string{}
+	for _, p := range locked.Params {
+		old[string(p.File)+":"+p.Key] = p.Value
+	}
+	for _, p := range in.Params {
+		now[string(p.File)+":"+p.Key] = p.Value
+	}
+	return mapChanges(ParamChanged, old, now)
+}
+
+func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
+	old, now := map[string]string{}, map[string]string{}
+	for _, e := range locked.Env {
+		old[e.Name] = e.Hash + "\x00" + e.Value
+	}
+	for _, e := range in.Env {
+		l := LockEnv(e)
+		now[e.Name] = l.Hash + "\x00" + l.Value
+	}
+	why := mapChanges(EnvChanged, old, now)
+	for i := range why {
+		why[i].Old, why[i].New = shownEnv(why[i].Old), shownEnv(why[i].New)
+	}
+	return why
+}
+
+// shownEnv is what may be printed of a variable: a value from pipe.yaml, or the hash.
+func shownEnv(v string) string {
+	hash, value, _ := strings.Cut(v, "\x00")
+	if hash != "" {
+		return "hash " + hash
+	}
+	return value
+}
+
+func mapChanges(code string, old, now map[string]string) (why []Reason) {
+	for k, v := range now {
+		if o, ok := old[k]; !ok || o != v {
+			why = append(why, Reason{Code: code, Path: k, Old: o, New: v})
+		}
+	}
+	for k, o := range old {
+		if _, ok := now[k]; !ok {
+			why = append(why, Reason{Code: code, Path: k, Old: o})
+		}
+	}
+	sort.Slice(why, func(i, j int) bool { return why[i].Path < why[j].Path })
+	return why
+}
+
+func outChanges(s *spec.Stage, locked *lockfile.Stage) []Reason {
+	old, now := map[string]string{}, map[string]string{}
+	for _, o := range locked.Outs {
+		old[string(o.Path)] = ""
+	}
+	for _, o := range s.Outs {
+		now[string(o.Path)] = ""
+	}
+	return mapChanges(OutsChanged, old, now)
+}
+
+// Live is what an environment says of a deploy stage.
+type Live struct {
+	Env    string
+	Status string // ok, failed, deploying, unknown; empty: never deployed
+	Key    digest.Key
+}
+
+// The states of a deploy stage in an environment.
+const (
+	StatusOK        = "ok"
+	StatusFailed    = "failed"
+	StatusDeploying = "deploying"
+	StatusUnknown   = "unknown"
+)
+
+// DecideDeploy returns what a deploy stage must do: it is done only if its
+// environment says so now, whatever lock and cache hold.
+func DecideDeploy(s *spec.Stage, key digest.Key, live Live, force bool) Verdict {
+	switch {
+	case s.Frozen:
+		return Verdict{Frozen, []Reason{{Code: IsFrozen}}}
+	case force:
+		return Verdict{Run, []Reason{{Code: ForcedRun}}}
+	case s.AlwaysChanged:
+		return Verdict{Run, []Reason{{Code: AlwaysChanged}}}
+	}
+	switch live.Status {
+	case "":
+		return Verdict{Run, []Reason{{Code: NotDeployed, Path: live.Env}}}
+	case StatusFailed:
+		return Verdict{Run, []Reason{{Code: LastFailed, Path: live.Env}}}
+	case StatusOK:
+		if live.Key == key {
+			return Verdict{Skip, []Reason{{Code: LiveSame, Path: live.Env}}}
+		}
+		return Verdict{Run, []Reason{{Code: LiveOther, Path: live.Env, Old: live.Key.String(), New: key.String()}}}
+	}
+	return Verdict{Run, []Reason{{Code: LastUnknown, Path: live.Env}}}
+}

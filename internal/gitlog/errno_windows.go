@@ -1,0 +1,3 @@
+package gitlog
+
+func isNotDir(error) bool { return false }

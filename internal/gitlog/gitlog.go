@@ -1,0 +1,207 @@
+// Package gitlog reads the history of one file, and commits it.
+package gitlog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/repopath"
+)
+
+var (
+	// ErrNoRepo says that no git repository holds a directory.
+	ErrNoRepo = errors.New("not in a git repository")
+	// ErrNoFile says that a commit has no such file.
+	ErrNoFile = errors.New("no such file in the commit")
+	// Stop is what a callback of Versions returns to end the walk early, without an error.
+	//lint:ignore ST1012 an order, like fs.SkipAll
+	Stop = errors.New("stop")
+)
+
+// Options say what a Repo takes from outside. The zero value is right in a command.
+type Options struct {
+	Env []string         // in the form of os.Environ, which nil stands for
+	Now func() time.Time // nil: time.Now
+	// LockWait is how long a lock that git holds is waited for; 0: 5 seconds.
+	LockWait time.Duration
+}
+
+// Repo is a git repository with a work tree. It holds nothing open and caches
+// no reference, so it may be used by several goroutines and kept for long.
+type Repo struct {
+	root, gitDir, commonDir string
+	env                     environ
+	now                     func() time.Time
+	wait                    time.Duration
+	conf                    settings // the repository's own
+}
+
+// Open finds the repository that holds dir: the nearest directory upwards with
+// a .git directory, or a .git file as in linked worktrees and submodules. It
+// reads no object. GIT_DIR and its like are not looked at. It fails with
+// ErrNoRepo when there is none.
+func Open(dir string, opt Options) (*Repo, error) {
+	r := &Repo{env: opt.Env, now: opt.Now, wait: opt.LockWait}
+	if r.env == nil {
+		r.env = os.Environ()
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.wait == 0 {
+		r.wait = lockWait
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.discover(abs)
+	if err == nil && !found {
+		// The names may lead here through a symlink from outside the repository.
+		if abs, err = filepath.EvalSymlinks(abs); err == nil {
+			found, err = r.discover(abs)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoRepo)
+	}
+	return r, r.load()
+}
+
+func (r *Repo) discover(dir string) (bool, error) {
+	for {
+		if ok, err := r.at(dir); ok || err != nil {
+			return ok, err
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return false, nil
+		}
+		dir = up
+	}
+}
+
+// at sets the directories of r if dir is the top of a work tree.
+func (r *Repo) at(dir string) (bool, error) {
+	git := filepath.Join(dir, ".git")
+	st, err := os.Stat(git)
+	if err != nil {
+		return false, nil
+	}
+	if !st.IsDir() {
+		b, err := os.ReadFile(git)
+		if err != nil {
+			return false, err
+		}
+		to, ok := strings.CutPrefix(strings.TrimRight(string(b), "\r\n"), "gitdir: ")
+		if !ok {
+			return false, fmt.Errorf("%s: not a gitdir file", git)
+		}
+		git = under(dir, to)
+	}
+	if _, err := os.Lstat(filepath.Join(git, "HEAD")); err != nil {
+		if st.IsDir() {
+			return false, nil // an empty .git directory is none
+		}
+		return false, diag.New(diag.Failed, "the repository that .git names is gone: %w", err).At(dir).Hinted("git worktree repair, or clone again")
+	}
+	r.root, r.gitDir, r.commonDir = dir, git, git
+	if b, err := os.ReadFile(filepath.Join(git, "commondir")); err == nil {
+		r.commonDir = under(git, strings.TrimSpace(string(b)))
+	}
+	return true, nil
+}
+
+// load reads the repository's configuration and refuses forms that it cannot read.
+func (r *Repo) load() error {
+	var err error
+	if r.conf, err = readSettings(filepath.Join(r.commonDir, "config"), r.env.home()); err != nil {
+		return err
+	}
+	if r.conf.isTrue("extensions.worktreeconfig") {
+		own, err := readSettings(filepath.Join(r.gitDir, "config.worktree"), r.env.home())
+		if err != nil {
+			return err
+		}
+		r.conf = append(r.conf, own...)
+	}
+	for _, form := range [][3]string{{"extensions.objectformat", "sha1", "objects"}, {"extensions.refstorage", "files", "references"}} {
+		if v, ok := r.conf.get(form[0]); ok && !strings.EqualFold(v, form[1]) {
+			return diag.New(diag.Usage, "the git repository keeps its %s as %s, and only %s can be read", form[2], v, form[1]).At(r.root).
+				Hinted("git clone it into a repository of git's default format")
+		}
+	}
+	return nil
+}
+
+// Root returns the top directory of the work tree.
+func (r *Repo) Root() string { return r.root }
+
+// GitDir returns the directory of HEAD and the index: a linked worktree has its own.
+func (r *Repo) GitDir() string { return r.gitDir }
+
+// CommonDir returns the directory of objects and branches, which all worktrees share.
+func (r *Repo) CommonDir() string { return r.commonDir }
+
+// Shallow reports whether the history may be incomplete here: a shallow clone,
+// or a partial one, whose objects come when asked for.
+func (r *Repo) Shallow() bool {
+	if st, err := os.Stat(filepath.Join(r.commonDir, "shallow")); err == nil && st.Size() > 0 {
+		return true
+	}
+	return r.partial()
+}
+
+func (r *Repo) partial() bool {
+	if _, ok := r.conf.get("extensions.partialclone"); ok {
+		return true
+	}
+	for _, s := range r.conf {
+		if strings.HasPrefix(s.key, "remote.") && strings.HasSuffix(s.key, ".promisor") && isTrue(s.value) {
+			return true
+		}
+	}
+	return false
+}
+
+// Rel returns the path inside the repository of a path of the file system,
+// which may lead there through symlinks.
+func (r *Repo) Rel(path string) (repopath.Path, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if rel, err := filepath.Rel(r.root, abs); err == nil && filepath.IsLocal(rel) {
+		return repopath.FromOS(rel)
+	}
+	root, err := filepath.EvalSymlinks(r.root)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(root, filepath.Join(dir, filepath.Base(abs)))
+	if err != nil {
+		return "", err
+	}
+	return repopath.FromOS(rel)
+}
+
+// under returns name as seen from dir.
+func under(dir, name string) string {
+	name = filepath.FromSlash(name)
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(dir, name)
+}

@@ -1,0 +1,233 @@
+package gitlog
+
+import (
+	"bytes"
+	"strings"
+)
+
+// pattern is one line of an ignore file, by the rules of gitignore(5) as git
+// itself applies them. go-git's own matcher differs from git in several.
+type pattern struct {
+	negated  bool
+	dirOnly  bool
+	anywhere bool    // matched against the base name alone
+	literal  string  // what it begins with, up to the first special character
+	glob     []token // the rest; nil: the literal is all
+	never    bool    // malformed
+}
+
+type kind uint8
+
+const (
+	oneByte kind = iota // any of set
+	star                // any number of bytes other than a slash
+	stars               // any number of bytes
+	dirs                // nothing, or what inDirs matches, which always follows
+	inDirs              // any number of bytes and a slash
+)
+
+type token struct {
+	kind kind
+	set  *[256]bool
+}
+
+// parsePatterns reads an ignore file.
+func parsePatterns(file []byte, fold bool) []pattern {
+	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
+	var out []pattern
+	for line := range strings.SplitSeq(string(file), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if line = trimSpaces(line); line != "" {
+			out = append(out, parsePattern(line, fold))
+		}
+	}
+	return out
+}
+
+// trimSpaces cuts spaces at the end that no backslash protects.
+func trimSpaces(s string) string {
+	end := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case ' ':
+			continue
+		case '\\':
+			i++
+		}
+		end = i + 1
+	}
+	return s[:min(end, len(s))]
+}
+
+func parsePattern(s string, fold bool) pattern {
+	var p pattern
+	s, p.negated = strings.CutPrefix(s, "!")
+	s, p.dirOnly = strings.CutSuffix(s, "/")
+	p.anywhere = !strings.Contains(s, "/")
+	s = strings.TrimPrefix(s, "/")
+	n := strings.IndexAny(s, `*?[\`)
+	if n < 0 {
+		n = len(s)
+	}
+	p.literal = s[:n]
+	if n < len(s) {
+		c := compiler{s: s[n:], paths: !p.anywhere, fold: fold}
+		p.glob, p.never = c.compile(n == 0 || s[n-1] == '/')
+	}
+	return p
+}
+
+// match reports whether the pattern names path, which is relative to the
+// directory of the pattern's file; base is its last element.
+func (p *pattern) match(path, base []byte, isDir, fold bool) bool {
+	if p.dirOnly && !isDir || p.never {
+		return false
+	}
+	s := path
+	if p.anywhere {
+		s = base
+	}
+	n := len(p.literal)
+	if n > len(s) || p.glob == nil && n != len(s) {
+		return false
+	}
+	if string(s[:n]) != p.literal && !(fold && equalFold(s[:n], p.literal)) {
+		return false
+	}
+	return p.glob == nil || matchTokens(p.glob, s[n:])
+}
+
+func equalFold(b []byte, s string) bool {
+	for i := range b {
+		if lower(b[i]) != lower(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// matchTokens follows all ways through the tokens at once, so no pattern is slow.
+func matchTokens(tokens []token, s []byte) bool {
+	var buf [2][64]bool
+	now, next := buf[0][:], buf[1][:]
+	if n := len(tokens) + 1; n > len(now) {
+		now, next = make([]bool, n), make([]bool, n)
+	}
+	now[0] = true
+	for _, c := range s {
+		skipEmpty(tokens, now)
+		alive := false
+		for i, t := range tokens {
+			if !now[i] {
+				continue
+			}
+			switch t.kind {
+			case oneByte:
+				next[i+1] = next[i+1] || t.set[c]
+			case star:
+				next[i] = next[i] || c != '/'
+			case stars:
+				next[i] = true
+			case inDirs:
+				next[i] = true
+				next[i+1] = next[i+1] || c == '/'
+			}
+			alive = alive || next[i] || next[i+1]
+		}
+		if !alive {
+			return false
+		}
+		now, next = next, now
+		clear(next)
+	}
+	skipEmpty(tokens, now)
+	return now[len(tokens)]
+}
+
+// skipEmpty adds the ways where a token matches nothing.
+func skipEmpty(tokens []token, now []bool) {
+	for i, t := range tokens {
+		if now[i] && t.kind != oneByte && t.kind != inDirs {
+			now[i+1] = true
+			if t.kind == dirs {
+				now[i+2] = true
+			}
+		}
+	}
+}
+
+// compiler turns a glob into tokens.
+type compiler struct {
+	s     string
+	paths bool // * and ? stop at slashes
+	fold  bool
+	out   []token
+}
+
+// compile returns the tokens; never when nothing can match them. It is told
+// whether it starts at the beginning of an element of the path.
+func (c *compiler) compile(start bool) (tokens []token, never bool) {
+	for c.s != "" {
+		ch := c.s[0]
+		switch ch {
+		case '*':
+			c.stars(start)
+		case '?':
+			c.s = c.s[1:]
+			c.oneByte(func(b byte) bool { return !c.paths || b != '/' })
+		case '[':
+			if !c.class() {
+				return nil, true
+			}
+		default:
+			if ch == '\\' {
+				if len(c.s) == 1 {
+					return nil, true
+				}
+				c.s = c.s[1:]
+				ch = c.s[0]
+			}
+			c.s = c.s[1:]
+			c.oneByte(func(b byte) bool { return b == ch || c.fold && lower(b) == lower(ch) })
+		}
+		start = ch == '/' || c.out[len(c.out)-1].kind == inDirs
+	}
+	return c.out, false
+}
+
+func (c *compiler) oneByte(in func(byte) bool) {
+	var set [256]bool
+	for i := range set {
+		set[i] = in(byte(i))
+	}
+	c.out = append(c.out, token{oneByte, &set})
+}
+
+// stars reads a run of stars. Two or more cross slashes only as a whole element.
+func (c *compiler) stars(start bool) {
+	rest := strings.TrimLeft(c.s, "*")
+	many := len(c.s)-len(rest) > 1
+	c.s = rest
+	k := star
+	switch {
+	case !c.paths:
+		k = stars
+	case many && start && (rest == "" || strings.HasPrefix(rest, `\/`)):
+		k = stars
+	case many && start && rest[0] == '/':
+		k = inDirs
+		c.out = append(c.out, token{kind: dirs})
+		c.s = rest[1:]
+	}
+	c.out = append(c.out, token{kind: k})
+}

@@ -1,0 +1,163 @@
+package gitlog
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Rules say what is ignored in one directory: the repository's own rules and
+// those of the ignore files on the way down. They never change, so that
+// goroutines share them.
+type Rules struct {
+	dir   string // from where the rules began, with a slash behind it; "" at the top
+	lists []list // later ones win
+	fold  bool   // core.ignoreCase
+	key   digest.Key
+}
+
+// list is the patterns of one file.
+type list struct {
+	from     int // length of the directory's name that the patterns are relative to
+	patterns []pattern
+}
+
+// NoRepoRules returns the rules above the top of a directory tree that is no repository: none.
+func NoRepoRules() *Rules { return rulesAbove(nil, false) }
+
+// Rules returns the rules that hold in dir before its own files are read:
+// core.excludesFile, .git/info/exclude and the .gitignore of each directory
+// above. A walker of dir calls Enter("", files) on them first.
+func (r *Repo) Rules(dir repopath.Path) (*Rules, error) {
+	if dir == repopath.Root {
+		return r.rootRules()
+	}
+	above, err := r.rulesIn(dir.Dir())
+	if err != nil {
+		return nil, err
+	}
+	return above.Enter(dir.Base(), nil), nil
+}
+
+func (r *Repo) rootRules() (*Rules, error) {
+	conf, err := r.allSettings()
+	if err != nil {
+		return nil, err
+	}
+	global, ok := conf.get("core.excludesfile")
+	if !ok {
+		global = filepath.Join(r.env.configHome(), "git", "ignore")
+	}
+	var files [][]byte
+	for _, f := range []string{under(r.root, expandHome(global, r.env.home())), filepath.Join(r.commonDir, "info", "exclude")} {
+		b, err := readIgnore(f)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, b)
+	}
+	return rulesAbove(files, conf.isTrue("core.ignorecase")), nil
+}
+
+func rulesAbove(files [][]byte, fold bool) *Rules {
+	r := &Rules{fold: fold}
+	f := digest.NewFrame("ignore rules 1")
+	f.Bool(fold)
+	r.key = f.Sum()
+	return r.Enter("", files)
+}
+
+// readIgnore returns nothing for a file that is not there; git does not follow an ignore file that is a directory either.
+func readIgnore(file string) ([]byte, error) {
+	st, err := os.Stat(file)
+	if absent(err) || err == nil && st.IsDir() {
+		return nil, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read ignore rules: %w", err)
+	}
+	return b, nil
+}
+
+// Enter returns the rules inside the directory name, whose ignore files
+// (.gitignore, then .pipeignore) have the given contents. An empty name stays in
+// the directory and only adds files. Git never goes into an ignored directory;
+// who does, because it was asked for by name, finds there what the patterns say
+// of each name alone.
+func (r *Rules) Enter(name string, files [][]byte) *Rules {
+	in := &Rules{dir: r.dir, lists: r.lists, fold: r.fold}
+	if name != "" {
+		in.dir += name + "/"
+	}
+	f := digest.NewFrame("ignore rules 1")
+	f.Bytes(r.key[:])
+	f.String(name)
+	for _, b := range files {
+		f.Bytes(b)
+		l := list{from: len(in.dir), patterns: parsePatterns(b, in.fold)}
+		if len(l.patterns) > 0 {
+			in.lists = append(in.lists[:len(in.lists):len(in.lists)], l)
+		}
+	}
+	in.key = f.Sum()
+	return in
+}
+
+// Match reports whether the entry name of the directory is ignored. Of several
+// patterns that match, the last counts. A symlink to a directory is no directory.
+func (r *Rules) Match(name string, isDir bool) bool {
+	var buf [256]byte
+	path := append(append(buf[:0], r.dir...), name...)
+	base := path[len(r.dir):]
+	for i := len(r.lists) - 1; i >= 0; i-- {
+		l := &r.lists[i]
+		for j := len(l.patterns) - 1; j >= 0; j-- {
+			if p := &l.patterns[j]; p.match(path[l.from:], base, isDir, r.fold) {
+				return !p.negated
+			}
+		}
+	}
+	return false
+}
+
+// Digest identifies the rules together with the directory that they hold in:
+// while it is the same, Match gives the same answers.
+func (r *Rules) Digest() digest.Key { return r.key }
+
+// IsIgnored reports whether git ignores path or a directory that holds it, by
+// its own rules alone (.pipeignore is not read). Whether git tracks it all the
+// same is not asked.
+func (r *Repo) IsIgnored(path repopath.Path, isDir bool) (bool, error) {
+	if path == repopath.Root {
+		return false, nil
+	}
+	if above, err := r.IsIgnored(path.Dir(), true); above || err != nil {
+		return above, err
+	}
+	rules, err := r.rulesIn(path.Dir())
+	if err != nil {
+		return false, err
+	}
+	return rules.Match(path.Base(), isDir), nil
+}
+
+// rulesIn returns git's rules inside a directory, its own file among them.
+func (r *Repo) rulesIn(dir repopath.Path) (*Rules, error) {
+	rules, err := r.Rules(dir)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(r.root, filepath.FromSlash(string(dir)), ".gitignore")
+	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() {
+		return rules, nil // git does not follow a symlink here
+	}
+	b, err := readIgnore(file)
+	if err != nil {
+		return nil, err
+	}
+	return rules.Enter("", [][]byte{b}), nil
+}

@@ -1,0 +1,231 @@
+package gitlog
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/pipe-build/pipe/internal/repopath"
+)
+
+// Commit is what people want to know of a commit.
+type Commit struct {
+	Hash    string
+	When    time.Time // of the committer, in its zone
+	Author  string    // "Name <email>"
+	Subject string    // the message's first line
+}
+
+// Version is one distinct content of a file in the history.
+type Version struct {
+	Blob string // git's hash of the content
+	Last Commit // the newest commit that has it
+	// Introduced are the commits that have it while none of their parents does,
+	// newest first. It grows as the walk goes on and is whole when Versions has
+	// returned nil. At the edge of an incomplete history a commit counts as one
+	// without parents.
+	Introduced []Commit
+	// Data reads the content. It may be called only until Versions returns.
+	Data func() ([]byte, error)
+}
+
+// First returns the oldest commit that introduced the version, once Versions has returned.
+func (v *Version) First() Commit {
+	if len(v.Introduced) == 0 {
+		return v.Last
+	}
+	return v.Introduced[len(v.Introduced)-1]
+}
+
+// Versions calls f for each distinct content that the file at path ever had in
+// a commit that a reference or a worktree's HEAD reaches (the stash is left
+// out), newest first and each once, as soon as it is met. No history is
+// simplified away: merges and side branches count. f may keep the Version.
+// When f returns Stop, Versions returns nil at once. Where the history is
+// incomplete (see Shallow) the walk ends at the edge without an error.
+func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
+	o := r.objects()
+	defer o.close()
+	w := &walk{objects: o, elems: strings.Split(string(path), "/"), seen: map[plumbing.Hash]*node{},
+		edge: r.Shallow(), grafts: r.shallowCommits()}
+	w.memo = make([]map[plumbing.Hash]plumbing.Hash, len(w.elems))
+	for i := range w.memo {
+		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}
+	}
+	refs, err := r.refs()
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if _, err := w.push(plumbing.NewHash(ref.Hash)); err != nil && !errors.Is(err, errNotCommit) {
+			return fmt.Errorf("%s: %w", ref.Name, r.explain(ref.Hash, err))
+		}
+	}
+	if err := w.run(ctx, r, f); err != nil && !errors.Is(err, Stop) {
+		return fmt.Errorf("read the history of %s: %w", path, err)
+	}
+	return nil
+}
+
+// shallowCommits returns the commits whose parents a shallow clone has cut off.
+func (r *Repo) shallowCommits() map[plumbing.Hash]bool {
+	b, _ := os.ReadFile(filepath.Join(r.commonDir, "shallow"))
+	cut := map[plumbing.Hash]bool{}
+	for line := range strings.Lines(string(b)) {
+		cut[plumbing.NewHash(strings.TrimSpace(line))] = true
+	}
+	return cut
+}
+
+// node is a commit of the walk and the file's blob in it, zero when it has none.
+type node struct {
+	commit
+	blob plumbing.Hash
+}
+
+// walk goes over commits, the newest first by the committers' clocks.
+type walk struct {
+	objects *objects
+	elems   []string
+	memo    []map[plumbing.Hash]plumbing.Hash // per depth: tree to the file's blob
+	seen    map[plumbing.Hash]*node           // nil: known to be absent
+	queue   queue
+	edge    bool // absent objects are the edge of the history, not damage
+	grafts  map[plumbing.Hash]bool
+}
+
+// push loads a commit and queues it once. It returns nil beyond the edge.
+func (w *walk) push(h plumbing.Hash) (*node, error) {
+	if n, ok := w.seen[h]; ok {
+		return n, nil
+	}
+	c, err := w.objects.commit(h)
+	if err != nil {
+		if w.edge && errors.Is(err, plumbing.ErrObjectNotFound) {
+			w.seen[h] = nil
+			return nil, nil
+		}
+		return nil, err
+	}
+	if c.hash != h { // h is a tag
+		return w.push(c.hash)
+	}
+	if w.grafts[h] {
+		c.parents = nil
+	}
+	n := &node{commit: c}
+	n.blob, err = w.blob(0, c.tree)
+	if w.edge && errors.Is(err, plumbing.ErrObjectNotFound) {
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.seen[h] = n
+	heap.Push(&w.queue, n)
+	return n, nil
+}
+
+// blob returns the file's blob below a tree that lies depth directories down its path.
+func (w *walk) blob(depth int, tree plumbing.Hash) (plumbing.Hash, error) {
+	if h, ok := w.memo[depth][tree]; ok {
+		return h, nil
+	}
+	b, err := w.objects.typed(tree, plumbing.TreeObject)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	var h plumbing.Hash
+	e, _ := findEntry(b, w.elems[depth])
+	switch last := depth == len(w.elems)-1; {
+	case last && e.isFile():
+		h = e.hash
+	case !last && e.isDir():
+		if h, err = w.blob(depth+1, e.hash); err != nil {
+			return h, err
+		}
+	}
+	w.memo[depth][tree] = h
+	return h, nil
+}
+
+func (w *walk) run(ctx context.Context, r *Repo, f func(*Version) error) error {
+	versions := map[plumbing.Hash]*Version{}
+	for w.queue.Len() > 0 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n := heap.Pop(&w.queue).(*node)
+		introduced := !n.blob.IsZero()
+		for _, h := range n.parents {
+			p, err := w.push(h)
+			if err != nil {
+				return r.explain(h.String(), err)
+			}
+			if p != nil && p.blob == n.blob {
+				introduced = false
+			}
+		}
+		v := versions[n.blob]
+		fresh := v == nil && !n.blob.IsZero()
+		if fresh {
+			v = w.version(r, n)
+			versions[n.blob] = v
+		}
+		if introduced {
+			v.Introduced = append(v.Introduced, n.describe())
+		}
+		n.raw, n.parents = nil, nil
+		if fresh {
+			if err := f(v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *walk) version(r *Repo, n *node) *Version {
+	blob := n.blob
+	return &Version{Blob: blob.String(), Last: n.describe(), Data: func() ([]byte, error) {
+		b, err := w.objects.typed(blob, plumbing.BlobObject)
+		return b, r.explain(blob.String(), err)
+	}}
+}
+
+// describe reads what people want to know from the commit's bytes.
+func (c *commit) describe() Commit {
+	d := Commit{Hash: c.hash.String()}
+	head, message, _ := strings.Cut(string(c.raw), "\n\n")
+	for line := range strings.SplitSeq(head, "\n") {
+		if s, ok := strings.CutPrefix(line, "author "); ok {
+			d.Author, _ = parseIdent(s)
+		}
+		if s, ok := strings.CutPrefix(line, "committer "); ok {
+			_, d.When = parseIdent(s)
+		}
+	}
+	d.Subject, _, _ = strings.Cut(strings.TrimLeft(message, "\n"), "\n")
+	return d
+}
+
+// queue is a heap of commits, the newest first.
+type queue []*node
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].when > q[j].when }
+func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)        { *q = append(*q, x.(*node)) }
+func (q *queue) Pop() any {
+	old := *q
+	n := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return n
+}

@@ -1,0 +1,243 @@
+package repopath
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// badPaths is every sort of path that must never get in, in shortest form.
+var badPaths = []string{
+	"", "/", "/etc/passwd", "..", "../x", ".git", ".git/hooks/x", "a/.git/config", ".GIT", ".Git/x", ".git.", ".git .. ", ".git ",
+	"git~1", "GIT~1/x", ".git:x", ".git::$INDEX_ALLOCATION/x", ".g\u200cit", "\ufeff.git", ".gi\u206ft/x", `a\b`, `..\x`,
+	"a\x00b", "a\nb", "a\x7f", "a\xff", strings.Repeat("a/", MaxLen/2) + "b",
+}
+
+func TestParseRefusesWhatIsNotAPathInside(t *testing.T) {
+	for _, s := range append(badPaths, ".", "a/", "a//b", "./a", "a/./b", "a/../b") {
+		if p, err := Parse(s); !errors.Is(err, ErrBad) || p != "" {
+			t.Errorf("%q: got %q, %v", s, p, err)
+		}
+	}
+}
+
+func TestParseKeepsWhatIsClean(t *testing.T) {
+	for _, s := range []string{"a", "a/b.c", ".gitignore", ".github/x", "git", "a..b", "...", "ü/日本", ".pipe/cache", "a b", "git~2", ".gitx"} {
+		if p, err := Parse(s); err != nil || string(p) != s {
+			t.Errorf("%q: got %q, %v", s, p, err)
+		}
+	}
+}
+
+func TestJoinCleansAndStaysInside(t *testing.T) {
+	for _, c := range []struct {
+		dir  Path
+		s    string
+		want Path
+	}{
+		{Root, "./a//b/", "a/b"},
+		{Root, ".", "."},
+		{"a", "..", "."},
+		{"a", ".", "a"},
+		{"a/b", "../c", "a/c"},
+		{"a/b", "../../c", "c"},
+		{"a", "b/../c", "a/c"},
+	} {
+		if got, err := Join(c.dir, c.s); err != nil || got != c.want {
+			t.Errorf("%s + %q: got %q, %v", c.dir, c.s, got, err)
+		}
+	}
+	for _, s := range append(badPaths, "../..", "a/../../..", "../.git/x") {
+		if got, err := Join("d", s); !errors.Is(err, ErrBad) && s != ".." && s != "../x" {
+			t.Errorf("%q: got %q, %v", s, got, err)
+		}
+	}
+}
+
+func TestErrorsSayThePathAsWritten(t *testing.T) {
+	_, err := Join("d/e", "x/.GIT/y")
+	if want := `not a path inside the repository: "x/.GIT/y" enters .git`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if _, err := Join(Root, strings.Repeat("ä", 5000)); len(err.Error()) > 250 {
+		t.Errorf("a long path gives a long error: %d bytes", len(err.Error()))
+	}
+}
+
+func TestPathsKnowTheirParts(t *testing.T) {
+	p := Path("a/b/c")
+	if p.Base() != "c" || p.Dir() != "a/b" || Path("a").Dir() != Root || p.Child("d") != "a/b/c/d" || Root.Child("d") != "d" {
+		t.Error("Base, Dir or Child")
+	}
+	for _, c := range []struct {
+		p, q  Path
+		holds bool
+	}{{"a", "a", true}, {"a", "a/b", true}, {"a", "ab", false}, {"a/b", "a", false}, {Root, "x", true}, {Root, Root, true}, {"a", Root, false}} {
+		if c.p.Holds(c.q) != c.holds {
+			t.Errorf("%s holds %s: %v", c.p, c.q, !c.holds)
+		}
+	}
+}
+
+func TestRelUndoesJoin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		elem := rapid.StringMatching(`[a-c.]{1,3}`)
+		dir, err := Join(Root, strings.Join(rapid.SliceOfN(elem, 0, 3).Draw(t, "dir"), "/")+"/.")
+		if err != nil || dir == "" {
+			return
+		}
+		p, err := Join(dir, strings.Join(rapid.SliceOfN(elem, 1, 3).Draw(t, "path"), "/"))
+		if err != nil || !dir.Holds(p) {
+			return
+		}
+		if back, err := Join(dir, string(dir.Rel(p))); err != nil || back != p {
+			t.Fatalf("%s in %s: got %s, %v", p, dir, back, err)
+		}
+	})
+}
+
+func TestJoinPatternRefusesWhatCouldLeave(t *testing.T) {
+	for _, s := range []string{
+		"", "/", "/*", "..", "../*", "*/../../x", "{a,..}/*", "{a,../b}", ".git/*", "**/.git", "{.git,a}/x", ".GIT/**", `a\*`, "a\x00*", "*\xff",
+		"[a", "{a", "a}", "{a}{a}{a}{a}{a}", "{" + strings.Repeat("a,", 40) + "}", ".", strings.Repeat("*", 5000),
+	} {
+		if g, err := JoinPattern(Root, s); !errors.Is(err, ErrBad) {
+			t.Errorf("%q: got %q, %v", s, g, err)
+		}
+	}
+}
+
+func TestPatternsMatchWholePaths(t *testing.T) {
+	for _, c := range []struct {
+		dir      Path
+		glob     string
+		path     Path
+		is, over bool // Match, MatchAbove
+	}{
+		{Root, "*.go", "a.go", true, true},
+		{Root, "*.go", "a/b.go", false, false},
+		{Root, "**/*.go", "b.go", true, true},
+		{Root, "**/*.go", "a/b/c.go", true, true},
+		{"src", "*.{go,mod}", "src/go.mod", true, true},
+		{"src", "../lib/?", "lib/x", true, true},
+		{Root, "build/", "build", true, true},
+		{Root, "build/", "build/x/y", true, true},
+		{Root, "build", "build/x/y", false, true},
+		{Root, "b*", "build/x/y", false, true},
+		{"a[1]{x}*", "*.go", "a[1]{x}*/m.go", true, true},
+		{"a[1]", "*.go", "a1/m.go", false, false},
+	} {
+		g, err := JoinPattern(c.dir, c.glob)
+		if err != nil {
+			t.Errorf("%s + %q: %v", c.dir, c.glob, err)
+			continue
+		}
+		if g.Match(c.path) != c.is || g.MatchAbove(c.path) != c.over {
+			t.Errorf("%s on %s: got %v, %v", g, c.path, g.Match(c.path), g.MatchAbove(c.path))
+		}
+	}
+}
+
+func TestBaseHoldsAllThatMatches(t *testing.T) {
+	for glob, want := range map[string]Path{"a/b/*.go": "a/b", "**": ".", "a/b": "a", "x": ".", "a/{b/c,d}/e": "a", "a/b*/c": "a"} {
+		g, err := JoinPattern(Root, glob)
+		if err != nil || g.Base() != want {
+			t.Errorf("%s: got %s, %v", glob, g.Base(), err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		g, err := JoinPattern(Root, rapid.StringMatching(`[ab*?/]{1,8}`).Draw(t, "glob"))
+		p, perr := Join(Root, rapid.StringMatching(`[ab/]{1,8}`).Draw(t, "path"))
+		if err == nil && perr == nil && g.Match(p) && !g.Base().Holds(p) {
+			t.Fatalf("%s names %s, not in %s", g, p, g.Base())
+		}
+	})
+}
+
+func TestAPatternCannotTakeForEver(t *testing.T) {
+	for _, glob := range []string{
+		strings.Repeat("{a,a,a,a,a,a,a,a}", 4) + "b", strings.Repeat("**/a/", 30) + "b", strings.Repeat("*a", 60) + "b", strings.Repeat("**/*a/", 30) + "b",
+	} {
+		g, err := JoinPattern(Root, glob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		g.Match(Path(strings.Repeat("a/", 60) + strings.Repeat("a", 60)))
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("%s: %s", glob, d)
+		}
+	}
+}
+
+func TestFromOSReadsWhatJoinReads(t *testing.T) {
+	if p, err := FromOS("a/./b"); err != nil || p != "a/b" {
+		t.Errorf("got %q, %v", p, err)
+	}
+	if _, err := FromOS("../x"); err == nil {
+		t.Error("a path outside got in")
+	}
+}
+
+// inside holds for what a Path may be.
+func inside(p Path) bool {
+	if p == Root {
+		return true
+	}
+	for e := range strings.SplitSeq(string(p), "/") {
+		if e == "" || e == "." || e == ".." || strings.EqualFold(strings.TrimRight(e, ". "), ".git") {
+			return false
+		}
+	}
+	return path.Clean(string(p)) == string(p) && !strings.ContainsAny(string(p), "\x00\n\\")
+}
+
+func FuzzJoin(f *testing.F) {
+	for _, s := range append(badPaths, "a/../b", "./x//", "a/b") {
+		f.Add("d/e", s)
+	}
+	f.Fuzz(func(t *testing.T, dir, s string) {
+		d, err := Parse(dir)
+		if err != nil {
+			d = Root
+		}
+		if p, err := Join(d, s); err == nil {
+			if !inside(p) {
+				t.Fatalf("%q + %q: got %q", d, s, p)
+			}
+			if again, err := Join(Root, string(p)); err != nil || again != p {
+				t.Fatalf("%q is read as %q, %v", p, again, err)
+			}
+		}
+		if g, err := JoinPattern(d, s); err == nil {
+			if !g.Base().Holds(d) && !strings.Contains(s, "..") && !d.Holds(g.Base()) {
+				t.Fatalf("%q + %q: got %q at %q", d, s, g, g.Base())
+			}
+			if d.Holds(g.Base()) && g.Match(d) && !g.MatchAbove(d.Child("x")) {
+				t.Fatalf("%q names %q and not what is in it", g, d)
+			}
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range append(badPaths, "a/b", "a b") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := Parse(s)
+		if err != nil {
+			return
+		}
+		if !inside(p) || p == Root {
+			t.Fatalf("got %q", p)
+		}
+		if j, err := Join(Root, s); err != nil || j != p {
+			t.Fatalf("Join reads %q as %q, %v", s, j, err)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+package spec
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/dag"
+	"github.com/pipe-build/pipe/internal/repopath"
+)
+
+// made is an out and the number of the stage that makes it.
+type made struct {
+	stage int
+	out   *Out
+}
+
+// outIndex finds outs by path, above a path and below it.
+type outIndex struct {
+	byPath map[repopath.Path]made
+	sorted []made // by path
+}
+
+func (p *Project) index() *outIndex {
+	x := &outIndex{byPath: map[repopath.Path]made{}}
+	for i := range p.Stages {
+		for j := range p.Stages[i].Outs {
+			m := made{i, &p.Stages[i].Outs[j]}
+			x.sorted = append(x.sorted, m)
+			if _, dup := x.byPath[m.out.Path]; !dup {
+				x.byPath[m.out.Path] = m
+			}
+		}
+	}
+	slices.SortStableFunc(x.sorted, func(a, b made) int { return strings.Compare(string(a.out.Path), string(b.out.Path)) })
+	return x
+}
+
+// above yields the outs that are p or hold it.
+func (x *outIndex) above(p repopath.Path, yield func(made)) {
+	for ; p != repopath.Root; p = p.Dir() {
+		if m, ok := x.byPath[p]; ok {
+			yield(m)
+		}
+	}
+}
+
+// below yields the outs that lie inside p.
+func (x *outIndex) below(p repopath.Path, yield func(made)) {
+	prefix := string(p) + "/"
+	if p == repopath.Root {
+		prefix = ""
+	}
+	first := sort.Search(len(x.sorted), func(i int) bool { return string(x.sorted[i].out.Path) >= prefix })
+	for _, m := range x.sorted[first:] {
+		if !strings.HasPrefix(string(m.out.Path), prefix) {
+			return
+		}
+		yield(m)
+	}
+}
+
+// read yields the outs that a stage reads through the dep d.
+func (x *outIndex) read(d Dep, yield func(made)) {
+	if d.Glob == "" {
+		x.above(d.Path, yield)
+		x.below(d.Path, yield)
+		return
+	}
+	base := d.Glob.Base()
+	x.above(base, yield)
+	x.below(base, func(m made) {
+		if d.Glob.Match(m.out.Path) {
+			yield(m)
+		}
+	})
+}
+
+// excludes says that one of the stage's excludes names the path or a directory above it.
+func (s *Stage) excludes(p repopath.Path) bool {
+	return slices.ContainsFunc(s.Excludes, func(g repopath.Pattern) bool { return g.MatchAbove(p) })
+}
+
+// reads yields each out that the stage reads, and through which dep; params
+// files count as deps.
+func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
+	for _, d := range s.Deps {
+		x.read(d, func(m made) {
+			if len(s.Excludes) == 0 || !s.excludes(m.out.Path) {
+				yield(d, m)
+			}
+		})
+	}
+	for _, f := range s.Params {
+		x.above(f.File, func(m made) { yield(Dep{Path: f.File, Place: f.Place}, m) })
+	}
+}
+
+// Edges returns who needs whom, over the indices of p.Stages: a stage needs
+// another when one of its deps or params files is an out of the other, lies
+// inside one, holds one, or is a glob that names one, unless an exclude of the
+// stage names that out.
+func (p *Project) Edges() *dag.Graph { return p.edges(p.index()) }
+
+func (p *Project) edges(x *outIndex) *dag.Graph {
+	g := dag.New(len(p.Stages))
+	last := make([]int, len(p.Stages)) // the stage, plus one, that needed it last
+	for i := range p.Stages {
+		x.reads(&p.Stages[i], func(_ Dep, m made) {
+			if m.stage != i && last[m.stage] != i+1 {
+				last[m.stage] = i + 1
+				g.Edge(i, m.stage)
+			}
+		})
+	}
+	return g
+}
+
+// check finds the faults that concern more than one item.
+func (r *reader) check(p *Project) {
+	x := p.index()
+	r.overlaps(p, x)
+	for i := range p.Stages {
+		r.ownOuts(i, &p.Stages[i], x)
+	}
+	r.cycles(p, p.edges(x))
+}
+
+// overlaps reports outs that are the same path or lie inside one another.
+func (r *reader) overlaps(p *Project, x *outIndex) {
+	for _, m := range x.sorted {
+		s := &p.Stages[m.stage]
+		if first := x.byPath[m.out.Path]; first.out != m.out {
+			later, earlier := m, first
+			if before(later.out.Place, earlier.out.Place) {
+				later, earlier = earlier, later
+			}
+			r.faultAt(later.out.Place, "%s: out %s is already an out of %s (%s)",
+				p.Stages[later.stage].Name, later.out.Path, p.Stages[earlier.stage].Name, earlier.out.Place)
+		}
+		reported := false
+		x.above(m.out.Path.Dir(), func(holder made) {
+			if !reported {
+				r.faultAt(m.out.Place, "%s: out %s lies inside out %s of %s (%s)",
+					s.Name, m.out.Path, holder.out.Path, p.Stages[holder.stage].Name, holder.out.Place)
+			}
+			reported = true
+		})
+	}
+}
+
+func before(a, b string) bool {
+	al, ac := lineCol(a)
+	bl, bc := lineCol(b)
+	return al < bl || al == bl && ac < bc
+}
+
+// ownOuts reports deps of a stage that hold, name or lie in what it makes itself.
+// The whole repository may be a dep: there a stage's own outs are left out.
+func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
+	x.reads(s, func(d Dep, m made) {
+		if m.stage != i || d.Path == repopath.Root {
+			return
+		}
+		switch {
+		case d.Path == m.out.Path:
+			r.faultAt(d.Place, "%s: %s is both a dep and an out", s.Name, d)
+		case d.Path != "" && m.out.Path.Holds(d.Path):
+			r.faultAt(d.Place, "%s: dep %s lies inside the stage's own out %s", s.Name, d, m.out.Path)
+		default:
+			e := r.faultAt(d.Place, "%s: dep %s takes in the stage's own out %s", s.Name, d, m.out.Path)
+			if s.Wdir.Holds(m.out.Path) {
+				_ = e.Hinted("add %q to the deps", "!"+string(s.Wdir.Rel(m.out.Path)))
+			}
+		}
+	})
+}
+
+// maxCycles is how many circles are reported: each costs a walk over all stages.
+const maxCycles = 10
+
+func (r *reader) cycles(p *Project, g *dag.Graph) {
+	gone := make([]bool, g.Len())
+	for range maxCycles {
+		_, cycle := g.Sort()
+		if cycle == nil {
+			return
+		}
+		at := slices.Index(cycle, slices.Min(cycle))
+		names := make([]string, 0, len(cycle)+1)
+		for k := range cycle {
+			n := cycle[(at+k)%len(cycle)]
+			gone[n] = true
+			names = append(names, p.Stages[n].Name)
+		}
+		first := p.Stages[cycle[at]]
+		r.faultAt(first.Place, "%s: the stages need one another in a circle: %s", first.Name, strings.Join(append(names, first.Name), " -> "))
+		g = without(g, gone)
+	}
+}
+
+// without returns g less the edges of the nodes that are gone.
+func without(g *dag.Graph, gone []bool) *dag.Graph {
+	rest := dag.New(g.Len())
+	for n := range gone {
+		for _, u := range g.Up(n) {
+			if !gone[n] && !gone[u] {
+				rest.Edge(n, u)
+			}
+		}
+	}
+	return rest
+}

@@ -1,0 +1,229 @@
+package spec
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
+
+// lockName is lockfile.FileName, which stands on the same floor.
+const lockName = "pipe.lock"
+
+// inPipe says that p is pipe's own directory or lies in it, in any case.
+func inPipe(p repopath.Path) bool {
+	first, _, _ := strings.Cut(string(p), "/")
+	return strings.EqualFold(first, ".pipe")
+}
+
+// dep reads one item of deps: a path, a glob, or an exclude.
+func (s *stageReader) dep(n *yamldoc.Node) {
+	text, ok := s.text(n, s.prefix(), "dep")
+	if !ok || !s.pathText(n, text, "dep") {
+		return
+	}
+	if exclude, is := strings.CutPrefix(text, "!"); is {
+		if g, ok := s.glob(n, exclude); ok && s.once(n, "dep", "!"+g.String()) {
+			s.st.Excludes = append(s.st.Excludes, g)
+		}
+		return
+	}
+	d := Dep{Place: n.Place(s.file)}
+	where := d.Path
+	if repopath.HasMeta(text) {
+		d.Glob, ok = s.glob(n, text)
+		where = d.Glob.Base()
+	} else {
+		d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dep")
+		where = d.Path
+	}
+	switch {
+	case !ok:
+	case inPipe(where):
+		s.bad(n, "dep %s: .pipe belongs to pipe itself", text)
+	case strings.EqualFold(string(where), lockName):
+		s.bad(n, "dep %s: the lock follows from the deps and cannot be one", text)
+	case s.once(n, "dep", d.String()):
+		s.st.Deps = append(s.st.Deps, d)
+	}
+}
+
+func (s *stageReader) glob(n *yamldoc.Node, text string) (repopath.Pattern, bool) {
+	g, err := repopath.JoinPattern(s.st.Wdir, text)
+	if err != nil {
+		s.bad(n, "dep: %v", err)
+	}
+	return g, err == nil
+}
+
+// param reads one item of params: a key of params.yaml, or {file: keys}.
+func (s *stageReader) param(n *yamldoc.Node) {
+	if n.Kind != yamldoc.Map {
+		if key, ok := s.text(n, s.prefix(), "params"); ok {
+			at := &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: "params.yaml"}
+			if file, ok := s.paramsFile(at); ok {
+				s.paramKey(n, n, file, key)
+			}
+		}
+		return
+	}
+	if len(n.Pairs) == 0 {
+		s.bad(n, "params: want a key, or {file: [keys]}")
+	}
+	for _, p := range n.Pairs {
+		file, ok := s.paramsFile(p.At)
+		if !ok {
+			continue
+		}
+		switch v := p.Value; {
+		case v.Kind == yamldoc.Null, v.Kind == yamldoc.List && len(v.Items) == 0:
+			s.paramKey(p.At, p.At, file, "")
+		case v.Kind != yamldoc.List:
+			_ = s.bad(v, "params %s: want a list of keys, not %s", p.Key, shown(v)).Hinted("write {%s: [key]}, or {%s: } for the whole file", p.Key, p.Key)
+		default:
+			for _, it := range v.Items {
+				if key, ok := s.text(it, s.prefix(), "params "+p.Key); ok {
+					s.paramKey(p.At, it, file, key)
+				}
+			}
+		}
+	}
+}
+
+// paramTypes are the endings of files that params can be read from.
+var paramTypes = []string{".yaml", ".yml", ".json", ".toml"}
+
+func (s *stageReader) paramsFile(n *yamldoc.Node) (repopath.Path, bool) {
+	file, _, ok := s.path(n, s.st.Wdir, "params")
+	switch {
+	case !ok:
+		return "", false
+	case !slices.Contains(paramTypes, strings.ToLower(path.Ext(string(file)))):
+		_ = s.bad(n, "params: %s is no file of %s", file, strings.Join(paramTypes, " ")).Hinted("take it as a dep")
+		return "", false
+	case inPipe(file):
+		s.bad(n, "params %s: .pipe belongs to pipe itself", file)
+		return "", false
+	}
+	return file, true
+}
+
+// paramKey adds the key at n of the file named at entry, all of it when key is empty.
+func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key string) {
+	i, known := s.files[file]
+	switch {
+	case !known:
+		i = len(s.st.Params)
+		s.files[file] = i
+		s.st.Params = append(s.st.Params, Params{File: file, Place: entry.Place(s.file)})
+	case (key == "") != (len(s.st.Params[i].Keys) == 0):
+		s.bad(n, "params: both all of %s and keys of it", file)
+		return
+	}
+	if s.once(n, "params", strings.TrimSuffix(string(file)+":"+key, ":")) && key != "" {
+		s.st.Params[i].Keys = append(s.st.Params[i].Keys, key)
+	}
+}
+
+// env reads one item of env: a name, or {name: value}.
+func (s *stageReader) env(n *yamldoc.Node) {
+	if n.Kind != yamldoc.Map {
+		if name, ok := s.text(n, s.prefix(), "env"); ok {
+			s.variable(n, Env{Name: name})
+		}
+		return
+	}
+	if len(n.Pairs) == 0 {
+		s.bad(n, "env: want a name, or {name: value}")
+	}
+	for _, p := range n.Pairs {
+		switch v := p.Value; {
+		case v.Kind == yamldoc.Null:
+			_ = s.bad(v, "env %s: no value", p.Key).Hinted(`write {%s: ""} for an empty one, or %s alone to take it from outside`, p.Key, p.Key)
+		case v.Kind == yamldoc.String && v.Value == "":
+			s.variable(p.At, Env{Name: p.Key, Literal: true})
+		case v.Kind == yamldoc.List, v.Kind == yamldoc.Map, strings.ContainsRune(v.Value, 0):
+			s.bad(v, "env %s: want a text without NUL, not %s", p.Key, shown(v))
+		default:
+			s.variable(p.At, Env{Name: p.Key, Value: v.Value, Literal: true})
+		}
+	}
+}
+
+func (s *stageReader) variable(n *yamldoc.Node, e Env) {
+	e.Place = n.Place(s.file)
+	switch name, value, set := strings.Cut(e.Name, "="); {
+	case set && envName.MatchString(name):
+		_ = s.bad(n, "env %q is no name", e.Name).Hinted("write {%s: %s}", name, yamldoc.Quote(value))
+	case !envName.MatchString(e.Name):
+		s.bad(n, "env %q is no name: want letters, digits and _, the first no digit", e.Name)
+	case strings.HasPrefix(e.Name, "PIPE_"):
+		s.bad(n, "env %s: names that start with PIPE_ are pipe's own", e.Name)
+	case s.once(n, "env", e.Name):
+		s.st.Env = append(s.st.Env, e)
+	}
+}
+
+// outFields reads each option of an out.
+var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
+	"cache":   func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoCache = !s.option(n, "cache", true) },
+	"persist": func(s *stageReader, o *Out, n *yamldoc.Node) { o.Persist = s.option(n, "persist", false) },
+	"push":    func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoPush = !s.option(n, "push", true) },
+}
+
+// option reads true or false, and gives standard for what is neither.
+func (s *stageReader) option(n *yamldoc.Node, what string, standard bool) bool {
+	if v := s.flag(n, s.prefix(), what); n.Kind == yamldoc.Bool {
+		return v
+	}
+	return standard
+}
+
+// out reads one item of outs: a path, {path: p, options}, or DVC's {p: {options}}.
+func (s *stageReader) out(n *yamldoc.Node) {
+	at, options := n, []yamldoc.Pair(nil)
+	if n.Kind == yamldoc.Map {
+		named := n.Get("path")
+		switch {
+		case named != nil && named.Kind != yamldoc.Map:
+			at = named
+			options = slices.DeleteFunc(slices.Clone(n.Pairs), func(p yamldoc.Pair) bool { return p.Key == "path" })
+		case len(n.Pairs) == 1 && (n.Pairs[0].Value.Kind == yamldoc.Map || n.Pairs[0].Value.Kind == yamldoc.Null):
+			at, options = n.Pairs[0].At, n.Pairs[0].Value.Pairs
+		default:
+			_ = s.bad(n, "outs: want a path, or a map with path").Hinted("write {path: PATH, cache: false}")
+			return
+		}
+	}
+	o := Out{Place: at.Place(s.file)}
+	for _, f := range options {
+		if read := outFields[f.Key]; read != nil {
+			read(s, &o, f.Value)
+		} else {
+			s.unknown(f, s.prefix()+"out: ", laterOut, append(keys(outFields), "path"))
+		}
+	}
+	var ok bool
+	if o.Path, o.Dir, ok = s.path(at, s.st.Wdir, "out"); ok && s.outPath(at, o.Path) {
+		s.st.Outs = append(s.st.Outs, o)
+	}
+}
+
+// outPath refuses paths that no stage may make.
+func (s *stageReader) outPath(n *yamldoc.Node, p repopath.Path) bool {
+	switch {
+	case repopath.HasMeta(n.Value):
+		_ = s.bad(n, "out %s: a glob cannot be an out", n.Value).Hinted("declare the directory that holds them")
+	case p == repopath.Root:
+		s.bad(n, "out %s is the repository itself", n.Value)
+	case inPipe(p):
+		s.bad(n, "out %s: .pipe belongs to pipe itself", n.Value)
+	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
+		s.bad(n, "out %s: pipe reads that file itself", n.Value)
+	default:
+		return true
+	}
+	return false
+}

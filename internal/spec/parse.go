@@ -1,0 +1,295 @@
+package spec
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
+
+// Parse reads a whole pipe.yaml; file is its name in places. The error is a
+// diag.List of kind Usage with all faults, sorted by place, and then there is no Project.
+func Parse(file string, data []byte) (*Project, error) {
+	r := &reader{file: file}
+	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
+	r.faults = diag.All(err)
+	if root == nil {
+		return nil, r.faults.OrNil()
+	}
+	p := r.project(root)
+	slices.SortFunc(p.Stages, func(a, b Stage) int { return strings.Compare(a.Name, b.Name) })
+	r.check(p)
+	if len(r.faults) > 0 {
+		return nil, sorted(r.faults)
+	}
+	return p, nil
+}
+
+// reader collects the faults of one file.
+type reader struct {
+	file   string
+	faults diag.List
+}
+
+func (r *reader) fault(n *yamldoc.Node, format string, args ...any) *diag.Error {
+	return r.faultAt(n.Place(r.file), format, args...)
+}
+
+func (r *reader) faultAt(place, format string, args ...any) *diag.Error {
+	e := diag.New(diag.Usage, format, args...).At(place)
+	r.faults = append(r.faults, e)
+	return e
+}
+
+// sorted orders faults by line and column and drops repetitions, which an
+// aliased fault makes.
+func sorted(l diag.List) diag.List {
+	slices.SortStableFunc(l, func(a, b *diag.Error) int {
+		al, ac := lineCol(a.Place)
+		bl, bc := lineCol(b.Place)
+		return cmp.Or(cmp.Compare(al, bl), cmp.Compare(ac, bc))
+	})
+	return slices.CompactFunc(l, func(a, b *diag.Error) bool { return a.Place == b.Place && a.What == b.What })
+}
+
+// lineCol reads the numbers of a place, 0 for what is not there.
+func lineCol(place string) (line, col int) {
+	i := strings.LastIndexByte(place, ':')
+	if i < 0 {
+		return 0, 0
+	}
+	j := strings.LastIndexByte(place[:i], ':')
+	line, _ = strconv.Atoi(place[j+1 : i])
+	col, _ = strconv.Atoi(place[i+1:])
+	return line, col
+}
+
+// later are keys of the schema that a coming version will read.
+var (
+	laterTop   = []string{"vars", "params", "environments", "plots", "metrics", "artifacts"}
+	laterStage = []string{"foreach", "matrix", "do", "when", "image", "platform", "metrics", "plots"}
+	laterOut   = []string{"remote", "desc", "type", "labels", "meta"}
+)
+
+const notYet = "%s is not supported by this version of pipe"
+
+// unknown reports a key that no reader takes.
+func (r *reader) unknown(p yamldoc.Pair, prefix string, later, known []string) {
+	if slices.Contains(later, p.Key) {
+		r.fault(p.At, prefix+notYet, p.Key)
+		return
+	}
+	e := r.fault(p.At, prefix+"unknown key %q", p.Key)
+	slices.Sort(known)
+	if near := yamldoc.Nearest(p.Key, known); near != "" {
+		_ = e.Hinted("did you mean %s?", near)
+	} else {
+		_ = e.Hinted("known keys: %s", strings.Join(known, ", "))
+	}
+}
+
+func (r *reader) project(root *yamldoc.Node) *Project {
+	p := &Project{}
+	if root.Kind != yamldoc.Map {
+		if root.Kind == yamldoc.Null {
+			_ = r.fault(root, "the file is empty").Hinted("pipe init")
+		} else {
+			r.fault(root, "want a map with stages, not %s", shown(root))
+		}
+		return p
+	}
+	for _, pair := range root.Pairs {
+		switch pair.Key {
+		case "stages":
+			r.stages(p, pair)
+		case "remote":
+			p.Remotes = r.remotes(pair.Value)
+		case "env_mode":
+			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
+		default:
+			r.unknown(pair, "", laterTop, []string{"stages", "remote", "env_mode"})
+		}
+	}
+	if root.Get("stages") == nil {
+		_ = r.fault(root, "no stages").Hinted("pipe init")
+	}
+	return p
+}
+
+// text reads a scalar as it is written; "" and false when there is none.
+func (r *reader) text(n *yamldoc.Node, prefix, what string) (string, bool) {
+	switch n.Kind {
+	case yamldoc.Null, yamldoc.List, yamldoc.Map:
+		r.fault(n, "%s%s: want a text, not %s", prefix, what, n.Kind)
+		return "", false
+	}
+	switch {
+	case strings.TrimSpace(n.Value) == "":
+		r.fault(n, "%s%s is empty", prefix, what)
+		return "", false
+	case strings.ContainsRune(n.Value, 0):
+		r.fault(n, "%s%s has a NUL character", prefix, what)
+		return "", false
+	}
+	return n.Value, true
+}
+
+// oneOf reads one of the words, "" when it is another.
+func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) string {
+	if n.Kind == yamldoc.String && slices.Contains(words, n.Value) {
+		return n.Value
+	}
+	r.fault(n, "%s%s: want %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))
+	return ""
+}
+
+func (r *reader) flag(n *yamldoc.Node, prefix, what string) bool {
+	if n.Kind != yamldoc.Bool {
+		r.fault(n, "%s%s: want true or false, not %s", prefix, what, shown(n))
+		return false
+	}
+	return strings.EqualFold(n.Value, "true")
+}
+
+// shown is a node in a message: its text, or its kind when it has none.
+func shown(n *yamldoc.Node) string {
+	switch n.Kind {
+	case yamldoc.Null, yamldoc.List, yamldoc.Map:
+		return n.Kind.String()
+	}
+	return strconv.Quote(n.Value)
+}
+
+func (r *reader) stages(p *Project, pair yamldoc.Pair) {
+	switch pair.Value.Kind {
+	case yamldoc.Map:
+	case yamldoc.Null:
+		_ = r.fault(pair.At, "no stages").Hinted("pipe init")
+		return
+	default:
+		r.fault(pair.Value, "stages: want a map from names to stages, not %s", pair.Value.Kind)
+		return
+	}
+	folded := make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
+	p.Stages = make([]Stage, 0, len(pair.Value.Pairs))
+	for _, s := range pair.Value.Pairs {
+		if !stageName.MatchString(s.Key) {
+			r.fault(s.At, "stage name %q: want up to 100 letters, digits, _ . @ -, the first a letter, a digit or _", s.Key)
+			continue
+		}
+		fold := strings.ToLower(s.Key)
+		if first := folded[fold]; first != nil {
+			r.fault(s.At, "%s: differs from stage %s (%s) only in case", s.Key, first.Value, first.Place(r.file))
+			continue
+		}
+		folded[fold] = s.At
+		if st, ok := r.stage(s); ok {
+			p.Stages = append(p.Stages, st)
+		}
+	}
+}
+
+func (r *reader) remotes(n *yamldoc.Node) []Remote {
+	if n.Kind != yamldoc.Map {
+		m := Remote{Name: "default", Place: n.Place(r.file)}
+		m.URL = r.url(n, "remote")
+		return []Remote{m}
+	}
+	if url := n.Get("url"); url != nil {
+		_ = r.fault(url, "remote: a remote with settings needs a name").Hinted("write remote: {default: {url: %s}}", url.Value)
+		return nil
+	}
+	if len(n.Pairs) == 0 {
+		r.fault(n, "remote: no remote in the map")
+	}
+	var all []Remote
+	for _, p := range n.Pairs {
+		if !stageName.MatchString(p.Key) {
+			r.fault(p.At, "remote name %q: want letters, digits, _ . @ -", p.Key)
+			continue
+		}
+		all = append(all, r.remote(p))
+	}
+	return all
+}
+
+// remoteFields reads each key of one remote.
+var remoteFields = map[string]func(r *reader, m *Remote, n *yamldoc.Node, what string){
+	"url":        func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.URL = r.url(n, what) },
+	"region":     func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Region, _ = r.text(n, "", what) },
+	"endpoint":   func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Endpoint = r.endpoint(n, what) },
+	"profile":    func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Profile, _ = r.text(n, "", what) },
+	"path_style": func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.PathStyle = r.flag(n, "", what) },
+	"sse": func(r *reader, m *Remote, n *yamldoc.Node, what string) {
+		m.SSE = r.oneOf(n, "", what, "AES256", "aws:kms")
+	},
+	"sse_kms_key_id": func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.SSEKey, _ = r.text(n, "", what) },
+}
+
+func (r *reader) remote(p yamldoc.Pair) Remote {
+	m, what := Remote{Name: p.Key, Place: p.At.Place(r.file)}, "remote "+p.Key
+	if p.Value.Kind != yamldoc.Map {
+		m.URL = r.url(p.Value, what)
+		return m
+	}
+	for _, f := range p.Value.Pairs {
+		if read := remoteFields[f.Key]; read != nil {
+			read(r, &m, f.Value, what+": "+f.Key)
+		} else {
+			r.unknown(f, what+": ", nil, keys(remoteFields))
+		}
+	}
+	if p.Value.Get("url") == nil {
+		r.fault(p.At, "%s: no url", what)
+	}
+	if m.SSEKey != "" && m.SSE != "aws:kms" {
+		r.fault(p.Value.Get("sse_kms_key_id"), "%s: sse_kms_key_id is for sse: aws:kms", what)
+	}
+	if u := p.Value.Get("url"); m.URL != "" && !strings.HasPrefix(m.URL, "s3://") && len(p.Value.Pairs) > 1 {
+		r.fault(u, "%s: only an s3:// remote has settings", what)
+	}
+	return m
+}
+
+// url reads a directory or s3://bucket/prefix.
+func (r *reader) url(n *yamldoc.Node, what string) string {
+	s, ok := r.text(n, "", what)
+	if !ok {
+		return ""
+	}
+	if strings.Contains(s, "${") {
+		r.fault(n, "%s: templating is not supported by this version", what)
+		return ""
+	}
+	bucket, s3 := strings.CutPrefix(s, "s3://")
+	switch bucket, _, _ = strings.Cut(bucket, "/"); {
+	case s3 && bucket == "":
+		r.fault(n, "%s: %q has no bucket", what, s)
+		return ""
+	case !s3 && strings.Contains(s, "://"):
+		r.fault(n, "%s: %q is neither s3://bucket/prefix nor a directory", what, s)
+		return ""
+	}
+	return s
+}
+
+func (r *reader) endpoint(n *yamldoc.Node, what string) string {
+	s, ok := r.text(n, "", what)
+	if ok && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
+		r.fault(n, "%s: want http:// or https://, not %q", what, s)
+	}
+	return s
+}
+
+// keys are the names in a table of field readers, sorted.
+func keys[V any](table map[string]V) []string {
+	var names []string
+	for k := range table {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
+}

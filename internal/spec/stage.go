@@ -1,0 +1,222 @@
+package spec
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
+
+var (
+	stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
+	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// stageReader reads one stage.
+type stageReader struct {
+	*reader
+	st    Stage
+	node  *yamldoc.Node
+	seen  map[string]*yamldoc.Node // items of the stage's lists, to find repetitions
+	files map[repopath.Path]int    // where each file stands in st.Params
+}
+
+// stageFields reads each key of a stage. wdir is not among them: it is read
+// before all others, because their paths start there.
+var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
+	"cmd":            (*stageReader).cmd,
+	"shell":          func(s *stageReader, n *yamldoc.Node) { s.st.Shell = s.oneOf(n, s.prefix(), "shell", "sh", "bash") },
+	"wdir":           func(*stageReader, *yamldoc.Node) {},
+	"deps":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "deps", s.dep) },
+	"params":         func(s *stageReader, n *yamldoc.Node) { s.each(n, "params", s.param) },
+	"env":            func(s *stageReader, n *yamldoc.Node) { s.each(n, "env", s.env) },
+	"outs":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "outs", s.out) },
+	"frozen":         func(s *stageReader, n *yamldoc.Node) { s.st.Frozen = s.flag(n, s.prefix(), "frozen") },
+	"always_changed": func(s *stageReader, n *yamldoc.Node) { s.st.AlwaysChanged = s.flag(n, s.prefix(), "always_changed") },
+	"deploy":         func(s *stageReader, n *yamldoc.Node) { s.st.Deploy = s.flag(n, s.prefix(), "deploy") },
+	"workdir": func(s *stageReader, n *yamldoc.Node) {
+		s.st.InRepo = s.oneOf(n, s.prefix(), "workdir", "repo") == "repo"
+	},
+	"timeout": (*stageReader).timeout,
+	"mutex":   func(s *stageReader, n *yamldoc.Node) { s.st.Mutex, _ = s.text(n, s.prefix(), "mutex") },
+	"desc":    (*stageReader).desc,
+	"meta":    func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
+}
+
+// stage reads one stage; false when there is nothing to check further.
+func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
+	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
+	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
+	if p.Value.Kind != yamldoc.Map {
+		s.bad(p.Value, "want a map with cmd, not %s", shown(p.Value))
+		return Stage{}, false
+	}
+	if n := p.Value.Get("wdir"); n != nil {
+		s.wdir(n)
+	}
+	for _, f := range p.Value.Pairs {
+		if read := stageFields[f.Key]; read != nil {
+			read(s, f.Value)
+		} else {
+			r.unknown(f, s.prefix(), laterStage, keys(stageFields))
+		}
+	}
+	if p.Value.Get("cmd") == nil && !s.hasLater() {
+		s.bad(p.At, "no cmd")
+	}
+	s.kind(p)
+	s.order()
+	return s.st, true
+}
+
+// hasLater says that the stage is of a sort that a coming version reads: its
+// cmd may stand deeper.
+func (s *stageReader) hasLater() bool {
+	return slices.ContainsFunc(s.node.Pairs, func(p yamldoc.Pair) bool { return slices.Contains(laterStage, p.Key) })
+}
+
+func (s *stageReader) prefix() string { return s.st.Name + ": " }
+
+func (s *stageReader) bad(n *yamldoc.Node, format string, args ...any) *diag.Error {
+	return s.fault(n, "%s%s", s.prefix(), fmt.Sprintf(format, args...))
+}
+
+// once remembers an item under its kind and name, and reports a repetition.
+func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
+	first, dup := s.seen[kind+" "+name]
+	if dup {
+		s.bad(n, "%s %s is already given on line %d", kind, name, first.Line)
+		return false
+	}
+	s.seen[kind+" "+name] = n
+	return true
+}
+
+// kind settles whether the stage builds or deploys, and what follows from it.
+func (s *stageReader) kind(p yamldoc.Pair) {
+	outs, deploy := p.Value.Get("outs"), p.Value.Get("deploy")
+	hasOuts := outs != nil && len(outs.Items) > 0
+	switch {
+	case s.st.Deploy && hasOuts:
+		_ = s.bad(outs, "a deploy stage has no outs: what it makes would never be restored").Hinted("make the outs in a build stage, and let this one depend on them")
+	case deploy != nil && deploy.Kind == yamldoc.Bool && !s.st.Deploy && !hasOuts:
+		_ = s.bad(deploy, "a stage without outs is a deploy stage").Hinted("declare its outs, or write deploy: true")
+	}
+	if !hasOuts {
+		s.st.Deploy = true
+	}
+	if s.st.InRepo && !s.st.Deploy {
+		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages; a build stage always runs in the repository")
+	}
+	if s.st.AlwaysChanged && s.st.Frozen {
+		s.bad(p.Value.Get("frozen"), "a stage cannot be both frozen and always_changed")
+	}
+}
+
+// order sorts the lists: their order in the file means nothing.
+func (s *stageReader) order() {
+	slices.SortFunc(s.st.Deps, func(a, b Dep) int { return strings.Compare(a.String(), b.String()) })
+	slices.Sort(s.st.Excludes)
+	slices.SortFunc(s.st.Params, func(a, b Params) int { return strings.Compare(string(a.File), string(b.File)) })
+	for i := range s.st.Params {
+		slices.Sort(s.st.Params[i].Keys)
+	}
+	slices.SortFunc(s.st.Env, func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.st.Outs, func(a, b Out) int { return strings.Compare(string(a.Path), string(b.Path)) })
+}
+
+func (s *stageReader) cmd(n *yamldoc.Node) {
+	items := []*yamldoc.Node{n}
+	if n.Kind == yamldoc.List {
+		items = n.Items
+	}
+	if len(items) == 0 {
+		s.bad(n, "cmd is empty")
+	}
+	for _, it := range items {
+		if script, ok := s.text(it, s.prefix(), "cmd"); ok {
+			s.st.Cmd = append(s.st.Cmd, script)
+		}
+	}
+}
+
+func (s *stageReader) desc(n *yamldoc.Node) {
+	if n.Kind != yamldoc.String || n.Value != "" {
+		s.st.Desc, _ = s.text(n, s.prefix(), "desc")
+	}
+}
+
+// timeout reads a Go duration, or a whole number of seconds.
+func (s *stageReader) timeout(n *yamldoc.Node) {
+	d, err := time.ParseDuration(n.Value)
+	if n.Kind == yamldoc.Int {
+		d, err = time.ParseDuration(n.Value + "s")
+	}
+	switch {
+	case n.Kind != yamldoc.Int && n.Kind != yamldoc.String, err != nil:
+		_ = s.bad(n, "timeout: want a duration, not %s", shown(n)).Hinted("write 90s, 10m or 1h30m, or a number of seconds")
+	case d <= 0:
+		s.bad(n, "timeout: want more than 0, not %s", strconv.Quote(n.Value))
+	default:
+		s.st.Timeout = d
+	}
+}
+
+func (s *stageReader) wdir(n *yamldoc.Node) {
+	p, _, ok := s.path(n, repopath.Root, "wdir")
+	if !ok {
+		return
+	}
+	if inPipe(p) {
+		s.bad(n, "wdir %s: .pipe belongs to pipe itself", p)
+		return
+	}
+	s.st.Wdir = p
+}
+
+// each calls read on every item of a list, and reports what is no list.
+func (s *stageReader) each(n *yamldoc.Node, what string, read func(*yamldoc.Node)) {
+	if n.Kind != yamldoc.List {
+		e := s.bad(n, "%s: want a list, not %s", what, shown(n))
+		if n.Kind != yamldoc.Null && n.Kind != yamldoc.Map {
+			_ = e.Hinted("write %s: [%s]", what, n.Value)
+		}
+		return
+	}
+	for _, it := range n.Items {
+		read(it)
+	}
+}
+
+// path reads a plain path relative to dir; slash says that it ends in one.
+func (s *stageReader) path(n *yamldoc.Node, dir repopath.Path, what string) (p repopath.Path, slash, ok bool) {
+	text, ok := s.text(n, s.prefix(), what)
+	if !ok || !s.pathText(n, text, what) {
+		return "", false, false
+	}
+	p, err := repopath.Join(dir, text)
+	if err != nil {
+		s.bad(n, "%s: %v", what, err)
+		return "", false, false
+	}
+	return p, strings.HasSuffix(text, "/") || p == repopath.Root, true
+}
+
+// pathText refuses what looks like a path and is none.
+func (s *stageReader) pathText(n *yamldoc.Node, text, what string) bool {
+	switch {
+	case strings.Contains(text, "${"):
+		s.bad(n, "%s %q: templating is not supported by this version", what, text)
+	case strings.Contains(text, "://"):
+		s.bad(n, "%s %q is a URL; only paths in the repository can be declared", what, text)
+	default:
+		return true
+	}
+	return false
+}

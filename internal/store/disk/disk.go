@@ -1,0 +1,210 @@
+// Package disk is a store in a directory: the cache, or a remote on a shared disk.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Store keeps objects as files below one directory, in the layout that every store has.
+type Store struct {
+	root string
+	bufs sync.Pool
+	dirs sync.Map // directories known to be there
+}
+
+// bufSize is where read, hash and write of one file get no faster: BenchmarkSave.
+const bufSize = 256 << 10
+
+// Open returns the store in the directory root, which is made with the first
+// object, if the directory above it is there.
+func Open(root string) *Store {
+	s := &Store{root: root}
+	s.bufs.New = func() any { b := make([]byte, bufSize); return &b }
+	return s
+}
+
+// URL returns the directory.
+func (s *Store) URL() string { return s.root }
+
+// Close does nothing.
+func (s *Store) Close() error { return nil }
+
+func (s *Store) path(rel string) string { return filepath.Join(s.root, filepath.FromSlash(rel)) }
+
+func (s *Store) object(ref object.Ref) string { return s.path(store.Path(ref)) }
+
+// Stat implements store.Store.
+func (s *Store) Stat(_ context.Context, ref object.Ref) (int64, error) {
+	info, err := os.Lstat(s.object(ref))
+	if err != nil {
+		return 0, s.mapped(err, ref)
+	}
+	return info.Size(), nil
+}
+
+// Open implements store.Store.
+func (s *Store) Open(_ context.Context, ref object.Ref) (io.ReadCloser, error) {
+	f, err := os.Open(s.object(ref))
+	if err != nil {
+		return nil, s.mapped(err, ref)
+	}
+	return store.Verified(f, ref), nil
+}
+
+// Put implements store.Store.
+func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error {
+	b, err := s.Begin()
+	if err != nil {
+		return err
+	}
+	return errors.Join(first(b.Put(ctx, ref, src), b.Commit), b.Close())
+}
+
+func first(err error, then func() error) error {
+	if err != nil {
+		return err
+	}
+	return then()
+}
+
+// Fill implements store.Cache.
+func (s *Store) Fill(_ context.Context, ref object.Ref, dst *os.File) (err error) {
+	src, err := os.Open(s.object(ref))
+	if err != nil {
+		return s.mapped(err, ref)
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	got, n, err := s.copy(dst, src)
+	if err != nil {
+		return s.mapped(err, ref)
+	}
+	if got != ref.Digest {
+		err = fmt.Errorf("%s: %w: %d bytes with digest %s", s.object(ref), store.ErrCorrupt, n, got)
+		return errors.Join(err, s.Quarantine(ref))
+	}
+	return nil
+}
+
+// Quarantine moves an object whose bytes are wrong out of the way, to corrupt/
+// below the root, where a person may look at it.
+func (s *Store) Quarantine(ref object.Ref) error {
+	dir := s.path("corrupt")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return os.Rename(s.object(ref), filepath.Join(dir, ref.Digest.Hex()))
+}
+
+// Remove takes an object out of the store.
+func (s *Store) Remove(_ context.Context, ref object.Ref) error {
+	return s.mapped(os.Remove(s.object(ref)), ref)
+}
+
+// RemoveRecord takes a record out of the store.
+func (s *Store) RemoveRecord(_ context.Context, key digest.Key) error {
+	return os.Remove(s.path(store.RecordPath(key)))
+}
+
+// copy copies all of src into the empty dst and returns the digest and count of the bytes.
+func (s *Store) copy(dst, src *os.File) (digest.Digest, int64, error) {
+	buf := s.bufs.Get().(*[]byte)
+	defer s.bufs.Put(buf)
+	h := digest.NewHasher()
+	if reflink(dst, src) {
+		// The clone is what is delivered, so the clone is what is hashed.
+		if _, err := dst.Seek(0, io.SeekStart); err != nil {
+			return digest.Digest{}, 0, err
+		}
+		return h.Copy(nil, dst, *buf)
+	}
+	return h.Copy(dst, src, *buf)
+}
+
+// mapped gives an error of the operating system its kind and hint.
+func (s *Store) mapped(err error, about any) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%v: %w in %s", about, store.ErrNotFound, s.root)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return diag.New(diag.Failed, "%v: %w", about, err).At(s.root).Hinted("free space there; pipe gc shows what the cache can give back")
+	case errors.Is(err, fs.ErrPermission):
+		return diag.New(diag.Auth, "%v: %w", about, err).At(s.root).Hinted("check who owns it: ls -ld %s", s.root)
+	}
+	return err
+}
+
+// mkdir makes a directory below the root, and the root itself if its parent is there.
+func (s *Store) mkdir(dir string) error {
+	if _, ok := s.dirs.Load(dir); ok {
+		return nil
+	}
+	err := os.Mkdir(s.root, 0o777)
+	if errors.Is(err, fs.ErrNotExist) {
+		return diag.New(diag.NotFound, "the directory above the store is not there: %w", err).At(s.root).
+			Hinted("mount it, correct the remote in pipe.yaml, or make it: mkdir -p %s", s.root)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return s.mapped(err, "make directory")
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return s.mapped(err, "make directory")
+	}
+	s.dirs.Store(dir, true)
+	return nil
+}
+
+// Lookup implements store.Index.
+func (s *Store) Lookup(_ context.Context, key digest.Key) ([]byte, error) {
+	b, err := os.ReadFile(s.path(store.RecordPath(key)))
+	return b, s.mapped(err, "record "+key.Short())
+}
+
+// Record implements store.Index: a link to a file that is there already fails, even on NFS.
+func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+	path := s.path(store.RecordPath(key))
+	err := s.create(path, value)
+	if errors.Is(err, fs.ErrExist) {
+		return s.Lookup(ctx, key)
+	}
+	if err != nil {
+		return nil, s.mapped(err, "record "+key.Short())
+	}
+	return value, nil
+}
+
+// create makes path with data, whole and durable, or fails with fs.ErrExist.
+func (s *Store) create(path string, data []byte) (err error) {
+	if err := errors.Join(s.mkdir(filepath.Dir(path)), s.mkdir(s.path("tmp"))); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(s.path("tmp"), "record-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(0o444), tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}

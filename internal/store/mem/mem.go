@@ -1,0 +1,251 @@
+// Package mem keeps a store in memory, for tests and for trying things out.
+package mem
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Store is a store.Remote and a store.Lister that is gone with the process.
+type Store struct {
+	mu      sync.Mutex
+	objects map[object.Ref]blob
+	records map[digest.Key][]byte
+	cells   map[string]cell
+	writes  int // of cells, ever: the next version
+}
+
+type blob struct {
+	bytes []byte
+	unix  int64
+}
+
+type cell struct {
+	value   []byte
+	version string
+}
+
+var (
+	_ store.Remote = (*Store)(nil)
+	_ store.Lister = (*Store)(nil)
+)
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{
+		objects: map[object.Ref]blob{},
+		records: map[digest.Key][]byte{},
+		cells:   map[string]cell{},
+	}
+}
+
+// Stat implements store.Store.
+func (s *Store) Stat(ctx context.Context, ref object.Ref) (int64, error) {
+	b, err := s.blob(ctx, ref)
+	return int64(len(b.bytes)), err
+}
+
+// Open implements store.Store.
+func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	b, err := s.blob(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return store.Verified(io.NopCloser(bytes.NewReader(b.bytes)), ref), nil
+}
+
+func (s *Store) blob(ctx context.Context, ref object.Ref) (blob, error) {
+	if ctx.Err() != nil {
+		return blob{}, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.objects[ref]
+	if !ok {
+		return blob{}, missing(store.Path(ref))
+	}
+	return b, nil
+}
+
+// Put implements store.Store.
+func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	b, err := read(src)
+	if err != nil {
+		return fmt.Errorf("put %s: %w", ref, err)
+	}
+	if got := digest.Of(b); got != ref.Digest || int64(len(b)) != src.Size {
+		return &diag.Error{
+			Kind: diag.Integrity, Place: "mem:" + store.Path(ref), Err: store.ErrCorrupt,
+			What: fmt.Sprintf("%v: %d bytes with digest %s, %d were announced", store.ErrCorrupt, len(b), got, src.Size),
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.objects[ref]; !ok {
+		s.objects[ref] = blob{b, time.Now().Unix()}
+	}
+	return nil
+}
+
+func read(src store.Source) (b []byte, err error) {
+	r, err := src.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	return io.ReadAll(r)
+}
+
+// Damage replaces the bytes of an object that is there, as a failing disk would.
+func (s *Store) Damage(ref object.Ref, b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[ref] = blob{bytes.Clone(b), time.Now().Unix()}
+}
+
+// Remove forgets an object, as a careless hand would.
+func (s *Store) Remove(ref object.Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, ref)
+}
+
+// Lookup implements store.Index.
+func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.records[key]
+	if !ok {
+		return nil, missing(store.RecordPath(key))
+	}
+	return bytes.Clone(b), nil
+}
+
+// Record implements store.Index.
+func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.records[key]; !ok {
+		s.records[key] = bytes.Clone(value)
+	}
+	return bytes.Clone(s.records[key]), nil
+}
+
+// Load implements store.Cells.
+func (s *Store) Load(ctx context.Context, name string) (value []byte, version string, err error) {
+	if err := check(ctx, name); err != nil {
+		return nil, "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.cells[name]
+	if !ok {
+		return nil, "", missing(name)
+	}
+	return bytes.Clone(c.value), c.version, nil
+}
+
+// Swap implements store.Cells.
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
+	if err := check(ctx, name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cells[name].version != old {
+		return &diag.Error{Kind: diag.Busy, Place: "mem:" + name, What: store.ErrConflict.Error(), Err: store.ErrConflict}
+	}
+	s.writes++
+	s.cells[name] = cell{bytes.Clone(value), strconv.Itoa(s.writes)}
+	return nil
+}
+
+func check(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if name == "." || !fs.ValidPath(name) {
+		return diag.New(diag.Usage, "%q is not the name of a cell", name)
+	}
+	return nil
+}
+
+func missing(name string) error {
+	return &diag.Error{Kind: diag.NotFound, Place: "mem:" + name, What: store.ErrNotFound.Error(), Err: store.ErrNotFound}
+}
+
+// List implements store.Lister.
+func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
+	s.mu.Lock()
+	all := make([]store.Entry, 0, len(s.objects))
+	for ref, b := range s.objects {
+		all = append(all, store.Entry{Ref: ref, Size: int64(len(b.bytes)), Unix: b.unix})
+	}
+	s.mu.Unlock()
+	for _, e := range all {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Names implements store.Lister.
+func (s *Store) Names(ctx context.Context, prefix string, f func(name string) error) error {
+	s.mu.Lock()
+	var names []string
+	for name := range s.cells {
+		if prefix == "" || strings.HasPrefix(name, prefix+"/") {
+			names = append(names, name)
+		}
+	}
+	s.mu.Unlock()
+	slices.Sort(names)
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := f(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// URL implements store.Remote.
+func (s *Store) URL() string { return "mem:" }
+
+// Probe implements store.Remote: a map under a mutex keeps its word.
+func (s *Store) Probe(ctx context.Context) error { return context.Cause(ctx) }
+
+// Close implements store.Remote; the content stays.
+func (s *Store) Close() error { return nil }

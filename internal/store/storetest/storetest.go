@@ -1,0 +1,246 @@
+// Package storetest holds every store to the promises on the interfaces of package store.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// racers is how many goroutines a race has.
+const racers = 16
+
+// large is more than any store sends in one piece, and no multiple of a round number.
+const large = 20<<20 + 5
+
+// Run runs the suite. Each call of open returns a handle on one and the same
+// store, which need not be empty; the suite closes the handles. The promises of
+// store.Lister are tested when the handle has them.
+func Run(t *testing.T, open func(t *testing.T) store.Remote) {
+	s := &suite{open}
+	t.Run("Put", s.puts)
+	t.Run("Refuse", s.refusals)
+	t.Run("Record", s.records)
+	t.Run("Cells", s.cells)
+	t.Run("List", s.lists)
+	t.Run("Remote", s.remote)
+}
+
+type suite struct {
+	open func(t *testing.T) store.Remote
+}
+
+func (s *suite) handle(t *testing.T) store.Remote {
+	t.Helper()
+	h := s.open(t)
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return h
+}
+
+// Noise returns n bytes that no other call returns.
+func Noise(t testing.TB, n int) []byte {
+	t.Helper()
+	var seed [32]byte
+	if _, err := crand.Read(seed[:]); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
+// File returns the ref of b as a file.
+func File(b []byte) object.Ref { return object.Ref{Digest: digest.Of(b)} }
+
+// name returns a name that no other call returns.
+func name(prefix string) string { return prefix + "/" + crand.Text() }
+
+func key(t *testing.T) digest.Key { return digest.Key(Noise(t, digest.Size)) }
+
+func put(t *testing.T, s store.Store, b []byte) object.Ref {
+	t.Helper()
+	ref := File(b)
+	if err := s.Put(t.Context(), ref, store.Bytes(b)); err != nil {
+		t.Fatalf("put %d bytes: %v", len(b), err)
+	}
+	return ref
+}
+
+func wantObject(t *testing.T, s store.Store, ref object.Ref, want []byte) {
+	t.Helper()
+	n, err := s.Stat(t.Context(), ref)
+	if err != nil || n != int64(len(want)) {
+		t.Errorf("stat: %d, %v; want %d", n, err, len(want))
+	}
+	got, err := store.ReadAll(t.Context(), s, ref, int64(len(want)))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("read: %d bytes, %v; want the %d bytes that were put", len(got), err, len(want))
+	}
+}
+
+func wantMissing(t *testing.T, s store.Store, ref object.Ref) {
+	t.Helper()
+	if _, err := s.Stat(t.Context(), ref); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("stat: %v, want %v", err, store.ErrNotFound)
+	}
+	r, err := s.Open(t.Context(), ref)
+	if err == nil {
+		err = errors.Join(errors.New("no error"), r.Close())
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("open: %v, want %v", err, store.ErrNotFound)
+	}
+}
+
+func wantError(t *testing.T, doing string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: %v, want %v", doing, got, want)
+	}
+}
+
+func (s *suite) puts(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int
+	}{{"Empty", 0}, {"OneByte", 1}, {"Small", 4096}, {"Medium", 3 << 20}, {"Large", large}} {
+		t.Run(c.name, func(t *testing.T) {
+			h, b := s.handle(t), Noise(t, c.size)
+			wantObject(t, h, put(t, h, b), b)
+			wantObject(t, s.handle(t), File(b), b)
+		})
+	}
+	t.Run("TwiceIsOnce", func(t *testing.T) {
+		h, b := s.handle(t), Noise(t, 100)
+		put(t, h, b)
+		wantObject(t, h, put(t, h, b), b)
+	})
+	t.Run("LargeTwiceIsOnce", func(t *testing.T) {
+		h, b := s.handle(t), Noise(t, large)
+		put(t, h, b)
+		wantObject(t, h, put(t, h, b), b)
+	})
+	t.Run("TreesLieApartFromFiles", s.trees)
+	t.Run("AtOnceByMany", s.putRace)
+	t.Run("ReadInPart", s.readInPart)
+}
+
+func (s *suite) trees(t *testing.T) {
+	h, b := s.handle(t), Noise(t, 50)
+	file := File(b)
+	tree := object.Ref{Tree: true, Digest: file.Digest}
+	put(t, h, b)
+	wantMissing(t, h, tree)
+	if err := h.Put(t.Context(), tree, store.Bytes(b)); err != nil {
+		t.Fatal(err)
+	}
+	wantObject(t, h, tree, b)
+	wantObject(t, h, file, b)
+}
+
+func (s *suite) putRace(t *testing.T) {
+	a, b, data := s.handle(t), s.handle(t), Noise(t, 70_000)
+	race(t, func(ctx context.Context, i int) error {
+		return pick(i, a, b).Put(ctx, File(data), store.Bytes(data))
+	})
+	wantObject(t, a, File(data), data)
+}
+
+// readInPart closes readers before their end: that must neither fail nor hurt the next.
+func (s *suite) readInPart(t *testing.T) {
+	h, b := s.handle(t), Noise(t, 2<<20)
+	ref := put(t, h, b)
+	for range 3 {
+		r, err := h.Open(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
+			t.Error(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantObject(t, h, ref, b)
+}
+
+func (s *suite) refusals(t *testing.T) {
+	t.Run("MissingObject", func(t *testing.T) {
+		h := s.handle(t)
+		wantMissing(t, h, File(Noise(t, 10)))
+		wantMissing(t, h, object.Ref{Tree: true, Digest: digest.Of(Noise(t, 10))})
+	})
+	for _, size := range []int{1, 4096, large} {
+		t.Run("WrongBytes", func(t *testing.T) {
+			h, b := s.handle(t), Noise(t, size)
+			ref := File(b)
+			b[len(b)-1] ^= 1
+			wantError(t, "put", h.Put(t.Context(), ref, store.Bytes(b)), store.ErrCorrupt)
+			wantMissing(t, h, ref)
+		})
+		for _, more := range []int64{-1, 1} {
+			t.Run("WrongSize", func(t *testing.T) {
+				h, b := s.handle(t), Noise(t, size)
+				src := store.Bytes(b)
+				src.Size += more
+				wantError(t, "put", h.Put(t.Context(), File(b), src), store.ErrCorrupt)
+				wantMissing(t, h, File(b))
+			})
+		}
+		t.Run("BrokenSource", func(t *testing.T) { s.brokenSource(t, Noise(t, size)) })
+	}
+	t.Run("SourceThatDoesNotOpen", func(t *testing.T) {
+		h, b, gone := s.handle(t), Noise(t, 10), errors.New("source is gone")
+		err := h.Put(t.Context(), File(b), store.Source{Size: 10, Open: func() (io.ReadCloser, error) { return nil, gone }})
+		wantError(t, "put", err, gone)
+		wantMissing(t, h, File(b))
+	})
+	t.Run("CancelledContext", s.cancelled)
+}
+
+// brokenSource fails after all bytes but the last.
+func (s *suite) brokenSource(t *testing.T, b []byte) {
+	h, broken := s.handle(t), errors.New("source broke")
+	src := store.Source{Size: int64(len(b)), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(io.MultiReader(bytes.NewReader(b[:len(b)-1]), failing{broken})), nil
+	}}
+	wantError(t, "put", h.Put(t.Context(), File(b), src), broken)
+	wantMissing(t, h, File(b))
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func (s *suite) cancelled(t *testing.T) {
+	h, b := s.handle(t), Noise(t, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := h.Stat(ctx, File(b))
+	wantError(t, "stat", err, context.Canceled)
+	_, err = h.Open(ctx, File(b))
+	wantError(t, "open", err, context.Canceled)
+	wantError(t, "put", h.Put(ctx, File(b), store.Bytes(b)), context.Canceled)
+	_, err = h.Lookup(ctx, key(t))
+	wantError(t, "lookup", err, context.Canceled)
+	_, err = h.Record(ctx, key(t), b)
+	wantError(t, "record", err, context.Canceled)
+	_, _, err = h.Load(ctx, name("cancelled"))
+	wantError(t, "load", err, context.Canceled)
+	wantError(t, "swap", h.Swap(ctx, name("cancelled"), "", b), context.Canceled)
+	wantError(t, "probe", h.Probe(ctx), context.Canceled)
+	wantMissing(t, h, File(b))
+}

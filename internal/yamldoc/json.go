@@ -1,0 +1,134 @@
+package yamldoc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+)
+
+// ParseJSON reads one JSON value under the same rules. YAML is no true superset:
+// its parser refuses JSON's surrogate pairs and long keys.
+func ParseJSON(file string, data []byte) (*Node, error) {
+	if err := checkSize(file, data); err != nil {
+		return nil, err
+	}
+	p := &jsonParser{file: file, data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
+	p.dec.UseNumber()
+	root, err := p.value(0)
+	if err == nil {
+		if _, terr := p.dec.Token(); terr != io.EOF {
+			err = errors.New("a second value follows the first")
+		}
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		at := p.at()
+		p.faults = append(p.faults, diag.New(diag.Usage, "not valid JSON: %v", err).At(at.Place(file)))
+		return nil, p.faults
+	}
+	return root, p.faults.OrNil()
+}
+
+type jsonParser struct {
+	file        string
+	data        []byte
+	dec         *json.Decoder
+	faults      diag.List
+	line        int // of the byte at seen
+	start, seen int // where that line starts, and how far lines are counted
+}
+
+// at returns a node at the next token.
+func (p *jsonParser) at() *Node {
+	off := int(p.dec.InputOffset())
+	for off < len(p.data) && strings.IndexByte(" \t\r\n,:", p.data[off]) >= 0 {
+		off++
+	}
+	for ; p.seen < off; p.seen++ {
+		if p.data[p.seen] == '\n' {
+			p.line, p.start = p.line+1, p.seen+1
+		}
+	}
+	return &Node{Line: p.line, Col: off - p.start + 1}
+}
+
+func (p *jsonParser) value(depth int) (*Node, error) {
+	if depth > maxDepth {
+		return nil, errors.New("too deep values")
+	}
+	n := p.at()
+	tok, err := p.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := tok.(type) {
+	case nil:
+		n.Kind = Null
+	case bool:
+		n.Kind, n.Value = Bool, strconv.FormatBool(t)
+	case string:
+		n.Kind, n.Value = String, t
+	case json.Number:
+		n.Kind, n.Value = jsonNumber(t.String()), t.String()
+	case json.Delim:
+		if t == '[' {
+			return n, p.list(n, depth)
+		}
+		return n, p.object(n, depth)
+	}
+	return n, nil
+}
+
+// jsonNumber keeps numbers beyond the range of a float as texts, as YAML does.
+func jsonNumber(s string) Kind {
+	switch {
+	case canonicalFloat(s) == "":
+		return String
+	case digits.MatchString(s):
+		return Int
+	}
+	return Float
+}
+
+func (p *jsonParser) list(n *Node, depth int) error {
+	n.Kind, n.Items = List, []*Node{}
+	for p.dec.More() {
+		item, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		n.Items = append(n.Items, item)
+	}
+	_, err := p.dec.Token()
+	return err
+}
+
+func (p *jsonParser) object(n *Node, depth int) error {
+	n.Kind = Map
+	seen := map[string]bool{}
+	for p.dec.More() {
+		key, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		v, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		if seen[key.Value] {
+			p.faults = append(p.faults, diag.New(diag.Usage, "key %q is given twice", key.Value).At(key.Place(p.file)))
+			continue
+		}
+		seen[key.Value] = true
+		n.Pairs = append(n.Pairs, Pair{Key: key.Value, At: key, Value: v})
+	}
+	_, err := p.dec.Token()
+	return err
+}

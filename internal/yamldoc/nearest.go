@@ -1,0 +1,37 @@
+package yamldoc
+
+// Nearest returns the choice that is closest to word, "" when none is close
+// enough to be a slip of the pen.
+func Nearest(word string, choices []string) string {
+	best, least := "", min(len(word), len(word)/3+2)
+	for _, c := range choices {
+		if d := len(c) - len(word); d >= least || -d >= least {
+			continue
+		}
+		if d := distance(word, c); d < least {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
