@@ -8,100 +8,15 @@ import (
 	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
-// Verb is what a stage must do.
-type Verb string
-
-// The verbs, DESIGN's table of decisions.
-const (
-	Skip    Verb = "skip"    // nothing changed
-	Restore Verb = "restore" // the recorded outputs are taken
-	Run     Verb = "run"     // the command runs
-	Frozen  Verb = "frozen"  // never runs
-	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
+// Verb, Reason: see package event, which names them for everybody.
+type (
+	Verb   = event.Verb
+	Reason = event.Reason
 )
-
-// Reason is one cause of a verdict, as data. Old and New are values or hashes.
-type Reason struct {
-	Code string `json:"code"`
-	Path string `json:"path,omitempty"` // what it is about: a path, a variable, a stage
-	Old  string `json:"old,omitempty"`
-	New  string `json:"new,omitempty"`
-	Note string `json:"note,omitempty"`
-}
-
-// The codes of reasons.
-const (
-	Unchanged     = "unchanged"
-	OutsAbsent    = "outs-not-here"
-	OutEdited     = "out-differs"
-	OutMissing    = "out-missing"
-	Recorded      = "recorded"
-	NeverRun      = "never-run"
-	CmdChanged    = "command-changed"
-	DepChanged    = "dep-changed"
-	DepAdded      = "dep-added"
-	DepRemoved    = "dep-removed"
-	ParamChanged  = "param-changed"
-	EnvChanged    = "env-changed"
-	OutsChanged   = "outs-changed"
-	DefChanged    = "definition-changed"
-	ForcedRun     = "forced"
-	AlwaysChanged = "always-changed"
-	IsFrozen      = "frozen"
-	Lost          = "object-missing"
-	LiveOther     = "live-is-other"
-	LiveSame      = "live"
-	NotDeployed   = "not-deployed"
-	LastFailed    = "last-failed"
-	LastUnknown   = "last-unknown"
-	NeedsRun      = "needs-run"
-)
-
-// texts has a phrase per code; %s is Path.
-var texts = map[string]string{
-	Unchanged:     "nothing changed",
-	OutsAbsent:    "nothing changed; outs are not here (pipe pull brings them)",
-	OutEdited:     "%s is not the recorded one",
-	OutMissing:    "%s is not here",
-	Recorded:      "these inputs were built before",
-	NeverRun:      "never ran",
-	CmdChanged:    "the command changed",
-	DepChanged:    "%s changed",
-	DepAdded:      "%s is a new dep",
-	DepRemoved:    "%s is no dep any more",
-	ParamChanged:  "param %s changed",
-	EnvChanged:    "variable %s changed",
-	OutsChanged:   "out %s is new or gone",
-	DefChanged:    "the definition changed",
-	ForcedRun:     "forced",
-	AlwaysChanged: "always_changed",
-	IsFrozen:      "frozen",
-	Lost:          "the bytes of %s are nowhere",
-	LiveOther:     "another version is live in %s",
-	LiveSame:      "live in %s",
-	NotDeployed:   "not deployed to %s yet",
-	LastFailed:    "the last deployment to %s failed",
-	LastUnknown:   "the last deployment to %s did not end",
-	NeedsRun:      "depends on %s, which must run first",
-}
-
-// String returns the reason in words.
-func (r Reason) String() string {
-	t := texts[r.Code]
-	if t == "" {
-		t = r.Code
-	}
-	if strings.Contains(t, "%s") {
-		t = fmt.Sprintf(t, r.Path)
-	}
-	if r.Note != "" {
-		t += " (" + r.Note + ")"
-	}
-	return t
-}
 
 // Verdict is a verb and all its reasons.
 type Verdict struct {
@@ -147,40 +62,40 @@ type Facts struct {
 func Decide(f Facts) Verdict {
 	switch {
 	case f.Stage.Frozen:
-		return Verdict{Frozen, []Reason{{Code: IsFrozen}}}
+		return Verdict{event.Frozen, []Reason{{Code: event.IsFrozen}}}
 	case f.Force:
-		return Verdict{Run, []Reason{{Code: ForcedRun}}}
+		return Verdict{event.Run, []Reason{{Code: event.ForcedRun}}}
 	case f.Stage.AlwaysChanged:
-		return Verdict{Run, []Reason{{Code: AlwaysChanged}}}
+		return Verdict{event.Run, []Reason{{Code: event.AlwaysChanged}}}
 	case len(f.Lost) > 0:
-		return Verdict{Run, named(Lost, f.Lost)}
+		return Verdict{event.Run, named(event.Lost, f.Lost)}
 	}
 	current := f.Locked != nil && f.Locked.Key == f.Key
 	if !current && !f.Recorded {
-		return Verdict{Run, Changes(f.Stage, f.Inputs, f.Locked)}
+		return Verdict{event.Run, Changes(f.Stage, f.Inputs, f.Locked)}
 	}
 	if gone := unrestorable(f.Outs); len(gone) > 0 {
-		return Verdict{Run, gone}
+		return Verdict{event.Run, gone}
 	}
 	if !current {
 		why := Changes(f.Stage, f.Inputs, f.Locked)
-		return Verdict{Restore, append([]Reason{{Code: Recorded}}, why...)}
+		return Verdict{event.Restore, append([]Reason{{Code: event.Recorded}}, why...)}
 	}
 	var edited []Reason
 	absent := false
 	for _, o := range f.Outs {
 		if o.Here && !o.Same {
-			edited = append(edited, Reason{Code: OutEdited, Path: string(o.Path)})
+			edited = append(edited, Reason{Code: event.OutEdited, Path: string(o.Path)})
 		}
 		absent = absent || !o.Here
 	}
 	switch {
 	case len(edited) > 0:
-		return Verdict{Restore, edited}
+		return Verdict{event.Restore, edited}
 	case absent:
-		return Verdict{Skip, []Reason{{Code: OutsAbsent}}}
+		return Verdict{event.Skip, []Reason{{Code: event.OutsAbsent}}}
 	}
-	return Verdict{Skip, []Reason{{Code: Unchanged}}}
+	return Verdict{event.Skip, []Reason{{Code: event.Unchanged}}}
 }
 
 // unrestorable returns the outs without cached bytes that are not as recorded.
@@ -189,9 +104,9 @@ func unrestorable(outs []OutState) (why []Reason) {
 		switch {
 		case !o.NoCache || o.Same:
 		case o.Here:
-			why = append(why, Reason{Code: OutEdited, Path: string(o.Path), Note: "cache: false"})
+			why = append(why, Reason{Code: event.OutEdited, Path: string(o.Path), Note: "cache: false"})
 		default:
-			why = append(why, Reason{Code: OutMissing, Path: string(o.Path), Note: "cache: false"})
+			why = append(why, Reason{Code: event.OutMissing, Path: string(o.Path), Note: "cache: false"})
 		}
 	}
 	return why
@@ -207,18 +122,18 @@ func named(code string, paths []repopath.Path) (why []Reason) {
 // Changes says in which declared things a stage differs from its lock, all of them.
 func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
 	if locked == nil {
-		return []Reason{{Code: NeverRun}}
+		return []Reason{{Code: event.NeverRun}}
 	}
 	var why []Reason
 	if locked.Cmd != CmdDigest(s) {
-		why = append(why, Reason{Code: CmdChanged})
+		why = append(why, Reason{Code: event.CmdChanged})
 	}
 	why = append(why, depChanges(in.Deps, locked.Deps)...)
 	why = append(why, paramChanges(in, locked)...)
 	why = append(why, envChanges(in, locked)...)
 	why = append(why, outChanges(s, locked)...)
 	if len(why) == 0 {
-		why = []Reason{{Code: DefChanged}}
+		why = []Reason{{Code: event.DefChanged}}
 	}
 	return why
 }
@@ -240,18 +155,18 @@ func depChanges(now []Input, then []lockfile.Dep) (why []Reason) {
 		}
 		switch {
 		case !ok:
-			why = append(why, Reason{Code: DepAdded, Path: string(d.Path), New: d.Digest.String()})
+			why = append(why, Reason{Code: event.DepAdded, Path: string(d.Path), New: d.Digest.String()})
 		case o.Hash != d.Digest:
-			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Old: o.Hash.String(), New: d.Digest.String()})
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Hash.String(), New: d.Digest.String()})
 		case o.Exec != d.Exec:
-			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Note: "its executable bit"})
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "its executable bit"})
 		case o.Kind != d.Kind:
-			why = append(why, Reason{Code: DepChanged, Path: string(d.Path), Note: "from file to directory or back"})
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "from file to directory or back"})
 		}
 	}
 	for _, d := range then {
 		if !seen[d.Path] {
-			why = append(why, Reason{Code: DepRemoved, Path: string(d.Path), Old: d.Hash.String()})
+			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Hash.String()})
 		}
 	}
 	return why
@@ -265,7 +180,7 @@ func paramChanges(in Inputs, locked *lockfile.Stage) []Reason {
 	for _, p := range in.Params {
 		now[string(p.File)+":"+p.Key] = p.Value
 	}
-	return mapChanges(ParamChanged, old, now)
+	return mapChanges(event.ParamChanged, old, now)
 }
 
 func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
@@ -277,7 +192,7 @@ func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
 		l := LockEnv(e)
 		now[e.Name] = l.Hash + "\x00" + l.Value
 	}
-	why := mapChanges(EnvChanged, old, now)
+	why := mapChanges(event.EnvChanged, old, now)
 	for i := range why {
 		why[i].Old, why[i].New = shownEnv(why[i].Old), shownEnv(why[i].New)
 	}
@@ -316,7 +231,7 @@ func outChanges(s *spec.Stage, locked *lockfile.Stage) []Reason {
 	for _, o := range s.Outs {
 		now[string(o.Path)] = ""
 	}
-	return mapChanges(OutsChanged, old, now)
+	return mapChanges(event.OutsChanged, old, now)
 }
 
 // Live is what an environment says of a deploy stage.
@@ -324,6 +239,7 @@ type Live struct {
 	Env    string
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
+	Deps   []lockfile.Dep // what was deployed
 }
 
 // The states of a deploy stage in an environment.
@@ -336,25 +252,26 @@ const (
 
 // DecideDeploy returns what a deploy stage must do: it is done only if its
 // environment says so now, whatever lock and cache hold.
-func DecideDeploy(s *spec.Stage, key digest.Key, live Live, force bool) Verdict {
+func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, force bool) Verdict {
 	switch {
 	case s.Frozen:
-		return Verdict{Frozen, []Reason{{Code: IsFrozen}}}
+		return Verdict{event.Frozen, []Reason{{Code: event.IsFrozen}}}
 	case force:
-		return Verdict{Run, []Reason{{Code: ForcedRun}}}
+		return Verdict{event.Run, []Reason{{Code: event.ForcedRun}}}
 	case s.AlwaysChanged:
-		return Verdict{Run, []Reason{{Code: AlwaysChanged}}}
+		return Verdict{event.Run, []Reason{{Code: event.AlwaysChanged}}}
 	}
 	switch live.Status {
 	case "":
-		return Verdict{Run, []Reason{{Code: NotDeployed, Path: live.Env}}}
+		return Verdict{event.Run, []Reason{{Code: event.NotDeployed, Path: live.Env}}}
 	case StatusFailed:
-		return Verdict{Run, []Reason{{Code: LastFailed, Path: live.Env}}}
+		return Verdict{event.Run, []Reason{{Code: event.LastFailed, Path: live.Env}}}
 	case StatusOK:
 		if live.Key == key {
-			return Verdict{Skip, []Reason{{Code: LiveSame, Path: live.Env}}}
+			return Verdict{event.Skip, []Reason{{Code: event.LiveSame, Path: live.Env}}}
 		}
-		return Verdict{Run, []Reason{{Code: LiveOther, Path: live.Env, Old: live.Key.String(), New: key.String()}}}
+		why := []Reason{{Code: event.LiveOther, Path: live.Env, Old: live.Key.String(), New: key.String()}}
+		return Verdict{event.Run, append(why, depChanges(in.Deps, live.Deps)...)}
 	}
-	return Verdict{Run, []Reason{{Code: LastUnknown, Path: live.Env}}}
+	return Verdict{event.Run, []Reason{{Code: event.LastUnknown, Path: live.Env}}}
 }

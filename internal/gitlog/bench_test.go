@@ -79,3 +79,48 @@ func BenchmarkVersions(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkCommitFile commits a lock into a repository of 100,000 files.
+func BenchmarkCommitFile(b *testing.B) {
+	s := newSandbox(b)
+	var in bytes.Buffer
+	in.WriteString("commit refs/heads/main\ncommitter A U Thor <a@example.com> 1600000000 +0000\ndata 0\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&in, "M 100644 inline d%03d/file%d\ndata 2\nx\n", i%500, i)
+	}
+	s.run(&in, "fast-import", "--quiet")
+	s.git("read-tree", "main")
+	r := s.open(s.dir)
+	i := 0
+	for b.Loop() {
+		i++
+		if _, changed, err := r.CommitFile(b.Context(), "pipe.lock", fmt.Append(nil, i), "lock"); err != nil || !changed {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkHead is what every command pays.
+func BenchmarkHead(b *testing.B) {
+	s := newSandbox(b)
+	s.commit(1, "x", "x")
+	for b.Loop() {
+		if _, err := s.open(s.dir).Head(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkMatch asks 10 rules of each kind for one name.
+func BenchmarkMatch(b *testing.B) {
+	var text bytes.Buffer
+	for i := range 10 {
+		fmt.Fprintf(&text, "*.o%d\nname%d\n/top%d/x\nd/**/x%d\n", i, i, i, i)
+	}
+	rules := gitlog.NoRepoRules().Enter("", [][]byte{text.Bytes()}).Enter("some", nil)
+	for b.Loop() {
+		if rules.Match("file.go", false) {
+			b.Fatal("ignored")
+		}
+	}
+}

@@ -138,8 +138,11 @@ func (t tip) fileMode() string {
 // atRest refuses to commit in the middle of something that ends in a commit of its own.
 func (r *Repo) atRest() error {
 	for _, s := range [][2]string{
-		{"MERGE_HEAD", "merge"}, {"rebase-merge", "rebase"}, {"rebase-apply", "rebase"},
-		{"CHERRY_PICK_HEAD", "cherry-pick"}, {"REVERT_HEAD", "revert"},
+		{"MERGE_HEAD", "merge"},
+		{"rebase-merge", "rebase"},
+		{"rebase-apply", "rebase"},
+		{"CHERRY_PICK_HEAD", "cherry-pick"},
+		{"REVERT_HEAD", "revert"},
 	} {
 		if _, err := os.Lstat(filepath.Join(r.gitDir, s[0])); err == nil {
 			return diag.New(diag.Policy, "a %s is in progress", s[1]).Hinted("git %s --continue, or --abort", s[1])

@@ -20,7 +20,7 @@ func (r *Repo) identity(ctx context.Context, role string) (identity, error) {
 	name, email := r.env.get("GIT_"+role+"_NAME"), r.env.get("GIT_"+role+"_EMAIL")
 	date := r.env.get("GIT_" + role + "_DATE")
 	if name != "" && email != "" && date == "" {
-		return r.sign(name, email, r.now()), nil
+		return sign(name, email, r.now()), nil
 	}
 	out, err := r.git(ctx, nil, "-c", "user.useConfigOnly=true", "var", "GIT_"+role+"_IDENT")
 	switch {
@@ -61,7 +61,7 @@ func (r *Repo) plainIdentity(role, name, email, date string) (identity, error) {
 			return "", diag.New(diag.Usage, "GIT_%s_DATE is %q, which is no date", role, date).Hinted("write it as 2006-01-02T15:04:05Z")
 		}
 	}
-	return r.sign(name, email, when), nil
+	return sign(name, email, when), nil
 }
 
 func noIdentity(err error) error {
@@ -70,7 +70,7 @@ func noIdentity(err error) error {
 	return e.Hinted("git config user.name NAME && git config user.email ADDRESS; on CI set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL")
 }
 
-func (r *Repo) sign(name, email string, when time.Time) identity {
+func sign(name, email string, when time.Time) identity {
 	clean := strings.NewReplacer("<", "", ">", "", "\n", "", "\x00", "")
 	return identity(strings.TrimSpace(clean.Replace(name)) + " <" + strings.TrimSpace(clean.Replace(email)) + "> " + stamp(when))
 }

@@ -179,7 +179,15 @@ func appendOffsetVarint(b []byte, v uint64) []byte {
 }
 
 func (x *index) encode() []byte {
-	b := binary.BigEndian.AppendUint32([]byte("DIRC"), x.version)
+	size := 32
+	for _, e := range x.entries {
+		size += len(e.fixed) + len(e.name) + 8
+	}
+	for _, e := range x.extensions {
+		size += len(e.data) + 8
+	}
+	b := append(make([]byte, 0, size), "DIRC"...)
+	b = binary.BigEndian.AppendUint32(b, x.version)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(x.entries)))
 	last := ""
 	for _, e := range x.entries {

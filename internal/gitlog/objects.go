@@ -38,12 +38,16 @@ func (r *Repo) objects() *objects {
 }
 
 // add opens an object directory and its alternates. go-git's own reading of
-// alternates gets relative ones wrong.
+// alternates gets relative ones wrong, and it does not leave its directory
+// through a symlink.
 func (o *objects) add(dir string, depth int) {
-	if depth == 0 || filepath.Base(dir) != "objects" {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if depth == 0 || filepath.Base(dir) != "objects" { // the only name that go-git knows
 		return
 	}
-	fs := osfs.New(filepath.Dir(dir), osfs.WithBoundOS())
+	fs := osfs.New(filepath.Dir(dir))
 	o.stores = append(o.stores, filesystem.NewObjectStorageWithOptions(
 		dotgit.New(fs), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}))
 	b, _ := os.ReadFile(filepath.Join(dir, "info", "alternates"))

@@ -13,6 +13,7 @@ type pattern struct {
 	anywhere bool    // matched against the base name alone
 	literal  string  // what it begins with, up to the first special character
 	glob     []token // the rest; nil: the literal is all
+	suffix   string  // set for *suffix, the commonest glob, which needs no tokens
 	never    bool    // malformed
 }
 
@@ -74,6 +75,9 @@ func parsePattern(s string, fold bool) pattern {
 	}
 	p.literal = s[:n]
 	if n < len(s) {
+		if p.anywhere && n == 0 && s[0] == '*' && !strings.ContainsAny(s[1:], `*?[\`) {
+			p.suffix = s[1:]
+		}
 		c := compiler{s: s[n:], paths: !p.anywhere, fold: fold}
 		p.glob, p.never = c.compile(n == 0 || s[n-1] == '/')
 	}
@@ -90,17 +94,24 @@ func (p *pattern) match(path, base []byte, isDir, fold bool) bool {
 	if p.anywhere {
 		s = base
 	}
+	if n := len(s) - len(p.suffix); p.suffix != "" {
+		return n >= 0 && same(s[n:], p.suffix, fold)
+	}
 	n := len(p.literal)
 	if n > len(s) || p.glob == nil && n != len(s) {
 		return false
 	}
-	if string(s[:n]) != p.literal && !(fold && equalFold(s[:n], p.literal)) {
+	if !same(s[:n], p.literal, fold) {
 		return false
 	}
 	return p.glob == nil || matchTokens(p.glob, s[n:])
 }
 
-func equalFold(b []byte, s string) bool {
+// same compares two texts of one length.
+func same(b []byte, s string, fold bool) bool {
+	if string(b) == s || !fold {
+		return string(b) == s
+	}
 	for i := range b {
 		if lower(b[i]) != lower(s[i]) {
 			return false

@@ -53,8 +53,10 @@ func (v *Version) First() Commit {
 func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
 	o := r.objects()
 	defer o.close()
-	w := &walk{objects: o, elems: strings.Split(string(path), "/"), seen: map[plumbing.Hash]*node{},
-		edge: r.Shallow(), grafts: r.shallowCommits()}
+	w := &walk{
+		objects: o, elems: strings.Split(string(path), "/"), seen: map[plumbing.Hash]*node{},
+		edge: r.Shallow(), grafts: r.shallowCommits(),
+	}
 	w.memo = make([]map[plumbing.Hash]plumbing.Hash, len(w.elems))
 	for i := range w.memo {
 		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}

@@ -18,6 +18,9 @@ type Cache interface {
 	// blocks where the file system can. On ErrCorrupt the object is put out of
 	// the way, so that a good copy can take its place.
 	Fill(ctx context.Context, ref object.Ref, dst *os.File) error
+	// Adopt makes value the record of key, whatever was recorded here: the
+	// remote's record is everybody's.
+	Adopt(ctx context.Context, key digest.Key, value []byte) error
 }
 
 // Batch collects objects; none is in the store before Commit. Put and Save may

@@ -63,9 +63,6 @@ func (w *Work) dirDep(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	}
 	// An ignored directory that is named as a dep counts, as it was asked for;
 	// but one that holds outs is where builds leave things: only the outs count.
-	if ignored {
-		above = gitlog.NoRepoRules()
-	}
 	if here && !(ignored && len(made.Inside) > 0) {
 		t, err = w.scan(ctx, scan{top: d.Path, rules: above, isOut: made.Is, exclude: exclude})
 		if err != nil {

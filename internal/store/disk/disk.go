@@ -188,6 +188,15 @@ func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byt
 	return value, nil
 }
 
+// Adopt implements store.Cache.
+func (s *Store) Adopt(_ context.Context, key digest.Key, value []byte) error {
+	path := s.path(store.RecordPath(key))
+	if err := s.mkdir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return s.mapped(atomicfile.Write(path, value, 0o444, ""), "record "+key.Short())
+}
+
 // create makes path with data, whole and durable, or fails with fs.ErrExist.
 func (s *Store) create(path string, data []byte) (err error) {
 	if err := errors.Join(s.mkdir(filepath.Dir(path)), s.mkdir(s.path("tmp"))); err != nil {

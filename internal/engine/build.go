@@ -1,0 +1,323 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// runBuild runs a build stage's command: DESIGN 6, step by step.
+func (r *run) runBuild(ctx context.Context, a *attempt) error {
+	if err := r.refuseTracked(ctx, a); err != nil {
+		return err
+	}
+	if err := r.bringInputs(ctx, a.in); err != nil {
+		return err
+	}
+	for _, h := range a.here {
+		if h.found {
+			if err := r.keepEdit(ctx, a, h); err != nil {
+				return err
+			}
+		}
+	}
+	var aside []repopath.Path
+	for _, o := range a.Stage.Outs {
+		if !o.Persist {
+			aside = append(aside, o.Path)
+		}
+	}
+	old, err := r.Work.MoveAside(a.Stage.Name, aside)
+	if err != nil {
+		return err
+	}
+	log, seconds, err := r.command(ctx, a.state, r.Work.Root(), r.buildEnv(a))
+	var outs []object.Output
+	if err == nil {
+		err = r.recheck(ctx, a)
+	}
+	if err == nil {
+		outs, err = r.saveOuts(ctx, a)
+	}
+	if err == nil {
+		outs, err = r.record(ctx, a, outs, log, seconds)
+	}
+	if err != nil {
+		return r.putBack(ctx, a, old, err)
+	}
+	if err := old.Drop(); err != nil {
+		return err
+	}
+	a.Outs = outs
+	a.newLock = entry(a.Stage, a.Key, a.in.Inputs, outs)
+	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Run, Outs: eventOuts(outs), Seconds: seconds, Key: a.Key.String()})
+	return nil
+}
+
+// refuseTracked keeps pipe from overwriting what git keeps.
+func (r *run) refuseTracked(ctx context.Context, a *attempt) error {
+	if r.Tracked == nil {
+		return nil
+	}
+	var paths []repopath.Path
+	for _, o := range a.Stage.Outs {
+		if !o.NoCache {
+			paths = append(paths, o.Path)
+		}
+	}
+	tracked, err := r.Tracked(ctx, paths)
+	if err != nil || len(tracked) == 0 {
+		return err
+	}
+	return diag.New(diag.Policy, "%s: git tracks the out %s; it would be overwritten", a.Stage.Name, tracked[0]).At(a.Stage.Place).
+		Hinted("let git forget it (git rm -r --cached %s), or keep it in git alone: {path: %s, cache: false}", tracked[0], tracked[0])
+}
+
+// putBack restores the old outs after a failure and says what was kept.
+func (r *run) putBack(ctx context.Context, a *attempt, old *worktree.Aside, err error) error {
+	partial, rerr := old.Restore()
+	for _, p := range partial {
+		r.note(a.Stage.Name, "what the command left is in %s", p)
+	}
+	// A persistent out was not moved: its old bytes are in the cache.
+	for _, h := range a.here {
+		if h.spec.Persist && h.found && !h.spec.NoCache {
+			rerr = errors.Join(rerr, r.Work.Checkout(context.WithoutCancel(ctx), r.Cache, h.out, h.tree))
+		}
+	}
+	return errors.Join(err, rerr)
+}
+
+// recheck reads the inputs again: a change while the command ran is never recorded.
+func (r *run) recheck(ctx context.Context, a *attempt) error {
+	after, err := r.gather(ctx, a.state)
+	if err != nil {
+		return err
+	}
+	diff := changed(a.in, after)
+	for _, o := range a.in.made {
+		here, _, err := r.Work.Output(ctx, o.Path)
+		if err != nil || !here.Same(o) {
+			diff = append(diff, string(o.Path))
+		}
+	}
+	if len(diff) == 0 {
+		return nil
+	}
+	return diag.New(diag.Stage, "%s: %s changed while the command ran, so its result is not recorded", a.Stage.Name, strings.Join(diff, ", ")).
+		At(a.Stage.Place).Hinted("run pipe repro again; if the command itself writes there, that file is no dep of it")
+}
+
+// saveOuts hashes the outs into the cache.
+func (r *run) saveOuts(ctx context.Context, a *attempt) ([]object.Output, error) {
+	var outs []object.Output
+	for _, o := range a.Stage.Outs {
+		var out object.Output
+		var err error
+		if o.NoCache {
+			out, _, err = r.Work.Output(ctx, o.Path)
+		} else {
+			out, err = r.Work.Save(ctx, r.Cache, o.Path)
+		}
+		if errors.Is(err, worktree.ErrAbsent) {
+			return nil, diag.New(diag.Stage, "%s: the command ended well but made no %s", a.Stage.Name, o.Path).At(o.Place).
+				Hinted("correct the path in outs, or the command")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o.Dir && !out.Dir {
+			return nil, diag.New(diag.Stage, "%s: the out %s/ is a file, not a directory", a.Stage.Name, o.Path).At(o.Place).
+				Hinted("write it without the slash")
+		}
+		outs = append(outs, out)
+	}
+	return outs, nil
+}
+
+// record makes the outs those of the key, everywhere, or adopts those of the
+// first that did.
+func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log []byte, seconds float64) ([]object.Output, error) {
+	rec := r.Stamp
+	rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, outs
+	rec.At, rec.Seconds = r.Now().UTC().Truncate(time.Second), seconds
+	rec.Log = objectOf(log).Digest
+	if err := r.Cache.Put(ctx, objectOf(log).Ref(), store.Bytes(log)); err != nil {
+		return nil, err
+	}
+	if a.Stage.AlwaysChanged {
+		return outs, r.publish(ctx, a, outs, nil)
+	}
+	if r.lost[a.Stage.Name] != nil {
+		if err := r.raise(ctx, a, &rec); err != nil {
+			return nil, err
+		}
+	}
+	value, err := rec.Encode()
+	if err != nil {
+		return nil, err
+	}
+	winner := value
+	if r.opt.Push && r.Remote != nil && !local(a) {
+		if err := r.publish(ctx, a, outs, log); err != nil {
+			return nil, err
+		}
+		if winner, err = r.Remote.Record(ctx, a.Key, value); err != nil {
+			return nil, err
+		}
+		if err := r.Cache.Adopt(ctx, a.Key, winner); err != nil {
+			return nil, err
+		}
+	} else if winner, err = r.Cache.Record(ctx, a.Key, value); err != nil {
+		return nil, err
+	}
+	return r.adopt(ctx, a, outs, winner)
+}
+
+// raise gives a rebuild of lost bytes a key of its own when they came out
+// differently: the first record of the old key stands for ever.
+func (r *run) raise(ctx context.Context, a *attempt, rec *object.Record) error {
+	first, err := r.lookup(ctx, a.Key)
+	if err != nil || first == nil || slices.EqualFunc(first.Outs, rec.Outs, object.Output.Same) {
+		return err
+	}
+	a.in.Generation++
+	a.Key = action.KeyOf(a.Stage, a.in.Inputs)
+	rec.Key = a.Key
+	return nil
+}
+
+// local reports whether an out of the stage must not leave this machine.
+func local(a *attempt) bool {
+	for _, o := range a.Stage.Outs {
+		if o.NoPush {
+			return true
+		}
+	}
+	return false
+}
+
+// objectOf describes bytes in memory as an output.
+func objectOf(b []byte) object.Output {
+	return object.Output{Path: "log", Digest: digestOf(b), Size: int64(len(b))}
+}
+
+// publish puts outs and log into the remote, ahead of the record that names them.
+func (r *run) publish(ctx context.Context, a *attempt, outs []object.Output, log []byte) error {
+	if !r.opt.Push {
+		return nil
+	}
+	var send []object.Output
+	for i, o := range outs {
+		if !a.Stage.Outs[i].NoCache && !a.Stage.Outs[i].NoPush {
+			send = append(send, o)
+		}
+	}
+	if log != nil {
+		send = append(send, objectOf(log))
+	}
+	return r.Carrier.Publish(ctx, send)
+}
+
+// adopt takes the winner's outs in place of ours when they differ.
+func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winner []byte) ([]object.Output, error) {
+	first, err := object.ParseRecord(winner, a.Key)
+	if err != nil {
+		return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(a.Key))
+	}
+	if slices.EqualFunc(first.Outs, outs, object.Output.Same) {
+		return outs, nil
+	}
+	if !fits(a.Stage, first) {
+		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.Key))
+	}
+	r.note(a.Stage.Name, "%s built the same inputs first; its outs are taken", first.By)
+	for i, o := range first.Outs {
+		if a.Stage.Outs[i].NoCache || o.Same(outs[i]) {
+			continue
+		}
+		if err := r.put(ctx, a.index, o); err != nil {
+			return nil, err
+		}
+	}
+	return first.Outs, nil
+}
+
+// buildEnv is what a build command sees: little but what the stage declares, so
+// that its result depends on nothing else.
+func (r *run) buildEnv(a *attempt) []string {
+	var env []string
+	if r.Project.Loose {
+		env = slices.Clone(r.Environ)
+	} else {
+		for _, kv := range r.Environ {
+			name, _, _ := strings.Cut(kv, "=")
+			if isBasic(name) {
+				env = append(env, kv)
+			}
+		}
+	}
+	return r.addEnv(env, a.state, a.in, r.Work.Root())
+}
+
+// isBasic names the variables that every command sees: where programs and
+// temporary files are, who runs them, in which language they speak, and how
+// they reach the network. They do not belong to the key.
+func isBasic(name string) bool {
+	switch strings.ToUpper(name) {
+	case "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "TZ",
+		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_HOST",
+		"XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR",
+		"SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMFILES", "WINDIR":
+		return true
+	}
+	return strings.HasPrefix(name, "LC_")
+}
+
+// addEnv adds the declared variables, what pipe says of the stage, and a hash
+// variable for every dep and every out among the deps.
+func (r *run) addEnv(env []string, st *state, in *gathered, root string) []string {
+	for _, e := range in.Env {
+		if e.Set {
+			env = append(env, e.Name+"="+e.Value)
+		}
+	}
+	env = append(env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ROOT="+root)
+	return append(env, action.Variables(hashes(in))...)
+}
+
+func hashes(in *gathered) []action.Named {
+	var list []action.Named
+	for _, d := range in.Deps {
+		list = append(list, action.Named{Path: d.Path, Digest: d.Digest})
+	}
+	for _, o := range in.made {
+		list = append(list, action.Named{Path: o.Path, Digest: o.Digest})
+	}
+	return list
+}
+
+// wdir returns the working directory, which must be there.
+func wdir(root string, st *state) (string, error) {
+	dir := root + string(os.PathSeparator) + string(st.Stage.Wdir)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", st.Stage.Wdir)
+	}
+	if err != nil {
+		return "", diag.New(diag.Usage, "%s: wdir: %w", st.Stage.Name, err).At(st.Stage.Place).Hinted("create it: mkdir -p %s", st.Stage.Wdir)
+	}
+	return dir, nil
+}

@@ -1,0 +1,371 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/params"
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// made finds the stage that makes a path.
+type made struct {
+	by    map[repopath.Path]int
+	paths []repopath.Path // sorted
+}
+
+func (e *Engine) index() made {
+	m := made{by: map[repopath.Path]int{}}
+	for i := range e.Project.Stages {
+		for _, o := range e.Project.Stages[i].Outs {
+			m.by[o.Path] = i
+			m.paths = append(m.paths, o.Path)
+		}
+	}
+	slices.Sort(m.paths)
+	return m
+}
+
+// is reports whether a stage makes this very path.
+func (m made) is(p repopath.Path) bool { _, ok := m.by[p]; return ok }
+
+// holder returns the out that is p or that p lies in.
+func (m made) holder(p repopath.Path) (repopath.Path, bool) {
+	for ; p != repopath.Root && p != ""; p = p.Dir() {
+		if m.is(p) {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// inside returns the outs strictly below p.
+func (m made) inside(p repopath.Path) []repopath.Path {
+	if p == repopath.Root {
+		return m.paths
+	}
+	from, _ := slices.BinarySearch(m.paths, p+"/")
+	to := from
+	for to < len(m.paths) && strings.HasPrefix(string(m.paths[to]), string(p)+"/") {
+		to++
+	}
+	return m.paths[from:to]
+}
+
+// errUnknown says that an input will be made by a stage that must run first.
+type errUnknown struct{ stage string }
+
+func (e errUnknown) Error() string { return "depends on " + e.stage + ", which must run first" }
+
+// output returns what a stage's out is, by this run or by the lock.
+func (r *run) output(ctx context.Context, p repopath.Path) (object.Output, error) {
+	st := &r.states[r.outs.by[p]]
+	if st.unknown {
+		return object.Output{}, errUnknown{st.Stage.Name}
+	}
+	for _, o := range st.Outs {
+		if o.Path == p {
+			return o, nil
+		}
+	}
+	// Never run, and not part of this run: what lies there is taken as it is.
+	o, _, err := r.Work.Output(ctx, p)
+	if errors.Is(err, worktree.ErrAbsent) {
+		return o, diag.New(diag.NotFound, "%s is not here, and %s, which makes it, never ran", p, st.Stage.Name).
+			Hinted("pipe repro %s", st.Stage.Name)
+	}
+	return o, err
+}
+
+// gathered is a stage's inputs and what they are made of.
+type gathered struct {
+	action.Inputs
+	trees   []*object.Tree  // of each dep; nil for a file
+	made    []object.Output // stages' outs among the deps, whole, sorted by path
+	sources []source        // files of the workspace, to be saved for a closure
+}
+
+// source is a dep that is read from the workspace.
+type source struct {
+	top  repopath.Path
+	tree *object.Tree
+}
+
+// gather hashes all inputs of a stage as they are now.
+func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
+	g := &gathered{}
+	s := st.Stage
+	var faults diag.List
+	for _, d := range s.Deps {
+		in, tree, err := r.dep(ctx, st, d, g)
+		var u errUnknown
+		var fault *diag.Error
+		switch {
+		case errors.As(err, &u):
+			return nil, err
+		case errors.As(err, &fault) && fault.Kind == diag.Usage:
+			faults = append(faults, fault)
+		case err != nil:
+			return nil, err
+		}
+		g.Deps = append(g.Deps, in)
+		g.trees = append(g.trees, tree)
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	slices.SortFunc(g.made, func(a, b object.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	g.made = slices.CompactFunc(g.made, func(a, b object.Output) bool { return a.Path == b.Path })
+	if err := r.params(ctx, s, g); err != nil {
+		return nil, err
+	}
+	g.Env = r.declared(s)
+	return g, nil
+}
+
+func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (action.Input, *object.Tree, error) {
+	at := d.Path
+	if d.Glob != "" {
+		at = d.Glob.Base()
+	}
+	if holder, ok := r.outs.holder(at); ok {
+		return r.madeDep(ctx, st, d, holder, g)
+	}
+	var inside []object.Output
+	for _, p := range r.candidates(d, at) {
+		if r.outs.by[p] == st.index || excluded(st.Stage, p) {
+			continue
+		}
+		o, err := r.output(ctx, p)
+		if err != nil {
+			return action.Input{}, nil, err
+		}
+		inside = append(inside, o)
+	}
+	in, tree, err := r.Work.Dep(ctx, d, st.Stage.Excludes, worktree.Made{Is: r.outs.is, Inside: inside})
+	if err != nil {
+		return in, tree, err
+	}
+	g.made = append(g.made, inside...)
+	g.sources = append(g.sources, sourceOf(d, in, tree))
+	return in, tree, nil
+}
+
+func sourceOf(d spec.Dep, in action.Input, tree *object.Tree) source {
+	switch {
+	case tree == nil:
+		e := object.Entry{Kind: object.File, Path: repopath.Root, Digest: in.Digest, Size: in.Size}
+		return source{d.Path, &object.Tree{Entries: []object.Entry{e}}}
+	case d.Glob != "":
+		return source{repopath.Root, tree}
+	}
+	return source{d.Path, tree}
+}
+
+// candidates returns the outs that may count for a dep that is not itself made.
+func (r *run) candidates(d spec.Dep, at repopath.Path) []repopath.Path {
+	if d.Glob == "" {
+		return r.outs.inside(at)
+	}
+	var out []repopath.Path
+	for _, p := range r.outs.inside(at) {
+		if d.Glob.Match(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func excluded(s *spec.Stage, p repopath.Path) bool {
+	return slices.ContainsFunc(s.Excludes, func(x repopath.Pattern) bool { return x.MatchAbove(p) })
+}
+
+// madeDep reads a dep that is an out of a stage, or lies inside one.
+func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (action.Input, *object.Tree, error) {
+	o, err := r.output(ctx, holder)
+	if err != nil {
+		return action.Input{}, nil, err
+	}
+	g.made = append(g.made, o)
+	if d.Glob == "" && d.Path == holder {
+		in := action.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
+		if o.Dir {
+			in.Kind = lockfile.Dir
+		}
+		return in, nil, nil
+	}
+	// What lies in a tree that is the same is the same: the tree need not be fetched.
+	if in, ok := remembered(st.locked, d, o.Digest); ok {
+		return in, nil, nil
+	}
+	tree, err := r.Carrier.Tree(ctx, holder, o.Digest)
+	if err != nil {
+		return action.Input{}, nil, r.lostOr(err, r.outs.by[holder], holder)
+	}
+	in, err := within(d, o, tree)
+	return in, nil, err
+}
+
+func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (action.Input, bool) {
+	if locked == nil {
+		return action.Input{}, false
+	}
+	for _, l := range locked.Deps {
+		if string(l.Path) == d.String() && l.In == tree {
+			return action.Input{Path: l.Path, Kind: l.Kind, Exec: l.Exec, Digest: l.Hash, Size: l.Size, Files: l.Files, In: l.In}, true
+		}
+	}
+	return action.Input{}, false
+}
+
+// within looks a dep up in the tree of the out that holds it.
+func within(d spec.Dep, o object.Output, tree *object.Tree) (action.Input, error) {
+	in := action.Input{Path: repopath.Path(d.String()), In: o.Digest}
+	if d.Glob != "" {
+		sub := &object.Tree{}
+		for _, e := range tree.Entries {
+			if p := o.Path.Child(string(e.Path)); d.Glob.Match(p) {
+				e.Path = p
+				sub.Entries = append(sub.Entries, e)
+			}
+		}
+		in.Kind, in.Digest, in.Size, in.Files = lockfile.Glob, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		if len(sub.Entries) > 0 {
+			return in, nil
+		}
+		return in, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
+	}
+	rel := o.Path.Rel(d.Path)
+	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
+		in.Exec, in.Digest, in.Size = e.Kind == object.Executable, e.Digest, e.Size
+		return in, nil
+	}
+	if sub, ok := tree.Sub(rel); ok {
+		in.Kind, in.Digest, in.Size, in.Files = lockfile.Dir, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		return in, nil
+	}
+	return in, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
+		Hinted("correct its name, or let the stage make it")
+}
+
+// params reads the declared values.
+func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) error {
+	for _, p := range s.Params {
+		if holder, ok := r.outs.holder(p.File); ok {
+			o, err := r.output(ctx, holder)
+			if err != nil {
+				return err
+			}
+			g.made = append(g.made, o)
+			if err := r.bring(ctx, r.outs.by[holder]); err != nil {
+				return err
+			}
+		}
+		b, err := os.ReadFile(r.Work.OS(p.File))
+		if err != nil {
+			return diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
+		}
+		values, err := params.Read(p.File, b, p.Keys)
+		if err != nil {
+			return err
+		}
+		g.Params = append(g.Params, values...)
+	}
+	slices.SortFunc(g.Params, func(a, b params.Value) int {
+		if c := strings.Compare(string(a.File), string(b.File)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return nil
+}
+
+// declared returns the values of a stage's declared variables.
+func (r *run) declared(s *spec.Stage) []action.EnvValue {
+	var out []action.EnvValue
+	for _, v := range s.Env {
+		e := action.EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal}
+		if !v.Literal {
+			e.Value, e.Set = lookup(r.Environ, v.Name)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func lookup(environ []string, name string) (string, bool) {
+	for i := len(environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(environ[i], name+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// changed says which inputs differ between two readings.
+func changed(before, after *gathered) []string {
+	var out []string
+	for i := range before.Deps {
+		if i >= len(after.Deps) || before.Deps[i].Digest != after.Deps[i].Digest || before.Deps[i].Exec != after.Deps[i].Exec {
+			out = append(out, string(before.Deps[i].Path))
+		}
+	}
+	if !slices.Equal(before.Params, after.Params) {
+		out = append(out, "params")
+	}
+	return out
+}
+
+// lostOr turns "nowhere" into a lostError of the stage that makes p, where the
+// stage may run again: there is no remote, or the user said so, or the out
+// never leaves a machine.
+func (r *run) lostOr(err error, maker int, p repopath.Path) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	s := &r.Project.Stages[maker]
+	local := slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p && o.NoPush })
+	if r.opt.RebuildMissing || !r.Shared || local {
+		return &lostError{stage: s.Name, paths: []repopath.Path{p}, err: err}
+	}
+	return fmt.Errorf("%s: %w", s.Name, err)
+}
+
+// outputs returns the outs of a lock's stage.
+func outputs(l *lockfile.Stage) []object.Output {
+	out := make([]object.Output, len(l.Outs))
+	for i, o := range l.Outs {
+		out[i] = object.Output{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Digest: o.Hash, Size: o.Size, Files: o.Files}
+	}
+	return out
+}
+
+// entry returns how a stage stands in the lock.
+func entry(s *spec.Stage, key digest.Key, in action.Inputs, outs []object.Output) *lockfile.Stage {
+	l := &lockfile.Stage{Name: s.Name, Key: key, Generation: in.Generation, Cmd: action.CmdDigest(s)}
+	for _, d := range in.Deps {
+		l.Deps = append(l.Deps, lockfile.Dep{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Hash: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
+	}
+	for _, p := range in.Params {
+		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
+	}
+	for _, e := range in.Env {
+		l.Env = append(l.Env, action.LockEnv(e))
+	}
+	for _, o := range outs {
+		l.Outs = append(l.Outs, lockfile.Out{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Hash: o.Digest, Size: o.Size, Files: o.Files})
+	}
+	return l
+}

@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// flushEvery bounds how many finished stages a crash makes the next run look up
+// in the records again; writing the lock after each of many stages is quadratic.
+const flushEvery = 500 * time.Millisecond
+
+// schedule hands out the stages that are ready, depth first.
+type schedule struct {
+	order   []int // stages, each after what it needs
+	rank    []int // the place of each stage in order
+	waiting []int // how many selected stages each still waits for
+	ready   ranks
+	mutex   map[string]bool // held
+}
+
+// ranks is a heap of places in the order: the earliest first, which is depth first.
+type ranks []int
+
+func (h ranks) Len() int           { return len(h) }
+func (h ranks) Less(i, j int) bool { return h[i] < h[j] }
+func (h ranks) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *ranks) Push(x any) { *h = append(*h, x.(int)) }
+
+// Pop implements heap.Interface.
+func (h *ranks) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func (r *run) schedule() *schedule {
+	order, _ := r.Graph.Sort() // spec has refused cycles
+	s := &schedule{order: order, rank: make([]int, len(order)), waiting: make([]int, len(order)), mutex: map[string]bool{}}
+	for place, i := range order {
+		s.rank[i] = place
+		if !r.selected[i] {
+			continue
+		}
+		for _, u := range r.Graph.Up(i) {
+			if r.selected[u] {
+				s.waiting[i]++
+			}
+		}
+		if s.waiting[i] == 0 {
+			heap.Push(&s.ready, place)
+		}
+	}
+	return s
+}
+
+// next takes the first ready stage whose mutex is free; false when there is none.
+func (r *run) next(s *schedule) (int, bool) {
+	var held []int
+	defer func() {
+		for _, place := range held {
+			heap.Push(&s.ready, place)
+		}
+	}()
+	for s.ready.Len() > 0 {
+		place := heap.Pop(&s.ready).(int)
+		i := s.order[place]
+		m := r.Project.Stages[i].Mutex
+		if m == "" || !s.mutex[m] {
+			s.mutex[m] = m != ""
+			return i, true
+		}
+		held = append(held, place)
+	}
+	return 0, false
+}
+
+// done frees the stages that waited for i.
+func (r *run) done(s *schedule, i int) {
+	for _, d := range r.Graph.Down(i) {
+		if !r.selected[d] {
+			continue
+		}
+		if s.waiting[d]--; s.waiting[d] == 0 {
+			heap.Push(&s.ready, s.rank[d])
+		}
+	}
+}
+
+// all runs every selected stage: workers decide and run, and this goroutine
+// alone collects, so that the lock does not depend on who was first.
+func (r *run) all(ctx context.Context) (*Result, error) {
+	r.prepare()
+	s := r.schedule()
+	jobs := max(r.opt.Jobs, 1)
+	group, _ := par.NewGroup(ctx, 0)
+	results := make(chan int, jobs)
+	var failures []error
+	running := 0
+	for {
+		for running < jobs && ctx.Err() == nil && (len(failures) == 0 || r.opt.KeepGoing) {
+			i, ok := r.next(s)
+			if !ok {
+				break
+			}
+			if err := r.before(i); err != nil {
+				failures = append(failures, err)
+				break
+			}
+			running++
+			group.Go(func() error {
+				r.stage(ctx, i)
+				results <- i
+				return nil
+			})
+		}
+		if running == 0 {
+			break
+		}
+		i := <-results
+		running--
+		s.mutex[r.Project.Stages[i].Mutex] = false
+		if err := r.collect(i); err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		r.done(s, i)
+	}
+	err := errors.Join(append(failures, group.Wait())...)
+	if ferr := r.flush(); ferr != nil {
+		err = errors.Join(err, ferr)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = interrupted(cause, err)
+	}
+	return r.result(s), err
+}
+
+// interrupted puts what ended the run before the errors that came of it.
+func interrupted(cause, err error) error {
+	kind := diag.Failed
+	var sig shell.SignalError
+	if errors.As(cause, &sig) {
+		kind = diag.Terminated
+		if sig.Signal.String() == "interrupt" {
+			kind = diag.Interrupted
+		}
+	}
+	e := diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again: what was done is kept")
+	return errors.Join(e, err)
+}
+
+// prepare drops what the lock must not hold and remembers what it says of each stage.
+func (r *run) prepare() {
+	r.outs = r.index()
+	if r.lock.Keep(func(name string) bool { s := r.Project.Stage(name); return s != nil && !s.Deploy }) {
+		r.dirty = true
+	}
+	for i := range r.states {
+		st := &r.states[i]
+		st.Stage, st.index = &r.Project.Stages[i], i
+		if l := r.lock.Stage(st.Stage.Name); l != nil {
+			locked := *l
+			st.locked = &locked
+			if !r.selected[i] {
+				st.Outs = outputs(l)
+				st.Done = true
+			}
+		}
+	}
+	r.flushed = r.Now()
+}
+
+// before is called by the collector ahead of each stage.
+func (r *run) before(i int) error {
+	if r.Project.Stages[i].Deploy {
+		// The lock before a deployment: what is about to be live is on record.
+		return r.flush()
+	}
+	return nil
+}
+
+// collect takes over what a worker found.
+func (r *run) collect(i int) error {
+	st := &r.states[i]
+	if l := st.newLock; l != nil {
+		r.lock.Set(*l)
+		r.dirty = true
+	}
+	if st.Err != nil {
+		return st.Err
+	}
+	st.Done = true
+	if r.dirty && r.Now().Sub(r.flushed) > flushEvery {
+		return r.flush()
+	}
+	return nil
+}
+
+func (r *run) flush() error {
+	if !r.dirty || r.opt.Dry {
+		return nil
+	}
+	r.dirty, r.flushed = false, r.Now()
+	return r.SaveLock(r.lock)
+}
+
+func (r *run) result(s *schedule) *Result {
+	res := &Result{}
+	for _, i := range s.order {
+		if !r.selected[i] {
+			continue
+		}
+		o := r.states[i].Outcome
+		res.Stages = append(res.Stages, o)
+		c := &res.Counts
+		switch {
+		case o.Err != nil:
+			c.Failed++
+		case !o.Done:
+			c.Not++
+		case o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait:
+			c.Ran++
+		case o.Verdict.Do == event.Restore:
+			c.Restored++
+		default:
+			c.Skipped++
+		}
+	}
+	return res
+}

@@ -1,0 +1,231 @@
+package gitlog_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/repopath"
+)
+
+// mustCommit writes the file, as a user of CommitFile does, and commits it.
+func (s *sandbox) mustCommit(path, text string) string {
+	s.tb.Helper()
+	s.write(path, text)
+	h, changed, err := s.open(s.dir).CommitFile(s.tb.Context(), repopath.Path(path), []byte(text), "update "+path)
+	if err != nil || !changed {
+		s.tb.Fatal(h, changed, err)
+	}
+	if head := s.git("rev-parse", "HEAD"); head != h {
+		s.tb.Fatalf("HEAD is %s, not %s", head, h)
+	}
+	s.git("fsck", "--strict", "--no-dangling", "HEAD") // the trees of a sparse index are not written before a commit
+	return h
+}
+
+func TestCommitFileLeavesStagedAndDirtyWorkAlone(t *testing.T) {
+	for _, setup := range [][]string{
+		{"update-index", "--index-version", "2"},
+		{"update-index", "--index-version", "4"},
+		{"update-index", "--split-index"},
+		{"update-index", "--untracked-cache"},
+		{"update-index", "--assume-unchanged", "assumed"},
+		{"sparse-checkout", "set", "--cone", "--sparse-index", "some"},
+	} {
+		for _, path := range []string{"pipe.lock", "sub/dir/pipe.lock", "some/pipe.lock"} {
+			s := newSandbox(t)
+			for _, f := range []string{"staged", "dirty", "removed", "assumed", "sub-x", "sub/x", "z/z", "some/a"} {
+				s.commit(1, f, "old")
+			}
+			s.git(setup...)
+			for i, text := range []string{"new file", "changed", "changed again"} {
+				s.write("staged", "staged"+text)
+				s.write("added", text)
+				s.git("add", "staged", "added")
+				s.write("staged", "dirty on top")
+				s.write("dirty", "dirty"+text)
+				s.write("untracked", "x")
+				if i == 0 {
+					s.git("rm", "-q", "removed")
+				}
+				before := s.git("status", "--porcelain")
+				flags := s.git("ls-files", "-v", "assumed", "z")
+				parent := s.git("rev-parse", "HEAD")
+				s.mustCommit(path, text)
+				if after := s.git("status", "--porcelain"); after != before {
+					t.Errorf("%v %s: status was\n%s\nand is\n%s", setup, path, before, after)
+				}
+				if now := s.git("ls-files", "-v", "assumed", "z"); now != flags {
+					t.Errorf("%v: flags %s", setup, now)
+				}
+				if out := s.git("diff-tree", "-r", "--name-only", parent, "HEAD"); out != path {
+					t.Errorf("%v: the commit changes %s", setup, out)
+				}
+				s.git("diff", "--cached", "--quiet", "--", path)
+			}
+			s.git("commit", "-q", "-m", "the rest")
+			s.git("fsck", "--strict", "--no-dangling")
+		}
+	}
+}
+
+func TestCommitFileChangesNothingWhenHeadHasIt(t *testing.T) {
+	s := newSandbox(t)
+	one := s.commit(1, "pipe.lock", "one")
+	h, changed, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("one"), "again")
+	if h != one || changed || err != nil || s.git("rev-list", "--count", "HEAD") != "1" {
+		t.Error(h, changed, err)
+	}
+}
+
+func TestCommitFileWritesWhatGitWrites(t *testing.T) {
+	s := newSandbox(t).with("GIT_AUTHOR_DATE=1700000000 +0130")
+	s.mustCommit("a/pipe.lock", "one") // unborn
+	s.mustCommit("a/pipe.lock", "two")
+	want := "update a/pipe.lock|A U Thor|a@example.com|1700000000 +0130|C O Mitter|c@example.com|1800000000"
+	if got := s.git("log", "-1", "--date=raw", "--format=%s|%an|%ae|%ad|%cn|%ce|%ct"); got != want {
+		t.Errorf("got %s", got)
+	}
+	if got := s.git("reflog", "show", "--format=%gs", "main"); got != "commit: update a/pipe.lock\ncommit (initial): update a/pipe.lock" {
+		t.Errorf("reflog %s", got)
+	}
+	if s.git("reflog", "show", "--format=%H %gs", "HEAD") != s.git("reflog", "show", "--format=%H %gs", "main") {
+		t.Error("the reflog of HEAD is another")
+	}
+	s.git("checkout", "-q", "--detach")
+	main := s.git("rev-parse", "main")
+	s.mustCommit("a/pipe.lock", "three")
+	if s.git("rev-parse", "main") != main || s.git("rev-parse", "HEAD~1") != main {
+		t.Error("a detached HEAD moved the branch")
+	}
+	s.git("checkout", "-q", "-b", "feature/packed")
+	s.git("pack-refs", "--all", "--prune")
+	s.mustCommit("a/pipe.lock", "four")
+	s.write("b", "b")
+	s.git("add", "b")
+	s.git("commit", "-q", "-m", "b")
+	if out := s.git("status", "--porcelain"); out != "" {
+		t.Error(out)
+	}
+}
+
+func TestCommitFileTakesTheIdentityFromTheConfiguration(t *testing.T) {
+	plain := newSandbox(t)
+	s := plain.with()
+	s.env = slices.DeleteFunc(s.env, func(kv string) bool {
+		return strings.HasPrefix(kv, "GIT_AUTHOR_") || strings.HasPrefix(kv, "GIT_COMMITTER_")
+	})
+	_, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if d := (&diag.Error{}); !errors.As(err, &d) || d.Hint == "" {
+		t.Error(err)
+	}
+	_, _, err = s.with("PATH=").open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if d := (&diag.Error{}); !errors.As(err, &d) || d.Hint == "" {
+		t.Error(err)
+	}
+	s.write("../included", "[user]\n\temail = \"me@example.com\" ; mine\n")
+	s.git("config", "user.name", `Me "and" # I`)
+	s.git("config", "include.path", "~/included")
+	for i, env := range [][]string{{}, {"PATH="}} {
+		h, _, err := s.with(env...).open(s.dir).CommitFile(t.Context(), "pipe.lock", fmt.Append(nil, i), "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.git("show", "-s", "--format=%an <%ae> %cn", h); got != `Me "and" # I <me@example.com> Me "and" # I` {
+			t.Error(got)
+		}
+	}
+}
+
+func TestCommitFileRefusesInTheMiddleOfAMerge(t *testing.T) {
+	s := branchy(t, "pipe.lock")
+	s.git("merge", "-q", "--no-commit", "-s", "ours", "unmerged")
+	_, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if !errors.Is(err, &diag.Error{Kind: diag.Policy}) || !strings.Contains(err.Error(), "merge") {
+		t.Error(err)
+	}
+}
+
+func TestCommitFileNamesALockThatSomebodyHolds(t *testing.T) {
+	for _, lock := range []string{"index", "refs/heads/main"} {
+		s := newSandbox(t)
+		head := s.commit(1, "x", "x")
+		s.write(".git/"+lock+".lock", "")
+		r, err := gitlog.Open(s.dir, gitlog.Options{Env: s.env, LockWait: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = r.CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+		if !errors.Is(err, &diag.Error{Kind: diag.Busy}) || !strings.Contains(err.Error(), filepath.FromSlash(lock)+".lock") {
+			t.Error(err)
+		}
+		if err := os.Remove(filepath.Join(s.dir, ".git", lock+".lock")); err != nil {
+			t.Error("the lock of the other was taken away:", err)
+		}
+		if s.git("rev-parse", "HEAD") != head || s.git("status", "--porcelain") != "" {
+			t.Error("something changed")
+		}
+		s.mustCommit("pipe.lock", "x")
+	}
+}
+
+// TestParallelCommitsLoseNothing lets 8 CommitFile, 8 git commit and a writer
+// that does without the index lock go for one branch.
+func TestParallelCommitsLoseNothing(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(0, "x", "x")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			r, err := gitlog.Open(s.dir, gitlog.Options{Env: s.env, LockWait: time.Minute})
+			if err == nil {
+				_, _, err = r.CommitFile(t.Context(), "pipe.lock", fmt.Append(nil, "lock ", i), fmt.Sprint("ours ", i))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			for t.Context().Err() == nil { // git does not wait for its locks
+				cmd := exec.CommandContext(t.Context(), "git", "commit", "-q", "--allow-empty", "-m", fmt.Sprint("theirs ", i))
+				cmd.Dir, cmd.Env = s.dir, s.env
+				if cmd.Run() == nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		done := 0
+		for done < 4 && t.Context().Err() == nil {
+			old := s.git("rev-parse", "main")
+			c := s.git("commit-tree", "-p", old, "-m", fmt.Sprint("third ", done), old+"^{tree}")
+			cmd := exec.CommandContext(t.Context(), "git", "update-ref", "refs/heads/main", c, old)
+			cmd.Dir, cmd.Env = s.dir, s.env
+			if cmd.Run() == nil {
+				done++
+			}
+		}
+	})
+	wg.Wait()
+	log := s.git("log", "--format=%s", "main")
+	for _, who := range []string{"ours", "theirs"} {
+		if n := strings.Count(log, who+" "); n != 8 {
+			t.Errorf("%s: %d of 8 on the branch", who, n)
+		}
+	}
+	if n := strings.Count(log, "third "); n != 4 {
+		t.Errorf("third: %d of 4 on the branch", n)
+	}
+	s.git("fsck", "--strict", "--no-dangling")
+	s.git("diff", "--cached", "--quiet")
+}

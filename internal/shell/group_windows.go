@@ -1,0 +1,29 @@
+package shell
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+)
+
+func setGroup(*exec.Cmd) {}
+
+// askGroup ends the command: Windows has no signals to pass on.
+func askGroup(pid int, _ os.Signal) { killGroup(pid) }
+
+func killGroup(pid int) { _ = exec.Command("taskkill", "/T", "/F", "/PID", strconv.Itoa(pid)).Run() }
+
+// GroupAlive reports whether the process is there.
+func GroupAlive(pid int) bool { return Alive(pid) }
+
+// Alive reports whether the process is there.
+func Alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	_ = p.Release()
+	return true
+}
+
+func signalName(*os.ProcessState) string { return "" }

@@ -1,0 +1,194 @@
+// Package shell runs a command and leaves no child behind.
+package shell
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// Grace is how long a command may take to end after it was asked to.
+const Grace = 10 * time.Second
+
+// Command is one script to run.
+type Command struct {
+	Script string
+	Shell  string // "sh" or "bash"
+	Dir    string
+	Env    []string
+	// Hold is inherited by the command: a file lock on it lasts as long as any
+	// process of the command does, even when this one is killed. May be nil.
+	Hold *os.File
+	// Line is called for each line of output, without its end, from one goroutine.
+	Line func(line []byte)
+	// Started is called with the process group's number. May be nil.
+	Started func(pgid int)
+	// Tmp is where a script too long for an argument is written.
+	Tmp string
+}
+
+// SignalError is the cause of a context that a signal ended; the same signal is
+// passed on to the command.
+type SignalError struct{ Signal os.Signal }
+
+// Error names the signal.
+func (e SignalError) Error() string { return e.Signal.String() }
+
+// ExitError says that the script ended with a code other than 0.
+type ExitError struct {
+	Code   int    // -1 when a signal ended it
+	Signal string // "" or the signal's name
+}
+
+// Error says how the command ended.
+func (e *ExitError) Error() string {
+	if e.Signal != "" {
+		return "ended by signal: " + e.Signal
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// longest is the script that fits an argument: Linux takes 128 KiB for one.
+const longest = 100 << 10
+
+// args returns the shell as GitHub Actions starts it.
+func (c *Command) args(script string, file bool) []string {
+	args := []string{"sh", "-e"}
+	if c.Shell == "bash" {
+		args = []string{"bash", "--noprofile", "--norc", "-eo", "pipefail"}
+	}
+	if file {
+		return append(args, script)
+	}
+	return append(args, "-c", script)
+}
+
+// Run runs the script in a process group of its own, without input. When ctx
+// ends, the group gets the signal that ended it (SIGTERM for another cause),
+// and SIGKILL after Grace. When Run returns, no process of the group is left.
+// A script that fails is an *ExitError; the context's cause comes first.
+func Run(ctx context.Context, c Command) (err error) {
+	script, file := c.Script, false
+	if len(script) > longest {
+		name, err := writeScript(c.Tmp, script)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.Remove(name)) }()
+		script, file = name, true
+	}
+	args := c.args(script, file)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = c.Dir, c.Env
+	if c.Hold != nil {
+		cmd.ExtraFiles = []*os.File{c.Hold}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	setGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w", args[0], err), r.Close(), w.Close())
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if c.Started != nil {
+		c.Started(cmd.Process.Pid)
+	}
+	return c.wait(ctx, cmd, r)
+}
+
+func writeScript(dir, script string) (string, error) {
+	f, err := os.CreateTemp(dir, "script-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(script)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// wait reads the output and ends the group when ctx does.
+func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, r *os.File) error {
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	var read sync.WaitGroup
+	read.Add(1)
+	go func() {
+		defer read.Done()
+		c.lines(r)
+	}()
+	err := c.await(ctx, cmd, exited)
+	// The command is over; what it left in its group is not wanted. The pipe
+	// ends with them, unless a process left the group: then its output is not
+	// waited for.
+	killGroup(cmd.Process.Pid)
+	done := make(chan struct{})
+	go func() { read.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+		_ = r.SetReadDeadline(time.Now())
+		<-done
+	}
+	_ = r.Close()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return exitError(err)
+}
+
+func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error) error {
+	select {
+	case err := <-exited:
+		return err
+	case <-ctx.Done():
+	}
+	var sig SignalError
+	if !errors.As(context.Cause(ctx), &sig) {
+		sig.Signal = nil
+	}
+	askGroup(cmd.Process.Pid, sig.Signal)
+	grace := time.NewTimer(Grace)
+	defer grace.Stop()
+	select {
+	case err := <-exited:
+		return err
+	case <-grace.C:
+		killGroup(cmd.Process.Pid)
+		return <-exited
+	}
+}
+
+func exitError(err error) error {
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		return &ExitError{Code: e.ExitCode(), Signal: signalName(e.ProcessState)}
+	}
+	return err
+}
+
+// maxLine is the longest line that is passed on whole.
+const maxLine = 64 << 10
+
+func (c *Command) lines(r io.Reader) {
+	b := bufio.NewReaderSize(r, maxLine)
+	for {
+		line, err := b.ReadSlice('\n')
+		if len(line) > 0 && c.Line != nil {
+			c.Line(bytes.TrimRight(line, "\r\n"))
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}

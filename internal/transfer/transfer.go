@@ -1,0 +1,351 @@
+// Package transfer copies objects between stores, names last.
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Carrier moves objects between the cache of this machine and a remote.
+type Carrier struct {
+	Cache   store.Cache
+	Remote  store.Remote // nil: there is none
+	Workers int          // requests at once
+	Moved   func(where string, bytes int64)
+
+	mu      sync.Mutex
+	present map[object.Ref]bool // known to be in the remote
+}
+
+// Missing is an output whose bytes are neither in the cache nor in the remote.
+type Missing struct {
+	Path repopath.Path
+	Ref  object.Ref
+	URL  string // of the remote; "" when there is none
+}
+
+// Error names the path and the object.
+func (m *Missing) Error() string {
+	where := "in the cache, and there is no remote"
+	if m.URL != "" {
+		where = "in the cache nor in " + m.URL
+		return fmt.Sprintf("%s: %s is neither %s", m.Path, m.Ref, where)
+	}
+	return fmt.Sprintf("%s: %s is not %s", m.Path, m.Ref, where)
+}
+
+// Unwrap makes it a store.ErrNotFound.
+func (m *Missing) Unwrap() error { return store.ErrNotFound }
+
+func (c *Carrier) missing(p repopath.Path, ref object.Ref) error {
+	m := &Missing{Path: p, Ref: ref}
+	if c.Remote != nil {
+		m.URL = c.Remote.URL()
+	}
+	return m
+}
+
+// Explained gives a Missing its kind and its next step.
+func Explained(err error) error {
+	var m *Missing
+	if !errors.As(err, &m) || diag.KindOf(err) == diag.NotFound {
+		return err
+	}
+	return diag.New(diag.NotFound, "%w", err).
+		Hinted("push it from a machine that has it (pipe push), or build it anew: pipe repro --rebuild-missing")
+}
+
+func (c *Carrier) moved(where string, n int64) {
+	if c.Moved != nil {
+		c.Moved(where, n)
+	}
+}
+
+func (c *Carrier) knows(ref object.Ref) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.present[ref]
+}
+
+func (c *Carrier) learn(refs ...object.Ref) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.present == nil {
+		c.present = map[object.Ref]bool{}
+	}
+	for _, r := range refs {
+		c.present[r] = true
+	}
+}
+
+// Tree returns a directory's tree from the cache, else from the remote, which
+// puts it into the cache. Nowhere is a *Missing.
+func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*object.Tree, error) {
+	ref := object.Ref{Tree: true, Digest: d}
+	t, err := store.ReadTree(ctx, c.Cache, d)
+	if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
+		return t, err
+	}
+	if c.Remote == nil {
+		return nil, c.missing(p, ref)
+	}
+	b, err := store.ReadAll(ctx, c.Remote, ref, object.MaxTree)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, c.missing(p, ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.moved("pull", int64(len(b)))
+	if t, err = object.ParseTree(b); err != nil {
+		return nil, diag.New(diag.Integrity, "%s: %w", p, err).At(c.Remote.URL())
+	}
+	c.learn(ref)
+	return t, nil
+}
+
+// item is a blob to move.
+type item struct {
+	path repopath.Path
+	ref  object.Ref
+	size int64
+}
+
+// expand returns the distinct blobs of the outputs, and the trees among them.
+func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(object.Ref) (bool, error)) (blobs []item, trees []item, err error) {
+	seen := map[object.Ref]bool{}
+	add := func(it item) {
+		if !seen[it.ref] {
+			seen[it.ref] = true
+			blobs = append(blobs, it)
+		}
+	}
+	for _, o := range outs {
+		if seen[o.Ref()] {
+			continue
+		}
+		if !o.Dir {
+			add(item{o.Path, o.Ref(), o.Size})
+			continue
+		}
+		seen[o.Ref()] = true
+		if done, err := skip(o.Ref()); err != nil || done {
+			if err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		t, err := c.Tree(ctx, o.Path, o.Digest)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range t.Entries {
+			if e.Kind == object.File || e.Kind == object.Executable {
+				add(item{o.Path.Child(string(e.Path)), object.Ref{Digest: e.Digest}, e.Size})
+			}
+		}
+		trees = append(trees, item{o.Path, o.Ref(), int64(len(t.Encode()))})
+	}
+	return blobs, trees, nil
+}
+
+// Publish puts the outputs into the remote: files first, then the trees that
+// name them, so that a tree's presence implies its files'. What the remote has
+// is not sent. An object that neither side has is a *Missing.
+func (c *Carrier) Publish(ctx context.Context, outs []object.Output) error {
+	if c.Remote == nil {
+		return nil
+	}
+	blobs, trees, err := c.expand(ctx, outs, func(ref object.Ref) (bool, error) { return c.has(ctx, ref) })
+	if err != nil {
+		return err
+	}
+	send := func(items []item) error {
+		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i]) })
+	}
+	if err := c.sendBatched(ctx, blobs, send); err != nil {
+		return err
+	}
+	return c.sendBatched(ctx, trees, send)
+}
+
+// has asks the remote, once.
+func (c *Carrier) has(ctx context.Context, ref object.Ref) (bool, error) {
+	if c.knows(ref) {
+		return true, nil
+	}
+	_, err := c.Remote.Stat(ctx, ref)
+	switch {
+	case err == nil:
+		c.learn(ref)
+		return true, nil
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	}
+	return false, err
+}
+
+// askFirst is the size from which asking whether the remote has an object costs
+// less than sending it in vain; below, put-if-absent alone is one request.
+const askFirst = 16 << 10
+
+func (c *Carrier) send(ctx context.Context, it item) error {
+	if c.knows(it.ref) {
+		return nil
+	}
+	size, err := c.Cache.Stat(ctx, it.ref)
+	here := err == nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if !here || size >= askFirst {
+		if there, err := c.has(ctx, it.ref); err != nil || there {
+			return err
+		}
+	}
+	if !here {
+		return c.missing(it.path, it.ref)
+	}
+	src := store.Source{Size: size, Open: func() (io.ReadCloser, error) { return c.Cache.Open(ctx, it.ref) }}
+	if err := c.Remote.Put(ctx, it.ref, src); err != nil {
+		return fmt.Errorf("push %s: %w", it.path, err)
+	}
+	c.learn(it.ref)
+	c.moved("push", size)
+	return nil
+}
+
+// batcher is a store that takes many objects at the price of one.
+type batcher interface {
+	Begin() (store.Batch, error)
+}
+
+// batchSize bounds what a crash may cost, and the temporary files.
+const batchSize = 1000
+
+// sendBatched sends through batches where the remote has them (a directory), else one by one.
+func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
+	b, ok := c.Remote.(batcher)
+	if !ok {
+		return send(items)
+	}
+	for len(items) > 0 {
+		n := min(len(items), batchSize)
+		if err := c.copyBatch(ctx, items[:n], b, c.Cache, "push"); err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+// copyBatch copies items that the batch's store lacks out of from, and commits.
+func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (err error) {
+	batch, err := to.Begin()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
+		it := items[i]
+		if where == "push" {
+			if there, err := c.has(ctx, it.ref); err != nil || there {
+				return err
+			}
+		}
+		src := store.Source{Size: it.size, Open: func() (io.ReadCloser, error) { return from.Open(ctx, it.ref) }}
+		err := batch.Put(ctx, it.ref, src)
+		if errors.Is(err, store.ErrNotFound) {
+			return c.missing(it.path, it.ref)
+		}
+		if errors.Is(err, store.ErrCorrupt) {
+			return diag.New(diag.Integrity, "%s: %w", it.path, err).
+				Hinted("pipe verify --remote names every damaged object; push it again from a machine that has it")
+		}
+		if err == nil {
+			c.moved(where, it.size)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := batch.Commit(); err != nil {
+		return err
+	}
+	for _, it := range items {
+		c.learn(it.ref)
+	}
+	return nil
+}
+
+// Fetch brings the outputs' bytes and trees into the cache, what is there
+// already excepted. An object that neither side has is a *Missing.
+func (c *Carrier) Fetch(ctx context.Context, outs []object.Output) error {
+	blobs, trees, err := c.expand(ctx, outs, func(object.Ref) (bool, error) { return false, nil })
+	if err != nil {
+		return err
+	}
+	for _, items := range [][]item{blobs, trees} {
+		items, err := c.lacking(ctx, items)
+		if err != nil {
+			return err
+		}
+		for len(items) > 0 {
+			n := min(len(items), batchSize)
+			if err := c.copyBatch(ctx, items[:n], c.Cache, c.Remote, "pull"); err != nil {
+				return err
+			}
+			items = items[n:]
+		}
+	}
+	return nil
+}
+
+// lacking returns the items that the cache has not.
+func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
+	var out []item
+	for _, it := range items {
+		_, err := c.Cache.Stat(ctx, it.ref)
+		switch {
+		case err == nil:
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		case c.Remote == nil:
+			return nil, c.missing(it.path, it.ref)
+		default:
+			out = append(out, it)
+		}
+	}
+	return out, nil
+}
+
+// Describe returns "N objects, M MB" for people.
+func Describe(objects int, bytes int64) string {
+	unit, n := "B", float64(bytes)
+	for _, u := range strings.Fields("KB MB GB TB") {
+		if n < 1000 {
+			break
+		}
+		n, unit = n/1000, u
+	}
+	noun := "objects"
+	if objects == 1 {
+		noun = "object"
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d %s, %d B", objects, noun, bytes)
+	}
+	return fmt.Sprintf("%d %s, %.1f %s", objects, noun, n, unit)
+}

@@ -1,0 +1,98 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Verb is what a stage must do.
+type Verb string
+
+// The verbs, DESIGN's table of decisions.
+const (
+	Skip    Verb = "skip"    // nothing changed
+	Restore Verb = "restore" // the recorded outputs are taken
+	Run     Verb = "run"     // the command runs
+	Frozen  Verb = "frozen"  // never runs
+	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
+)
+
+// Reason is one cause of a verdict, as data. Old and New are values or hashes.
+type Reason struct {
+	Code string `json:"code"`
+	Path string `json:"path,omitempty"` // what it is about: a path, a variable, a stage
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+	Note string `json:"note,omitempty"`
+}
+
+// The codes of reasons.
+const (
+	Unchanged     = "unchanged"
+	OutsAbsent    = "outs-not-here"
+	OutEdited     = "out-differs"
+	OutMissing    = "out-missing"
+	Recorded      = "recorded"
+	NeverRun      = "never-run"
+	CmdChanged    = "command-changed"
+	DepChanged    = "dep-changed"
+	DepAdded      = "dep-added"
+	DepRemoved    = "dep-removed"
+	ParamChanged  = "param-changed"
+	EnvChanged    = "env-changed"
+	OutsChanged   = "outs-changed"
+	DefChanged    = "definition-changed"
+	ForcedRun     = "forced"
+	AlwaysChanged = "always-changed"
+	IsFrozen      = "frozen"
+	Lost          = "object-missing"
+	LiveOther     = "live-is-other"
+	LiveSame      = "live"
+	NotDeployed   = "not-deployed"
+	LastFailed    = "last-failed"
+	LastUnknown   = "last-unknown"
+	NeedsRun      = "needs-run"
+)
+
+// texts has a phrase per code; %s is Path.
+var texts = map[string]string{
+	Unchanged:     "nothing changed",
+	OutsAbsent:    "nothing changed; outs are not here (pipe pull brings them)",
+	OutEdited:     "%s is not the recorded one",
+	OutMissing:    "%s is not here",
+	Recorded:      "these inputs were built before",
+	NeverRun:      "never ran",
+	CmdChanged:    "the command changed",
+	DepChanged:    "%s changed",
+	DepAdded:      "%s is a new dep",
+	DepRemoved:    "%s is no dep any more",
+	ParamChanged:  "param %s changed",
+	EnvChanged:    "variable %s changed",
+	OutsChanged:   "out %s is new or gone",
+	DefChanged:    "the definition changed",
+	ForcedRun:     "forced",
+	AlwaysChanged: "always_changed",
+	IsFrozen:      "frozen",
+	Lost:          "the bytes of %s are nowhere",
+	LiveOther:     "another version is live in %s",
+	LiveSame:      "live in %s",
+	NotDeployed:   "not deployed to %s yet",
+	LastFailed:    "the last deployment to %s failed",
+	LastUnknown:   "the last deployment to %s did not end",
+	NeedsRun:      "depends on %s, which must run first",
+}
+
+// String returns the reason in words.
+func (r Reason) String() string {
+	t := texts[r.Code]
+	if t == "" {
+		t = r.Code
+	}
+	if strings.Contains(t, "%s") {
+		t = fmt.Sprintf(t, r.Path)
+	}
+	if r.Note != "" {
+		t += " (" + r.Note + ")"
+	}
+	return t
+}
