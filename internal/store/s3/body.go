@@ -1,0 +1,119 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+)
+
+// Open implements store.Store.
+func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	name := store.Path(ref)
+	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name)})
+	if err != nil {
+		return nil, s.mapped(ctx, "open", name, err)
+	}
+	b := &body{ctx: ctx, s: s, name: name, etag: out.ETag, size: aws.ToInt64(out.ContentLength), r: out.Body}
+	if out.ContentLength == nil {
+		b.size = -1
+	}
+	return store.Verified(b, ref), nil
+}
+
+const (
+	maxBreaks = 5       // in a row
+	progress  = 1 << 20 // bytes after which a break is the first again
+)
+
+// body reads an object and, when the connection breaks, goes on where it was.
+type body struct {
+	ctx    context.Context // of the Open that the reads belong to
+	s      *Store
+	name   string
+	etag   *string
+	size   int64 // -1 when the server did not say
+	off    int64
+	r      io.ReadCloser
+	breaks int
+	last   int64 // off at the last break
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	for {
+		n, err := b.r.Read(p)
+		b.off += int64(n)
+		if err == nil || (err == io.EOF && (b.size < 0 || b.off >= b.size)) {
+			return n, err
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err = b.resume(err); err != nil || n > 0 {
+			return n, err
+		}
+	}
+}
+
+// resume opens the rest of the body after cause.
+func (b *body) resume(cause error) error {
+	if b.off-b.last >= progress {
+		b.breaks = 0
+	}
+	b.last = b.off
+	for ; b.breaks < maxBreaks; b.breaks++ {
+		if err := pause(b.ctx, b.breaks); err != nil {
+			return err
+		}
+		r, err := b.rest()
+		if err == nil {
+			_ = b.r.Close() // it is broken already
+			b.r = r
+			b.breaks++
+			return nil
+		}
+		if status, ok := statusOf(err); ok && status < 500 {
+			return b.s.mapped(b.ctx, fmt.Sprintf("read from byte %d", b.off), b.name, err)
+		}
+		cause = err
+	}
+	return b.s.mapped(b.ctx, fmt.Sprintf("read from byte %d", b.off), b.name, cause)
+}
+
+func (b *body) rest() (io.ReadCloser, error) {
+	out, err := b.s.client.GetObject(b.ctx, &awss3.GetObjectInput{
+		Bucket: &b.s.bucket, Key: b.s.key(b.name),
+		Range: aws.String(fmt.Sprintf("bytes=%d-", b.off)), IfMatch: b.etag,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.off > 0 && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-", b.off)) {
+		_ = out.Body.Close()
+		return nil, fmt.Errorf("the server answered a request from byte %d with range %q", b.off, aws.ToString(out.ContentRange))
+	}
+	return out.Body, nil
+}
+
+// Close implements io.Closer.
+func (b *body) Close() error { return b.r.Close() }
+
+// pause waits before try n+1, longer each time.
+func pause(ctx context.Context, n int) error {
+	t := time.NewTimer(50 * time.Millisecond << n)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

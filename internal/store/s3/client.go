@@ -1,0 +1,186 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/pipe-build/pipe/internal/diag"
+)
+
+const (
+	workers     = 64 // that a caller may have at once
+	maxAttempts = 5  // of one request
+	dialTimeout = 10 * time.Second
+)
+
+// connect returns a client, and a function that closes its idle connections.
+func connect(ctx context.Context, c Config) (*awss3.Client, func(), error) {
+	opts := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout))),
+		config.WithRetryer(retryer),
+		config.WithLogger(logging.Nop{}), // its warnings are not for our stderr
+	}
+	if c.Region != "" {
+		opts = append(opts, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		opts = append(opts, config.WithSharedConfigProfile(c.Profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, opts...)
+	if err != nil {
+		return nil, nil, badConfig(c, err)
+	}
+	client := awss3.NewFromConfig(cfg, func(o *awss3.Options) { configure(o, c) })
+	o := client.Options()
+	if err := check(c, o); err != nil {
+		return nil, nil, err
+	}
+	return client, o.HTTPClient.(*http.Client).CloseIdleConnections, nil
+}
+
+func configure(o *awss3.Options, c Config) {
+	if c.Endpoint != "" {
+		o.BaseEndpoint = &c.Endpoint
+	}
+	if o.BaseEndpoint != nil {
+		o.UsePathStyle = true
+		// Trailers of aws-chunked break some servers; our own header does not.
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		if o.Region == "" {
+			o.Region = "us-east-1"
+		}
+	}
+	o.UsePathStyle = o.UsePathStyle || c.PathStyle
+	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // BLAKE3 sees to objects
+	o.Credentials = credentials{o.Credentials}
+	// The client of the SDK cannot close its idle connections.
+	if b, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+		o.HTTPClient = &http.Client{Transport: b.GetTransport(), CheckRedirect: redirect}
+	}
+}
+
+func check(c Config, o awss3.Options) error {
+	if o.BaseEndpoint == nil && o.Region == "" {
+		return diag.New(diag.Usage, "no region is set for the bucket").At(c.URL).
+			Hinted("export AWS_REGION=REGION, or set region for the remote")
+	}
+	if o.BaseEndpoint == nil {
+		return nil
+	}
+	u, err := url.Parse(*o.BaseEndpoint)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+		return diag.New(diag.Usage, "the endpoint must read https://host:port, with no user in it").At(c.URL).
+			Hinted("correct the endpoint of the remote, or AWS_ENDPOINT_URL_S3")
+	}
+	return nil
+}
+
+func badConfig(c Config, err error) error {
+	var profile config.SharedConfigProfileNotExistError
+	if errors.As(err, &profile) {
+		return diag.New(diag.Auth, "the AWS configuration has no profile %q", profile.Profile).At(c.URL).
+			Hinted("aws configure list-profiles")
+	}
+	return diag.New(diag.Usage, "read the AWS configuration: %w", err).At(c.URL).Hinted("aws configure list")
+}
+
+// retryer allows as many retries at once as all workers can need, and no storm.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.MaxBackoff = 5 * time.Second
+		o.RateLimiter = ratelimit.NewTokenRateLimit(workers * maxAttempts * retry.DefaultRetryTimeoutCost)
+	})
+}
+
+// credentials marks the errors of a provider, which the SDK gives no type.
+type credentials struct{ aws.CredentialsProvider }
+
+type credentialsError struct{ error }
+
+func (e credentialsError) Unwrap() error { return e.error }
+
+// Retrieve implements aws.CredentialsProvider.
+func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if c.CredentialsProvider == nil {
+		return aws.Credentials{}, credentialsError{errors.New("none found")}
+	}
+	v, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return v, credentialsError{err}
+	}
+	return v, nil
+}
+
+// redirect follows what keeps the method, and hands no token to another host.
+func redirect(r *http.Request, via []*http.Request) error {
+	code := r.Response.StatusCode
+	if len(via) > 5 || (code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect) {
+		return http.ErrUseLastResponse
+	}
+	if via[len(via)-1].URL.Host != r.URL.Host {
+		r.Header.Del("X-Amz-Security-Token")
+	}
+	return nil
+}
+
+func transport(idle time.Duration) func(*http.Transport) {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: idle}
+	return func(t *http.Transport) {
+		t.MaxIdleConns = 2 * workers
+		t.MaxIdleConnsPerHost = 2 * workers
+		t.IdleConnTimeout = idle / 2 // before the deadline of the connection, lest a request meets it
+		t.ForceAttemptHTTP2 = false
+		t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &restless{c, idle}, nil
+		}
+	}
+}
+
+// restless is a connection that breaks when no byte moves either way for a time.
+type restless struct {
+	net.Conn
+	idle time.Duration
+}
+
+// Read implements net.Conn.
+func (c *restless) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.idle)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// writeChunk is small enough that a slow line moves one in the idle time.
+const writeChunk = 64 << 10
+
+// Write implements net.Conn. A byte sent moves the deadline of a waiting Read, too.
+func (c *restless) Write(p []byte) (n int, err error) {
+	for {
+		if err := c.SetDeadline(time.Now().Add(c.idle)); err != nil {
+			return n, err
+		}
+		chunk := p[n:min(n+writeChunk, len(p))]
+		m, err := c.Conn.Write(chunk)
+		n += m
+		if err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Lookup implements store.Index.
+func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
+	b, _, err := s.small(ctx, "look up", store.RecordPath(key))
+	return b, err
+}
+
+// Record implements store.Index. A 412 may also come from an own first try whose
+// answer was lost: reading the winner back settles both.
+func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	name := store.RecordPath(key)
+	created, err := s.create(ctx, name, value)
+	if err != nil {
+		return nil, s.mapped(ctx, "record", name, err)
+	}
+	if created {
+		return value, nil
+	}
+	return s.Lookup(ctx, key)
+}
+
+// Load implements store.Cells. The version is the ETag.
+func (s *Store) Load(ctx context.Context, name string) (value []byte, version string, err error) {
+	if err := s.checkName(ctx, name); err != nil {
+		return nil, "", err
+	}
+	return s.small(ctx, "load", name)
+}
+
+// small returns a record or a cell and its ETag.
+func (s *Store) small(ctx context.Context, doing, name string) (b []byte, etag string, err error) {
+	for n := range maxBreaks {
+		if n > 0 {
+			if err := pause(ctx, n); err != nil {
+				return nil, "", err
+			}
+		}
+		out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{
+			Bucket: &s.bucket, Key: s.key(name), ChecksumMode: types.ChecksumModeEnabled,
+		})
+		if err != nil {
+			return nil, "", s.mapped(ctx, doing, name, err)
+		}
+		b, err = io.ReadAll(io.LimitReader(out.Body, object.MaxRecord+1))
+		err = errors.Join(err, out.Body.Close())
+		if err == nil && len(b) > object.MaxRecord {
+			return nil, "", diag.New(diag.Integrity, "%s: more than %d bytes", doing, object.MaxRecord).At(s.place(name))
+		}
+		if err == nil {
+			return b, aws.ToString(out.ETag), nil
+		}
+		etag, b = "", nil
+		if n == maxBreaks-1 || ctx.Err() != nil {
+			return nil, "", s.mapped(ctx, doing, name, err)
+		}
+	}
+	return b, etag, nil
+}
+
+// Swap implements store.Cells. It is sent once: the answer to a repeated
+// conditional write would not say who won.
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
+	if err := s.checkName(ctx, name); err != nil {
+		return err
+	}
+	_, err := s.client.PutObject(ctx, s.putInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
+	if err == nil {
+		return nil
+	}
+	if codeIs(err, 412) || codeIs(err, 409) || (old != "" && missing(err)) {
+		return s.conflict(name)
+	}
+	return s.mapped(ctx, "swap", name, err)
+}
+
+func (s *Store) conflict(name string) error {
+	return &diag.Error{Kind: diag.Busy, Place: s.place(name), What: store.ErrConflict.Error(), Err: store.ErrConflict}
+}
+
+func (s *Store) checkName(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if name == "." || !fs.ValidPath(name) {
+		return diag.New(diag.Usage, "%q is not the name of a cell", name).At(s.URL())
+	}
+	return nil
+}
+
+// noETag has the form of a version and is none.
+const noETag = `"00000000000000000000000000000000"`
+
+// Probe implements store.Remote.
+func (s *Store) Probe(ctx context.Context) error {
+	name := "probe/" + rand.Text()
+	err := s.probe(ctx, name)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	_, _ = s.client.DeleteObject(ctx, &awss3.DeleteObjectInput{Bucket: &s.bucket, Key: s.key(name)}) // best effort
+	return err
+}
+
+func (s *Store) probe(ctx context.Context, name string) error {
+	if err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
+		return s.expect(name, err, nil, "the server refused to create what was not there")
+	}
+	again := s.Swap(ctx, name, "", []byte("probe 2\n"))
+	if err := s.expect(name, again, store.ErrConflict, "the server let a second conditional create win"); err != nil {
+		return err
+	}
+	stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
+	if err := s.expect(name, stale, store.ErrConflict, "the server let a write with a stale If-Match win"); err != nil {
+		return err
+	}
+	_, version, err := s.Load(ctx, name)
+	if err != nil {
+		return err
+	}
+	last := []byte("probe 4\n")
+	good := s.Swap(ctx, name, version, last)
+	if err := s.expect(name, good, nil, "the server refused a write with the current If-Match"); err != nil {
+		return err
+	}
+	got, _, err := s.Load(ctx, name)
+	if err == nil && !bytes.Equal(got, last) {
+		return s.refused(name, fmt.Sprintf("the server returned %q for what it had just stored as %q", got, last))
+	}
+	return err
+}
+
+// expect returns nil when got is want, a refusal when the server answered
+// otherwise, and got itself when it did not get so far.
+func (s *Store) expect(name string, got, want error, complaint string) error {
+	switch {
+	case want == nil && got == nil, want != nil && errors.Is(got, want):
+		return nil
+	case got == nil:
+		return s.refused(name, complaint+" (it answered 200, not 412)")
+	case errors.Is(got, store.ErrConflict):
+		return s.refused(name, complaint+" (it answered 412, not 200)")
+	}
+	return got
+}
+
+func (s *Store) refused(name, what string) error {
+	return diag.New(diag.Policy, "%s", what).At(s.place(name)).
+		Hinted("use a server that honours If-None-Match and If-Match on PUT; without it two deployments could both win")
+}

@@ -1,0 +1,96 @@
+// Package sweep frees what nothing names.
+package sweep
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Cache is a cache that can be swept.
+type Cache interface {
+	store.Cache
+	store.Lister
+	Remove(ctx context.Context, ref object.Ref) error
+	Keys(ctx context.Context, f func(digest.Key) error) error
+	RemoveRecord(ctx context.Context, key digest.Key) error
+}
+
+// Roots are the objects that must stay.
+type Roots struct{ keep map[object.Ref]bool }
+
+// Add keeps an output, and all files of a directory whose tree the cache has.
+func (r *Roots) Add(ctx context.Context, c store.Cache, ref object.Ref) error {
+	if r.keep == nil {
+		r.keep = map[object.Ref]bool{}
+	}
+	if r.keep[ref] {
+		return nil
+	}
+	r.keep[ref] = true
+	if !ref.Tree {
+		return nil
+	}
+	t, err := store.ReadTree(ctx, c, ref.Digest)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range t.Entries {
+		r.keep[object.Ref{Digest: e.Digest}] = true
+	}
+	return nil
+}
+
+// Keeps reports whether ref must stay.
+func (r *Roots) Keeps(ref object.Ref) bool { return r.keep[ref] }
+
+// Plan returns the objects that may go: those that no root names and that are
+// older than the grace period, before being a time in Unix seconds.
+func Plan(ctx context.Context, c Cache, roots *Roots, before int64) (doomed []store.Entry, err error) {
+	err = c.List(ctx, func(e store.Entry) error {
+		if !roots.Keeps(e.Ref) && e.Unix < before {
+			doomed = append(doomed, e)
+		}
+		return nil
+	})
+	return doomed, err
+}
+
+// Sweep removes the doomed objects, trees before files, so that no tree is left
+// without its files; and then the records that name any of them.
+func Sweep(ctx context.Context, c Cache, doomed []store.Entry) error {
+	gone := map[object.Ref]bool{}
+	for _, trees := range []bool{true, false} {
+		for _, e := range doomed {
+			if e.Ref.Tree != trees {
+				continue
+			}
+			if err := c.Remove(ctx, e.Ref); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			gone[e.Ref] = true
+		}
+	}
+	return c.Keys(ctx, func(key digest.Key) error {
+		b, err := c.Lookup(ctx, key)
+		if err != nil {
+			return err
+		}
+		rec, err := object.ParseRecord(b, key)
+		if err != nil {
+			return nil //nolint:nilerr // not ours to judge; verify names it
+		}
+		for _, o := range rec.Outs {
+			if gone[o.Ref()] {
+				return c.RemoveRecord(ctx, key)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,375 @@
+package pipe
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/history"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// FindOptions say what Find does with what it finds.
+type FindOptions struct {
+	Output string // write the bytes to this file (or a directory's tree to this directory)
+}
+
+// Found is what is known of a hash.
+type Found struct {
+	Query      string     `json:"query"`
+	Artifacts  []Artifact `json:"artifacts"`
+	Incomplete bool       `json:"incomplete_history,omitempty"` // a shallow clone: older commits are not here
+	Wrote      string     `json:"wrote,omitempty"`
+}
+
+// Artifact is one place where the hash stands.
+type Artifact struct {
+	What   string        `json:"what"` // out, inside, dep, key, or object: bytes that no lock names
+	Hash   digest.Digest `json:"hash"`
+	Dir    bool          `json:"dir,omitempty"`
+	Stage  string        `json:"stage,omitempty"`
+	Path   string        `json:"path,omitempty"`
+	Size   int64         `json:"size"`
+	Key    string        `json:"key,omitempty"`
+	Now    bool          `json:"now"` // the workspace's lock names it
+	First  *Commit       `json:"first,omitempty"`
+	Last   *Commit       `json:"last,omitempty"`
+	Refs   []string      `json:"refs,omitempty"` // branches and tags that have such a commit
+	Live   []Live        `json:"live,omitempty"`
+	Cache  bool          `json:"cache"`
+	Remote *bool         `json:"remote,omitempty"` // nil: no remote
+
+	ref  object.Ref
+	in   digest.Digest // the tree that holds it, when it lies inside one
+	exec bool
+}
+
+// Commit is a commit whose lock names an artifact.
+type Commit struct {
+	Hash    string    `json:"hash"`
+	When    time.Time `json:"when"`
+	Author  string    `json:"author"`
+	Subject string    `json:"subject"`
+}
+
+// Live is an environment where an artifact is live, or was to become it.
+type Live struct {
+	Env    string    `json:"env"`
+	Stage  string    `json:"stage"`
+	Status string    `json:"status"`
+	At     time.Time `json:"at"`
+	Commit string    `json:"commit,omitempty"`
+}
+
+// minPrefix is the shortest prefix that is looked for: shorter ones hit everything.
+const minPrefix = 4
+
+// Find tells of a hash, or the beginning of one, or of a file's: which artifact
+// of which stage it is, which commits name it, where it is live and where its
+// bytes are. Nothing found is an error of kind not-found.
+func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Found, error) {
+	prefix, err := p.prefix(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.carry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &Found{Query: query, Artifacts: []Artifact{}, Incomplete: p.repo != nil && p.repo.Shallow()}
+	local := &transfer.Carrier{Cache: p.cache}
+	bad := func(err error) { p.note("left out: " + err.Error()) }
+	hits, err := history.Find(ctx, p.repo, p.lockAt, lock, prefix, local.Tree, bad)
+	if err == nil && len(hits) == 0 && c.Remote != nil {
+		// Perhaps inside a directory whose tree is not in this cache.
+		hits, err = history.Find(ctx, p.repo, p.lockAt, lock, prefix, c.Tree, func(error) {})
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hits {
+		f.Artifacts = append(f.Artifacts, artifact(h))
+	}
+	if len(hits) == 0 {
+		if err := p.unnamed(ctx, f, prefix); err != nil {
+			return nil, err
+		}
+	}
+	if len(f.Artifacts) == 0 {
+		return nil, p.notFound(f, query)
+	}
+	if err := p.whereabouts(ctx, f, hits); err != nil {
+		return nil, err
+	}
+	if opt.Output != "" {
+		err = p.writeFound(ctx, c, f, opt.Output)
+	}
+	return f, err
+}
+
+func (p *Project) notFound(f *Found, query string) error {
+	e := diag.New(diag.NotFound, "no lock of any commit, no environment and no store here names %s", query)
+	if f.Incomplete {
+		return e.Hinted("the clone is shallow: git fetch --unshallow --tags, then try again")
+	}
+	return e.Hinted("git fetch --all --tags brings the commits of others; then try again")
+}
+
+// prefix reads what is to be found: hexadecimal digits, with or without
+// "blake3:", or a path whose hash is meant.
+func (p *Project) prefix(ctx context.Context, query string) (string, error) {
+	h := strings.ToLower(strings.TrimPrefix(query, digest.Prefix))
+	isHex := len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
+	if isHex && len(h) >= minPrefix {
+		return h, nil
+	}
+	if _, err := os.Lstat(filepath.Join(p.opt.Dir, query)); err == nil {
+		hashes, err := p.Hash(ctx, []string{query})
+		if err != nil {
+			return "", err
+		}
+		return hashes[0].Hash.Hex(), nil
+	}
+	if isHex {
+		return "", diag.New(diag.Usage, "%q is too short: at least %d digits", query, minPrefix).Hinted("pipe find HASH")
+	}
+	return "", diag.New(diag.Usage, "%q is neither a hash nor a file here", query).Hinted("pipe find HASH or pipe find FILE")
+}
+
+func artifact(h *history.Hit) Artifact {
+	a := Artifact{
+		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Tree, Stage: h.Stage, Path: string(h.Path), Size: h.Size, Key: h.Key.String(),
+		Now: h.Last.Hash == "", ref: h.Ref, in: h.In, exec: h.Exec,
+	}
+	if n := len(h.Commit); n > 0 {
+		a.Last, a.First = commitOf(h.Commit[0]), commitOf(h.Commit[n-1])
+	}
+	return a
+}
+
+func commitOf(c gitlog.Commit) *Commit {
+	return &Commit{Hash: c.Hash, When: c.When, Author: c.Author, Subject: c.Subject}
+}
+
+// unnamed looks for bytes that no lock names: a kept edit, an environment's closure.
+func (p *Project) unnamed(ctx context.Context, f *Found, prefix string) error {
+	err := p.cache.List(ctx, func(e store.Entry) error {
+		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {
+			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: e.Ref.Digest, Dir: e.Ref.Tree, Size: e.Size, ref: e.Ref})
+		}
+		return nil
+	})
+	if err != nil || len(f.Artifacts) > 0 || p.remote == nil || len(prefix) < 2*digest.Size {
+		return err
+	}
+	b, err := hex.DecodeString(prefix)
+	if err != nil {
+		return err
+	}
+	for _, tree := range []bool{false, true} {
+		ref := object.Ref{Tree: tree, Digest: digest.Digest(b)}
+		size, err := p.remote.Stat(ctx, ref)
+		if err == nil {
+			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: ref.Digest, Dir: tree, Size: size, ref: ref})
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// whereabouts fills in refs, environments and stores.
+func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit) error {
+	states, err := p.states(ctx)
+	if err != nil {
+		return err
+	}
+	const most = 20 // beyond, nobody reads where each one is
+	for i := range f.Artifacts {
+		if i >= most {
+			break
+		}
+		a := &f.Artifacts[i]
+		a.Live = liveIn(states, a)
+		_, err := p.cache.Stat(ctx, a.ref)
+		a.Cache = err == nil
+		if p.remote != nil {
+			_, err := p.remote.Stat(ctx, a.ref)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			there := err == nil
+			a.Remote = &there
+		}
+		if i < len(hits) {
+			if a.Refs, err = p.refsOf(ctx, hits[i].Commit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Project) refsOf(ctx context.Context, commits []gitlog.Commit) ([]string, error) {
+	if p.repo == nil || len(commits) == 0 {
+		return nil, nil
+	}
+	hashes := make([]string, len(commits))
+	for i, c := range commits {
+		hashes[i] = c.Hash
+	}
+	by, err := p.repo.Containing(ctx, hashes)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var out []string
+	for _, h := range hashes {
+		for _, r := range by[h] {
+			if n := r.Short(); !seen[n] {
+				seen[n] = true
+				out = append(out, n)
+			}
+		}
+	}
+	return out, nil
+}
+
+// states reads every environment.
+func (p *Project) states(ctx context.Context) (map[string]*release.State, error) {
+	env, err := p.environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{env.Name()}
+	cells, lister := p.cells()
+	if lister != nil {
+		names = nil
+		if err := release.Names(ctx, lister, func(n string) error { names = append(names, n); return nil }); err != nil {
+			return nil, err
+		}
+	}
+	out := map[string]*release.State{}
+	for _, n := range names {
+		e, err := release.Open(cells, n, p.opt.Now)
+		if err != nil {
+			return nil, err
+		}
+		if out[n], err = e.Read(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func liveIn(states map[string]*release.State, a *Artifact) (out []Live) {
+	for env, s := range states {
+		for stage, d := range s.Stages {
+			if namesIt(d, a) {
+				status := d.Status
+				if status == action.StatusDeploying {
+					status = action.StatusUnknown
+				}
+				out = append(out, Live{Env: env, Stage: stage, Status: status, At: d.At, Commit: d.Commit})
+			}
+		}
+	}
+	return out
+}
+
+func namesIt(d release.Stage, a *Artifact) bool {
+	if d.Closure == a.Hash {
+		return true
+	}
+	for _, o := range d.Artifacts {
+		if o.Digest == a.Hash || o.Digest == a.in {
+			return true
+		}
+	}
+	for _, in := range d.Deps {
+		if in.Hash == a.Hash {
+			return true
+		}
+	}
+	return false
+}
+
+// writeFound writes the bytes of the one artifact to a new file or directory.
+func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) error {
+	a, err := f.only()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return diag.New(diag.Usage, "%s is there already; nothing is overwritten", to).Hinted("pipe find %s -o OTHER", f.Query)
+	}
+	o := object.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
+	if o.Path == "" {
+		o.Path = "object"
+	}
+	if err := p.work.Prepare(); err != nil {
+		return err
+	}
+	if err := c.Fetch(ctx, []object.Output{o}); err != nil {
+		return transfer.Explained(err)
+	}
+	f.Wrote = to
+	if a.Dir {
+		t, err := c.Tree(ctx, o.Path, o.Digest)
+		if err != nil {
+			return err
+		}
+		return p.work.BuildTree(ctx, p.cache, to, t)
+	}
+	return p.export(ctx, o, to)
+}
+
+// only returns the artifact when all hits have the same bytes.
+func (f *Found) only() (*Artifact, error) {
+	for i := range f.Artifacts {
+		if f.Artifacts[i].ref != f.Artifacts[0].ref {
+			return nil, diag.New(diag.Usage, "%s is the beginning of several hashes", f.Query).
+				Hinted("give more digits: %s or %s", f.Artifacts[0].Hash, f.Artifacts[i].Hash)
+		}
+	}
+	return &f.Artifacts[0], nil
+}
+
+// export writes verified bytes beside the target, then renames.
+func (p *Project) export(ctx context.Context, o object.Output, to string) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", to, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	mode := os.FileMode(0o644)
+	if o.Exec {
+		mode = 0o755
+	}
+	err = errors.Join(p.cache.Fill(ctx, o.Ref(), tmp), tmp.Chmod(mode), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), to)
+}
