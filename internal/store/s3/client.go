@@ -25,8 +25,12 @@ const (
 	dialTimeout = 10 * time.Second
 )
 
-// connect returns a client, and a function that closes its idle connections.
-func connect(ctx context.Context, c Config) (*awss3.Client, func(), error) {
+// patience is how many idle times a server may take to put the parts of a large
+// object together: some copy them all before they say a word.
+const patience = 20
+
+// connect returns a client, and the patient one that completes uploads.
+func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error) {
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout))),
 		config.WithRetryer(retryer),
@@ -47,7 +51,9 @@ func connect(ctx context.Context, c Config) (*awss3.Client, func(), error) {
 	if err := check(c, o); err != nil {
 		return nil, nil, err
 	}
-	return client, o.HTTPClient.(*http.Client).CloseIdleConnections, nil
+	slow := o.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
+	transport(patience * c.IdleTimeout)(slow)
+	return client, &http.Client{Transport: slow, CheckRedirect: redirect}, nil
 }
 
 func configure(o *awss3.Options, c Config) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -39,8 +40,14 @@ func codeIs(err error, status int) bool {
 	return ok && got == status
 }
 
-// missing reports a 404 that is about the object.
+// missing reports that the answer is about an object that is not there. To a role
+// without s3:ListBucket AWS says 403, and only the message tells that the object
+// is missing: docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html.
 func missing(err error) bool {
+	var api smithy.APIError
+	if codeIs(err, http.StatusForbidden) && errors.As(err, &api) {
+		return api.ErrorCode() == "AccessDenied" && strings.Contains(api.ErrorMessage(), "s3:ListBucket on resource")
+	}
 	switch codeOf(err) {
 	case "NoSuchKey", "NotFound", "UnknownError", "":
 		return codeIs(err, http.StatusNotFound)
@@ -79,12 +86,11 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 		e.Kind, e.Place, e.What = diag.NotFound, "s3://"+s.bucket, "there is no such bucket"
 		e.Hint = "aws s3 mb s3://" + s.bucket + ", or correct the URL of the remote"
 	case unknownUser(code) || status == http.StatusUnauthorized:
-		e.Kind, e.Hint = diag.Auth, "aws sts get-caller-identity shows whose credentials are used; renew or correct them"
-	case status == http.StatusForbidden:
-		e.Kind = diag.Auth
-		e.Hint = "allow s3:GetObject and s3:PutObject on " + s.place("*") + ", and s3:ListBucket on the bucket (without it a missing object looks forbidden)"
+		e.Kind, e.Hint = diag.Auth, "correct or renew AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; aws configure list shows where they come from"
 	case missing(err):
 		e.Kind, e.What, e.Err = diag.NotFound, store.ErrNotFound.Error(), fmt.Errorf("%w: %w", store.ErrNotFound, err)
+	case status == http.StatusForbidden:
+		_ = s.forbidden(e)
 	case status == http.StatusMovedPermanently, code == "AuthorizationHeaderMalformed":
 		e.Kind, e.Hint = diag.Usage, "aws s3api get-bucket-location --bucket "+s.bucket+", then set region for the remote"
 	case code == "BadDigest", code == "XAmzContentSHA256Mismatch", code == "InvalidDigest":
@@ -98,6 +104,13 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 	default:
 		e.Hint = "aws s3 ls " + s.URL() + " shows whether the bucket can be used"
 	}
+}
+
+// forbidden is the kind and hint of 403.
+func (s *Store) forbidden(e *diag.Error) error {
+	e.Kind = diag.Auth
+	e.Hint = "check AWS_ACCESS_KEY_ID; allow s3:GetObject and s3:PutObject on " + s.place("*") + ", and s3:ListBucket on the bucket (without it a missing object looks forbidden)"
+	return e
 }
 
 // unknownUser reports codes that say: the server does not know or trust the credentials.

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -65,6 +67,9 @@ func (s *Store) each(ctx context.Context, prefix string, f func(name string, o t
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
+			if codeIs(err, http.StatusForbidden) && ctx.Err() == nil {
+				return s.forbidden(&diag.Error{Place: s.place(prefix), What: "list: " + plain(err), Err: err})
+			}
 			return s.mapped(ctx, "list", prefix, err)
 		}
 		for _, o := range page.Contents {

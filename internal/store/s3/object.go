@@ -44,7 +44,7 @@ func (s *Store) explain(ctx context.Context, name string, head error) error {
 	if err == nil {
 		return errors.Join(head, out.Body.Close())
 	}
-	if codeOf(err) == "NoSuchKey" {
+	if codeIs(err, 404) && codeOf(err) == "NoSuchKey" {
 		s.mu.Lock()
 		s.proved = true
 		s.mu.Unlock()

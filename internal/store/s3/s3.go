@@ -3,6 +3,7 @@ package s3
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -34,7 +35,7 @@ const defaultIdle = 30 * time.Second
 // Store keeps objects, records and cells as S3 objects below one prefix.
 type Store struct {
 	client   *awss3.Client
-	close    func()
+	patient  *http.Client // for the one request that a server may think about for minutes
 	bucket   string
 	prefix   string // empty, or ends with a slash
 	endpoint string // for hints
@@ -65,12 +66,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.SSEKey != "" && c.SSE == "" {
 		c.SSE = string(types.ServerSideEncryptionAwsKms)
 	}
-	client, closeIdle, err := connect(ctx, c)
+	client, patient, err := connect(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		client: client, close: closeIdle,
+		client: client, patient: patient,
 		bucket: bucket, prefix: prefix, endpoint: aws.ToString(client.Options().BaseEndpoint),
 		sse: types.ServerSideEncryption(c.SSE), memory: newBudget(),
 	}
@@ -103,6 +104,7 @@ func (s *Store) key(name string) *string { return aws.String(s.prefix + name) }
 
 // Close implements store.Remote.
 func (s *Store) Close() error {
-	s.close()
+	s.client.Options().HTTPClient.(*http.Client).CloseIdleConnections()
+	s.patient.CloseIdleConnections()
 	return nil
 }

@@ -1,0 +1,211 @@
+// Package view puts events and answers into words.
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// Progress prints a run's events: as lines for people, or as JSON lines.
+type Progress struct {
+	W       io.Writer
+	JSON    bool
+	Quiet   bool // only what runs, fails or must be known
+	Group   bool // GitHub Actions: a stage's output is folded into a group
+	width   int
+	grouped map[string][]string
+}
+
+// Event prints one event. It is called from one goroutine at a time.
+func (p *Progress) Event(e event.Event) {
+	if p.JSON {
+		b, err := json.Marshal(e)
+		if err == nil {
+			_, _ = fmt.Fprintf(p.W, "%s\n", b)
+		}
+		return
+	}
+	switch e.Type {
+	case event.Decided:
+		p.decided(e)
+	case event.Started:
+		p.line(e.Stage, "start", "")
+	case event.Output:
+		p.output(e)
+	case event.Done:
+		p.done(e)
+	case event.Failed:
+		p.fold(e.Stage)
+		p.line(e.Stage, "FAILED", exitWord(e.Exit))
+	case event.Note:
+		p.line(e.Stage, "note", e.Text)
+	case event.Summary:
+		p.summary(e)
+	}
+}
+
+func exitWord(code int) string {
+	if code == 0 {
+		return ""
+	}
+	return fmt.Sprintf("exit code %d", code)
+}
+
+func (p *Progress) decided(e event.Event) {
+	if e.Verb == event.Skip && p.Quiet {
+		return
+	}
+	verb := string(e.Verb)
+	if e.Deploy && e.Verb == event.Run {
+		verb = "deploy"
+	}
+	p.line(e.Stage, verb, Words(e.Because))
+}
+
+// Words returns reasons in words, the first few in full.
+func Words(because []event.Reason) string {
+	const most = 4
+	var w []string
+	for i, r := range because {
+		if i == most && len(because) > most+1 {
+			w = append(w, fmt.Sprintf("and %d more", len(because)-most))
+			break
+		}
+		w = append(w, r.String())
+	}
+	return strings.Join(w, ", ")
+}
+
+func (p *Progress) output(e event.Event) {
+	if p.Group {
+		if p.grouped == nil {
+			p.grouped = map[string][]string{}
+		}
+		p.grouped[e.Stage] = append(p.grouped[e.Stage], e.Text)
+		return
+	}
+	_, _ = fmt.Fprintf(p.W, "%s | %s\n", e.Stage, e.Text)
+}
+
+// fold prints a stage's output in one group.
+func (p *Progress) fold(stage string) {
+	lines := p.grouped[stage]
+	if len(lines) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(p.W, "::group::output of %s\n%s\n::endgroup::\n", stage, strings.Join(lines, "\n"))
+	delete(p.grouped, stage)
+}
+
+func (p *Progress) done(e event.Event) {
+	p.fold(e.Stage)
+	text := Outs(e.Outs)
+	if e.Verb == event.Run {
+		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
+		if e.Deploy {
+			text = fmt.Sprintf("live, in %s", Seconds(e.Seconds))
+		}
+	}
+	p.line(e.Stage, "done", strings.TrimSpace(text))
+}
+
+// Outs lists outputs with the beginnings of their hashes.
+func Outs(outs []event.Out) string {
+	var w []string
+	for i, o := range outs {
+		const most = 3
+		if i == most && len(outs) > most+1 {
+			w = append(w, fmt.Sprintf("and %d more", len(outs)-most))
+			break
+		}
+		w = append(w, fmt.Sprintf("%s %s", o.Path, o.Hash.Short()))
+	}
+	return strings.Join(w, ", ")
+}
+
+// Seconds returns a duration for people.
+func Seconds(s float64) string {
+	switch {
+	case s < 10:
+		return fmt.Sprintf("%.1f s", s)
+	case s < 120:
+		return fmt.Sprintf("%.0f s", s)
+	}
+	return fmt.Sprintf("%d min %d s", int(s)/60, int(s)%60)
+}
+
+func (p *Progress) summary(e event.Event) {
+	c := e.Counts
+	var w []string
+	for _, x := range []struct {
+		n    int
+		word string
+	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Skipped, "unchanged"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
+		if x.n > 0 {
+			w = append(w, fmt.Sprintf("%d %s", x.n, x.word))
+		}
+	}
+	if len(w) == 0 {
+		w = []string{"no stages"}
+	}
+	_, _ = fmt.Fprintln(p.W, strings.Join(w, ", "))
+}
+
+// line prints "stage  verb  text", the columns as wide as they have been so far.
+func (p *Progress) line(stage, verb, text string) {
+	if stage == "" {
+		_, _ = fmt.Fprintf(p.W, "%s: %s\n", verb, text)
+		return
+	}
+	p.width = max(p.width, len(stage))
+	_, _ = fmt.Fprintln(p.W, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", p.width, stage, verb, text), " "))
+}
+
+// Bytes returns a size for people, in units of 1000.
+func Bytes(n int64) string {
+	f, unit := float64(n), "B"
+	for _, u := range [...]string{"kB", "MB", "GB", "TB"} {
+		if f < 1000 {
+			break
+		}
+		f, unit = f/1000, u
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, unit)
+}
+
+// Count returns "1 object" or "2 objects".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Answer prints a value as one JSON document that names its form.
+func Answer(w io.Writer, schema string, value any) error {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	name, err := json.Marshal(schema)
+	if err != nil {
+		return err
+	}
+	if len(b) > 2 && b[0] == '{' {
+		_, err = fmt.Fprintf(w, "{\"schema\":%s,%s\n", name, b[1:])
+		return err
+	}
+	if len(b) == 2 && b[0] == '{' {
+		_, err = fmt.Fprintf(w, "{\"schema\":%s}\n", name)
+		return err
+	}
+	_, err = fmt.Fprintf(w, "{\"schema\":%s,\"items\":%s}\n", name, b)
+	return err
+}
