@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/pipe-build/pipe/internal/cli"
+	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 )
 
@@ -21,10 +22,14 @@ func run() int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	go func() {
-		s := <-signals
-		cancel(shell.SignalError{Signal: s})
-	}()
+	listening := par.Background(ctx, func(ctx context.Context) {
+		select {
+		case s := <-signals:
+			cancel(shell.SignalError{Signal: s})
+		case <-ctx.Done():
+		}
+	})
+	defer listening()
 	return cli.Run(ctx, cli.World{
 		Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),

@@ -34,6 +34,7 @@ type Hit struct {
 	In     digest.Digest   // for Inside: the tree that holds it
 	Commit []gitlog.Commit // those whose lock first named it, newest first; empty: only in the workspace
 	Last   gitlog.Commit   // the newest that names it
+	Now    bool            // the workspace's lock names it
 }
 
 // Tree reads a tree, to look inside directory outputs; nil is none.
@@ -98,6 +99,7 @@ func (f *finder) lock(l *lockfile.File, last *gitlog.Commit) (hits []*Hit) {
 		hits = append(hits, f.stage(s)...)
 	}
 	for _, h := range hits {
+		h.Now = h.Now || last == nil
 		if last != nil && h.Last.Hash == "" {
 			h.Last = *last
 		}

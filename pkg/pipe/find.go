@@ -156,7 +156,7 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 func artifact(h *history.Hit) Artifact {
 	a := Artifact{
 		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Tree, Stage: h.Stage, Path: string(h.Path), Size: h.Size, Key: h.Key.String(),
-		Now: h.Last.Hash == "", ref: h.Ref, in: h.In, exec: h.Exec,
+		Now: h.Now, ref: h.Ref, in: h.In, exec: h.Exec,
 	}
 	if n := len(h.Commit); n > 0 {
 		a.Last, a.First = commitOf(h.Commit[0]), commitOf(h.Commit[n-1])

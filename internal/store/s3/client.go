@@ -33,7 +33,6 @@ const patience = 20
 func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error) {
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout))),
-		config.WithRetryer(retryer),
 		config.WithLogger(logging.Nop{}), // its warnings are not for our stderr
 	}
 	if c.Region != "" {
@@ -69,6 +68,7 @@ func configure(o *awss3.Options, c Config) {
 		}
 	}
 	o.UsePathStyle = o.UsePathStyle || c.PathStyle
+	o.Retryer = retryer() // AWS_MAX_ATTEMPTS, when set, goes before our own
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // BLAKE3 sees to objects
 	o.Credentials = credentials{o.Credentials}
 	// The client of the SDK cannot close its idle connections.
@@ -102,11 +102,17 @@ func badConfig(c Config, err error) error {
 	return diag.New(diag.Usage, "read the AWS configuration: %w", err).At(c.URL).Hinted("aws configure list")
 }
 
+// damaged are the answers to a body that was harmed on the way: nothing is stored.
+func damaged() map[string]struct{} {
+	return map[string]struct{}{"BadDigest": {}, "XAmzContentSHA256Mismatch": {}}
+}
+
 // retryer allows as many retries at once as all workers can need, and no storm.
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = 5 * time.Second
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: damaged()})
 		o.RateLimiter = ratelimit.NewTokenRateLimit(workers * maxAttempts * retry.DefaultRetryTimeoutCost)
 	})
 }

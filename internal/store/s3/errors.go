@@ -93,7 +93,7 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 		_ = s.forbidden(e)
 	case status == http.StatusMovedPermanently, code == "AuthorizationHeaderMalformed":
 		e.Kind, e.Hint = diag.Usage, "aws s3api get-bucket-location --bucket "+s.bucket+", then set region for the remote"
-	case code == "BadDigest", code == "XAmzContentSHA256Mismatch", code == "InvalidDigest":
+	case isDamaged(code):
 		e.Kind, e.Hint = diag.Integrity, "the bytes changed on the way: run the command again"
 	case status == http.StatusNotImplemented:
 		e.Kind, e.Hint = diag.Policy, "use a server that honours If-None-Match and If-Match on PUT"
@@ -104,6 +104,11 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 	default:
 		e.Hint = "aws s3 ls " + s.URL() + " shows whether the bucket can be used"
 	}
+}
+
+func isDamaged(code string) bool {
+	_, ok := damaged()[code]
+	return ok
 }
 
 // forbidden is the kind and hint of 403.

@@ -1,0 +1,46 @@
+# make help lists the targets.
+.DEFAULT_GOAL := help
+GO ?= go
+BIN := bin/pipe
+TOOL := $(GO) tool -modfile=internal/tools/go.mod
+
+.PHONY: help build demo test race lint fuzz bench fmt clean cross
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' Makefile
+
+build: ## build bin/pipe
+	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/pipe
+
+demo: build ## build pipe and run examples/lambda: build, no-op, fresh clone, find
+	@sh examples/lambda/demo.sh "$(CURDIR)/$(BIN)"
+
+test: ## run all tests
+	$(GO) test ./...
+
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+lint: ## vet, gofumpt, staticcheck
+	$(GO) vet ./...
+	out=$$($(TOOL) gofumpt -l cmd internal pkg examples) && test -z "$$out" || { echo "$$out"; exit 1; }
+	$(TOOL) staticcheck ./...
+
+cross: ## compile for every platform, without cgo
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/pipe || exit 1; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) vet ./cmd/... ./internal/... ./pkg/... || exit 1; done; done
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+bench: build ## print the costs of no-op, first run, start, memory beside git, make and lstat
+	$(GO) run ./internal/bench -pipe $(CURDIR)/$(BIN)
+
+fmt: ## format the code
+	$(TOOL) gofumpt -w cmd internal pkg examples
+
+clean: ## remove what the targets above made
+	rm -rf bin demo
