@@ -176,7 +176,16 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure ob
 	} else if err := r.bringInputs(ctx, in); err != nil {
 		return err
 	}
-	token, err := r.Env.Begin(ctx, Deployment{Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made})
+	d := Deployment{
+		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made,
+		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
+	}
+	token, err := r.Env.Begin(ctx, d)
+	if errors.Is(err, ErrLive) {
+		r.note(st.Stage.Name, "another run has deployed this version meanwhile")
+		st.Verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: event.LiveSame, Path: r.EnvName}}}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -185,7 +194,7 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure ob
 		err = r.recheck(ctx, &attempt{state: st, in: in})
 	}
 	// The environment learns how it ended even when this run is being stopped.
-	eerr := r.Env.End(context.WithoutCancel(ctx), st.Stage.Name, token, err == nil)
+	eerr := r.Env.End(context.WithoutCancel(ctx), d, token, err == nil)
 	if err = errors.Join(err, eerr); err != nil {
 		return err
 	}

@@ -36,11 +36,14 @@ type Environment interface {
 	// Live says what is live of a deploy stage now.
 	Live(ctx context.Context, stage string) (action.Live, error)
 	// Begin writes "deploying" and returns what the command sees of the
-	// deployment. No command runs when it fails.
+	// deployment. No command runs when it fails; ErrLive says that none need.
 	Begin(ctx context.Context, d Deployment) (token string, err error)
 	// End writes how the deployment ended. It is called once after each Begin.
-	End(ctx context.Context, stage, token string, ok bool) error
+	End(ctx context.Context, d Deployment, token string, ok bool) error
 }
+
+// ErrLive says that another run has deployed this very version by now.
+var ErrLive = errors.New("live already")
 
 // Deployment is what is being deployed.
 type Deployment struct {
@@ -49,6 +52,7 @@ type Deployment struct {
 	Closure   digest.Digest // the tree of all files that the command gets
 	Deps      []action.Input
 	Artifacts []object.Output // stages' outs among them
+	Again     bool            // deploy even if it is live
 }
 
 // Engine holds the parts that a run works with. All fields but Remote, Tracked

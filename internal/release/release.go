@@ -162,22 +162,38 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 	return live, nil
 }
 
+// ErrLive says that the very version that was to be deployed is live by now:
+// another run was faster.
+var ErrLive = errors.New("live already")
+
 // Begin writes that the stage is being deployed and returns the deployment's
-// name. d's Status, Deployment and At are set here.
-func (e *Environment) Begin(ctx context.Context, stage string, d Stage) (string, error) {
+// name. d's Status, Deployment and At are set here. It decides once more, in the
+// same write: when the version is live by now it fails with ErrLive, unless again
+// is set, and changes nothing.
+func (e *Environment) Begin(ctx context.Context, stage string, d Stage, again bool) (string, error) {
 	d.Status, d.Deployment, d.At = action.StatusDeploying, rand.Text(), e.now().UTC().Truncate(time.Second)
 	return d.Deployment, e.mutate(ctx, func(s *State) error {
+		if old := s.Stages[stage]; !again && old.Status == action.StatusOK && old.Key == d.Key {
+			return ErrLive
+		}
 		s.Stages[stage] = d
 		return nil
 	})
 }
 
+// errTheirs ends a write that is not ours to make.
+var errTheirs = errors.New("another deployment of the same version")
+
 // End writes how the deployment ended, if it is still the one that the
-// environment names; else it fails with kind Busy and changes nothing.
-func (e *Environment) End(ctx context.Context, stage, deployment string, ok bool) error {
-	return e.mutate(ctx, func(s *State) error {
+// environment names. Another run that deploys the very same version meanwhile
+// writes how that ended; another version is an error of kind Busy.
+func (e *Environment) End(ctx context.Context, stage, deployment string, key digest.Key, ok bool) error {
+	err := e.mutate(ctx, func(s *State) error {
 		d := s.Stages[stage]
 		if d.Deployment != deployment {
+			if d.Key == key && d.Status != action.StatusFailed {
+				return errTheirs
+			}
 			return diag.New(diag.Busy, "%s: another run (%s) began to deploy while this one did; what is live is what ended last", stage, d.By).
 				At(e.cell()).Hinted("run pipe repro again: it deploys unless %s says that this version is live", e.name)
 		}
@@ -188,6 +204,10 @@ func (e *Environment) End(ctx context.Context, stage, deployment string, ok bool
 		s.Stages[stage] = d
 		return nil
 	})
+	if errors.Is(err, errTheirs) {
+		return nil
+	}
+	return err
 }
 
 // Names calls f for each environment that the store has.

@@ -218,7 +218,11 @@ func (d *deployments) Begin(ctx context.Context, x engine.Deployment) (string, e
 	for _, in := range x.Deps {
 		s.Deps = append(s.Deps, release.Dep{Path: in.Path, Kind: in.Kind, Exec: in.Exec, Hash: in.Digest})
 	}
-	return d.env.Begin(ctx, x.Stage, s)
+	token, err := d.env.Begin(ctx, x.Stage, s, x.Again)
+	if errors.Is(err, release.ErrLive) {
+		return "", engine.ErrLive
+	}
+	return token, err
 }
 
 func (d *deployments) probe(ctx context.Context) error {
@@ -246,6 +250,6 @@ func (d *deployments) probe(ctx context.Context) error {
 }
 
 // End implements engine.Environment.
-func (d *deployments) End(ctx context.Context, stage, token string, ok bool) error {
-	return d.env.End(ctx, stage, token, ok)
+func (d *deployments) End(ctx context.Context, x engine.Deployment, token string, ok bool) error {
+	return d.env.End(ctx, x.Stage, token, x.Key, ok)
 }

@@ -24,6 +24,9 @@ func newBudget() budget {
 
 // take waits until size bytes may be held. What is too large for the budget gets all of it.
 func (b budget) take(ctx context.Context, size int64) (give func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	want := int(min(size/tokenSize+1, maxTokens))
 	if size == partSize {
 		want = fullTokens

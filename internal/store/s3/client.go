@@ -68,7 +68,7 @@ func configure(o *awss3.Options, c Config) {
 		}
 	}
 	o.UsePathStyle = o.UsePathStyle || c.PathStyle
-	o.Retryer = retryer() // AWS_MAX_ATTEMPTS, when set, goes before our own
+	o.Retryer = retryer()                                                     // AWS_MAX_ATTEMPTS, when set, goes before our own
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired // BLAKE3 sees to objects
 	o.Credentials = credentials{o.Credentials}
 	// The client of the SDK cannot close its idle connections.

@@ -234,6 +234,22 @@ func TestFlippedByteOnTheWayDownIsCorrupt(t *testing.T) {
 	}
 }
 
+func TestDamagedCellIsCorrupt(t *testing.T) {
+	p := newProxy(t, start(t, s3server.Options{}))
+	s := open(t, s3.Config{Endpoint: p.URL})
+	if err := s.Swap(t.Context(), "env/x/state", "", []byte("some value")); err != nil {
+		t.Fatal(err)
+	}
+	p.onResponse(func(r *http.Response) error {
+		got, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(bytes.ReplaceAll(got, []byte("some"), []byte("same"))))
+		return err
+	})
+	if _, _, err := s.Load(t.Context(), "env/x/state"); !errors.Is(err, store.ErrCorrupt) || !diag.Is(err, diag.Integrity) {
+		t.Errorf("load: %v, want %v", err, store.ErrCorrupt)
+	}
+}
+
 // A shorter object with a Content-Length to match is no broken connection: only the digest tells.
 func TestConsistentTruncationIsCorrupt(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))

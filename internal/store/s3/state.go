@@ -52,32 +52,47 @@ func (s *Store) Load(ctx context.Context, name string) (value []byte, version st
 
 // small returns a record or a cell and its ETag.
 func (s *Store) small(ctx context.Context, doing, name string) (b []byte, etag string, err error) {
-	for n := range maxBreaks {
-		if n > 0 {
-			if err := pause(ctx, n); err != nil {
-				return nil, "", err
-			}
-		}
-		out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{
-			Bucket: &s.bucket, Key: s.key(name), ChecksumMode: types.ChecksumModeEnabled,
-		})
-		if err != nil {
-			return nil, "", s.mapped(ctx, doing, name, err)
-		}
-		b, err = io.ReadAll(io.LimitReader(out.Body, object.MaxRecord+1))
-		err = errors.Join(err, out.Body.Close())
-		if err == nil && len(b) > object.MaxRecord {
-			return nil, "", diag.New(diag.Integrity, "%s: more than %d bytes", doing, object.MaxRecord).At(s.place(name))
-		}
+	for n := 0; ; n++ {
+		b, etag, err = s.whole(ctx, name)
+		var broken brokenBody
 		if err == nil {
-			return b, aws.ToString(out.ETag), nil
+			return b, etag, nil
 		}
-		etag, b = "", nil
-		if n == maxBreaks-1 || ctx.Err() != nil {
+		if !errors.As(err, &broken) || n == maxBreaks {
 			return nil, "", s.mapped(ctx, doing, name, err)
+		}
+		if err := pause(ctx, n); err != nil {
+			return nil, "", err
 		}
 	}
-	return b, etag, nil
+}
+
+// brokenBody is an answer that began well, which the SDK does not ask for again.
+type brokenBody struct{ error }
+
+func (b brokenBody) Unwrap() error { return b.error }
+
+// whole asks once. The server's checksum stands in for the digest that a record has not.
+func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, err error) {
+	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{
+		Bucket: &s.bucket, Key: s.key(name), ChecksumMode: types.ChecksumModeEnabled,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	b, err = io.ReadAll(io.LimitReader(out.Body, object.MaxRecord+1))
+	if err = errors.Join(err, out.Body.Close()); err == nil && len(b) > object.MaxRecord {
+		return nil, "", diag.New(diag.Integrity, "more than %d bytes", object.MaxRecord).At(s.place(name))
+	}
+	sum := aws.ToString(out.ChecksumCRC32)
+	if int64(len(b)) == aws.ToInt64(out.ContentLength) && sum != "" && sum != *checksum(b) {
+		return nil, "", diag.New(diag.Integrity, "%w: the CRC-32 differs from the one stored with them", store.ErrCorrupt).
+			At(s.place(name)).Hinted("look at it: aws s3 cp %s -", s.place(name))
+	}
+	if err != nil {
+		return nil, "", brokenBody{err}
+	}
+	return b, aws.ToString(out.ETag), nil
 }
 
 // Swap implements store.Cells. It is sent once: the answer to a repeated
