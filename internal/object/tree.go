@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -149,7 +150,7 @@ func ParseTree(b []byte) (*Tree, error) {
 		}
 		t.Entries = append(t.Entries, e)
 	}
-	if err := t.Check(); err != nil {
+	if err := t.check(); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -198,11 +199,21 @@ func parseEntry(line string) (e Entry, err error) {
 	return e, nil
 }
 
-// Check says whether the tree may be stored and written to a disk: entries
-// sorted, none twice, no file that is also a directory, no two names that are
-// equal on a case-folding or normalising file system, symlinks that stay inside.
-// It fails with ErrMalformed.
+// Check says whether the tree may be stored and written to a disk: paths that
+// stay inside, entries sorted, none twice, no file that is also a directory, no
+// two names that are equal on a case-folding or normalising file system,
+// symlinks that stay inside. It fails with ErrMalformed.
 func (t *Tree) Check() error {
+	for i := range t.Entries {
+		if _, err := repopath.Parse(string(t.Entries[i].Path)); err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	}
+	return t.check()
+}
+
+// check is Check for entries whose paths are known to be good.
+func (t *Tree) check() error {
 	folder := newFolder(len(t.Entries))
 	for i := range t.Entries {
 		e := &t.Entries[i]
@@ -242,6 +253,17 @@ func (t *Tree) checkParents() error {
 func checkTarget(at repopath.Path, target string) error {
 	if target == "" || strings.HasPrefix(target, "/") {
 		return fmt.Errorf("%w: symlink %q points to %q, outside its tree", ErrMalformed, at, target)
+	}
+	if strings.ContainsFunc(target, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '\\' }) || !utf8.ValidString(target) {
+		return fmt.Errorf("%w: the target %q of symlink %q has a character that no path may have", ErrMalformed, target, at)
+	}
+	// Behind a name, which may be a symlink itself, ".." leads anywhere.
+	down := target
+	for strings.HasPrefix(down, "../") || strings.HasPrefix(down, "./") {
+		_, down, _ = strings.Cut(down, "/")
+	}
+	if down != ".." && slices.Contains(strings.Split(down, "/"), "..") {
+		return fmt.Errorf("%w: symlink %q points to %q, up again behind a name, which may lead outside its tree", ErrMalformed, at, target)
 	}
 	to := path.Join(path.Dir(string(at)), target)
 	if to == "." {

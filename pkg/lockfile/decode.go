@@ -70,9 +70,11 @@ func (d *decoder) stage(name string, n *yamldoc.Node) (s Stage) {
 	if m == nil {
 		return s
 	}
-	var err error
-	if s.Key, err = digest.ParseKey(d.text(n, m, "key")); err != nil {
-		d.fault(n, "stage %s: key: %v", name, err)
+	if text, ok := d.scalar(n, m, "key"); ok {
+		var err error
+		if s.Key, err = digest.ParseKey(text); err != nil {
+			d.fault(m["key"], "stage %s: key: %v", name, err)
+		}
 	}
 	if g := m["generation"]; g != nil {
 		s.Generation = int(d.number(g))
@@ -81,14 +83,23 @@ func (d *decoder) stage(name string, n *yamldoc.Node) (s Stage) {
 	each(d, m["deps"], func(n *yamldoc.Node) { s.Deps = append(s.Deps, d.dep(n)) })
 	each(d, m["params"], func(n *yamldoc.Node) {
 		f := d.fields(n, "file", "key", "value")
+		if f == nil {
+			return
+		}
 		s.Params = append(s.Params, Param{File: d.path(n, f, "file"), Key: d.optional(f, "key"), Value: d.text(n, f, "value")})
 	})
 	each(d, m["env"], func(n *yamldoc.Node) {
 		f := d.fields(n, "name", "value", "hash")
+		if f == nil {
+			return
+		}
 		s.Env = append(s.Env, Env{Name: d.text(n, f, "name"), Value: d.optional(f, "value"), Hash: d.optional(f, "hash")})
 	})
 	each(d, m["outs"], func(n *yamldoc.Node) {
 		f := d.fields(n, "path", "kind", "exec", "hash", "size", "files")
+		if f == nil {
+			return
+		}
 		kind := d.optional(f, "kind")
 		if kind != "" && kind != string(Dir) {
 			d.fault(n, "kind %q of an out", kind)
@@ -103,22 +114,33 @@ func (d *decoder) stage(name string, n *yamldoc.Node) (s Stage) {
 
 func (d *decoder) dep(n *yamldoc.Node) Dep {
 	f := d.fields(n, "path", "kind", "exec", "hash", "size", "files", "in")
+	if f == nil {
+		return Dep{}
+	}
 	kind := Kind(d.optional(f, "kind"))
 	if kind != OneFile && kind != Dir && kind != Glob {
 		d.fault(n, "kind %q of a dep", kind)
 	}
-	path, ok := depPath(d.text(n, f, "path"), kind)
-	if !ok {
-		d.fault(n, "%q is not a path inside the repository", d.optional(f, "path"))
-	}
 	dep := Dep{
-		Path: path, Kind: kind, Exec: d.flag(f, "exec"),
+		Path: d.depPath(n, f, kind), Kind: kind, Exec: d.flag(f, "exec"),
 		Hash: d.hash(n, f, "hash"), Size: d.count(f, "size"), Files: d.count(f, "files"),
 	}
 	if f["in"] != nil {
 		dep.In = d.hash(n, f, "in")
 	}
 	return dep
+}
+
+func (d *decoder) depPath(at *yamldoc.Node, m map[string]*yamldoc.Node, kind Kind) repopath.Path {
+	text, ok := d.scalar(at, m, "path")
+	if !ok {
+		return ""
+	}
+	p, ok := depPath(text, kind)
+	if !ok {
+		d.fault(m["path"], "%q is not a path inside the repository", text)
+	}
+	return p
 }
 
 func each(d *decoder, n *yamldoc.Node, one func(*yamldoc.Node)) {
@@ -135,15 +157,22 @@ func each(d *decoder, n *yamldoc.Node, one func(*yamldoc.Node)) {
 }
 
 func (d *decoder) text(at *yamldoc.Node, m map[string]*yamldoc.Node, key string) string {
+	s, _ := d.scalar(at, m, key)
+	return s
+}
+
+// scalar returns the text of a key; without one it reports that, and false.
+func (d *decoder) scalar(at *yamldoc.Node, m map[string]*yamldoc.Node, key string) (string, bool) {
 	n := m[key]
 	if n == nil {
 		d.fault(at, "no %s", key)
-		return ""
+		return "", false
 	}
 	if n.Kind == yamldoc.List || n.Kind == yamldoc.Map || n.Kind == yamldoc.Null {
 		d.fault(n, "%s is %s, not a text", key, n.Kind)
+		return "", false
 	}
-	return n.Value
+	return n.Value, true
 }
 
 func (d *decoder) optional(m map[string]*yamldoc.Node, key string) string {
@@ -154,17 +183,25 @@ func (d *decoder) optional(m map[string]*yamldoc.Node, key string) string {
 }
 
 func (d *decoder) hash(at *yamldoc.Node, m map[string]*yamldoc.Node, key string) digest.Digest {
-	h, err := digest.Parse(d.text(at, m, key))
+	text, ok := d.scalar(at, m, key)
+	if !ok {
+		return digest.Digest{}
+	}
+	h, err := digest.Parse(text)
 	if err != nil {
-		d.fault(at, "%s: %v", key, err)
+		d.fault(m[key], "%s: %v", key, err)
 	}
 	return h
 }
 
 func (d *decoder) path(at *yamldoc.Node, m map[string]*yamldoc.Node, key string) repopath.Path {
-	p, err := repopath.Parse(d.text(at, m, key))
+	text, ok := d.scalar(at, m, key)
+	if !ok {
+		return ""
+	}
+	p, err := repopath.Parse(text)
 	if err != nil {
-		d.fault(at, "%s: %v", key, err)
+		d.fault(m[key], "%s: %v", key, err)
 	}
 	return p
 }

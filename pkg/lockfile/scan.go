@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // scan reads exactly what Encode writes, in one pass and almost without
 // allocation; it says false to anything else, and the YAML reader takes over.
-// It reads 13 MB in the time in which yaml.v3 reads 0.2 MB: BenchmarkParse.
+// It is some 18 times as fast as the YAML reader: BenchmarkParse.
 func scan(text string) (*File, bool) {
 	s := &scanner{rest: text, ok: true}
 	s.eat(banner)
@@ -76,12 +77,40 @@ func (s *scanner) scalar() string {
 		}
 		i++
 	}
-	var w string
-	if i >= len(s.rest) || json.Unmarshal([]byte(s.rest[:i+1]), &w) != nil {
+	if i >= len(s.rest) {
 		s.ok = false
 		return ""
 	}
+	quoted := s.rest[:i+1]
 	s.rest = s.rest[i+1:]
+	if bare(quoted) {
+		return quoted[1:i]
+	}
+	// JSON and YAML differ in surrogate pairs, in U+2028 and more; what Quote
+	// writes means the same in both.
+	var w string
+	s.ok = s.ok && json.Unmarshal([]byte(quoted), &w) == nil && yamldoc.Quote(w) == quoted
+	return w
+}
+
+// bare says of almost every text that it stands for itself between quotes.
+func bare(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// maxName is shorter than the longest key that YAML takes on one line (1,024 characters).
+const maxName = 1000
+
+// name is a stage's name as it stands in a comment: one that needs no escape.
+func (s *scanner) name() string {
+	w := s.until("\n")
+	plain := bare(w) && !strings.Contains(w, `"`)
+	s.ok = s.ok && len(w) <= maxName && (plain || yamldoc.Quote(w) == `"`+w+`"`)
 	return w
 }
 
@@ -113,7 +142,7 @@ func (s *scanner) path() repopath.Path {
 
 func (s *scanner) stage() (st Stage) {
 	s.eat("  # begin ")
-	st.Name = s.until("\n")
+	st.Name = s.name()
 	s.eat("\n  ")
 	if s.scalar() != st.Name {
 		s.ok = false

@@ -194,21 +194,26 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		outs = append(outs, p.cached(s)...)
 	}
 	if err := c.Fetch(ctx, outs); err != nil {
-		if verb == "checkout" && errors.Is(err, store.ErrNotFound) {
-			return r, diag.New(diag.NotFound, "%w", err).Hinted("pipe pull brings it from the remote")
-		}
-		return r, transfer.Explained(err)
+		return r, notBrought(verb, err)
 	}
 	for _, s := range stages {
 		for _, o := range p.cached(s) {
 			changed, err := p.place(ctx, c, s.Name, o)
 			if err != nil {
-				return r, transfer.Explained(err)
+				return r, notBrought(verb, err)
 			}
 			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Out: eventOut(o), Changed: changed})
 		}
 	}
 	return r, nil
+}
+
+// notBrought gives a missing object its next step.
+func notBrought(verb string, err error) error {
+	if verb == "checkout" && errors.Is(err, store.ErrNotFound) {
+		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull brings it from the remote")
+	}
+	return transfer.Explained(err)
 }
 
 // place writes an out to the workspace unless it is there. Other bytes that lie
