@@ -57,7 +57,7 @@ func (a *app) root() *cobra.Command {
 		Long:          "pipe runs the stages of pipe.yaml whose inputs changed, takes what was built\nbefore from a content-addressed store, and deploys what is not live yet.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          usage(cobra.NoArgs),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(a.Out)
@@ -82,14 +82,16 @@ func (a *app) root() *cobra.Command {
 
 // command makes a subcommand whose wrong arguments are usage errors.
 func command(use, short, long string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
-	return &cobra.Command{
-		Use: use, Short: short, Long: long, RunE: run,
-		Args: func(c *cobra.Command, list []string) error {
-			if err := args(c, list); err != nil {
-				return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
-			}
-			return nil
-		},
+	return &cobra.Command{Use: use, Short: short, Long: long, RunE: run, Args: usage(args)}
+}
+
+// usage gives wrong arguments their kind: cobra's errors have none.
+func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, list []string) error {
+		if err := args(c, list); err != nil {
+			return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
+		}
+		return nil
 	}
 }
 

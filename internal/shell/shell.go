@@ -32,6 +32,8 @@ type Command struct {
 	Started func(pgid int)
 	// Tmp is where a script too long for an argument is written.
 	Tmp string
+	// Grace is how long it may take to end after it was asked to; 0 is the Grace of the package.
+	Grace time.Duration
 }
 
 // SignalError is the cause of a context that a signal ended; the same signal is
@@ -75,6 +77,9 @@ func (c *Command) args(script string, file bool) []string {
 // and SIGKILL after Grace. When Run returns, no process of the group is left.
 // A script that fails is an *ExitError; the context's cause comes first.
 func Run(ctx context.Context, c Command) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	script, file := c.Script, false
 	if len(script) > longest {
 		name, err := writeScript(c.Tmp, script)
@@ -158,16 +163,34 @@ func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error)
 		sig.Signal = nil
 	}
 	askGroup(cmd.Process.Pid, sig.Signal)
-	grace := time.NewTimer(Grace)
+	limit := c.Grace
+	if limit == 0 {
+		limit = Grace
+	}
+	grace := time.NewTimer(limit)
 	defer grace.Stop()
+	var err error
 	select {
-	case err := <-exited:
-		return err
+	case err = <-exited:
 	case <-grace.C:
 		killGroup(cmd.Process.Pid)
 		return <-exited
 	}
+	// A shell ends at once; what it had started may still be cleaning up.
+	look := time.NewTicker(poll)
+	defer look.Stop()
+	for GroupAlive(cmd.Process.Pid) {
+		select {
+		case <-look.C:
+		case <-grace.C:
+			return err
+		}
+	}
+	return err
 }
+
+// poll is how often Run looks whether a group has ended: short against any grace.
+const poll = 10 * time.Millisecond
 
 func exitError(err error) error {
 	var e *exec.ExitError
@@ -182,11 +205,14 @@ const maxLine = 64 << 10
 
 func (c *Command) lines(r io.Reader) {
 	b := bufio.NewReaderSize(r, maxLine)
+	cut := false // the line's beginning was passed on already
 	for {
 		line, err := b.ReadSlice('\n')
-		if len(line) > 0 && c.Line != nil {
-			c.Line(bytes.TrimRight(line, "\r\n"))
+		rest := bytes.TrimRight(line, "\r\n")
+		if len(line) > 0 && c.Line != nil && !(cut && len(rest) == 0) {
+			c.Line(rest)
 		}
+		cut = errors.Is(err, bufio.ErrBufferFull)
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}

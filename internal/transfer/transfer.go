@@ -218,12 +218,19 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 		return c.missing(it.path, it.ref)
 	}
 	src := store.Source{Size: size, Open: func() (io.ReadCloser, error) { return c.Cache.Open(ctx, it.ref) }}
-	if err := c.Remote.Put(ctx, it.ref, src); err != nil {
+	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
+		return corrupt(it.path, err)
+	} else if err != nil {
 		return fmt.Errorf("push %s: %w", it.path, err)
 	}
 	c.learn(it.ref)
 	c.moved("push", size)
 	return nil
+}
+
+// corrupt says that the cache's copy is damaged.
+func corrupt(p repopath.Path, err error) error {
+	return diag.New(diag.Integrity, "push %s: %w", p, err).Hinted("pipe verify names every damaged object of the cache and puts it out of the way")
 }
 
 // batcher is a store that takes many objects at the price of one.
@@ -268,6 +275,9 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		err := batch.Put(ctx, it.ref, src)
 		if errors.Is(err, store.ErrNotFound) {
 			return c.missing(it.path, it.ref)
+		}
+		if errors.Is(err, store.ErrCorrupt) && where == "push" {
+			return corrupt(it.path, err)
 		}
 		if errors.Is(err, store.ErrCorrupt) {
 			return diag.New(diag.Integrity, "%s: %w", it.path, err).

@@ -226,18 +226,12 @@ func (w *Work) readEntry(ctx context.Context, s *scan, d *directory, f *found, i
 		if err != nil || k != kindFile {
 			return nil //nolint:nilerr // it went away while we read: it is not there
 		}
-		if s.only != "" && !s.only.Match(at) {
-			return nil
-		}
 		f.entries = append(f.entries, fileEntry(name, st, e.rec.digest))
 		if !e.rec.fits(st) {
 			f.own()
 			f.jobs = append(f.jobs, job{len(f.entries) - 1, i, e.name})
 		}
 	case kindLink:
-		if s.only != "" && !s.only.Match(at) {
-			return nil
-		}
 		return w.readLink(ctx, s, f, e.name, at, name)
 	default:
 		if s.output {
@@ -250,6 +244,19 @@ func (w *Work) readEntry(ctx context.Context, s *scan, d *directory, f *found, i
 // childOf returns the path of an entry, and whether it counts.
 func (w *Work) childOf(s *scan, dir repopath.Path, e *entry) (repopath.Path, bool, error) {
 	at := dir.Child(e.name)
+	if !s.output {
+		if at == Dir || s.isOut != nil && s.isOut(at) {
+			return at, false, nil
+		}
+		for _, x := range s.exclude {
+			if x.Match(at) {
+				return at, false, nil
+			}
+		}
+		if s.only != "" && e.kind != kindDir && !s.only.Match(at) {
+			return at, false, nil
+		}
+	}
 	if !cleanName(e.name) {
 		if _, err := repopath.Parse(e.name); err != nil {
 			if strings.EqualFold(e.name, ".git") && !s.output {
@@ -257,17 +264,6 @@ func (w *Work) childOf(s *scan, dir repopath.Path, e *entry) (repopath.Path, boo
 			}
 			return at, false, diag.New(diag.Failed, "the name %q cannot stand in a tree: %w", e.name, err).At(string(dir)).
 				Hinted("rename it, or name it in .gitignore or in a ! pattern of the deps")
-		}
-	}
-	if s.output {
-		return at, true, nil
-	}
-	if at == Dir || s.isOut != nil && s.isOut(at) {
-		return at, false, nil
-	}
-	for _, x := range s.exclude {
-		if x.Match(at) {
-			return at, false, nil
 		}
 	}
 	return at, true, nil

@@ -32,7 +32,7 @@ type Stage struct {
 	Key        digest.Key
 	Generation int           // how often a rebuild was forced; part of the key
 	Cmd        digest.Digest // of scripts, shell and working directory, to tell what changed
-	Deps       []Dep         // sorted by kind, then path
+	Deps       []Dep         // sorted by path
 	Params     []Param       // sorted by file, then key
 	Env        []Env         // sorted by name
 	Outs       []Out         // sorted by path

@@ -50,10 +50,10 @@ func example() *File {
 		{
 			Name: "build", Key: keyOf("build"), Generation: 2, Cmd: sum("./build.sh"),
 			Deps: []Dep{
+				{Path: ".", Kind: Dir, Hash: sum("root"), Size: 10, Files: 2},
 				{Path: "build.sh", Exec: true, Hash: sum("script"), Size: 120},
 				{Path: "gen/api/v1.json", Hash: sum("api"), Size: 7, In: sum("tree of gen")},
 				{Path: "lib/**/*.go", Kind: Glob, Hash: sum("glob"), Size: 4096, Files: 3},
-				{Path: ".", Kind: Dir, Hash: sum("root"), Size: 10, Files: 2},
 				{Path: "src", Kind: Dir, Hash: sum("src"), Size: 99, Files: 9},
 			},
 			Params: []Param{

@@ -57,7 +57,10 @@ func (b *batch) temp() (*os.File, error) {
 }
 
 // Put implements store.Batch.
-func (b *batch) Put(_ context.Context, ref object.Ref, src store.Source) (err error) {
+func (b *batch) Put(ctx context.Context, ref object.Ref, src store.Source) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if b.has(ref, src.Size) {
 		return nil
 	}
@@ -73,8 +76,8 @@ func (b *batch) Put(_ context.Context, ref object.Ref, src store.Source) (err er
 	buf := b.s.bufs.Get().(*[]byte)
 	defer b.s.bufs.Put(buf)
 	got, n, err := digest.NewHasher().Copy(f, r, *buf)
-	if err == nil && got != ref.Digest {
-		err = fmt.Errorf("%s: %w: %d bytes with digest %s", ref, store.ErrCorrupt, n, got)
+	if err == nil && (got != ref.Digest || n != src.Size) {
+		err = fmt.Errorf("%s: %w: %d bytes with digest %s, %d were announced", ref, store.ErrCorrupt, n, got, src.Size)
 	}
 	return b.add(f, ref, err)
 }

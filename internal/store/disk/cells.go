@@ -19,7 +19,10 @@ import (
 
 // Load implements store.Cells. The version is the value's digest: values carry
 // a number that grows, so none comes twice.
-func (s *Store) Load(_ context.Context, name string) ([]byte, string, error) {
+func (s *Store) Load(ctx context.Context, name string) ([]byte, string, error) {
+	if err := check(ctx, name); err != nil {
+		return nil, "", err
+	}
 	b, err := os.ReadFile(s.path(name))
 	if err != nil {
 		return nil, "", s.mapped(err, name)
@@ -29,6 +32,9 @@ func (s *Store) Load(_ context.Context, name string) ([]byte, string, error) {
 
 // Swap implements store.Cells: compare and replace under a file lock.
 func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err error) {
+	if err := check(ctx, name); err != nil {
+		return err
+	}
 	path := s.path(name)
 	if err := s.mkdir(filepath.Dir(path)); err != nil {
 		return err
@@ -46,6 +52,17 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 		return fmt.Errorf("%s: %w", name, store.ErrConflict)
 	}
 	return s.mapped(atomicfile.Write(path, value, 0o666, ""), name)
+}
+
+// check refuses a name that could lead out of the store.
+func check(ctx context.Context, name string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if name == "." || !fs.ValidPath(name) {
+		return diag.New(diag.Usage, "%q is not the name of a cell", name)
+	}
+	return nil
 }
 
 const lockSuffix = ".lock"

@@ -48,7 +48,10 @@ func (s *Store) path(rel string) string { return filepath.Join(s.root, filepath.
 func (s *Store) object(ref object.Ref) string { return s.path(store.Path(ref)) }
 
 // Stat implements store.Store.
-func (s *Store) Stat(_ context.Context, ref object.Ref) (int64, error) {
+func (s *Store) Stat(ctx context.Context, ref object.Ref) (int64, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
 	info, err := os.Lstat(s.object(ref))
 	if err != nil {
 		return 0, s.mapped(err, ref)
@@ -57,7 +60,10 @@ func (s *Store) Stat(_ context.Context, ref object.Ref) (int64, error) {
 }
 
 // Open implements store.Store.
-func (s *Store) Open(_ context.Context, ref object.Ref) (io.ReadCloser, error) {
+func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	f, err := os.Open(s.object(ref))
 	if err != nil {
 		return nil, s.mapped(err, ref)
@@ -143,7 +149,7 @@ func (s *Store) mapped(err error, about any) error {
 		return fmt.Errorf("%v: %w in %s", about, store.ErrNotFound, s.root)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return diag.New(diag.Failed, "%v: %w", about, err).At(s.root).Hinted("free space there; pipe gc shows what the cache can give back")
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return diag.New(diag.Auth, "%v: %w", about, err).At(s.root).Hinted("check who owns it: ls -ld %s", s.root)
 	}
 	return err
@@ -170,13 +176,19 @@ func (s *Store) mkdir(dir string) error {
 }
 
 // Lookup implements store.Index.
-func (s *Store) Lookup(_ context.Context, key digest.Key) ([]byte, error) {
+func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	b, err := os.ReadFile(s.path(store.RecordPath(key)))
 	return b, s.mapped(err, "record "+key.Short())
 }
 
 // Record implements store.Index: a link to a file that is there already fails, even on NFS.
 func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	path := s.path(store.RecordPath(key))
 	err := s.create(path, value)
 	if errors.Is(err, fs.ErrExist) {
