@@ -35,8 +35,10 @@ Without --push nothing is published but what a deploy stage is about to use.`,
 				opt.Confirm = a.confirm
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
-				_, err := p.Repro(c.Context(), opt)
-				a.hintIgnore(c, p)
+				r, err := p.Repro(c.Context(), opt)
+				if r != nil && r.Counts.Ran+r.Counts.Restored > 0 {
+					a.hintIgnore(p)
+				}
 				return err
 			})
 		})
@@ -75,8 +77,8 @@ func (a *app) confirm(stage string, because []event.Reason) error {
 }
 
 // hintIgnore names outs that git would take for sources.
-func (a *app) hintIgnore(c *cobra.Command, p *pipe.Project) {
-	outs, err := p.UnignoredOuts(c.Context())
+func (a *app) hintIgnore(p *pipe.Project) {
+	outs, err := p.UnignoredOuts()
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}

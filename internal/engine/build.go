@@ -153,9 +153,11 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 	rec := r.Stamp
 	rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, outs
 	rec.At, rec.Seconds = r.Now().UTC().Truncate(time.Second), seconds
-	rec.Log = objectOf(log).Digest
-	if err := r.Cache.Put(ctx, objectOf(log).Ref(), store.Bytes(log)); err != nil {
-		return nil, err
+	if len(log) > 0 {
+		rec.Log = objectOf(log).Digest
+		if err := r.Cache.Put(ctx, objectOf(log).Ref(), store.Bytes(log)); err != nil {
+			return nil, err
+		}
 	}
 	if a.Stage.AlwaysChanged {
 		return outs, r.publish(ctx, a, outs, nil)
@@ -225,7 +227,7 @@ func (r *run) publish(ctx context.Context, a *attempt, outs []object.Output, log
 			send = append(send, o)
 		}
 	}
-	if log != nil {
+	if len(log) > 0 {
 		send = append(send, objectOf(log))
 	}
 	return r.Carrier.Publish(ctx, send)

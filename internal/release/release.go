@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"time"
@@ -45,6 +46,37 @@ type Stage struct {
 	Closure    digest.Digest   `json:"closure"` // tree of all files that the command got
 	Deps       []Dep           `json:"deps"`
 	Artifacts  []object.Output `json:"artifacts,omitempty"` // stages' outs among them
+	// Extra holds fields of later versions, which are kept while another stage is written.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// stageFields is Stage without its methods.
+type stageFields Stage
+
+// MarshalJSON implements json.Marshaler.
+func (s Stage) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(stageFields(s))
+	if err != nil || len(s.Extra) == 0 {
+		return b, err
+	}
+	m := maps.Clone(s.Extra)
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	return json.Marshal(m)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Stage) UnmarshalJSON(b []byte) error {
+	var f stageFields
+	if err := errors.Join(json.Unmarshal(b, &f), json.Unmarshal(b, &f.Extra)); err != nil {
+		return err
+	}
+	for _, k := range []string{"status", "key", "deployment", "by", "at", "commit", "closure", "deps", "artifacts"} {
+		delete(f.Extra, k)
+	}
+	*s = Stage(f)
+	return nil
 }
 
 // Dep is an input of a deployment.
@@ -95,6 +127,7 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	if b == nil {
 		return s, nil
 	}
+	s.Schema = 0 // as it stands there, not as we would write it
 	err := json.Unmarshal(b, s)
 	if err == nil && s.Schema != Schema {
 		err = fmt.Errorf("schema %d; this pipe reads %d", s.Schema, Schema)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/repopath"
 )
 
@@ -55,8 +54,9 @@ func (w *Work) MoveAside(stage string, paths []repopath.Path) (*Aside, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The note before the moves: whatever was moved can be put back.
-	if err := atomicfile.Write(filepath.Join(dir, asideNote), note, 0o666, ""); err != nil {
+	// The note before the moves: whatever was moved can be put back after a kill.
+	// It need not survive a power cut: the recorded bytes are in the cache.
+	if err := os.WriteFile(filepath.Join(dir, asideNote), note, 0o666); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	for _, e := range a.Outs {

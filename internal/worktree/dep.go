@@ -112,19 +112,45 @@ func input(p repopath.Path, k lockfile.Kind, t *object.Tree) action.Input {
 	return action.Input{Path: p, Kind: k, Digest: t.Digest(), Size: t.Size(), Files: int64(len(t.Entries))}
 }
 
+// Forget drops what is remembered of ignore files: a command may have changed them.
+func (w *Work) Forget() { w.rules.Clear() }
+
+// Ignored reports whether git or a .pipeignore ignores the path, or a directory
+// on the way to it.
+func (w *Work) Ignored(p repopath.Path, isDir bool) (bool, error) {
+	rules, ignored, err := w.rulesAbove(p)
+	if err != nil || rules == nil || isDir {
+		return ignored, err
+	}
+	known, _ := w.rules.Load(p.Dir())
+	return known.(above).ignored || rules.Match(p.Base(), false), nil
+}
+
+// above is what rulesAbove knows of a directory.
+type above struct {
+	rules   *gitlog.Rules
+	ignored bool // the directory itself is
+}
+
 // rulesAbove returns the ignore rules that hold in the directory above p, and
-// whether they ignore p or a directory on the way to it.
+// whether they ignore p as a directory, or a directory on the way to it.
 func (w *Work) rulesAbove(p repopath.Path) (*gitlog.Rules, bool, error) {
 	if p == repopath.Root || w.opt.Rules == nil {
 		return w.opt.Rules, false, nil
 	}
-	rules, ignored, err := w.rulesAbove(p.Dir())
-	if err != nil || rules == nil {
-		return rules, ignored, err
+	dir := p.Dir()
+	known, ok := w.rules.Load(dir)
+	if !ok {
+		rules, ignored, err := w.rulesAbove(dir)
+		if err != nil {
+			return nil, false, err
+		}
+		inside, err := w.enter(rules, dir, nil)
+		if err != nil {
+			return nil, false, err
+		}
+		known, _ = w.rules.LoadOrStore(dir, above{inside, ignored})
 	}
-	inside, err := w.enter(rules, p.Dir(), nil)
-	if err != nil {
-		return nil, false, err
-	}
-	return inside, ignored || inside.Match(p.Base(), true), nil
+	a := known.(above)
+	return a.rules, a.ignored || a.rules.Match(p.Base(), true), nil
 }

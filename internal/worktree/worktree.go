@@ -34,6 +34,7 @@ type Work struct {
 	opt   Options
 	index *index
 	bufs  sync.Pool
+	rules sync.Map // repopath.Path -> above: what was read of ignore files
 }
 
 // bufSize is read from a file at once: beyond 256 KiB hashing gets no faster.

@@ -393,11 +393,10 @@ func (p *Project) Probe(ctx context.Context) (url string, err error) {
 }
 
 // UnignoredOuts returns the outs that git does not ignore though pipe keeps their bytes.
-func (p *Project) UnignoredOuts(ctx context.Context) ([]string, error) {
+func (p *Project) UnignoredOuts() ([]string, error) {
 	if p.repo == nil {
 		return nil, nil
 	}
-	top := p.lockAt.Dir()
 	var out []string
 	for i := range p.spec.Stages {
 		for _, o := range p.spec.Stages[i].Outs {
@@ -405,7 +404,7 @@ func (p *Project) UnignoredOuts(ctx context.Context) ([]string, error) {
 				continue
 			}
 			info, err := os.Lstat(p.work.OS(o.Path))
-			ignored, ierr := p.repo.IsIgnored(top.Child(string(o.Path)), o.Dir || err == nil && info.IsDir())
+			ignored, ierr := p.work.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
 			if ierr != nil {
 				return nil, ierr
 			}

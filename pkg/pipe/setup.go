@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
@@ -76,7 +77,7 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	if p.repo == nil {
 		return r, nil
 	}
-	lines, err := p.ignoreLines(ctx)
+	lines, err := p.ignoreLines()
 	if err != nil || len(lines) == 0 {
 		return r, err
 	}
@@ -85,16 +86,16 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 }
 
 // ignoreLines returns what .gitignore should say and does not.
-func (p *Project) ignoreLines(ctx context.Context) ([]string, error) {
+func (p *Project) ignoreLines() ([]string, error) {
 	var lines []string
-	ignored, err := p.repo.IsIgnored(p.lockAt.Dir().Child(".pipe"), true)
+	ignored, err := p.work.Ignored(worktree.Dir, true)
 	if err != nil {
 		return nil, err
 	}
 	if !ignored {
 		lines = append(lines, "/.pipe/")
 	}
-	outs, err := p.UnignoredOuts(ctx)
+	outs, err := p.UnignoredOuts()
 	for _, o := range outs {
 		lines = append(lines, "/"+o)
 	}
@@ -226,7 +227,7 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		add("pipe.lock", "", err)
 	}
 	add("git repository", p.gitText(), p.gitError())
-	outs, err := p.UnignoredOuts(ctx)
+	outs, err := p.UnignoredOuts()
 	if err == nil && len(outs) > 0 {
 		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init adds the lines to .gitignore")
 	}

@@ -1,0 +1,125 @@
+package sweep_test
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/sweep"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+var _ sweep.Cache = (*disk.Store)(nil)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t *testing.T, c *disk.Store, tree bool, content string) object.Ref {
+	t.Helper()
+	ref := object.Ref{Tree: tree, Digest: digest.Of([]byte(content))}
+	must(t, c.Put(t.Context(), ref, store.Bytes([]byte(content))))
+	return ref
+}
+
+// directory stores a tree of one file and returns both.
+func directory(t *testing.T, c *disk.Store, content string) (tree, file object.Ref) {
+	t.Helper()
+	file = put(t, c, false, content)
+	tr := &object.Tree{Entries: []object.Entry{{Kind: object.File, Path: "f", Digest: file.Digest, Size: int64(len(content))}}}
+	return put(t, c, true, string(tr.Encode())), file
+}
+
+func record(t *testing.T, c *disk.Store, name string, ref object.Ref) digest.Key {
+	t.Helper()
+	key := digest.Key(digest.Of([]byte(name)))
+	r := &object.Record{Schema: object.RecordSchema, Key: key, Stage: name, Outs: []object.Output{{Path: "o", Dir: ref.Tree, Digest: ref.Digest}}}
+	b, err := r.Encode()
+	must(t, err)
+	_, err = c.Record(t.Context(), key, b)
+	must(t, err)
+	return key
+}
+
+func has(t *testing.T, c *disk.Store, ref object.Ref) bool {
+	t.Helper()
+	_, err := c.Stat(t.Context(), ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestOnlyWhatNoRootNamesGoes(t *testing.T) {
+	c := disk.Open(t.TempDir())
+	kept, gone := put(t, c, false, "kept"), put(t, c, false, "gone")
+	keptTree, keptFile := directory(t, c, "in a kept tree")
+	goneTree, goneFile := directory(t, c, "in a tree that goes")
+	keptKey, goneKey, goneTreeKey := record(t, c, "kept", kept), record(t, c, "gone", gone), record(t, c, "gone tree", goneTree)
+	var roots sweep.Roots
+	must(t, roots.Add(t.Context(), c, kept))
+	must(t, roots.Add(t.Context(), c, keptTree))
+	must(t, roots.Add(t.Context(), c, keptTree))
+	must(t, roots.Add(t.Context(), c, object.Ref{Tree: true, Digest: digest.Of([]byte("not here"))}))
+	doomed, err := sweep.Plan(t.Context(), c, &roots, math.MaxInt64)
+	must(t, err)
+	if len(doomed) != 3 {
+		t.Errorf("doomed: %+v", doomed)
+	}
+	for _, ref := range []object.Ref{kept, gone, keptTree, goneFile} {
+		if !has(t, c, ref) {
+			t.Errorf("%s went with the plan alone", ref) // LESSONS 19
+		}
+	}
+	must(t, sweep.Sweep(t.Context(), c, doomed))
+	for ref, want := range map[object.Ref]bool{kept: true, keptTree: true, keptFile: true, gone: false, goneTree: false, goneFile: false} {
+		if got := has(t, c, ref); got != want {
+			t.Errorf("%s is there: %v, want %v", ref, got, want)
+		}
+	}
+	for key, want := range map[digest.Key]bool{keptKey: true, goneKey: false, goneTreeKey: false} {
+		if _, err := c.Lookup(t.Context(), key); (err == nil) != want {
+			t.Errorf("record %s: %v, want it there: %v", key.Short(), err, want)
+		}
+	}
+	must(t, sweep.Sweep(t.Context(), c, doomed)) // a second one finds all gone
+}
+
+// LESSONS 17: what is young stays, whoever names it.
+func TestYoungObjectsStay(t *testing.T) {
+	root := t.TempDir()
+	c := disk.Open(root)
+	young, old := put(t, c, false, "young"), put(t, c, false, "old")
+	long := time.Unix(1_000_000, 0)
+	must(t, os.Chtimes(filepath.Join(root, store.Path(old)), long, long))
+	doomed, err := sweep.Plan(t.Context(), c, &sweep.Roots{}, 1_000_001)
+	must(t, err)
+	if len(doomed) != 1 || doomed[0].Ref != old {
+		t.Errorf("doomed: %+v, young is %s", doomed, young)
+	}
+	if doomed, err := sweep.Plan(t.Context(), c, &sweep.Roots{}, 1_000_000); err != nil || len(doomed) != 0 {
+		t.Errorf("at the very border: %+v, %v", doomed, err)
+	}
+}
+
+func TestADamagedRootTreeStopsTheSweep(t *testing.T) {
+	root := t.TempDir()
+	c := disk.Open(root)
+	tree, _ := directory(t, c, "x")
+	path := filepath.Join(root, store.Path(tree))
+	must(t, os.Remove(path))
+	must(t, os.WriteFile(path, []byte("pipe-tree 1\n"), 0o444))
+	var roots sweep.Roots
+	if err := roots.Add(t.Context(), c, tree); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("its files would go: %v", err)
+	}
+}
