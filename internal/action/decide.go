@@ -1,7 +1,6 @@
 package action
 
 import (
-	"fmt"
 	"sort"
 	"strings"
 
@@ -22,20 +21,6 @@ type (
 type Verdict struct {
 	Do      Verb     `json:"verb"`
 	Because []Reason `json:"because"`
-}
-
-// Words returns the reasons, the first few in full.
-func (v Verdict) Words() string {
-	const most = 4
-	var w []string
-	for i, r := range v.Because {
-		if i == most && len(v.Because) > most+1 {
-			w = append(w, fmt.Sprintf("and %d more", len(v.Because)-most))
-			break
-		}
-		w = append(w, r.String())
-	}
-	return strings.Join(w, ", ")
 }
 
 // OutState compares one out in the workspace with the lock.

@@ -212,17 +212,3 @@ func TestDeployingAThenBThenADeploysThreeTimes(t *testing.T) {
 		live.Status, live.Key = StatusOK, key
 	}
 }
-
-func TestWordsCutALongListOfReasons(t *testing.T) {
-	var v Verdict
-	for _, p := range []repopath.Path{"a", "b", "c", "d", "e", "f"} {
-		v.Because = append(v.Because, Reason{Code: event.DepChanged, Path: string(p)})
-	}
-	if got, want := v.Words(), "a changed, b changed, c changed, d changed, and 2 more"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	v.Because = v.Because[:5]
-	if got, want := v.Words(), "a changed, b changed, c changed, d changed, e changed"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}

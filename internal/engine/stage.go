@@ -341,10 +341,3 @@ func (r *run) bringInputs(ctx context.Context, in *gathered) error {
 	}
 	return nil
 }
-
-func outPaths(outs []spec.Out) (paths []repopath.Path) {
-	for _, o := range outs {
-		paths = append(paths, o.Path)
-	}
-	return paths
-}

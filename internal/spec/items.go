@@ -31,7 +31,7 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		return
 	}
 	d := Dep{Place: n.Place(s.file)}
-	where := d.Path
+	var where repopath.Path
 	if repopath.HasMeta(text) {
 		d.Glob, ok = s.glob(n, text)
 		where = d.Glob.Base()

@@ -52,7 +52,6 @@ func TestAWholeFileIsRead(t *testing.T) {
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
 				Deps: []Dep{
-
 					{Path: "app/build.sh", Place: "pipe.yaml:20:18"},
 					{Path: "app/src", Dir: true, Place: "pipe.yaml:20:12"},
 					{Path: "assets", Place: "pipe.yaml:20:78"},

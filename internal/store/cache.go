@@ -18,6 +18,8 @@ type Cache interface {
 	// blocks where the file system can. On ErrCorrupt the object is put out of
 	// the way, so that a good copy can take its place.
 	Fill(ctx context.Context, ref object.Ref, dst *os.File) error
+	// Quarantine puts an object whose bytes are wrong out of the way.
+	Quarantine(ref object.Ref) error
 	// Adopt makes value the record of key, whatever was recorded here: the
 	// remote's record is everybody's.
 	Adopt(ctx context.Context, key digest.Key, value []byte) error

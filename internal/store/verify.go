@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
@@ -27,13 +28,19 @@ func (v *verified) Read(p []byte) (int, error) {
 	_, _ = v.h.Write(p[:n])
 	if err == io.EOF {
 		if got := v.h.Sum(); got != v.ref.Digest {
-			return n, fmt.Errorf("%s: %w: %d bytes with digest %s", v.ref, ErrCorrupt, v.h.Len(), got)
+			return n, Corrupt(v.ref, v.h.Len(), got)
 		}
 	}
 	return n, err
 }
 
 func (v *verified) Close() error { return v.r.Close() }
+
+// Corrupt is the error for n bytes with another digest than their name says.
+func Corrupt(name any, n int64, got digest.Digest) error {
+	return diag.New(diag.Integrity, "%v: %w: %d bytes with digest %s", name, ErrCorrupt, n, got).
+		Hinted("pipe verify and pipe verify --remote name every damaged object")
+}
 
 // Bytes is the source of bytes in memory.
 func Bytes(b []byte) Source {

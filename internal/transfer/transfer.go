@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -89,13 +88,18 @@ func (c *Carrier) learn(refs ...object.Ref) {
 	}
 }
 
-// Tree returns a directory's tree from the cache, else from the remote, which
-// puts it into the cache. Nowhere is a *Missing.
+// Tree returns a directory's tree from the cache, else from the remote. It does
+// not put it into the cache, where a tree implies its files. Nowhere is a *Missing.
 func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*object.Tree, error) {
 	ref := object.Ref{Tree: true, Digest: d}
 	t, err := store.ReadTree(ctx, c.Cache, d)
 	if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return t, err
+	}
+	if errors.Is(err, store.ErrCorrupt) {
+		if err := c.Cache.Quarantine(ref); err != nil {
+			return nil, err
+		}
 	}
 	if c.Remote == nil {
 		return nil, c.missing(p, ref)
@@ -120,6 +124,7 @@ type item struct {
 	path repopath.Path
 	ref  object.Ref
 	size int64
+	tree []byte // a tree's manifest, which expand has read already
 }
 
 // expand returns the distinct blobs of the outputs, and the trees among them.
@@ -136,7 +141,7 @@ func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(ob
 			continue
 		}
 		if !o.Dir {
-			add(item{o.Path, o.Ref(), o.Size})
+			add(item{path: o.Path, ref: o.Ref(), size: o.Size})
 			continue
 		}
 		seen[o.Ref()] = true
@@ -152,10 +157,11 @@ func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(ob
 		}
 		for _, e := range t.Entries {
 			if e.Kind == object.File || e.Kind == object.Executable {
-				add(item{o.Path.Child(string(e.Path)), object.Ref{Digest: e.Digest}, e.Size})
+				add(item{path: o.Path.Child(string(e.Path)), ref: object.Ref{Digest: e.Digest}, size: e.Size})
 			}
 		}
-		trees = append(trees, item{o.Path, o.Ref(), int64(len(t.Encode()))})
+		manifest := t.Encode()
+		trees = append(trees, item{o.Path, o.Ref(), int64(len(manifest)), manifest})
 	}
 	return blobs, trees, nil
 }
@@ -272,6 +278,9 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			}
 		}
 		src := store.Source{Size: it.size, Open: func() (io.ReadCloser, error) { return from.Open(ctx, it.ref) }}
+		if it.tree != nil {
+			src = store.Bytes(it.tree)
+		}
 		err := batch.Put(ctx, it.ref, src)
 		if errors.Is(err, store.ErrNotFound) {
 			return c.missing(it.path, it.ref)
@@ -339,23 +348,4 @@ func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
 		}
 	}
 	return out, nil
-}
-
-// Describe returns "N objects, M MB" for people.
-func Describe(objects int, bytes int64) string {
-	unit, n := "B", float64(bytes)
-	for _, u := range strings.Fields("KB MB GB TB") {
-		if n < 1000 {
-			break
-		}
-		n, unit = n/1000, u
-	}
-	noun := "objects"
-	if objects == 1 {
-		noun = "object"
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d %s, %d B", objects, noun, bytes)
-	}
-	return fmt.Sprintf("%d %s, %.1f %s", objects, noun, n, unit)
 }

@@ -242,13 +242,3 @@ func TestDamagedBytesOfTheRemoteAreRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestAProgramsBytesAreCountedInWords(t *testing.T) {
-	for want, got := range map[string]string{
-		"1 object, 0 B": transfer.Describe(1, 0), "2 objects, 999 B": transfer.Describe(2, 999), "3 objects, 1.5 MB": transfer.Describe(3, 1_500_000),
-	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}

@@ -308,7 +308,7 @@ func (w *Work) readLink(ctx context.Context, s *scan, f *found, base string, at,
 		return diag.New(diag.Failed, "is a symlink to %s, outside the out", target).At(string(at)).
 			Hinted("make it a relative link inside the out, or copy the file")
 	}
-	st, k, err := statPath(w.OS(at))
+	_, k, err := statPath(w.OS(at))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // dangling: nothing to read, nothing to hash
 	}

@@ -173,6 +173,7 @@ func TestIgnoredJunkInADepIsNoInput(t *testing.T) {
 		t.Error("a new file changed nothing")
 	}
 	w.write(t, ".gitignore", "*.go\n")
+	w = reopened(t, w)
 	if after := w.dep(t, "src"); after.Digest == withReal.Digest || after.Digest == before.Digest {
 		t.Error("other ignore rules changed nothing")
 	}

@@ -99,14 +99,13 @@ func (s *Store) Fill(_ context.Context, ref object.Ref, dst *os.File) (err error
 		return s.mapped(err, ref)
 	}
 	if got != ref.Digest {
-		err = fmt.Errorf("%s: %w: %d bytes with digest %s", s.object(ref), store.ErrCorrupt, n, got)
+		err = store.Corrupt(s.object(ref), n, got)
 		return errors.Join(err, s.Quarantine(ref))
 	}
 	return nil
 }
 
-// Quarantine moves an object whose bytes are wrong out of the way, to corrupt/
-// below the root, where a person may look at it.
+// Quarantine implements store.Cache: the object goes to corrupt/ below the root, where a person may look at it.
 func (s *Store) Quarantine(ref object.Ref) error {
 	dir := s.path("corrupt")
 	if err := os.MkdirAll(dir, 0o777); err != nil {

@@ -123,8 +123,12 @@ func TestObjectsLieWhereThePathsSay(t *testing.T) {
 
 func TestConfigFaultsAreUsage(t *testing.T) {
 	for _, cfg := range []s3.Config{
-		{URL: "bucket"}, {URL: "s3://"}, {URL: "https://host/x"}, {URL: "s3://key:secret@bucket"},
-		{URL: "s3://bucket", Endpoint: "127.0.0.1:9000"}, {URL: "s3://bucket", Endpoint: "https://key:secret@host"},
+		{URL: "bucket"},
+		{URL: "s3://"},
+		{URL: "https://host/x"},
+		{URL: "s3://key:secret@bucket"},
+		{URL: "s3://bucket", Endpoint: "127.0.0.1:9000"},
+		{URL: "s3://bucket", Endpoint: "https://key:secret@host"},
 	} {
 		_, err := s3.Open(t.Context(), cfg)
 		if !diag.Is(err, diag.Usage) || strings.Contains(err.Error(), "secret") {
