@@ -9,7 +9,6 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"

@@ -461,21 +461,22 @@ func TestCheckoutIsAllOrNothing(t *testing.T) {
 	must(t, os.RemoveAll(w.OS("out")))
 	w.write(t, "out/mine", "by hand")
 	lost := object.Ref{Digest: digest.Of([]byte("hello\n"))}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name  string
 		spoil func()
 		want  error
 	}{
-		"missing": {func() { must(t, cache.Remove(t.Context(), lost)) }, store.ErrNotFound},
-		"corrupt": {func() {
+		{"missing", func() { must(t, cache.Remove(t.Context(), lost)) }, store.ErrNotFound},
+		{"corrupt", func() {
 			must(t, os.WriteFile(filepath.Join(w.root, Dir, "cache", store.Path(lost)), []byte("jello\n"), 0o444))
 		}, store.ErrCorrupt},
 	} {
 		c.spoil()
 		if err := w.Checkout(t.Context(), cache, saved, tree); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: %v", c.name, err)
 		}
 		if _, got, err := w.Output(t.Context(), "out"); err != nil || !reflect.DeepEqual(names(got), []string{"f mine"}) {
-			t.Errorf("%s: the out is %q, %v", name, names(got), err)
+			t.Errorf("%s: the out is %q, %v", c.name, names(got), err)
 		}
 	}
 	must(t, cache.Put(t.Context(), lost, store.Bytes([]byte("hello\n"))))
