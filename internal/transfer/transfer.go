@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -270,6 +271,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		return err
 	}
 	defer func() { err = errors.Join(err, batch.Close()) }()
+	gone := make([]error, len(items))
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
 		it := items[i]
 		if where == "push" {
@@ -283,7 +285,8 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 		err := batch.Put(ctx, it.ref, src)
 		if errors.Is(err, store.ErrNotFound) {
-			return c.missing(it.path, it.ref)
+			gone[i] = c.missing(it.path, it.ref) // all of them are named
+			return nil
 		}
 		if errors.Is(err, store.ErrCorrupt) && where == "push" {
 			return corrupt(it.path, err)
@@ -303,10 +306,23 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	if err := batch.Commit(); err != nil {
 		return err
 	}
-	for _, it := range items {
-		c.learn(it.ref)
+	for i, it := range items {
+		if gone[i] == nil {
+			c.learn(it.ref)
+		}
 	}
-	return nil
+	return firstFew(gone)
+}
+
+// firstFew joins the errors, in order, and counts those beyond a screenful.
+func firstFew(errs []error) error {
+	const most = 10
+	errs = slices.DeleteFunc(errs, func(e error) bool { return e == nil })
+	if len(errs) > most {
+		more := fmt.Errorf("and %d more", len(errs)-most)
+		errs = append(errs[:most:most], more)
+	}
+	return errors.Join(errs...)
 }
 
 // Fetch brings the outputs' bytes and trees into the cache, what is there
