@@ -515,7 +515,7 @@ func (r remote) below(name string) remote {
 	return remote{r.url + "/" + name, filepath.Join(r.dir, name), append(slices.Clip(r.env), "PIPE_REMOTE="+r.url+"/"+name)}
 }
 
-// built returns a place where many was built, in as many versions.
+// built returns a place where many was built.
 func built(t *testing.T, env []string) *place {
 	p := newPlace(t, env...)
 	p.write("pipe.yaml", many)

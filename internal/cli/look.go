@@ -60,12 +60,7 @@ func printDiff(w io.Writer, changes []pipe.Change) {
 			sign = "-"
 		}
 		_, _ = fmt.Fprintf(w, "  %s %s\n", sign, strings.TrimSpace(x.What+" "+x.Path))
-		if x.Old != "" {
-			_, _ = fmt.Fprintf(w, "      was  %s\n", x.Old)
-		}
-		if x.New != "" {
-			_, _ = fmt.Fprintf(w, "      now  %s\n", x.New)
-		}
+		printOldNew(w, x.Old, x.New)
 	}
 }
 

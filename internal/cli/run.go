@@ -158,15 +158,31 @@ func printWhy(w io.Writer, r *pipe.StageResult) {
 	_, _ = fmt.Fprintf(w, "%s: %s\n", r.Stage, r.Verb)
 	for _, b := range r.Because {
 		_, _ = fmt.Fprintf(w, "  %s\n", b)
-		if b.Old != "" {
-			_, _ = fmt.Fprintf(w, "    was  %s\n", b.Old)
+		printOldNew(w, b.Old, b.New)
+	}
+	for _, f := range r.Files {
+		word := "changed"
+		switch {
+		case f.Old == "":
+			word = "is new"
+		case f.New == "":
+			word = "is gone"
 		}
-		if b.New != "" {
-			_, _ = fmt.Fprintf(w, "    now  %s\n", b.New)
-		}
+		_, _ = fmt.Fprintf(w, "  %s %s\n", f.Path, word)
+		printOldNew(w, f.Old, f.New)
 	}
 	if r.Key != "" {
 		_, _ = fmt.Fprintf(w, "  key %s\n", r.Key)
+	}
+}
+
+// printOldNew prints what was and what is, where there is one.
+func printOldNew(w io.Writer, was, now string) {
+	if was != "" {
+		_, _ = fmt.Fprintf(w, "      was  %s\n", was)
+	}
+	if now != "" {
+		_, _ = fmt.Fprintf(w, "      now  %s\n", now)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
@@ -153,14 +154,15 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 	rec := r.Stamp
 	rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, outs
 	rec.At, rec.Seconds = r.Now().UTC().Truncate(time.Second), seconds
+	notes, err := r.keepNotes(ctx, a.in, log)
+	if err != nil {
+		return nil, err
+	}
 	if len(log) > 0 {
-		rec.Log = objectOf(log).Digest
-		if err := r.Cache.Put(ctx, objectOf(log).Ref(), store.Bytes(log)); err != nil {
-			return nil, err
-		}
+		rec.Log = digest.Of(log)
 	}
 	if a.Stage.AlwaysChanged {
-		return outs, r.publish(ctx, a, outs, nil)
+		return outs, r.publish(ctx, a, outs, notes)
 	}
 	if r.lost[a.Stage.Name] != nil {
 		if err := r.raise(ctx, a, &rec); err != nil {
@@ -173,7 +175,7 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 	}
 	winner := value
 	if r.opt.Push && r.Remote != nil && !local(a) {
-		if err := r.publish(ctx, a, outs, log); err != nil {
+		if err := r.publish(ctx, a, outs, notes); err != nil {
 			return nil, err
 		}
 		if winner, err = r.Remote.Record(ctx, a.Key, value); err != nil {
@@ -211,24 +213,47 @@ func local(a *attempt) bool {
 	return false
 }
 
-// objectOf describes bytes in memory as an output.
-func objectOf(b []byte) object.Output {
-	return object.Output{Path: "log", Digest: digestOf(b), Size: int64(len(b))}
+// keepNotes puts what is worth knowing of a run into the cache: what it printed,
+// and the manifests of its inputs, by which pipe why names the very file that
+// changed. It returns them as outputs to publish.
+func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte) (notes []object.Output, err error) {
+	var all [][]byte
+	if len(log) > 0 {
+		all = append(all, log)
+	}
+	for _, t := range in.trees {
+		if t != nil {
+			all = append(all, t.Encode())
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	batch, err := r.Cache.Begin()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	for _, b := range all {
+		o := object.Output{Path: "note", Digest: digest.Of(b), Size: int64(len(b))}
+		if err := batch.Put(ctx, o.Ref(), store.Bytes(b)); err != nil {
+			return nil, err
+		}
+		notes = append(notes, o)
+	}
+	return notes, batch.Commit()
 }
 
-// publish puts outs and log into the remote, ahead of the record that names them.
-func (r *run) publish(ctx context.Context, a *attempt, outs []object.Output, log []byte) error {
+// publish puts outs and notes into the remote, ahead of the record that names them.
+func (r *run) publish(ctx context.Context, a *attempt, outs, notes []object.Output) error {
 	if !r.opt.Push {
 		return nil
 	}
-	var send []object.Output
+	send := slices.Clone(notes)
 	for i, o := range outs {
 		if !a.Stage.Outs[i].NoCache && !a.Stage.Outs[i].NoPush {
 			send = append(send, o)
 		}
-	}
-	if len(log) > 0 {
-		send = append(send, objectOf(log))
 	}
 	return r.Carrier.Publish(ctx, send)
 }

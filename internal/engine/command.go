@@ -8,11 +8,8 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/shell"
-	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 )
-
-func digestOf(b []byte) digest.Digest { return digest.Of(b) }
 
 // errTimeout is the cause of a context that a stage's timeout ended.
 var errTimeout = errors.New("timeout")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -22,7 +23,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key = action.KeyOf(st.Stage, in.Inputs)
+	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
 	live, err := r.Env.Live(ctx, st.Stage.Name)
 	if err != nil {
 		return err
@@ -77,7 +78,11 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (object.Outp
 	if err := r.Cache.Put(ctx, o.Ref(), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}
-	return o, tree, r.Carrier.Publish(ctx, append(in.made, o))
+	notes, err := r.keepNotes(ctx, in, nil)
+	if err != nil {
+		return none, nil, err
+	}
+	return o, tree, r.Carrier.Publish(ctx, slices.Concat(in.made, notes, []object.Output{o}))
 }
 
 // fetch brings an out's bytes into the cache: from the remote, or from the workspace that has them.

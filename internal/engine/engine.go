@@ -103,6 +103,8 @@ type Outcome struct {
 	Outs    []object.Output
 	Err     error
 	Done    bool // it is as it should be; in a dry run: decided
+	// Trees are the manifests of directory and glob deps, by path or pattern.
+	Trees map[repopath.Path]*object.Tree
 }
 
 // Result is a whole run.

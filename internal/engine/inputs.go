@@ -97,6 +97,17 @@ type gathered struct {
 	sources []source        // files of the workspace, to be saved for a closure
 }
 
+// byPath returns the manifests of the deps that have one.
+func (g *gathered) byPath() map[repopath.Path]*object.Tree {
+	m := map[repopath.Path]*object.Tree{}
+	for i, t := range g.trees {
+		if t != nil {
+			m[g.Deps[i].Path] = t
+		}
+	}
+	return m
+}
+
 // source is a dep that is read from the workspace.
 type source struct {
 	top  repopath.Path

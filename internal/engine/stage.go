@@ -130,7 +130,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	if r.forced(st.Stage) {
 		in.Generation++
 	}
-	st.Key = action.KeyOf(st.Stage, in.Inputs)
+	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
 	if err := r.lookAtOuts(ctx, a); err != nil {
 		return err
 	}

@@ -129,6 +129,21 @@ func (t *Tree) Sub(p repopath.Path) (*Tree, bool) {
 // ParseTree reads a manifest and checks it as Check does. Only the canonical
 // bytes are taken. It fails with ErrMalformed.
 func ParseTree(b []byte) (*Tree, error) {
+	t, err := parse(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// ParseInput reads the manifest of an input, which may hold Nested entries. It
+// is for reading alone: nothing is written to a disk by it.
+func ParseInput(b []byte) (*Tree, error) { return parse(b) }
+
+func parse(b []byte) (*Tree, error) {
 	if len(b) > MaxTree {
 		return nil, fmt.Errorf("%w: tree of %d bytes, more than %d", ErrMalformed, len(b), MaxTree)
 	}
@@ -150,9 +165,6 @@ func ParseTree(b []byte) (*Tree, error) {
 		}
 		t.Entries = append(t.Entries, e)
 	}
-	if err := t.check(); err != nil {
-		return nil, err
-	}
 	return t, nil
 }
 
@@ -172,7 +184,7 @@ func parseEntry(line string) (e Entry, err error) {
 		return e, errFields
 	}
 	switch f[0] {
-	case "f", "x", "l", "d":
+	case "f", "x", "l", "d", "t":
 		e.Kind = Kind(f[0][0])
 	default:
 		return e, fmt.Errorf("%w %q", errKind, f[0])

@@ -169,6 +169,11 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 					return err
 				}
 			}
+			for _, d := range l.Stages[i].Deps {
+				if err := roots.Add(ctx, p.cache, object.Ref{Digest: d.Hash}); err != nil {
+					return err
+				}
+			}
 			if err := p.addLog(ctx, roots, l.Stages[i].Key); err != nil {
 				return err
 			}
@@ -223,6 +228,11 @@ func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 		for _, d := range s.Stages {
 			if err := roots.Add(ctx, p.cache, object.Ref{Tree: true, Digest: d.Closure}); err != nil {
 				return err
+			}
+			for _, in := range d.Deps {
+				if err := roots.Add(ctx, p.cache, object.Ref{Digest: in.Hash}); err != nil {
+					return err
+				}
 			}
 			for _, o := range d.Artifacts {
 				if err := roots.Add(ctx, p.cache, o.Ref()); err != nil {

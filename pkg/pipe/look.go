@@ -17,6 +17,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -207,11 +208,69 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 		return nil, err
 	}
 	for i := range r.Stages {
-		if r.Stages[i].Stage == stage {
-			return &r.Stages[i], nil
+		if s := &r.Stages[i]; s.Stage == stage {
+			s.Files, err = p.changedFiles(ctx, s)
+			return s, err
 		}
 	}
 	return nil, diag.New(diag.Failed, "no verdict on %s", stage)
+}
+
+// changedFiles compares the manifests of directory deps, then and now.
+func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []Change, err error) {
+	for _, why := range s.Because {
+		now := s.trees[repopath.Path(why.Path)]
+		if why.Code != event.DepChanged || now == nil {
+			continue
+		}
+		then, err := p.manifest(ctx, why.Old)
+		if err != nil {
+			return nil, err
+		}
+		if then == nil {
+			p.note("what " + why.Path + " held then is not known any more")
+			continue
+		}
+		files = append(files, diffFacts(s.Stage, treeFacts(why.Path, then), treeFacts(why.Path, now))...)
+	}
+	return files, nil
+}
+
+// manifest reads the manifest of an input of the past; nil when no store has it.
+func (p *Project) manifest(ctx context.Context, hash string) (*object.Tree, error) {
+	d, err := digest.Parse(hash)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the reason names no digest: an executable bit
+	}
+	for _, s := range []store.Store{p.cache, p.remote} {
+		if s == nil {
+			continue
+		}
+		b, err := store.ReadAll(ctx, s, object.Ref{Digest: d}, object.MaxTree)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return object.ParseInput(b)
+	}
+	return nil, nil
+}
+
+func treeFacts(dir string, t *object.Tree) (list []fact) {
+	for _, e := range t.Entries {
+		path := string(e.Path)
+		if !repopath.HasMeta(dir) {
+			path = dir + "/" + path
+		}
+		value := e.Digest.String()
+		if e.Kind == object.Executable {
+			value += " (executable)"
+		}
+		list = append(list, fact{"file", path, value})
+	}
+	return list
 }
 
 // Change is one difference between two locks.

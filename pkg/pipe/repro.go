@@ -42,6 +42,11 @@ type StageResult struct {
 	Key     string         `json:"key,omitempty"` // empty when an input is not known yet
 	Outs    []event.Out    `json:"outs,omitempty"`
 	Error   string         `json:"error,omitempty"`
+	// Files are the very files that changed inside directories and globs among
+	// the deps, where what they were is still known; only Why fills it in.
+	Files []Change `json:"files,omitempty"`
+
+	trees map[repopath.Path]*object.Tree
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
@@ -111,7 +116,7 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}

@@ -375,9 +375,19 @@ func (p *Project) publish(ctx context.Context, c *transfer.Carrier, l *lockfile.
 		}
 		outs = append(outs, o)
 	}
+	// Notes go along where the cache has them: the log, and the inputs' manifests.
+	var notes []digest.Digest
 	if rec != nil && !rec.Log.IsZero() {
-		if size, err := p.cache.Stat(ctx, object.Ref{Digest: rec.Log}); err == nil {
-			outs = append(outs, object.Output{Path: "log", Digest: rec.Log, Size: size})
+		notes = append(notes, rec.Log)
+	}
+	for _, d := range l.Deps {
+		if d.Kind != lockfile.OneFile {
+			notes = append(notes, d.Hash)
+		}
+	}
+	for _, d := range notes {
+		if size, err := p.cache.Stat(ctx, object.Ref{Digest: d}); err == nil {
+			outs = append(outs, object.Output{Path: "note", Digest: d, Size: size})
 		}
 	}
 	return c.Publish(ctx, outs)
