@@ -2,6 +2,7 @@
 package atomicfile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ func Write(path string, data []byte, perm os.FileMode, tmpDir string) (err error
 	if tmpDir == "" {
 		tmpDir = filepath.Dir(path)
 	}
-	f, err := os.CreateTemp(tmpDir, ".tmp-*")
+	f, err := os.OpenFile(filepath.Join(tmpDir, ".tmp-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -28,8 +29,11 @@ func Write(path string, data []byte, perm os.FileMode, tmpDir string) (err error
 	if _, err = f.Write(data); err != nil {
 		return err
 	}
-	if err = f.Chmod(perm); err != nil {
-		return err
+	// A file that is replaced keeps its mode; a new one has perm, less the umask.
+	if info, serr := os.Stat(path); serr == nil {
+		if err = f.Chmod(info.Mode().Perm()); err != nil {
+			return err
+		}
 	}
 	if err = f.Sync(); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/pipe"
@@ -44,6 +45,10 @@ func Run(ctx context.Context, w World) int {
 	root := a.root()
 	root.SetArgs(w.Args)
 	err := root.ExecuteContext(ctx)
+	var sig shell.SignalError
+	if err != nil && errors.As(context.Cause(ctx), &sig) && errors.Is(err, context.Cause(ctx)) && !diag.Is(err, diag.Interrupted) && !diag.Is(err, diag.Terminated) {
+		err = shell.Interrupted(context.Cause(ctx))
+	}
 	if err != nil {
 		a.complain(err)
 	}
@@ -159,15 +164,15 @@ func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 
 // complain prints every failure: place, what, and the next step.
 func (a *app) complain(err error) {
+	if diag.Is(err, diag.Pending) {
+		return // the answer has said it
+	}
 	if a.json {
 		_ = view.Answer(a.Out, "pipe.error/1", struct {
 			Errors []pipe.Problem `json:"errors"`
 			Exit   int            `json:"exit"`
 		}{pipe.Describe(err), pipe.ExitCode(err)})
 		return
-	}
-	if diag.Is(err, diag.Pending) {
-		return // the answer has said it
 	}
 	for _, p := range pipe.Describe(err) {
 		text := p.Message

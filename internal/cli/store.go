@@ -40,11 +40,15 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	if len(r.Unpushed) > 0 {
 		_, _ = fmt.Fprintf(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
-	if r.Objects == 0 && changed == 0 {
+	if r.Objects == 0 && r.Records == 0 && changed == 0 {
 		_, _ = fmt.Fprintln(w, "everything is up to date")
 		return
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s, %s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes))
+	records := ""
+	if r.Records > 0 {
+		records = ", " + view.Count(r.Records, "record")
+	}
+	_, _ = fmt.Fprintf(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
 }
 
 func (a *app) pushCmd() *cobra.Command {
@@ -166,13 +170,20 @@ canonical manifest. A deploy command sees the same in PIPE_HASH_ variables.`,
 		})
 }
 
+// defaultRemote is what verify --remote means without a name.
+const defaultRemote = "the default remote"
+
 func (a *app) verifyCmd() *cobra.Command {
-	var remote bool
+	var remote string
 	c := command("verify", "hash every object of the cache again",
 		"Reads and hashes every object. Damaged objects of the cache are put out of the\nway, so that good copies are fetched; those of the remote are named. Exit 7.",
 		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+			inRemote := remote != ""
+			if inRemote && remote != defaultRemote {
+				a.remote = remote
+			}
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				v, err := p.Verify(c.Context(), remote)
+				v, err := p.Verify(c.Context(), inRemote)
 				if v == nil {
 					return err
 				}
@@ -188,7 +199,8 @@ func (a *app) verifyCmd() *cobra.Command {
 				return aerr
 			})
 		})
-	c.Flags().BoolVar(&remote, "remote", false, "the remote's objects instead")
+	c.Flags().StringVar(&remote, "remote", "", "the remote's objects instead; --remote=NAME: that remote's")
+	c.Flags().Lookup("remote").NoOptDefVal = defaultRemote
 	return c
 }
 

@@ -258,6 +258,53 @@ func (r *run) publish(ctx context.Context, a *attempt, outs, notes []object.Outp
 	return r.Carrier.Publish(ctx, send)
 }
 
+// ensurePublished gives the remote a stage that need not run, if it has no record
+// of it: with Push, whatever the lock names can be fetched by everybody.
+func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
+	if !r.opt.Push || r.opt.Dry || r.Remote == nil || a.Stage.AlwaysChanged || local(a) {
+		return nil
+	}
+	winner, err := r.Remote.Lookup(ctx, a.Key)
+	if errors.Is(err, store.ErrNotFound) {
+		winner, err = r.publishKnown(ctx, a)
+	}
+	if err != nil {
+		return err
+	}
+	outs, err := r.adopt(ctx, a, a.Outs, winner)
+	if err != nil || slices.Equal(outs, a.Outs) {
+		return err
+	}
+	a.Outs, a.newLock = outs, entry(a.Stage, a.Key, a.in.Inputs, outs)
+	return r.Cache.Adopt(ctx, a.Key, winner)
+}
+
+// publishKnown publishes what the lock names of a stage, and its record.
+func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
+	for i, h := range a.here {
+		// The workspace may be the only one that has the bytes.
+		if _, err := r.Cache.Stat(ctx, a.Outs[i].Ref()); err != nil && h.found && h.out.Same(a.Outs[i]) && !h.spec.NoCache {
+			if _, err := r.Work.Save(ctx, r.Cache, h.spec.Path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.publish(ctx, a, a.Outs, nil); err != nil {
+		return nil, err
+	}
+	value, err := r.Cache.Lookup(ctx, a.Key)
+	if errors.Is(err, store.ErrNotFound) {
+		rec := r.Stamp
+		rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, a.Outs
+		rec.At = r.Now().UTC().Truncate(time.Second)
+		value, err = rec.Encode()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Remote.Record(ctx, a.Key, value)
+}
+
 // adopt takes the winner's outs in place of ours when they differ.
 func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winner []byte) ([]object.Output, error) {
 	first, err := object.ParseRecord(winner, a.Key)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -145,18 +144,12 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	return r.result(s), err
 }
 
-// interrupted puts what ended the run before the errors that came of it.
+// interrupted puts what ended the run in place of the errors that came of it.
 func interrupted(cause, err error) error {
-	kind := diag.Failed
-	var sig shell.SignalError
-	if errors.As(cause, &sig) {
-		kind = diag.Terminated
-		if sig.Signal.String() == "interrupt" {
-			kind = diag.Interrupted
-		}
+	if err == nil || errors.Is(err, cause) {
+		return shell.Interrupted(cause)
 	}
-	e := diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again: what was done is kept")
-	return errors.Join(e, err)
+	return errors.Join(shell.Interrupted(cause), err)
 }
 
 // prepare drops what the lock must not hold and remembers what it says of each stage.

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // stage brings one stage up to date, on a worker's goroutine.
@@ -141,15 +142,28 @@ func (r *run) build(ctx context.Context, st *state) error {
 	switch st.Verdict.Do {
 	case event.Skip:
 		st.Outs = outputs(st.locked)
-		return nil
+		if !r.opt.Dry && moved(st.locked, in) {
+			st.newLock = entry(st.Stage, st.Key, in.Inputs, st.Outs)
+		}
+		return r.ensurePublished(ctx, a)
 	case event.Restore:
-		return r.restore(ctx, a)
+		if err := r.restore(ctx, a); err != nil {
+			return err
+		}
+		return r.ensurePublished(ctx, a)
 	}
 	if r.opt.Dry {
 		st.unknown = true
 		return nil
 	}
 	return r.runBuild(ctx, a)
+}
+
+// moved reports whether an input was found, unchanged, in another tree than the
+// lock says. Then the lock must name the new one, or every fresh clone fetches
+// that tree only to look the input up.
+func moved(l *lockfile.Stage, in *gathered) bool {
+	return !slices.EqualFunc(l.Deps, in.Deps, func(o lockfile.Dep, d action.Input) bool { return o.Path == d.Path && o.In == d.In })
 }
 
 // lookAtOuts hashes what lies at the stage's outs.

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
 )
 
 // Grace is how long a command may take to end after it was asked to.
@@ -42,6 +44,20 @@ type SignalError struct{ Signal os.Signal }
 
 // Error names the signal.
 func (e SignalError) Error() string { return e.Signal.String() }
+
+// Interrupted is the error of a run that a signal or another cause ended; the
+// kind gives the exit code that shells expect, 130 or 143.
+func Interrupted(cause error) *diag.Error {
+	kind := diag.Failed
+	var sig SignalError
+	if errors.As(cause, &sig) {
+		kind = diag.Terminated
+		if sig.Signal == os.Interrupt {
+			kind = diag.Interrupted
+		}
+	}
+	return diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again: what was done is kept")
+}
 
 // ExitError says that the script ended with a code other than 0.
 type ExitError struct {

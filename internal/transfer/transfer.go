@@ -174,7 +174,7 @@ func (c *Carrier) Publish(ctx context.Context, outs []object.Output) error {
 	if c.Remote == nil {
 		return nil
 	}
-	blobs, trees, err := c.expand(ctx, outs, func(ref object.Ref) (bool, error) { return c.has(ctx, ref) })
+	blobs, trees, err := c.expand(ctx, outs, func(ref object.Ref) (bool, error) { return c.Has(ctx, ref) })
 	if err != nil {
 		return err
 	}
@@ -187,8 +187,8 @@ func (c *Carrier) Publish(ctx context.Context, outs []object.Output) error {
 	return c.sendBatched(ctx, trees, send)
 }
 
-// has asks the remote, once.
-func (c *Carrier) has(ctx context.Context, ref object.Ref) (bool, error) {
+// Has reports whether the remote has the object; it is asked once.
+func (c *Carrier) Has(ctx context.Context, ref object.Ref) (bool, error) {
 	if c.knows(ref) {
 		return true, nil
 	}
@@ -217,7 +217,7 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 		return err
 	}
 	if !here || size >= askFirst {
-		if there, err := c.has(ctx, it.ref); err != nil || there {
+		if there, err := c.Has(ctx, it.ref); err != nil || there {
 			return err
 		}
 	}
@@ -275,7 +275,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
 		it := items[i]
 		if where == "push" {
-			if there, err := c.has(ctx, it.ref); err != nil || there {
+			if there, err := c.Has(ctx, it.ref); err != nil || there {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // scan is one walk over a directory.
@@ -245,7 +246,7 @@ func (w *Work) readEntry(ctx context.Context, s *scan, d *directory, f *found, i
 func (w *Work) childOf(s *scan, dir repopath.Path, e *entry) (repopath.Path, bool, error) {
 	at := dir.Child(e.name)
 	if !s.output {
-		if at == Dir || s.isOut != nil && s.isOut(at) {
+		if at == Dir || at == lockfile.FileName || s.isOut != nil && s.isOut(at) {
 			return at, false, nil
 		}
 		for _, x := range s.exclude {

@@ -119,7 +119,7 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 		return nil, err
 	}
 	if opt.Output != "" {
-		err = p.writeFound(ctx, c, f, opt.Output)
+		err = p.writeFound(ctx, c, f, p.here(opt.Output))
 	}
 	return f, err
 }

@@ -106,6 +106,9 @@ func open(_ context.Context, opt Options) (*Project, error) {
 	cache := filepath.Join(root, worktree.Dir, "cache")
 	if dir, ok := lookup(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir
+		if !filepath.IsAbs(dir) {
+			cache = filepath.Join(root, dir)
+		}
 	}
 	p.cache = disk.Open(cache)
 	return p, nil
@@ -170,6 +173,18 @@ func (p *Project) emit(e event.Event) {
 
 func (p *Project) note(text string) { p.emit(event.Event{Type: event.Note, Text: text}) }
 
+// here returns the absolute path of a name that the user wrote where pipe works.
+func (p *Project) here(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	abs, err := filepath.Abs(filepath.Join(p.opt.Dir, name))
+	if err != nil {
+		return name
+	}
+	return abs
+}
+
 func lookup(environ []string, name string) (string, bool) {
 	for i := len(environ) - 1; i >= 0; i-- {
 		if v, ok := strings.CutPrefix(environ[i], name+"="); ok {
@@ -221,8 +236,14 @@ func (p *Project) chosen() (*spec.Remote, error) {
 			return &all[i], nil
 		}
 	}
-	if strings.Contains(want, "/") {
+	if strings.HasPrefix(want, "s3://") {
 		return &spec.Remote{Name: "given", URL: want}, nil
+	}
+	if strings.Contains(want, "://") {
+		return nil, diag.New(diag.Usage, "%q is no remote: s3://BUCKET/PREFIX, or a directory", want).Hinted("pipe remote list")
+	}
+	if strings.ContainsAny(want, `/\`) || filepath.IsAbs(want) {
+		return &spec.Remote{Name: "given", URL: p.here(want)}, nil
 	}
 	return nil, diag.New(diag.Usage, "no remote is called %q", want).At(spec.FileName).Hinted("pipe remote list")
 }

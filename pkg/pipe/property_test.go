@@ -286,7 +286,7 @@ func TestAnyGraph(t *testing.T) {
 		same(t, "clean run", g.outFiles(t, one), second)
 		same(t, "incremental run", g.outFiles(t, a), second)
 		if la, l1 := lockOf(t, a), lockOf(t, one); la != l1 {
-			t.Fatalf("pipe.lock of -j 8, incremental:\n%s\nof -j 1, clean:\n%s", la, l1)
+			t.Fatalf("pipe.lock of -j 8, incremental, differs from that of -j 1, clean: %s", differing(la, l1))
 		}
 
 		g.sources = before
@@ -323,4 +323,21 @@ func TestAnyGraph(t *testing.T) {
 			t.Fatalf("after the pull: %+v", r.Counts)
 		}
 	})
+}
+
+// differing returns the lines of a that are not in b, and the other way round.
+func differing(a, b string) string {
+	var out strings.Builder
+	inA, inB := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for _, l := range inA {
+		if !slices.Contains(inB, l) {
+			out.WriteString("\n- " + l)
+		}
+	}
+	for _, l := range inB {
+		if !slices.Contains(inA, l) {
+			out.WriteString("\n+ " + l)
+		}
+	}
+	return out.String()
 }

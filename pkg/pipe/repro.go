@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -91,8 +92,11 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) 
 	if err != nil {
 		return nil, err
 	}
+	if opt.Jobs < 0 {
+		return nil, diag.New(diag.Usage, "%d stages at once", opt.Jobs).Hinted("pipe repro -j 4")
+	}
 	o := engine.Options{
-		Targets: opt.Targets, Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Targets: p.targets(opt.Targets), Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, Dry: dry,
 	}
 	if o.Jobs == 0 {
@@ -108,6 +112,17 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) 
 	}
 	r, err := e.Run(ctx, lock, o)
 	return results(r), transfer.Explained(err)
+}
+
+// targets returns stages as they are, and paths relative to the project.
+func (p *Project) targets(names []string) []string {
+	out := slices.Clone(names)
+	for i, n := range out {
+		if at, err := p.inside(n); p.spec.Stage(n) == nil && err == nil {
+			out[i] = string(at)
+		}
+	}
+	return out
 }
 
 func results(r *engine.Result) *Result {

@@ -34,6 +34,7 @@ type SyncOptions struct {
 type SyncResult struct {
 	Objects  int       `json:"objects"` // copied between cache and remote
 	Bytes    int64     `json:"bytes"`
+	Records  int       `json:"records,omitempty"` // Push: written, because the remote had none
 	Outs     []SyncOut `json:"outs"`              // Pull, Checkout: written to the workspace; Push: in the remote now
 	Adopted  []string  `json:"adopted,omitempty"` // Push: stages whose outs another machine recorded first
 	Unpushed []string  `json:"unpushed,omitempty"`
@@ -78,6 +79,7 @@ func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, erro
 
 // named returns the lock's stages that the targets mean.
 func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stage, error) {
+	targets = p.targets(targets)
 	var out []*lockfile.Stage
 	for i := range lock.Stages {
 		s := &lock.Stages[i]
@@ -265,15 +267,19 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)
 	winners := make([]*object.Record, len(stages))
+	fresh := make([]bool, len(stages))
 	stageWorkers := min(p.workers(), 16) // each moves its own objects at once, too
 	err = par.Each(ctx, len(stages), stageWorkers, func(ctx context.Context, i int) (err error) {
-		winners[i], err = p.pushStage(ctx, c, remote, stages[i])
+		winners[i], fresh[i], err = p.pushStage(ctx, c, remote, stages[i])
 		return err
 	})
 	if err != nil {
 		return r, transfer.Explained(err)
 	}
 	for i, s := range stages {
+		if fresh[i] {
+			r.Records++
+		}
 		if winners[i] == nil {
 			r.Unpushed = append(r.Unpushed, s.Name)
 			continue
@@ -288,24 +294,38 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	return r, err
 }
 
-// pushStage publishes one stage and returns the record that its key has then;
-// nil when the stage's outs stay on this machine.
-func (p *Project) pushStage(ctx context.Context, c *transfer.Carrier, remote store.Remote, l *lockfile.Stage) (*object.Record, error) {
+// pushStage publishes one stage and returns the record that its key has then,
+// and whether it was written now; nil when the stage's outs stay on this machine.
+func (p *Project) pushStage(ctx context.Context, c *transfer.Carrier, remote store.Remote, l *lockfile.Stage) (rec *object.Record, fresh bool, err error) {
 	s := p.spec.Stage(l.Name)
 	if s.AlwaysChanged {
-		return &object.Record{Outs: lockOutputs(l)}, p.publish(ctx, c, l, nil)
+		return &object.Record{Outs: lockOutputs(l)}, false, p.publish(ctx, c, l, nil)
 	}
 	value, err := remote.Lookup(ctx, l.Key)
 	if errors.Is(err, store.ErrNotFound) {
 		if slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.NoPush }) {
-			return nil, p.publish(ctx, c, l, nil)
+			return nil, false, p.publish(ctx, c, l, nil)
 		}
-		return p.pushRecord(ctx, c, remote, l)
+		rec, err = p.pushRecord(ctx, c, remote, l)
+		return rec, true, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return p.parseRemote(remote, value, l.Key)
+	if rec, err = p.parseRemote(remote, value, l.Key); err != nil {
+		return nil, false, err
+	}
+	// The record implies its objects, but somebody may have removed them.
+	for _, o := range p.cached(l) {
+		there, err := c.Has(ctx, o.Ref())
+		if err != nil {
+			return nil, false, err
+		}
+		if !there && slices.ContainsFunc(rec.Outs, o.Same) {
+			return rec, false, p.publish(ctx, c, l, nil)
+		}
+	}
+	return rec, false, nil
 }
 
 // pushRecord puts objects, then the record that names them.
