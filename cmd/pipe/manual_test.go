@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/cli"
+)
+
+var update = flag.Bool("update", false, "write manual.md anew")
+
+// TestTheManualIsWhatHelpPrints: go test ./cmd/pipe -run Manual -update
+func TestTheManualIsWhatHelpPrints(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString("# The manual\n\nGenerated from the output of `--help` of each command; do not edit it.\n")
+	for _, name := range []string{
+		"init", "repro", "plan", "why", "status", "push", "pull", "checkout", "find", "diff", "dag", "hash", "verify", "gc",
+		"lock", "lock commit", "remote", "remote add", "remote list", "remote probe", "doctor", "version", "completion",
+	} {
+		var out, errs bytes.Buffer
+		args := append(strings.Fields(name), "--help")
+		if code := cli.Run(t.Context(), cli.World{Args: args, In: strings.NewReader(""), Out: &out, Err: &errs}); code != 0 || errs.Len() > 0 {
+			t.Fatalf("pipe %s --help: exit %d: %s", name, code, errs.String())
+		}
+		fmt.Fprintf(&b, "\n## pipe %s\n\n```\n%s```\n", name, out.String())
+	}
+	if *update {
+		if err := os.WriteFile("manual.md", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := os.ReadFile("manual.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(kept, b.Bytes()) {
+		t.Error("manual.md is not what --help prints: go test ./cmd/pipe -run Manual -update")
+	}
+}
