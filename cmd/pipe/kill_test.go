@@ -44,7 +44,27 @@ type place struct {
 }
 
 func newPlace(t *testing.T, env ...string) *place {
-	return &place{t, t.TempDir(), env}
+	return &place{t, quickDir(t), env}
+}
+
+// quickDir is a temporary directory, in memory where there is enough: thousands
+// of files are made, and a killed process is no power cut.
+func quickDir(t *testing.T) string {
+	const memory, enough = "/dev/shm", 1 << 30
+	var s syscall.Statfs_t
+	if syscall.Statfs(memory, &s) != nil || s.Bavail*uint64(s.Bsize) < enough {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "pipe-test-*")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (p *place) path(names ...string) string {
@@ -388,7 +408,7 @@ stages:
 // Promise 8; LESSONS 2, 8, 12, 19, 22.
 func TestKilledInTheMiddleOfAStageTheNextRunFinishes(t *testing.T) {
 	t.Parallel()
-	p, beside := newPlace(t), t.TempDir()
+	p, beside := newPlace(t), quickDir(t)
 	p.write("pipe.yaml", strings.ReplaceAll(threeStages, "DIR", beside))
 	version := 0
 	change := func() { version++; p.write("src", fmt.Sprintf("version %d\n", version)) }
@@ -495,7 +515,7 @@ const many = `stages:
 func remotes(t *testing.T, f func(t *testing.T, r remote, reps int)) {
 	t.Run("directory", func(t *testing.T) {
 		t.Parallel()
-		dir := t.TempDir()
+		dir := quickDir(t)
 		f(t, remote{url: dir, dir: dir}, *killReps-*killReps*3/10)
 	})
 	t.Run("S3", func(t *testing.T) {
@@ -549,8 +569,7 @@ func TestKilledInTheMiddleOfAPushTheNextPushFinishes(t *testing.T) {
 			if found := lies(t, to.dir); found != nil {
 				t.Fatalf("%s: after the next push: %s", why, found)
 			}
-			clone := &place{t, filepath.Join(t.TempDir(), "clone"), to.env}
-			must(t, os.Mkdir(clone.dir, 0o777))
+			clone := newPlace(t, to.env...)
 			for _, name := range []string{"pipe.yaml", "pipe.lock", "src"} {
 				clone.write(name, p.read(name))
 			}
@@ -558,7 +577,7 @@ func TestKilledInTheMiddleOfAPushTheNextPushFinishes(t *testing.T) {
 			if got := contentOf(t, clone.path("out")); !maps.Equal(got, want) {
 				t.Fatalf("%s: a clone pulled %d files, not the %d that were pushed", why, len(got), len(want))
 			}
-			must(t, errors.Join(os.RemoveAll(clone.dir), os.RemoveAll(to.dir)))
+			must(t, errors.Join(os.RemoveAll(clone.dir), os.RemoveAll(to.dir))) // now: there are many
 		}
 		m.end(t, reps)
 	})
@@ -642,7 +661,7 @@ const slow = `stages:
 // hanging is a place whose stage has an old out, "one", and hangs when it is run
 // again, and the directory beside it that the stage's command uses.
 func hanging(t *testing.T, trap string) (p *place, beside string) {
-	p, beside = newPlace(t), t.TempDir()
+	p, beside = newPlace(t), quickDir(t)
 	p.write("pipe.yaml", strings.NewReplacer("DIR", beside, "TRAP", trap).Replace(slow))
 	p.write("src", "one")
 	p.pipe("repro")
