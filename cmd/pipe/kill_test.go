@@ -52,7 +52,7 @@ func newPlace(t *testing.T, env ...string) *place {
 func quickDir(t *testing.T) string {
 	const memory, enough = "/dev/shm", 1 << 30
 	var s syscall.Statfs_t
-	if syscall.Statfs(memory, &s) != nil || s.Bavail*uint64(s.Bsize) < enough {
+	if syscall.Statfs(memory, &s) != nil || uint64(s.Bavail)*uint64(s.Bsize) < enough {
 		return t.TempDir()
 	}
 	dir, err := os.MkdirTemp(memory, "pipe-test-*")
@@ -731,6 +731,7 @@ func TestAWaiterNamesTheOrphanedCommand(t *testing.T) {
 	p, beside := hanging(t, ":")
 	first := p.start("repro")
 	group := p.group(beside)
+	p.until("pipe's note of the command", func() bool { return strings.Contains(p.read(".pipe", "lock"), strconv.Itoa(group)) })
 	must(t, first.Process.Kill())
 	if code := p.end(first); code != -1 {
 		t.Fatalf("exit code %d of a killed pipe", code)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench prints what pipe's operations cost, beside git, make and a bare walk.
 //
 // All competitors of a row run in turn, so that a busy machine slows them alike:
