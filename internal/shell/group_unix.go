@@ -21,12 +21,6 @@ func askGroup(pgid int, sig os.Signal) {
 
 func killGroup(pgid int) { _ = syscall.Kill(-pgid, syscall.SIGKILL) }
 
-// GroupAlive reports whether any process of the group is there.
-func GroupAlive(pgid int) bool { return pgid > 0 && syscall.Kill(-pgid, 0) != syscall.ESRCH }
-
-// Alive reports whether the process is there.
-func Alive(pid int) bool { return pid > 0 && syscall.Kill(pid, 0) != syscall.ESRCH }
-
 func signalName(s *os.ProcessState) string {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return ws.Signal().String()

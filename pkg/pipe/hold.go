@@ -9,11 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
 )
+
+// leftOver is the age from which a temporary file in a store is a killed
+// process's: no batch takes so long.
+const leftOver = 24 * time.Hour
 
 // hold is the workspace's lock: one process at a time changes a workspace. The
 // lock file tells the others who has it, and the commands that it started
@@ -48,6 +53,9 @@ func (p *Project) hold(ctx context.Context, command string) (*hold, error) {
 	}
 	stages, err := p.work.Recover()
 	if err != nil {
+		return nil, errors.Join(err, h.release())
+	}
+	if err := p.cache.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 		return nil, errors.Join(err, h.release())
 	}
 	if len(stages) > 0 {

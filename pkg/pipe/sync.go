@@ -18,6 +18,7 @@ import (
 	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -263,6 +264,11 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	c, err := p.carry(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if dir, ok := remote.(*disk.Store); ok {
+		if err := dir.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
+			return nil, err
+		}
 	}
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)

@@ -114,6 +114,22 @@ func (s *Store) Quarantine(ref object.Ref) error {
 	return os.Rename(s.object(ref), filepath.Join(dir, ref.Digest.Hex()))
 }
 
+// Tidy removes what killed processes left in tmp/ and what was last touched
+// before the time, in Unix seconds.
+func (s *Store) Tidy(before int64) error {
+	entries, err := os.ReadDir(s.path("tmp"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		info, ierr := e.Info()
+		if ierr == nil && info.ModTime().Unix() < before {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.path("tmp"), e.Name())))
+		}
+	}
+	return s.mapped(err, "tidy")
+}
+
 // Remove takes an object out of the store.
 func (s *Store) Remove(_ context.Context, ref object.Ref) error {
 	return s.mapped(os.Remove(s.object(ref)), ref)
