@@ -34,15 +34,16 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 			}
 		}
 	}
-	var aside []repopath.Path
+	var paths []repopath.Path
 	for _, o := range a.Stage.Outs {
-		if !o.Persist {
-			aside = append(aside, o.Path)
-		}
+		paths = append(paths, o.Path)
 	}
-	old, err := r.Work.MoveAside(a.Stage.Name, aside)
+	old, err := r.Work.MoveAside(a.Stage.Name, paths)
 	if err != nil {
 		return err
+	}
+	if err := r.persist(ctx, a); err != nil {
+		return r.putBack(a, old, err)
 	}
 	log, seconds, err := r.command(ctx, a.state, r.Work.Root(), r.buildEnv(a))
 	var outs []object.Output
@@ -56,7 +57,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 		outs, err = r.record(ctx, a, outs, log, seconds)
 	}
 	if err != nil {
-		return r.putBack(ctx, a, old, err)
+		return r.putBack(a, old, err)
 	}
 	if err := old.Drop(); err != nil {
 		return err
@@ -86,17 +87,24 @@ func (r *run) refuseTracked(ctx context.Context, a *attempt) error {
 		Hinted("let git forget it (git rm -r --cached %s), or keep it in git alone: {path: %s, cache: false}", tracked[0], tracked[0])
 }
 
+// persist puts copies of the old persistent outs in their places, for the command
+// to go on from. The originals lie aside, so that a failure or kill costs nothing.
+func (r *run) persist(ctx context.Context, a *attempt) error {
+	for _, h := range a.here {
+		if h.spec.Persist && h.found {
+			if err := r.Work.Checkout(ctx, r.Cache, h.out, h.tree); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // putBack restores the old outs after a failure and says what was kept.
-func (r *run) putBack(ctx context.Context, a *attempt, old *worktree.Aside, err error) error {
+func (r *run) putBack(a *attempt, old *worktree.Aside, err error) error {
 	partial, rerr := old.Restore()
 	for _, p := range partial {
 		r.note(a.Stage.Name, "what the command left is in %s", p)
-	}
-	// A persistent out was not moved: its old bytes are in the cache.
-	for _, h := range a.here {
-		if h.spec.Persist && h.found && !h.spec.NoCache {
-			rerr = errors.Join(rerr, r.Work.Checkout(context.WithoutCancel(ctx), r.Cache, h.out, h.tree))
-		}
 	}
 	return errors.Join(err, rerr)
 }
@@ -165,20 +173,21 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 		return outs, r.publish(ctx, a, outs, notes)
 	}
 	if r.lost[a.Stage.Name] != nil {
-		if err := r.raise(ctx, a, &rec); err != nil {
+		if err := r.raiseLost(ctx, a, outs); err != nil {
 			return nil, err
 		}
+		rec.Key = a.Key
 	}
 	value, err := rec.Encode()
 	if err != nil {
 		return nil, err
 	}
 	winner := value
-	if r.opt.Push && r.Remote != nil && !local(a) {
-		if err := r.publish(ctx, a, outs, notes); err != nil {
-			return nil, err
-		}
-		if winner, err = r.Remote.Record(ctx, a.Key, value); err != nil {
+	if err := r.publish(ctx, a, outs, notes); err != nil {
+		return nil, err
+	}
+	if r.opt.Push && !local(a) {
+		if winner, err = r.Records.Record(ctx, a.Key, value); err != nil {
 			return nil, err
 		}
 		if err := r.Cache.Adopt(ctx, a.Key, winner); err != nil {
@@ -190,17 +199,26 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 	return r.adopt(ctx, a, outs, winner)
 }
 
-// raise gives a rebuild of lost bytes a key of its own when they came out
-// differently: the first record of the old key stands for ever.
-func (r *run) raise(ctx context.Context, a *attempt, rec *object.Record) error {
+// raise gives a deliberate rebuild a key of its own, which no record has yet: the
+// first record of the old key stands for ever.
+func (r *run) raise(ctx context.Context, a *attempt) error {
+	for {
+		a.in.Generation++
+		a.Key = action.KeyOf(a.Stage, a.in.Inputs)
+		rec, err := r.lookup(ctx, a.Key)
+		if err != nil || rec == nil {
+			return err
+		}
+	}
+}
+
+// raiseLost does so for a rebuild of lost bytes, if they came out differently.
+func (r *run) raiseLost(ctx context.Context, a *attempt, outs []object.Output) error {
 	first, err := r.lookup(ctx, a.Key)
-	if err != nil || first == nil || slices.EqualFunc(first.Outs, rec.Outs, object.Output.Same) {
+	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, object.Output.Same) {
 		return err
 	}
-	a.in.Generation++
-	a.Key = action.KeyOf(a.Stage, a.in.Inputs)
-	rec.Key = a.Key
-	return nil
+	return r.raise(ctx, a)
 }
 
 // local reports whether an out of the stage must not leave this machine.
@@ -258,13 +276,16 @@ func (r *run) publish(ctx context.Context, a *attempt, outs, notes []object.Outp
 	return r.Carrier.Publish(ctx, send)
 }
 
-// ensurePublished gives the remote a stage that need not run, if it has no record
-// of it: with Push, whatever the lock names can be fetched by everybody.
+// ensurePublished gives the remote a stage that need not run, if it lacks the
+// record or an object: with Push, whatever the lock names can be fetched by everybody.
 func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
-	if !r.opt.Push || r.opt.Dry || r.Remote == nil || a.Stage.AlwaysChanged || local(a) {
+	if !r.opt.Push || r.opt.Dry {
 		return nil
 	}
-	winner, err := r.Remote.Lookup(ctx, a.Key)
+	if a.Stage.AlwaysChanged || local(a) {
+		return r.publishMissing(ctx, a)
+	}
+	winner, err := r.Records.Lookup(ctx, a.Key)
 	if errors.Is(err, store.ErrNotFound) {
 		winner, err = r.publishKnown(ctx, a)
 	}
@@ -272,18 +293,40 @@ func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 		return err
 	}
 	outs, err := r.adopt(ctx, a, a.Outs, winner)
-	if err != nil || slices.Equal(outs, a.Outs) {
+	if err != nil {
 		return err
+	}
+	if slices.Equal(outs, a.Outs) {
+		return r.publishMissing(ctx, a)
 	}
 	a.Outs, a.newLock = outs, entry(a.Stage, a.Key, a.in.Inputs, outs)
 	return r.Cache.Adopt(ctx, a.Key, winner)
 }
 
-// publishKnown publishes what the lock names of a stage, and its record.
+// publishMissing publishes the outs of which the remote has lost, or never had, the object.
+func (r *run) publishMissing(ctx context.Context, a *attempt) error {
+	for i, o := range a.Outs {
+		if a.Stage.Outs[i].NoCache || a.Stage.Outs[i].NoPush {
+			continue
+		}
+		there, err := r.Carrier.Has(ctx, o.Ref())
+		if err != nil {
+			return err
+		}
+		if !there {
+			_, err = r.publishKnown(ctx, a)
+			return err
+		}
+	}
+	return nil
+}
+
+// publishKnown publishes what the lock names of a stage, and its record, which it
+// returns as it is in the remote then.
 func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
 	for i, h := range a.here {
 		// The workspace may be the only one that has the bytes.
-		if _, err := r.Cache.Stat(ctx, a.Outs[i].Ref()); err != nil && h.found && h.out.Same(a.Outs[i]) && !h.spec.NoCache {
+		if h.found && h.out.Same(a.Outs[i]) && !h.spec.NoCache {
 			if _, err := r.Work.Save(ctx, r.Cache, h.spec.Path); err != nil {
 				return nil, err
 			}
@@ -291,6 +334,9 @@ func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
 	}
 	if err := r.publish(ctx, a, a.Outs, nil); err != nil {
 		return nil, err
+	}
+	if a.Stage.AlwaysChanged || local(a) {
+		return nil, nil
 	}
 	value, err := r.Cache.Lookup(ctx, a.Key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -302,7 +348,7 @@ func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Remote.Record(ctx, a.Key, value)
+	return r.Records.Record(ctx, a.Key, value)
 }
 
 // adopt takes the winner's outs in place of ours when they differ.
@@ -311,15 +357,21 @@ func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winne
 	if err != nil {
 		return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(a.Key))
 	}
+	if !fits(a.Stage, first.Outs) {
+		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.Key))
+	}
+	for i := range outs {
+		if a.Stage.Outs[i].NoCache {
+			// Its bytes travel in git, not with the record: ours are what there is.
+			first.Outs[i] = outs[i]
+		}
+	}
 	if slices.EqualFunc(first.Outs, outs, object.Output.Same) {
 		return outs, nil
 	}
-	if !fits(a.Stage, first) {
-		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.Key))
-	}
 	r.note(a.Stage.Name, "%s built the same inputs first; its outs are taken", first.By)
 	for i, o := range first.Outs {
-		if a.Stage.Outs[i].NoCache || o.Same(outs[i]) {
+		if o.Same(outs[i]) {
 			continue
 		}
 		if err := r.put(ctx, a.index, o); err != nil {

@@ -48,8 +48,8 @@ func (r *run) confirmed(st *state) error {
 	if r.opt.Confirm == nil {
 		return nil
 	}
-	r.confirm.Do(func() { r.refused = r.opt.Confirm(st.Stage.Name, st.Verdict) })
-	return r.refused
+	r.confirm.Do(func() { r.confirm.refused = r.opt.Confirm(st.Stage.Name, st.Verdict) })
+	return r.confirm.refused
 }
 
 // closure puts everything that the command will see into the cache and the

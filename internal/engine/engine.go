@@ -29,6 +29,8 @@ type Carrier interface {
 	Fetch(ctx context.Context, outs []object.Output) error
 	Publish(ctx context.Context, outs []object.Output) error
 	Tree(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error)
+	// Has reports whether the remote has the object.
+	Has(ctx context.Context, ref object.Ref) (bool, error)
 }
 
 // Environment is where deploy stages act.
@@ -63,6 +65,7 @@ type Engine struct {
 	Work    *worktree.Work
 	Cache   store.Cache
 	Remote  store.Index // nil: no remote, or it is not to be asked
+	Records store.Index // where Push records; nil: no remote
 	Shared  bool        // objects can be published
 	Carrier Carrier
 	Env     Environment
@@ -129,8 +132,13 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
+	question := &question{}
+	var settled []*state
 	for {
-		r := &run{Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, states: make([]state, len(e.Project.Stages))}
+		r := &run{
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question,
+			states: make([]state, len(e.Project.Stages)), settled: settled,
+		}
 		result, err := r.all(ctx)
 		var l *lostError
 		// A stage whose bytes are gone is run, and what was decided is decided anew.
@@ -138,8 +146,36 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			return result, err
 		}
 		lost[l.stage] = l.paths
+		settled = r.settle(l.stage)
 		e.note(l.stage, "%s: it runs again", l.Error())
 	}
+}
+
+// settle returns the states that stand when a stage's bytes were found lost: what
+// ran, or failed, is not run a second time, but for the stage and what needs it.
+func (r *run) settle(lost string) []*state {
+	again := make([]bool, len(r.states))
+	for i := range r.states {
+		if r.states[i].Stage.Name == lost {
+			again = r.Graph.Reach([]int{i}, r.Graph.Down)
+		}
+	}
+	out := make([]*state, len(r.states))
+	for i := range r.states {
+		st := &r.states[i]
+		var l *lostError
+		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !errors.As(st.Err, &l)
+		if r.selected[i] && ran && !again[i] {
+			out[i] = st
+		}
+	}
+	return out
+}
+
+// question is asked once in a run, however many stages wait for the answer.
+type question struct {
+	sync.Once
+	refused error
 }
 
 // lostError says that outs of a stage are needed and their bytes are nowhere,
@@ -209,8 +245,8 @@ type run struct {
 	states   []state
 	outs     made
 
-	confirm sync.Once
-	refused error
+	settled []*state // by an earlier pass; nil entries are decided now
+	confirm *question
 
 	dirty   bool // lock differs from the file
 	flushed time.Time

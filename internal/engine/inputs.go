@@ -165,6 +165,9 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (acti
 		}
 		inside = append(inside, o)
 	}
+	if err := r.reach(st, d, at); err != nil {
+		return action.Input{}, nil, err
+	}
 	in, tree, err := r.Work.Dep(ctx, d, st.Stage.Excludes, worktree.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
 		return in, tree, err
@@ -172,6 +175,29 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (acti
 	g.made = append(g.made, inside...)
 	g.sources = append(g.sources, sourceOf(d, in, tree))
 	return in, tree, nil
+}
+
+// reach refuses a glob that looks into an out that turns out to be a directory;
+// spec has refused those that are declared as one.
+func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
+	if d.Glob == "" {
+		return nil
+	}
+	for _, p := range r.outs.inside(at) {
+		maker := &r.states[r.outs.by[p]]
+		if maker.index == st.index || !st.Stage.Reaches(d, p) {
+			continue
+		}
+		info, err := os.Lstat(r.Work.OS(p))
+		isDir := err == nil && info.IsDir()
+		if l := maker.locked; l != nil && !isDir {
+			isDir = slices.ContainsFunc(outputs(l), func(o object.Output) bool { return o.Path == p && o.Dir })
+		}
+		if isDir {
+			return st.Stage.ReachFault(d, p)
+		}
+	}
+	return nil
 }
 
 func sourceOf(d spec.Dep, in action.Input, tree *object.Tree) source {

@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // flushEvery bounds how many finished stages a crash makes the next run look up
@@ -158,10 +159,12 @@ func (r *run) prepare() {
 	if r.lock.Keep(func(name string) bool { s := r.Project.Stage(name); return s != nil && !s.Deploy }) {
 		r.dirty = true
 	}
+	// A lock comes from outside: it never says where something is written.
+	declared := func(l *lockfile.Stage) bool { return l != nil && fits(r.Project.Stage(l.Name), outputs(l)) }
 	for i := range r.states {
 		st := &r.states[i]
 		st.Stage, st.index = &r.Project.Stages[i], i
-		if l := r.lock.Stage(st.Stage.Name); l != nil {
+		if l := r.lock.Stage(st.Stage.Name); declared(l) {
 			locked := *l
 			st.locked = &locked
 			if !r.selected[i] {

@@ -20,6 +20,10 @@ import (
 // stage brings one stage up to date, on a worker's goroutine.
 func (r *run) stage(ctx context.Context, i int) {
 	st := &r.states[i]
+	if r.settled != nil && r.settled[i] != nil {
+		st.Outcome, st.newLock = r.settled[i].Outcome, r.settled[i].newLock
+		return
+	}
 	var err error
 	switch {
 	case st.Stage.Frozen:
@@ -128,10 +132,12 @@ func (r *run) build(ctx context.Context, st *state) error {
 	if st.locked != nil {
 		in.Generation = st.locked.Generation
 	}
-	if r.forced(st.Stage) {
-		in.Generation++
-	}
 	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	if r.forced(st.Stage) {
+		if err := r.raise(ctx, a); err != nil {
+			return err
+		}
+	}
 	if err := r.lookAtOuts(ctx, a); err != nil {
 		return err
 	}
@@ -192,7 +198,7 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		if err != nil {
 			return err
 		}
-		if record != nil && fits(a.Stage, record) {
+		if record != nil && fits(a.Stage, record.Outs) {
 			a.record, f.Recorded, want = record, true, record.Outs
 		}
 	}
@@ -205,10 +211,10 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// fits reports whether a record has exactly the stage's outs; the key says so
-// already, but the record comes from outside.
-func fits(s *spec.Stage, rec *object.Record) bool {
-	return slices.EqualFunc(s.Outs, rec.Outs, func(o spec.Out, r object.Output) bool { return o.Path == r.Path })
+// fits reports whether outs from a record or a lock are at the paths that the
+// stage declares, and nowhere else.
+func fits(s *spec.Stage, outs []object.Output) bool {
+	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x object.Output) bool { return o.Path == x.Path })
 }
 
 // lookup returns the record of key from the cache, else from the remote; nil when there is none.
@@ -266,26 +272,21 @@ func recorded(a *attempt) []object.Output {
 	return outputs(a.locked)
 }
 
-// keepEdit saves what lies at an out before it is replaced, if nothing recorded
-// it: nobody's work is lost.
+// keepEdit makes sure that the cache has what lies at an out before it is
+// replaced: nobody's work is lost. It names what nothing recorded.
 func (r *run) keepEdit(ctx context.Context, a *attempt, h outHere) error {
-	if a.locked != nil {
-		for _, o := range outputs(a.locked) {
-			if o.Path == h.spec.Path && o.Same(h.out) {
-				if _, err := r.Cache.Stat(ctx, o.Ref()); err == nil {
-					return nil
-				}
-			}
-		}
-	}
-	if _, err := r.Cache.Stat(ctx, h.out.Ref()); err == nil {
-		return nil
+	known := a.locked != nil && slices.ContainsFunc(outputs(a.locked), func(o object.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
+	if !known {
+		_, err := r.Cache.Stat(ctx, h.out.Ref())
+		known = err == nil
 	}
 	o, err := r.Work.Save(ctx, r.Cache, h.spec.Path)
 	if err != nil {
 		return err
 	}
-	r.note(a.Stage.Name, "%s had other bytes; they are kept in the cache: pipe find %s -o FILE", h.spec.Path, o.Digest.Short())
+	if !known {
+		r.note(a.Stage.Name, "%s had other bytes; the cache keeps them until pipe gc: pipe find %s -o FILE", h.spec.Path, o.Digest.Short())
+	}
 	return nil
 }
 

@@ -43,7 +43,8 @@ type Stage struct {
 	By         string          `json:"by,omitempty"`
 	At         time.Time       `json:"at"`
 	Commit     string          `json:"commit,omitempty"`
-	Closure    digest.Digest   `json:"closure"` // tree of all files that the command got
+	Closure    digest.Digest   `json:"closure"`             // tree of all files that the command got
+	Contested  bool            `json:"contested,omitempty"` // another command worked on the target meanwhile
 	Deps       []Dep           `json:"deps"`
 	Artifacts  []object.Output `json:"artifacts,omitempty"` // stages' outs among them
 	// Extra holds fields of later versions, which are kept while another stage is written.
@@ -217,30 +218,45 @@ func (e *Environment) Begin(ctx context.Context, stage string, d Stage, again bo
 // errTheirs ends a write that is not ours to make.
 var errTheirs = errors.New("another deployment of the same version")
 
-// End writes how the deployment ended, if it is still the one that the
-// environment names. Another run that deploys the very same version meanwhile
-// writes how that ended; another version is an error of kind Busy.
+// End writes how the deployment ended. When another run began meanwhile, two
+// commands have worked on the target at once. If both deployed the same version
+// and well, nothing is lost; else what is live is not known, and the environment
+// says so, whichever of them ends last: an error of kind Busy.
 func (e *Environment) End(ctx context.Context, stage, deployment string, key digest.Key, ok bool) error {
+	var busy error
 	err := e.mutate(ctx, func(s *State) error {
 		d := s.Stages[stage]
-		if d.Deployment != deployment {
-			if d.Key == key && d.Status != action.StatusFailed {
-				return errTheirs
+		busy = nil
+		switch {
+		case d.Deployment != deployment && ok && d.Key == key && (d.Status == action.StatusOK || d.Status == action.StatusDeploying):
+			return errTheirs
+		case d.Deployment != deployment:
+			busy = e.contested(stage, d)
+			d.Contested = true
+			if d.Status != action.StatusDeploying {
+				d.Status = action.StatusUnknown
 			}
-			return diag.New(diag.Busy, "%s: another run (%s) began to deploy while this one did; what is live is what ended last", stage, d.By).
-				At(e.cell()).Hinted("run pipe repro again: it deploys unless %s says that this version is live", e.name)
-		}
-		d.Status, d.At = action.StatusFailed, e.now().UTC().Truncate(time.Second)
-		if ok {
+		case d.Contested:
+			busy = e.contested(stage, d)
+			d.Status, d.Contested = action.StatusUnknown, false
+		case ok:
 			d.Status = action.StatusOK
+		default:
+			d.Status = action.StatusFailed
 		}
+		d.At = e.now().UTC().Truncate(time.Second)
 		s.Stages[stage] = d
 		return nil
 	})
 	if errors.Is(err, errTheirs) {
 		return nil
 	}
-	return err
+	return errors.Join(err, busy)
+}
+
+func (e *Environment) contested(stage string, d Stage) error {
+	return diag.New(diag.Busy, "%s: another run (%s) deployed at the same time; what is live is not known", stage, d.By).
+		At(e.cell()).Hinted("run pipe repro again: it deploys")
 }
 
 // Names calls f for each environment that the store has.

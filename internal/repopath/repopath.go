@@ -211,6 +211,28 @@ func (g Pattern) Match(q Path) bool {
 	return q != Root && doublestar.MatchUnvalidated(string(g), string(q))
 }
 
+// Enters reports whether the pattern may name something below q. It may say yes
+// in vain, but never no.
+func (g Pattern) Enters(q Path) bool {
+	if strings.Contains(string(g), "{") {
+		return g.Base().Holds(q) || q.Holds(g.Base())
+	}
+	want := strings.Split(string(g), "/")
+	for _, elem := range strings.Split(string(q), "/") {
+		if len(want) == 0 {
+			return false
+		}
+		if want[0] == "**" {
+			return true
+		}
+		if ok, err := doublestar.Match(want[0], elem); err == nil && !ok {
+			return false
+		}
+		want = want[1:]
+	}
+	return len(want) > 0
+}
+
 // MatchAbove reports whether the pattern names q or a directory that holds it.
 func (g Pattern) MatchAbove(q Path) bool {
 	for ; q != Root && q != ""; q = q.Dir() {

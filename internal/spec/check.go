@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/dag"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/repopath"
 )
 
@@ -122,6 +123,7 @@ func (r *reader) check(p *Project) {
 	r.overlaps(p, x)
 	for i := range p.Stages {
 		r.ownOuts(i, &p.Stages[i], x)
+		r.reached(i, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
 }
@@ -153,6 +155,36 @@ func before(a, b string) bool {
 	al, ac := lineCol(a)
 	bl, bc := lineCol(b)
 	return al < bl || al == bl && ac < bc
+}
+
+// reached reports globs that would look into a directory that another stage makes.
+func (r *reader) reached(i int, s *Stage, x *outIndex) {
+	for _, d := range s.Deps {
+		if d.Glob == "" {
+			continue
+		}
+		x.below(d.Glob.Base(), func(m made) {
+			if m.stage != i && m.out.Dir && s.Reaches(d, m.out.Path) {
+				r.faults = append(r.faults, s.ReachFault(d, m.out.Path))
+			}
+		})
+	}
+}
+
+// Reaches reports whether a glob may name files inside an out, of which it would
+// not learn when they change: it does not name the out itself, no exclude leaves
+// the out out, and no other dep takes it in.
+func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
+	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.excludes(out) {
+		return false
+	}
+	return !slices.ContainsFunc(s.Deps, func(o Dep) bool { return o.Glob == "" && o.Path.Holds(out) })
+}
+
+// ReachFault is the fault of a glob that Reaches into an out.
+func (s *Stage) ReachFault(d Dep, out repopath.Path) *diag.Error {
+	return diag.New(diag.Usage, "%s: dep %s reaches into %s, which another stage makes as a whole", s.Name, d, out).At(d.Place).
+		Hinted("name it as a dep, too (%s/), or leave it out (\"!%s/\")", out, out)
 }
 
 // ownOuts reports deps of a stage that hold, name or lie in what it makes itself.

@@ -119,7 +119,7 @@ stages:
   inside: {cmd: x, deps: [dist/a/b]}
   holding: {cmd: x, deps: [gen/]}
   glob: {cmd: x, deps: ["gen/*.txt"]}
-  globdeep: {cmd: x, deps: ["**/*.txt"]}
+  globdeep: {cmd: x, deps: ["**/*.txt", "!dist/"]}
   globinside: {cmd: x, deps: ["dist/a/*.js"]}
   globmiss: {cmd: x, deps: ["gen/*.md"]}
   excluded: {cmd: x, deps: [gen, dist, "!dist/", "!**/f.txt"]}

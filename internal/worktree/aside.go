@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/pipe-build/pipe/internal/repopath"
@@ -78,26 +79,28 @@ func (a *Aside) move(e asideEntry) error {
 }
 
 // Restore puts the old outs back. What the command left in their place is kept
-// below .pipe/partial, and those paths are returned.
+// below .pipe/partial/STAGE, in place of what an earlier attempt left there, and
+// those paths are returned.
 func (a *Aside) Restore() (partial []string, err error) {
+	if err := os.RemoveAll(a.partialDir()); err != nil {
+		return nil, err
+	}
 	for _, e := range a.Outs {
-		now := a.w.OS(e.Path)
 		kept := filepath.Join(a.dir, e.Kept)
 		if e.Kept != "" {
 			if _, err := os.Lstat(kept); errors.Is(err, fs.ErrNotExist) {
 				continue // never moved
 			}
 		}
-		if _, err := os.Lstat(now); err == nil {
-			p, err := a.setPartial(e.Path)
-			if err != nil {
-				return partial, err
-			}
-			partial = append(partial, p)
+		moved, err := a.clear(e.Path)
+		partial = append(partial, moved...)
+		if err != nil {
+			return partial, err
 		}
 		if e.Kept == "" {
 			continue
 		}
+		now := a.w.OS(e.Path)
 		if err := os.MkdirAll(filepath.Dir(now), 0o777); err != nil {
 			return partial, err
 		}
@@ -108,16 +111,43 @@ func (a *Aside) Restore() (partial []string, err error) {
 	return partial, os.RemoveAll(a.dir)
 }
 
-// setPartial moves what lies at an out to .pipe/partial/STAGE/PATH.
-func (a *Aside) setPartial(p repopath.Path) (string, error) {
-	rel := filepath.Join(Dir, "partial", a.Stage, filepath.FromSlash(string(p)))
-	to := filepath.Join(a.w.root, rel)
-	if err := os.RemoveAll(to); err != nil {
-		return "", err
+func (a *Aside) partialDir() string { return filepath.Join(a.w.root, Dir, "partial", a.Stage) }
+
+// clear moves away what lies at p, and a file or symlink that stands where a
+// directory above p should be: nothing is read or written through it.
+func (a *Aside) clear(p repopath.Path) (moved []string, err error) {
+	var above []repopath.Path
+	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
+		above = append(above, d)
 	}
+	slices.Reverse(above)
+	for _, d := range above {
+		info, err := os.Lstat(a.w.OS(d))
+		if errors.Is(err, fs.ErrNotExist) {
+			return moved, nil
+		}
+		if err != nil {
+			return moved, err
+		}
+		if !info.IsDir() {
+			to, err := a.setPartial(d)
+			return append(moved, to), err
+		}
+	}
+	if _, err := os.Lstat(a.w.OS(p)); err != nil {
+		return moved, nil //nolint:nilerr // nothing there
+	}
+	to, err := a.setPartial(p)
+	return append(moved, to), err
+}
+
+// setPartial moves what lies at p to .pipe/partial/STAGE/PATH.
+func (a *Aside) setPartial(p repopath.Path) (string, error) {
+	to := filepath.Join(a.partialDir(), filepath.FromSlash(string(p)))
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		return "", err
 	}
+	rel := filepath.Join(Dir, "partial", a.Stage, filepath.FromSlash(string(p)))
 	return rel, os.Rename(a.w.OS(p), to)
 }
 
@@ -148,8 +178,14 @@ func (w *Work) Recover() (stages []string, err error) {
 			}
 			continue
 		}
-		if _, err := a.Restore(); err != nil {
-			return stages, err
+		if _, rerr := a.Restore(); rerr != nil {
+			// No later run may stumble over it: it stays where it is, under another name.
+			kept := filepath.Join(filepath.Dir(dir), "kept-"+filepath.Base(dir))
+			stages = append(stages, fmt.Sprintf("%s (not put back: %v; the old outs are in %s)", a.Stage, rerr, kept))
+			if err := os.Rename(dir, kept); err != nil {
+				return stages, err
+			}
+			continue
 		}
 		stages = append(stages, a.Stage)
 	}

@@ -289,40 +289,72 @@ func fileEntry(p repopath.Path, st stat, d digest.Digest) object.Entry {
 	return e
 }
 
-// readLink keeps a symlink that stays inside the tree. One that leaves it is an
-// error in an out; as an input its target's bytes count, else a change behind
-// it would go unseen.
+// readLink reads a symlink. In an out it is kept as it is, and must stay inside.
+// Among inputs the bytes behind it count, wherever they are, else a change there
+// would go unseen: a link to a file is that file. One to a directory is kept as a
+// link if everything in that directory is an input anyway.
 func (w *Work) readLink(ctx context.Context, s *scan, f *found, base string, at, name repopath.Path) error {
 	target, err := readlink(w.OS(f.path), base)
 	if err != nil {
 		return err
 	}
-	inside := path.Join(path.Dir(string(s.top.Rel(at))), target)
-	if !path.IsAbs(target) && inside != ".." && !strings.HasPrefix(inside, "../") {
-		f.entries = append(f.entries, object.Entry{
-			Kind: object.Symlink, Path: name, Target: target,
-			Digest: digest.Of([]byte(target)), Size: int64(len(target)),
-		})
-		return nil
+	rel := path.Join(path.Dir(string(s.top.Rel(at))), target)
+	inside := !path.IsAbs(target) && rel != ".." && !strings.HasPrefix(rel, "../")
+	link := object.Entry{
+		Kind: object.Symlink, Path: name, Target: target,
+		Digest: digest.Of([]byte(target)), Size: int64(len(target)),
 	}
 	if s.output {
-		return diag.New(diag.Failed, "is a symlink to %s, outside the out", target).At(string(at)).
-			Hinted("make it a relative link inside the out, or copy the file")
+		if !inside {
+			return diag.New(diag.Failed, "is a symlink to %s, outside the out", target).At(string(at)).
+				Hinted("make it a relative link inside the out, or copy the file")
+		}
+		f.entries = append(f.entries, link)
+		return nil
 	}
 	_, k, err := statPath(w.OS(at))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !inside:
 		return nil // dangling: nothing to read, nothing to hash
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrNotExist):
+		f.entries = append(f.entries, link)
+		return nil
+	case err != nil:
 		return err
+	case k == kindFile:
+		d, st, err := w.file(ctx, at, nil)
+		f.entries = append(f.entries, fileEntry(name, st, d))
+		return err
+	case k == kindDir && inside && s.only == "" && w.covers(s, at):
+		f.entries = append(f.entries, link)
+		return nil
 	}
-	if k != kindFile {
-		return diag.New(diag.Failed, "is a symlink to %s, which is no file", target).At(string(at)).
-			Hinted("name the target as a dep of its own, and leave the link out: \"!%s\"", at)
+	return diag.New(diag.Failed, "is a symlink to %s, which is no file and no directory that is an input too", target).At(string(at)).
+		Hinted("name the target as a dep of its own, and leave the link out: \"!%s\"", at)
+}
+
+// covers reports whether the scan reads the directory that a link leads to.
+func (w *Work) covers(s *scan, link repopath.Path) bool {
+	real, err := filepath.EvalSymlinks(w.OS(link))
+	if err != nil {
+		return false
 	}
-	d, st, err := w.file(ctx, at, nil)
-	f.entries = append(f.entries, fileEntry(name, st, d))
-	return err
+	rel, err := filepath.Rel(w.root, real)
+	if err != nil {
+		return false
+	}
+	to, err := repopath.FromOS(rel)
+	if err != nil || !s.top.Holds(to) {
+		return false
+	}
+	for d := to; d != s.top; d = d.Dir() {
+		excluded := slices.ContainsFunc(s.exclude, func(x repopath.Pattern) bool { return x.Match(d) })
+		ignored, err := w.Ignored(d, true)
+		if err != nil || excluded || s.rules != nil && ignored || s.isOut != nil && s.isOut(d) {
+			return false
+		}
+	}
+	return true
 }
 
 // readFiles hashes what the index could not answer for, all files of a level at once.

@@ -703,7 +703,7 @@ func TestASymlinkThatLeavesADepCountsByItsContent(t *testing.T) {
 func TestASymlinkInsideADepCountsByItsTarget(t *testing.T) {
 	w, _ := workspace(t)
 	w.write(t, "src/a", "1")
-	w.write(t, "src/b", "1")
+	w.write(t, "src/b", "2")
 	w.link(t, "src/l", "a")
 	before := w.dep(t, "src")
 	must(t, os.Remove(w.OS("src/l")))

@@ -161,6 +161,9 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 		Now: p.opt.Now, Stamp: p.stamp(ctx), Emit: p.emit, SaveLock: p.saveLock,
 		Running: func(string, int) {},
 	}
+	if p.remote != nil {
+		e.Records = p.remote
+	}
 	if p.remote != nil && !opt.NoPull {
 		e.Remote = p.remote
 	}

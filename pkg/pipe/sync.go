@@ -84,7 +84,7 @@ func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stag
 	var out []*lockfile.Stage
 	for i := range lock.Stages {
 		s := &lock.Stages[i]
-		if p.spec.Stage(s.Name) != nil && (len(targets) == 0 || slices.ContainsFunc(targets, func(t string) bool { return means(s, t) })) {
+		if p.fits(s) && (len(targets) == 0 || slices.ContainsFunc(targets, func(t string) bool { return means(s, t) })) {
 			out = append(out, s)
 		}
 	}
@@ -98,6 +98,13 @@ func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stag
 		}
 	}
 	return out, nil
+}
+
+// fits reports whether a lock's block has the outs that its stage declares: a
+// lock comes from outside and never says where something is written.
+func (p *Project) fits(l *lockfile.Stage) bool {
+	s := p.spec.Stage(l.Name)
+	return s != nil && slices.EqualFunc(s.Outs, l.Outs, func(o spec.Out, x lockfile.Out) bool { return o.Path == x.Path })
 }
 
 func means(s *lockfile.Stage, target string) bool {
@@ -230,11 +237,13 @@ func (p *Project) place(ctx context.Context, c *transfer.Carrier, stage string, 
 		return false, err
 	}
 	if err == nil {
-		if _, serr := p.cache.Stat(ctx, here.Ref()); serr != nil {
-			if _, err := p.work.Save(ctx, p.cache, o.Path); err != nil {
-				return false, err
-			}
-			p.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf("%s had other bytes; they are kept in the cache: pipe find %s -o FILE", o.Path, here.Digest.Short())})
+		_, serr := p.cache.Stat(ctx, here.Ref())
+		if _, err := p.work.Save(ctx, p.cache, o.Path); err != nil {
+			return false, err
+		}
+		if serr != nil {
+			text := fmt.Sprintf("%s had other bytes; the cache keeps them until pipe gc: pipe find %s -o FILE", o.Path, here.Digest.Short())
+			p.emit(event.Event{Type: event.Note, Stage: stage, Text: text})
 		}
 	}
 	return true, engine.Checkout(ctx, p.work, p.cache, c, o)
@@ -421,7 +430,8 @@ func (p *Project) publish(ctx context.Context, c *transfer.Carrier, l *lockfile.
 
 // saveIfHere puts an out into the cache again when only the workspace has it.
 func (p *Project) saveIfHere(ctx context.Context, o object.Output) error {
-	if _, err := p.cache.Stat(ctx, o.Ref()); !errors.Is(err, store.ErrNotFound) {
+	// A cached tree is no proof of its files; Save looks at each.
+	if _, err := p.cache.Stat(ctx, o.Ref()); !o.Dir && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	here, _, err := p.work.Output(ctx, o.Path)
