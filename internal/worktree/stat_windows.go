@@ -1,54 +1,10 @@
 package worktree
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
-	"time"
-)
-
-func now() int64 { return time.Now().UnixNano() }
-
-func isNotDir(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
+import "io/fs"
 
 // fromInfo has no inode and no change time to look at: size and modification
 // time are all that Windows gives without opening the file.
 func fromInfo(info fs.FileInfo) stat {
 	t := info.ModTime().UnixNano()
 	return stat{size: info.Size(), mtime: t, ctime: t, mode: uint32(info.Mode().Perm())}
-}
-
-func statPath(path string) (stat, kind, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return stat{}, 0, err
-	}
-	return fromInfo(info), kindOf(info.Mode()), nil
-}
-
-func statFile(f *os.File) (stat, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return stat{}, err
-	}
-	return fromInfo(info), nil
-}
-
-func kindOf(m fs.FileMode) kind {
-	switch {
-	case m.IsRegular():
-		return kindFile
-	case m.IsDir():
-		return kindDir
-	case m&fs.ModeSymlink != 0:
-		return kindLink
-	}
-	return kindOther
-}
-
-func readlink(dir, name string) (string, error) {
-	t, err := os.Readlink(filepath.Join(dir, name))
-	return filepath.ToSlash(t), err
 }

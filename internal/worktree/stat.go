@@ -1,5 +1,3 @@
-//go:build !windows
-
 package worktree
 
 import (
@@ -44,4 +42,8 @@ func kindOf(m fs.FileMode) kind {
 	return kindOther
 }
 
-func readlink(dir, name string) (string, error) { return os.Readlink(filepath.Join(dir, name)) }
+// readlink returns a link's target with slashes.
+func readlink(dir, name string) (string, error) {
+	t, err := os.Readlink(filepath.Join(dir, name))
+	return filepath.ToSlash(t), err
+}
