@@ -78,6 +78,21 @@ func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, erro
 	return func() error { return errors.Join(unlock(), h.release()) }, nil
 }
 
+// begin takes the locks, reads pipe.lock and picks the stages that are meant. The
+// caller releases.
+func (p *Project) begin(ctx context.Context, verb string, opt SyncOptions) (release func() error, lock *lockfile.File, stages []*lockfile.Stage, err error) {
+	if release, err = p.holdBoth(ctx, verb); err != nil {
+		return nil, nil, nil, err
+	}
+	if lock, err = p.lock(); err == nil {
+		stages, err = p.named(lock, opt.Targets)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, release())
+	}
+	return release, lock, stages, nil
+}
+
 // named returns the lock's stages that the targets mean.
 func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stage, error) {
 	targets = p.targets(targets)
@@ -176,19 +191,11 @@ func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, e
 }
 
 func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
-	release, err := p.holdBoth(ctx, verb)
+	release, _, stages, err := p.begin(ctx, verb, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	lock, err := p.lock()
-	if err != nil {
-		return nil, err
-	}
-	stages, err := p.named(lock, opt.Targets)
-	if err != nil {
-		return nil, err
-	}
 	c := &transfer.Carrier{Cache: p.cache, Workers: p.workers()}
 	if verb == "pull" {
 		if c, err = p.carry(ctx); err != nil {
@@ -257,19 +264,11 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
-	release, err := p.holdBoth(ctx, "push")
+	release, lock, stages, err := p.begin(ctx, "push", opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	lock, err := p.lock()
-	if err != nil {
-		return nil, err
-	}
-	stages, err := p.named(lock, opt.Targets)
-	if err != nil {
-		return nil, err
-	}
 	c, err := p.carry(ctx)
 	if err != nil {
 		return nil, err

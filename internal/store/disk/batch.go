@@ -148,9 +148,12 @@ func (b *batch) name(trees bool) error {
 	return syncNames(b.s.root, dirs)
 }
 
+// few files or directories are synced one by one; for more, one sync of the whole
+// file system costs less, though it waits for everybody's bytes.
+const few = 8
+
 // syncNames makes the new names durable: directory by directory while there are few.
 func syncNames(root string, dirs map[string]bool) error {
-	const few = 8 // beyond, one sync of the file system costs less
 	if len(dirs) > few && syncFS(root) == nil {
 		return nil
 	}
@@ -165,7 +168,7 @@ func syncNames(root string, dirs map[string]bool) error {
 
 // syncAll makes the bytes of all pending files durable.
 func syncAll(dir string, pending map[object.Ref]string) error {
-	if len(pending) > 1 && syncFS(dir) == nil {
+	if len(pending) > few && syncFS(dir) == nil {
 		return nil
 	}
 	for _, name := range pending {
