@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -19,9 +20,9 @@ import (
 // batch writes temporary files, syncs the file system once, then gives all of
 // them their names: a crash leaves temporaries, never a name without its bytes.
 type batch struct {
-	s    *Store
-	dir  string
-	next atomic.Int64
+	s      *Store
+	prefix string // of the temporary files' paths
+	next   atomic.Int64
 
 	mu      sync.Mutex
 	pending map[object.Ref]string // where its bytes lie
@@ -32,11 +33,9 @@ func (s *Store) Begin() (store.Batch, error) {
 	if err := s.mkdir(s.path("tmp")); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(s.path("tmp"), "batch-"+strconv.Itoa(os.Getpid())+"-")
-	if err != nil {
-		return nil, s.mapped(err, "write")
-	}
-	return &batch{s: s, dir: dir, pending: map[object.Ref]string{}}, nil
+	// A directory for each batch would cost more than its files.
+	prefix := filepath.Join(s.path("tmp"), "batch-"+rand.Text()+"-")
+	return &batch{s: s, prefix: prefix, pending: map[object.Ref]string{}}, nil
 }
 
 func (b *batch) has(ref object.Ref, size int64) bool {
@@ -51,7 +50,7 @@ func (b *batch) has(ref object.Ref, size int64) bool {
 }
 
 func (b *batch) temp() (*os.File, error) {
-	name := filepath.Join(b.dir, strconv.FormatInt(b.next.Add(1), 36))
+	name := b.prefix + strconv.FormatInt(b.next.Add(1), 36)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	return f, b.s.mapped(err, "write")
 }
@@ -109,6 +108,9 @@ func (b *batch) add(f *os.File, ref object.Ref, err error) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if _, ok := b.pending[ref]; ok {
+		return os.Remove(f.Name()) // another goroutine had the same bytes
+	}
 	b.pending[ref] = f.Name()
 	return nil
 }
@@ -120,7 +122,7 @@ func (b *batch) Commit() error {
 	if len(b.pending) == 0 {
 		return nil
 	}
-	if err := syncAll(b.dir, b.pending); err != nil {
+	if err := syncAll(b.s.path("tmp"), b.pending); err != nil {
 		return b.s.mapped(err, "sync")
 	}
 	// Files before trees: a tree's presence implies its files'.
@@ -184,4 +186,12 @@ func syncAll(dir string, pending map[object.Ref]string) error {
 }
 
 // Close implements store.Batch.
-func (b *batch) Close() error { return os.RemoveAll(b.dir) }
+func (b *batch) Close() (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for ref, name := range b.pending {
+		err = errors.Join(err, os.Remove(name))
+		delete(b.pending, ref)
+	}
+	return err
+}
