@@ -109,25 +109,10 @@ func (a *app) options() pipe.Options {
 	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, Emit: p.Event}
 }
 
-func (a *app) getenv(name string) string {
-	for i := len(a.Environ) - 1; i >= 0; i-- {
-		if k, v, _ := cut(a.Environ[i]); k == name {
-			return v
-		}
-	}
-	return ""
+func (a *app) onActions() bool {
+	v, _ := shell.Getenv(a.Environ, "GITHUB_ACTIONS")
+	return v == "true"
 }
-
-func cut(kv string) (string, string, bool) {
-	for i := range len(kv) {
-		if kv[i] == '=' {
-			return kv[:i], kv[i+1:], true
-		}
-	}
-	return kv, "", false
-}
-
-func (a *app) onActions() bool { return a.getenv("GITHUB_ACTIONS") == "true" }
 
 // with opens the project for f. talk says that events are printed; a question
 // whose answer is one JSON document prints none.

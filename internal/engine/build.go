@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -159,9 +158,8 @@ func (r *run) saveOuts(ctx context.Context, a *attempt) ([]object.Output, error)
 // record makes the outs those of the key, everywhere, or adopts those of the
 // first that did.
 func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log []byte, seconds float64) ([]object.Output, error) {
-	rec := r.Stamp
-	rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, outs
-	rec.At, rec.Seconds = r.Now().UTC().Truncate(time.Second), seconds
+	rec := r.Stamp.Of(a.Key, a.Stage.Name, outs, r.Now())
+	rec.Seconds = seconds
 	notes, err := r.keepNotes(ctx, a.in, log)
 	if err != nil {
 		return nil, err
@@ -340,9 +338,7 @@ func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
 	}
 	value, err := r.Cache.Lookup(ctx, a.Key)
 	if errors.Is(err, store.ErrNotFound) {
-		rec := r.Stamp
-		rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, a.Key, a.Stage.Name, a.Outs
-		rec.At = r.Now().UTC().Truncate(time.Second)
+		rec := r.Stamp.Of(a.Key, a.Stage.Name, a.Outs, r.Now())
 		value, err = rec.Encode()
 	}
 	if err != nil {
@@ -357,7 +353,7 @@ func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winne
 	if err != nil {
 		return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(a.Key))
 	}
-	if !fits(a.Stage, first.Outs) {
+	if !Fits(a.Stage, first.Outs) {
 		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.Key))
 	}
 	for i := range outs {

@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -156,7 +157,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (acti
 	}
 	var inside []object.Output
 	for _, p := range r.candidates(d, at) {
-		if r.outs.by[p] == st.index || excluded(st.Stage, p) {
+		if r.outs.by[p] == st.index || st.Stage.LeavesOut(p) {
 			continue
 		}
 		o, err := r.output(ctx, p)
@@ -191,7 +192,7 @@ func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
 		info, err := os.Lstat(r.Work.OS(p))
 		isDir := err == nil && info.IsDir()
 		if l := maker.locked; l != nil && !isDir {
-			isDir = slices.ContainsFunc(outputs(l), func(o object.Output) bool { return o.Path == p && o.Dir })
+			isDir = slices.ContainsFunc(Outputs(l), func(o object.Output) bool { return o.Path == p && o.Dir })
 		}
 		if isDir {
 			return st.Stage.ReachFault(d, p)
@@ -223,10 +224,6 @@ func (r *run) candidates(d spec.Dep, at repopath.Path) []repopath.Path {
 		}
 	}
 	return out
-}
-
-func excluded(s *spec.Stage, p repopath.Path) bool {
-	return slices.ContainsFunc(s.Excludes, func(x repopath.Pattern) bool { return x.MatchAbove(p) })
 }
 
 // madeDep reads a dep that is an out of a stage, or lies inside one.
@@ -335,20 +332,11 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	for _, v := range s.Env {
 		e := action.EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal}
 		if !v.Literal {
-			e.Value, e.Set = lookup(r.Environ, v.Name)
+			e.Value, e.Set = shell.Getenv(r.Environ, v.Name)
 		}
 		out = append(out, e)
 	}
 	return out
-}
-
-func lookup(environ []string, name string) (string, bool) {
-	for i := len(environ) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(environ[i], name+"="); ok {
-			return v, true
-		}
-	}
-	return "", false
 }
 
 // changed says which inputs differ between two readings.
@@ -380,8 +368,8 @@ func (r *run) lostOr(err error, maker int, p repopath.Path) error {
 	return fmt.Errorf("%s: %w", s.Name, err)
 }
 
-// outputs returns the outs of a lock's stage.
-func outputs(l *lockfile.Stage) []object.Output {
+// Outputs returns the outs of a lock's stage.
+func Outputs(l *lockfile.Stage) []object.Output {
 	out := make([]object.Output, len(l.Outs))
 	for i, o := range l.Outs {
 		out[i] = object.Output{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Digest: o.Hash, Size: o.Size, Files: o.Files}

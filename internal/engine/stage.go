@@ -89,7 +89,7 @@ func (r *run) forced(s *spec.Stage) bool {
 func (r *run) frozen(ctx context.Context, st *state) error {
 	st.Verdict = action.Verdict{Do: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
 	if st.locked != nil {
-		st.Outs = outputs(st.locked)
+		st.Outs = Outputs(st.locked)
 	} else {
 		for _, o := range st.Stage.Outs {
 			out, _, err := r.Work.Output(ctx, o.Path)
@@ -147,7 +147,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:
-		st.Outs = outputs(st.locked)
+		st.Outs = Outputs(st.locked)
 		if !r.opt.Dry && moved(st.locked, in) {
 			st.newLock = entry(st.Stage, st.Key, in.Inputs, st.Outs)
 		}
@@ -192,13 +192,13 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage), Lost: r.lost[a.Stage.Name]}
 	var want []object.Output
 	if a.locked != nil && a.locked.Key == a.Key {
-		want = outputs(a.locked)
+		want = Outputs(a.locked)
 	} else if !f.Force && !a.Stage.AlwaysChanged {
 		record, err := r.lookup(ctx, a.Key)
 		if err != nil {
 			return err
 		}
-		if record != nil && fits(a.Stage, record.Outs) {
+		if record != nil && Fits(a.Stage, record.Outs) {
 			a.record, f.Recorded, want = record, true, record.Outs
 		}
 	}
@@ -211,9 +211,9 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// fits reports whether outs from a record or a lock are at the paths that the
+// Fits reports whether outs from a record or a lock are at the paths that the
 // stage declares, and nowhere else.
-func fits(s *spec.Stage, outs []object.Output) bool {
+func Fits(s *spec.Stage, outs []object.Output) bool {
 	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x object.Output) bool { return o.Path == x.Path })
 }
 
@@ -269,13 +269,13 @@ func recorded(a *attempt) []object.Output {
 	if a.record != nil {
 		return a.record.Outs
 	}
-	return outputs(a.locked)
+	return Outputs(a.locked)
 }
 
 // keepEdit makes sure that the cache has what lies at an out before it is
 // replaced: nobody's work is lost. It names what nothing recorded.
 func (r *run) keepEdit(ctx context.Context, a *attempt, h outHere) error {
-	known := a.locked != nil && slices.ContainsFunc(outputs(a.locked), func(o object.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
+	known := a.locked != nil && slices.ContainsFunc(Outputs(a.locked), func(o object.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
 	if !known {
 		_, err := r.Cache.Stat(ctx, h.out.Ref())
 		known = err == nil

@@ -70,6 +70,14 @@ type Record struct {
 	Extra map[string]json.RawMessage `json:"-"`
 }
 
+// Of returns a record of what a key produced, which takes who, where and with
+// which version from the stamp r.
+func (r Record) Of(key digest.Key, stage string, outs []Output, at time.Time) Record {
+	r.Schema, r.Key, r.Stage, r.Outs = RecordSchema, key, stage, outs
+	r.At = at.UTC().Truncate(time.Second)
+	return r
+}
+
 // Encode returns canonical JSON: keys sorted, no space, one newline at the end.
 func (r *Record) Encode() ([]byte, error) {
 	known, err := json.Marshal(r)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,17 @@ type SignalError struct{ Signal os.Signal }
 
 // Error names the signal.
 func (e SignalError) Error() string { return e.Signal.String() }
+
+// Getenv returns a variable of an environment in the form of os.Environ, where
+// the last one of a name counts, and whether it is set.
+func Getenv(environ []string, name string) (string, bool) {
+	for i := len(environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(environ[i], name+"="); ok {
+			return v, true
+		}
+	}
+	return "", false
+}
 
 // Interrupted is the error of a run that a signal or another cause ended; the
 // kind gives the exit code that shells expect, 130 or 143.

@@ -77,8 +77,8 @@ func (x *outIndex) read(d Dep, yield func(made)) {
 	})
 }
 
-// excludes says that one of the stage's excludes names the path or a directory above it.
-func (s *Stage) excludes(p repopath.Path) bool {
+// LeavesOut says that one of the stage's excludes names the path or a directory above it.
+func (s *Stage) LeavesOut(p repopath.Path) bool {
 	return slices.ContainsFunc(s.Excludes, func(g repopath.Pattern) bool { return g.MatchAbove(p) })
 }
 
@@ -87,7 +87,7 @@ func (s *Stage) excludes(p repopath.Path) bool {
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
 		x.read(d, func(m made) {
-			if len(s.Excludes) == 0 || !s.excludes(m.out.Path) {
+			if len(s.Excludes) == 0 || !s.LeavesOut(m.out.Path) {
 				yield(d, m)
 			}
 		})
@@ -175,7 +175,7 @@ func (r *reader) reached(i int, s *Stage, x *outIndex) {
 // not learn when they change: it does not name the out itself, no exclude leaves
 // the out out, and no other dep takes it in.
 func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
-	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.excludes(out) {
+	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.LeavesOut(out) {
 		return false
 	}
 	return !slices.ContainsFunc(s.Deps, func(o Dep) bool { return o.Glob == "" && o.Path.Holds(out) })

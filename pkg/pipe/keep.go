@@ -10,10 +10,12 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/sweep"
@@ -124,7 +126,7 @@ const Grace = time.Hour
 // GC frees what no lock of any branch, tag, worktree or of the workspace names,
 // in the cache alone. Without yes it only says what would go.
 func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
-	if dir, ok := lookup(p.env, "PIPE_CACHE"); ok && dir != "" {
+	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		return nil, diag.New(diag.Policy, "the cache is shared; what other projects need in it cannot be known").At(dir).
 			Hinted("unset PIPE_CACHE to collect the project's own cache")
 	}
@@ -164,7 +166,7 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	roots := &sweep.Roots{}
 	add := func(l *lockfile.File) error {
 		for i := range l.Stages {
-			for _, o := range lockOutputs(&l.Stages[i]) {
+			for _, o := range engine.Outputs(&l.Stages[i]) {
 				if err := roots.Add(ctx, p.cache, o.Ref()); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/repopath"
@@ -54,9 +55,9 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 		for _, o := range s.Outs {
 			outs[o.Path] = object.Output{Path: o.Path}
 			if l := lock.Stage(s.Name); l != nil {
-				for _, lo := range l.Outs {
-					if lo.Path == o.Path {
-						outs[o.Path] = outputOf(lo)
+				for _, recorded := range engine.Outputs(l) {
+					if recorded.Path == o.Path {
+						outs[o.Path] = recorded
 					}
 				}
 			}
@@ -177,7 +178,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 		if p.spec.Stage(l.Name) == nil {
 			continue
 		}
-		for _, o := range lockOutputs(l) {
+		for _, o := range engine.Outputs(l) {
 			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
 			here, _, err := p.work.Output(ctx, o.Path)
 			switch {

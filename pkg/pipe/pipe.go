@@ -26,6 +26,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
@@ -104,7 +105,7 @@ func open(_ context.Context, opt Options) (*Project, error) {
 	}
 	p.work = worktree.Open(root, worktree.Options{Rules: rules, Workers: runtime.GOMAXPROCS(0)})
 	cache := filepath.Join(root, worktree.Dir, "cache")
-	if dir, ok := lookup(p.env, "PIPE_CACHE"); ok && dir != "" {
+	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir
 		if !filepath.IsAbs(dir) {
 			cache = filepath.Join(root, dir)
@@ -185,15 +186,6 @@ func (p *Project) here(name string) string {
 	return abs
 }
 
-func lookup(environ []string, name string) (string, bool) {
-	for i := len(environ) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(environ[i], name+"="); ok {
-			return v, true
-		}
-	}
-	return "", false
-}
-
 // lock reads pipe.lock; one that is not there is empty.
 func (p *Project) lock() (*lockfile.File, error) {
 	data, err := os.ReadFile(p.path(lockfile.FileName))
@@ -219,7 +211,7 @@ func (p *Project) saveLock(l *lockfile.File) error {
 func (p *Project) chosen() (*spec.Remote, error) {
 	want := p.opt.Remote
 	if want == "" {
-		want, _ = lookup(p.env, "PIPE_REMOTE")
+		want, _ = shell.Getenv(p.env, "PIPE_REMOTE")
 	}
 	var all []spec.Remote
 	if p.spec != nil {
@@ -341,8 +333,8 @@ func (p *Project) commit(ctx context.Context) string {
 
 func (p *Project) stamp(ctx context.Context) object.Record {
 	host, _ := os.Hostname()
-	user, _ := lookup(p.env, "USER")
-	if actor, ok := lookup(p.env, "GITHUB_ACTOR"); ok {
+	user, _ := shell.Getenv(p.env, "USER")
+	if actor, ok := shell.Getenv(p.env, "GITHUB_ACTOR"); ok {
 		user = actor
 	}
 	by := host

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -119,7 +118,7 @@ func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stag
 // lock comes from outside and never says where something is written.
 func (p *Project) fits(l *lockfile.Stage) bool {
 	s := p.spec.Stage(l.Name)
-	return s != nil && slices.EqualFunc(s.Outs, l.Outs, func(o spec.Out, x lockfile.Out) bool { return o.Path == x.Path })
+	return s != nil && engine.Fits(s, engine.Outputs(l))
 }
 
 func means(s *lockfile.Stage, target string) bool {
@@ -130,7 +129,7 @@ func means(s *lockfile.Stage, target string) bool {
 	return err == nil && slices.ContainsFunc(s.Outs, func(o lockfile.Out) bool { return o.Path == p })
 }
 
-// keeper says of an out how its stage declares it.
+// declared says of an out how its stage declares it.
 func (p *Project) declared(stage string, at repopath.Path) spec.Out {
 	if s := p.spec.Stage(stage); s != nil {
 		for _, o := range s.Outs {
@@ -144,16 +143,12 @@ func (p *Project) declared(stage string, at repopath.Path) spec.Out {
 
 // cached returns a stage's outs whose bytes are kept in the cache.
 func (p *Project) cached(l *lockfile.Stage) (outs []object.Output) {
-	for _, o := range l.Outs {
+	for _, o := range engine.Outputs(l) {
 		if !p.declared(l.Name, o.Path).NoCache {
-			outs = append(outs, outputOf(o))
+			outs = append(outs, o)
 		}
 	}
 	return outs
-}
-
-func outputOf(o lockfile.Out) object.Output {
-	return object.Output{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Digest: o.Hash, Size: o.Size, Files: o.Files}
 }
 
 func lockOut(o object.Output) lockfile.Out {
@@ -313,7 +308,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 func (p *Project) pushStage(ctx context.Context, c *transfer.Carrier, remote store.Remote, l *lockfile.Stage) (rec *object.Record, fresh bool, err error) {
 	s := p.spec.Stage(l.Name)
 	if s.AlwaysChanged {
-		return &object.Record{Outs: lockOutputs(l)}, false, p.publish(ctx, c, l, nil)
+		return &object.Record{Outs: engine.Outputs(l)}, false, p.publish(ctx, c, l, nil)
 	}
 	value, err := remote.Lookup(ctx, l.Key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -373,7 +368,7 @@ func (p *Project) parseRemote(remote store.Remote, value []byte, key digest.Key)
 
 // recordOf returns the cache's record of a stage, or one made from the lock.
 func (p *Project) recordOf(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
-	outs := lockOutputs(l)
+	outs := engine.Outputs(l)
 	value, err := p.cache.Lookup(ctx, l.Key)
 	if err == nil {
 		rec, err := object.ParseRecord(value, l.Key)
@@ -384,17 +379,8 @@ func (p *Project) recordOf(ctx context.Context, l *lockfile.Stage) (*object.Reco
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	rec := p.stamp(ctx)
-	rec.Schema, rec.Key, rec.Stage, rec.Outs = object.RecordSchema, l.Key, l.Name, outs
-	rec.At = p.opt.Now().UTC().Truncate(time.Second)
+	rec := p.stamp(ctx).Of(l.Key, l.Name, outs, p.opt.Now())
 	return &rec, nil
-}
-
-func lockOutputs(l *lockfile.Stage) (outs []object.Output) {
-	for _, o := range l.Outs {
-		outs = append(outs, outputOf(o))
-	}
-	return outs
 }
 
 // publish puts a stage's objects into the remote, and its log if the cache has it.
@@ -443,7 +429,7 @@ func (p *Project) saveIfHere(ctx context.Context, o object.Output) error {
 
 // take makes the record's outs those of the lock and the workspace.
 func (p *Project) take(ctx context.Context, c *transfer.Carrier, r *SyncResult, l *lockfile.Stage, rec *object.Record) error {
-	ours := lockOutputs(l)
+	ours := engine.Outputs(l)
 	if slices.EqualFunc(ours, rec.Outs, func(a, b object.Output) bool { return a.Path == b.Path && a.Same(b) }) {
 		for _, o := range ours {
 			r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Out: eventOut(o)})
