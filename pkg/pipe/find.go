@@ -119,7 +119,9 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 		return nil, err
 	}
 	if opt.Output != "" {
-		err = p.writeFound(ctx, c, f, p.here(opt.Output))
+		if err = p.writeFound(ctx, c, f, p.here(opt.Output)); err == nil {
+			f.Wrote = opt.Output
+		}
 	}
 	return f, err
 }
@@ -330,7 +332,6 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if err := c.Fetch(ctx, []object.Output{o}); err != nil {
 		return transfer.Explained(err)
 	}
-	f.Wrote = to
 	if a.Dir {
 		t, err := c.Tree(ctx, o.Path, o.Digest)
 		if err != nil {
