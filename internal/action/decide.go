@@ -4,11 +4,12 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Verb, Reason: see package event, which names them for everybody.
@@ -123,11 +124,11 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
 	return why
 }
 
-func depChanges(now []Input, then []lockfile.Dep) (why []Reason) {
-	old := make(map[string]lockfile.Dep, len(then))
+func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
+	old := make(map[string]artifact.Input, len(then))
 	for _, d := range then {
 		old[string(d.Kind)+" "+string(d.Path)] = d
-		if d.Kind != lockfile.Glob {
+		if d.Kind != artifact.Glob {
 			old[string(d.Path)] = d
 		}
 	}
@@ -141,8 +142,8 @@ func depChanges(now []Input, then []lockfile.Dep) (why []Reason) {
 		switch {
 		case !ok:
 			why = append(why, Reason{Code: event.DepAdded, Path: string(d.Path), New: d.Digest.String()})
-		case o.Hash != d.Digest:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Hash.String(), New: d.Digest.String()})
+		case o.Digest != d.Digest:
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Digest.String(), New: d.Digest.String()})
 		case o.Exec != d.Exec:
 			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "its executable bit"})
 		case o.Kind != d.Kind:
@@ -151,7 +152,7 @@ func depChanges(now []Input, then []lockfile.Dep) (why []Reason) {
 	}
 	for _, d := range then {
 		if !seen[d.Path] {
-			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Hash.String()})
+			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Digest.String()})
 		}
 	}
 	return why
@@ -224,7 +225,7 @@ type Live struct {
 	Env    string
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
-	Deps   []lockfile.Dep // what was deployed
+	Deps   []artifact.Input // what was deployed
 }
 
 // The states of a deploy stage in an environment.

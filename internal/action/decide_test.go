@@ -6,20 +6,21 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/params"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 func someKey(s string) digest.Key { return digest.Key(sum(s)) }
 
 // lockedAs returns the lock that a run of the stage leaves.
 func lockedAs(s *spec.Stage, in Inputs) *lockfile.Stage {
-	l := &lockfile.Stage{Name: s.Name, Key: KeyOf(s, in), Generation: in.Generation, Cmd: CmdDigest(s)}
+	l := &lockfile.Stage{Name: s.Name, Key: KeyOf(s, in), Cmd: CmdDigest(s)}
 	for _, d := range in.Deps {
-		l.Deps = append(l.Deps, lockfile.Dep{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Hash: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
+		l.Deps = append(l.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
 	}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
@@ -28,7 +29,7 @@ func lockedAs(s *spec.Stage, in Inputs) *lockfile.Stage {
 		l.Env = append(l.Env, LockEnv(e))
 	}
 	for _, o := range s.Outs {
-		l.Outs = append(l.Outs, lockfile.Out{Path: o.Path, Hash: sum(string(o.Path))})
+		l.Outs = append(l.Outs, artifact.Output{Path: o.Path, Digest: sum(string(o.Path))})
 	}
 	return l
 }
@@ -100,9 +101,11 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		{"shell", func(s *spec.Stage, _ *Inputs) { s.Shell = "sh" }, []string{"command-changed"}},
 		{"dep content", func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, []string{"dep-changed app/build.sh"}},
 		{"dep mode", func(_ *spec.Stage, in *Inputs) { in.Deps[1].Exec = false }, []string{"dep-changed app/build.sh"}},
-		{"dep added", func(_ *spec.Stage, in *Inputs) { in.Deps = append(in.Deps, Input{Path: "new", Digest: sum("n")}) }, []string{"dep-added new"}},
+		{"dep added", func(_ *spec.Stage, in *Inputs) {
+			in.Deps = append(in.Deps, artifact.Input{Path: "new", Digest: sum("n")})
+		}, []string{"dep-added new"}},
 		{"dep removed", func(_ *spec.Stage, in *Inputs) { in.Deps = in.Deps[:2] }, []string{"dep-removed lib"}},
-		{"dep from directory to file", func(_ *spec.Stage, in *Inputs) { in.Deps[2].Kind = lockfile.OneFile }, []string{"dep-changed lib"}},
+		{"dep from directory to file", func(_ *spec.Stage, in *Inputs) { in.Deps[2].Kind = artifact.OneFile }, []string{"dep-changed lib"}},
 		{"param", func(_ *spec.Stage, in *Inputs) { in.Params[0].Value = "0.2" }, []string{"param-changed params.yaml:lr"}},
 		{"param added and removed", func(_ *spec.Stage, in *Inputs) {
 			in.Params[0] = params.Value{File: "params.yaml", Key: "a", Value: "1"}
@@ -182,7 +185,7 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 			}
 			c.live.Env = "prod"
 			for _, d := range in.Deps {
-				c.live.Deps = append(c.live.Deps, lockfile.Dep{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Hash: d.Digest})
+				c.live.Deps = append(c.live.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest})
 			}
 			got := DecideDeploy(s, key, in, c.live, false)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {

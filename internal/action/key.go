@@ -5,32 +5,23 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/params"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// salt names the form of the key; FORMAT.md describes it. A new form takes a new number.
+// salt names the form of the key; FORMAT.md describes it.
 const salt = "pipe key 1"
 
 // Inputs are the values that a stage's declared inputs have now.
 type Inputs struct {
-	Deps       []Input        // in the order of Stage.Deps
-	Params     []params.Value // sorted by file, then key
-	Env        []EnvValue     // in the order of Stage.Env
-	Generation int
-}
-
-// Input is the state of one dep.
-type Input struct {
-	Path   repopath.Path // or the pattern of a glob
-	Kind   lockfile.Kind
-	Exec   bool
-	Digest digest.Digest
-	Size   int64
-	Files  int64
-	In     digest.Digest // see lockfile.Dep
+	Deps     []artifact.Input // in the order of Stage.Deps
+	Params   []params.Value   // sorted by file, then key
+	Env      []EnvValue       // in the order of Stage.Env
+	Platform string           // what Stage.Platform stands for here; empty: it is not set
+	Loose    bool             // a build stage sees the whole environment
 }
 
 // EnvValue is a declared variable's value; an unset one differs from an empty one.
@@ -39,64 +30,103 @@ type EnvValue struct {
 	Value   string
 	Set     bool
 	Literal bool // stands in pipe.yaml; not in the key
+	Secret  bool // only whether it is set is in key and lock
 }
 
-// KeyOf returns the key: the hash over length-framed fields of the whole
-// definition and of all inputs. It does not depend on the order of lists.
+// state is what the key says of a variable beside its value.
+func (e EnvValue) state() (n uint64) {
+	if e.Secret {
+		n = 2
+	}
+	if e.Set {
+		n++
+	}
+	return n
+}
+
+// KeyOf returns the key: the hash over the whole definition and all inputs, each
+// field by its name, those that have their default value left out. So a field
+// that a later version adds changes no key of a stage that does not use it. The
+// key does not depend on the order of lists, but for scripts.
 func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 	f := digest.NewFrame(salt)
-	f.Uint(uint64(in.Generation))
-	f.Bool(s.Deploy)
-	f.Bool(s.InRepo)
-	f.Bool(s.AlwaysChanged)
-	frameCmd(f, s)
-	f.Uint(uint64(len(in.Env)))
-	for _, e := range in.Env {
-		f.String(e.Name)
-		f.Bool(e.Set)
-		f.String(e.Value)
+	flag := func(name string, set bool) {
+		if set {
+			f.Field(name, func(v *digest.Frame) { v.Bool(true) })
+		}
 	}
-	f.Uint(uint64(len(in.Params)))
-	for _, p := range in.Params {
-		f.String(string(p.File))
-		f.String(p.Key)
-		f.String(p.Value)
+	text := func(name, value, standard string) {
+		if value != standard {
+			f.Field(name, func(v *digest.Frame) { v.String(value) })
+		}
 	}
-	f.Uint(uint64(len(in.Deps)))
-	for _, d := range in.Deps {
-		f.String(string(d.Path))
-		f.String(string(d.Kind))
-		f.Bool(d.Exec)
-		f.Bytes(d.Digest[:])
+	// The fields, sorted by name.
+	flag("always_changed", s.AlwaysChanged)
+	frameList(f, "cmd", s.Cmd, func(v *digest.Frame, c string) { v.String(script(c)) })
+	flag("deploy", s.Deploy)
+	frameList(f, "deps", in.Deps, func(v *digest.Frame, d artifact.Input) {
+		v.String(string(d.Path))
+		v.String(string(d.Kind))
+		v.Bool(d.Exec)
+		v.Bytes(d.Digest[:])
+	})
+	frameList(f, "env", in.Env, func(v *digest.Frame, e EnvValue) {
+		v.String(e.Name)
+		v.Uint(e.state())
+		if e.Secret {
+			e.Value = ""
+		}
+		v.String(e.Value)
+	})
+	if in.Loose && !s.Deploy {
+		text("env_mode", "loose", "")
 	}
-	f.Uint(uint64(len(s.Excludes)))
-	for _, x := range s.Excludes {
-		f.String(string(x))
-	}
-	f.Uint(uint64(len(s.Outs)))
-	for _, o := range s.Outs {
-		f.String(string(o.Path))
-		f.Bool(o.NoCache)
-		f.Bool(o.Persist)
-		f.Bool(o.NoPush)
+	frameList(f, "excludes", s.Excludes, func(v *digest.Frame, x repopath.Pattern) { v.String(string(x)) })
+	frameList(f, "outs", s.Outs, func(v *digest.Frame, o spec.Out) {
+		v.String(string(o.Path))
+		v.Bool(o.NoCache)
+	})
+	frameList(f, "params", in.Params, func(v *digest.Frame, p params.Value) {
+		v.String(string(p.File))
+		v.String(p.Key)
+		v.String(p.Value)
+	})
+	text("platform", in.Platform, "")
+	text("shell", s.Shell, "sh")
+	text("wdir", string(s.Wdir), string(repopath.Root))
+	if s.InRepo {
+		text("workdir", "repo", "")
 	}
 	return f.Sum()
 }
 
-func frameCmd(f *digest.Frame, s *spec.Stage) {
-	f.String(s.Shell)
-	f.String(string(s.Wdir))
-	f.Uint(uint64(len(s.Cmd)))
-	for _, c := range s.Cmd {
-		f.String(c)
+// frameList adds a field with a list, its length before its items, unless it is empty.
+func frameList[T any](f *digest.Frame, name string, items []T, one func(*digest.Frame, T)) {
+	if len(items) == 0 {
+		return
 	}
+	f.Field(name, func(v *digest.Frame) {
+		v.Uint(uint64(len(items)))
+		for _, it := range items {
+			one(v, it)
+		}
+	})
 }
+
+// script is a script as the key takes it: YAML's block style adds one newline that
+// the same command on one line does not have.
+func script(c string) string { return strings.TrimSuffix(c, "\n") }
 
 // CmdDigest returns the hash of scripts, shell and working directory, which the
 // lock keeps so that a later run can say that they changed.
 func CmdDigest(s *spec.Stage) digest.Digest {
 	f := digest.NewFrame("pipe cmd 1")
-	frameCmd(f, s)
+	f.String(s.Shell)
+	f.String(string(s.Wdir))
+	f.Uint(uint64(len(s.Cmd)))
+	for _, c := range s.Cmd {
+		f.String(script(c))
+	}
 	return digest.Digest(f.Sum())
 }
 
@@ -104,6 +134,8 @@ func CmdDigest(s *spec.Stage) digest.Digest {
 // pipe.yaml as it is, one from outside only by a hash.
 func LockEnv(e EnvValue) lockfile.Env {
 	switch {
+	case e.Secret && e.Set:
+		return lockfile.Env{Name: e.Name, Hash: "set"}
 	case e.Literal:
 		return lockfile.Env{Name: e.Name, Value: e.Value}
 	case !e.Set:

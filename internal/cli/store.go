@@ -31,7 +31,7 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	for _, o := range r.Outs {
 		if o.Changed {
 			changed++
-			_, _ = fmt.Fprintf(w, "%s  %s  %s\n", o.Path, o.Hash.Short(), view.Bytes(o.Size))
+			_, _ = fmt.Fprintf(w, "%s  %s  %s\n", o.Path, o.Digest.Short(), view.Bytes(o.Size))
 		}
 	}
 	if len(r.Adopted) > 0 {

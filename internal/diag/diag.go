@@ -66,6 +66,11 @@ func New(k Kind, format string, args ...any) *Error {
 	return &Error{Kind: k, What: err.Error(), Err: errors.Unwrap(err)}
 }
 
+// Newer is the one answer to a form that only a later version knows.
+func Newer(what string, schema int) *Error {
+	return New(Policy, "%s was written by a newer pipe (schema %d)", what, schema).Hinted("install the newer pipe; pipe version shows this one")
+}
+
 // At returns e with its place set.
 func (e *Error) At(place string) *Error {
 	e.Place = place

@@ -11,11 +11,12 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // runBuild runs a build stage's command: DESIGN 6, step by step.
@@ -45,7 +46,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 		return r.putBack(a, old, err)
 	}
 	log, seconds, err := r.command(ctx, a.state, r.Work.Root(), r.buildEnv(a))
-	var outs []object.Output
+	var outs []artifact.Output
 	if err == nil {
 		err = r.recheck(ctx, a)
 	}
@@ -62,8 +63,8 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 		return err
 	}
 	a.Outs = outs
-	a.newLock = entry(a.Stage, a.Key, a.in.Inputs, outs)
-	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Run, Outs: eventOuts(outs), Seconds: seconds, Key: a.Key.String()})
+	a.newLock = entry(a, outs)
+	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Run, Outs: outs, Seconds: seconds, Key: a.Key.String()})
 	return nil
 }
 
@@ -129,10 +130,10 @@ func (r *run) recheck(ctx context.Context, a *attempt) error {
 }
 
 // saveOuts hashes the outs into the cache.
-func (r *run) saveOuts(ctx context.Context, a *attempt) ([]object.Output, error) {
-	var outs []object.Output
+func (r *run) saveOuts(ctx context.Context, a *attempt) ([]artifact.Output, error) {
+	var outs []artifact.Output
 	for _, o := range a.Stage.Outs {
-		var out object.Output
+		var out artifact.Output
 		var err error
 		if o.NoCache {
 			out, _, err = r.Work.Output(ctx, o.Path)
@@ -157,9 +158,8 @@ func (r *run) saveOuts(ctx context.Context, a *attempt) ([]object.Output, error)
 
 // record makes the outs those of the key, everywhere, or adopts those of the
 // first that did.
-func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log []byte, seconds float64) ([]object.Output, error) {
-	rec := r.Stamp.Of(a.Key, a.Stage.Name, outs, r.Now())
-	rec.Seconds = seconds
+func (r *run) record(ctx context.Context, a *attempt, outs []artifact.Output, log []byte, seconds float64) ([]artifact.Output, error) {
+	rec := object.Record{ID: a.id(), Stage: a.Stage.Name, Outs: outs, Stamp: r.Stamp, At: r.Now(), Seconds: seconds}
 	notes, err := r.keepNotes(ctx, a.in, log)
 	if err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 		if err := r.raiseLost(ctx, a, outs); err != nil {
 			return nil, err
 		}
-		rec.Key = a.Key
+		rec.ID = a.id()
 	}
 	value, err := rec.Encode()
 	if err != nil {
@@ -185,35 +185,41 @@ func (r *run) record(ctx context.Context, a *attempt, outs []object.Output, log 
 		return nil, err
 	}
 	if r.opt.Push && !local(a) {
-		if winner, err = r.Records.Record(ctx, a.Key, value); err != nil {
+		if winner, err = r.Records.Record(ctx, a.id(), value); err != nil {
 			return nil, err
 		}
-		if err := r.Cache.Adopt(ctx, a.Key, winner); err != nil {
+		if err := r.Cache.Adopt(ctx, a.id(), winner); err != nil {
 			return nil, err
 		}
-	} else if winner, err = r.Cache.Record(ctx, a.Key, value); err != nil {
+	} else if winner, err = r.Cache.Record(ctx, a.id(), value); err != nil {
 		return nil, err
 	}
 	return r.adopt(ctx, a, outs, winner)
 }
 
-// raise gives a deliberate rebuild a key of its own, which no record has yet: the
-// first record of the old key stands for ever.
+// raise gives a deliberate rebuild a generation of its own, which has no record
+// yet: the earlier ones stand for ever.
 func (r *run) raise(ctx context.Context, a *attempt) error {
-	for {
-		a.in.Generation++
-		a.Key = action.KeyOf(a.Stage, a.in.Inputs)
-		rec, err := r.lookup(ctx, a.Key)
-		if err != nil || rec == nil {
-			return err
-		}
+	latest, err := r.latest(ctx, a.Key)
+	if err != nil {
+		return err
 	}
+	known := a.locked != nil && a.locked.Key == a.Key
+	switch {
+	case latest != nil && known:
+		a.Generation = max(latest.ID.Generation, a.locked.Generation) + 1
+	case latest != nil:
+		a.Generation = latest.ID.Generation + 1
+	case known:
+		a.Generation = a.locked.Generation + 1
+	}
+	return nil
 }
 
 // raiseLost does so for a rebuild of lost bytes, if they came out differently.
-func (r *run) raiseLost(ctx context.Context, a *attempt, outs []object.Output) error {
-	first, err := r.lookup(ctx, a.Key)
-	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, object.Output.Same) {
+func (r *run) raiseLost(ctx context.Context, a *attempt, outs []artifact.Output) error {
+	first, err := r.lookup(ctx, a.id())
+	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, artifact.Output.Same) {
 		return err
 	}
 	return r.raise(ctx, a)
@@ -230,16 +236,15 @@ func local(a *attempt) bool {
 }
 
 // keepNotes puts what is worth knowing of a run into the cache: what it printed,
-// and the manifests of its inputs, by which pipe why names the very file that
-// changed. It returns them as outputs to publish.
-func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte) (notes []object.Output, err error) {
-	var all [][]byte
+// and the lists of its inputs, by which pipe why names the very file that changed.
+func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte) (notes []object.Ref, err error) {
+	all := map[object.Ref][]byte{}
 	if len(log) > 0 {
-		all = append(all, log)
+		all[object.Ref{Shelf: object.Logs, Digest: digest.Of(log)}] = log
 	}
 	for _, t := range in.trees {
 		if t != nil {
-			all = append(all, t.Encode())
+			all[object.Ref{Shelf: object.Inputs, Digest: t.Digest()}] = t.Encode()
 		}
 	}
 	if len(all) == 0 {
@@ -250,28 +255,27 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte) (notes []
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	for _, b := range all {
-		o := object.Output{Path: "note", Digest: digest.Of(b), Size: int64(len(b))}
-		if err := batch.Put(ctx, o.Ref(), store.Bytes(b)); err != nil {
+	for ref, b := range all {
+		if err := batch.Put(ctx, ref, store.Bytes(b)); err != nil {
 			return nil, err
 		}
-		notes = append(notes, o)
+		notes = append(notes, ref)
 	}
 	return notes, batch.Commit()
 }
 
 // publish puts outs and notes into the remote, ahead of the record that names them.
-func (r *run) publish(ctx context.Context, a *attempt, outs, notes []object.Output) error {
+func (r *run) publish(ctx context.Context, a *attempt, outs []artifact.Output, notes []object.Ref) error {
 	if !r.opt.Push {
 		return nil
 	}
-	send := slices.Clone(notes)
+	var send []artifact.Output
 	for i, o := range outs {
 		if !a.Stage.Outs[i].NoCache && !a.Stage.Outs[i].NoPush {
 			send = append(send, o)
 		}
 	}
-	return r.Carrier.Publish(ctx, send)
+	return r.Carrier.Publish(ctx, send, notes...)
 }
 
 // ensurePublished gives the remote a stage that need not run, if it lacks the
@@ -283,7 +287,7 @@ func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 	if a.Stage.AlwaysChanged || local(a) {
 		return r.publishMissing(ctx, a)
 	}
-	winner, err := r.Records.Lookup(ctx, a.Key)
+	winner, err := r.Records.Lookup(ctx, a.id())
 	if errors.Is(err, store.ErrNotFound) {
 		winner, err = r.publishKnown(ctx, a)
 	}
@@ -297,8 +301,8 @@ func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 	if slices.Equal(outs, a.Outs) {
 		return r.publishMissing(ctx, a)
 	}
-	a.Outs, a.newLock = outs, entry(a.Stage, a.Key, a.in.Inputs, outs)
-	return r.Cache.Adopt(ctx, a.Key, winner)
+	a.Outs, a.newLock = outs, entry(a, outs)
+	return r.Cache.Adopt(ctx, a.id(), winner)
 }
 
 // publishMissing publishes the outs of which the remote has lost, or never had, the object.
@@ -307,7 +311,7 @@ func (r *run) publishMissing(ctx context.Context, a *attempt) error {
 		if a.Stage.Outs[i].NoCache || a.Stage.Outs[i].NoPush {
 			continue
 		}
-		there, err := r.Carrier.Has(ctx, o.Ref())
+		there, err := r.Carrier.Has(ctx, object.Of(o))
 		if err != nil {
 			return err
 		}
@@ -336,25 +340,25 @@ func (r *run) publishKnown(ctx context.Context, a *attempt) ([]byte, error) {
 	if a.Stage.AlwaysChanged || local(a) {
 		return nil, nil
 	}
-	value, err := r.Cache.Lookup(ctx, a.Key)
+	value, err := r.Cache.Lookup(ctx, a.id())
 	if errors.Is(err, store.ErrNotFound) {
-		rec := r.Stamp.Of(a.Key, a.Stage.Name, a.Outs, r.Now())
+		rec := object.Record{ID: a.id(), Stage: a.Stage.Name, Outs: a.Outs, Stamp: r.Stamp, FromLock: true}
 		value, err = rec.Encode()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return r.Records.Record(ctx, a.Key, value)
+	return r.Records.Record(ctx, a.id(), value)
 }
 
 // adopt takes the winner's outs in place of ours when they differ.
-func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winner []byte) ([]object.Output, error) {
-	first, err := object.ParseRecord(winner, a.Key)
+func (r *run) adopt(ctx context.Context, a *attempt, outs []artifact.Output, winner []byte) ([]artifact.Output, error) {
+	first, err := object.ParseRecord(winner, a.id())
 	if err != nil {
-		return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(a.Key))
+		return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(a.id()))
 	}
 	if !Fits(a.Stage, first.Outs) {
-		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.Key))
+		return nil, diag.New(diag.Integrity, "the record has other outs than the stage").At(store.RecordPath(a.id()))
 	}
 	for i := range outs {
 		if a.Stage.Outs[i].NoCache {
@@ -362,7 +366,7 @@ func (r *run) adopt(ctx context.Context, a *attempt, outs []object.Output, winne
 			first.Outs[i] = outs[i]
 		}
 	}
-	if slices.EqualFunc(first.Outs, outs, object.Output.Same) {
+	if slices.EqualFunc(first.Outs, outs, artifact.Output.Same) {
 		return outs, nil
 	}
 	r.note(a.Stage.Name, "%s built the same inputs first; its outs are taken", first.By)

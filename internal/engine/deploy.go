@@ -11,10 +11,11 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // deploy brings a deploy stage up to date: done is what the environment says.
@@ -54,8 +55,8 @@ func (r *run) confirmed(st *state) error {
 
 // closure puts everything that the command will see into the cache and the
 // remote: what is live can be fetched again.
-func (r *run) closure(ctx context.Context, st *state, in *gathered) (object.Output, *object.Tree, error) {
-	var none object.Output
+func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Output, *object.Tree, error) {
+	var none artifact.Output
 	for _, o := range in.made {
 		if err := r.fetch(ctx, o); err != nil {
 			return none, nil, err
@@ -75,19 +76,19 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (object.Outp
 		return none, nil, err
 	}
 	o := worktree.DirOutput("closure", tree)
-	if err := r.Cache.Put(ctx, o.Ref(), store.Bytes(tree.Encode())); err != nil {
+	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}
 	notes, err := r.keepNotes(ctx, in, nil)
 	if err != nil {
 		return none, nil, err
 	}
-	return o, tree, r.Carrier.Publish(ctx, slices.Concat(in.made, notes, []object.Output{o}))
+	return o, tree, r.Carrier.Publish(ctx, append(slices.Clone(in.made), o), notes...)
 }
 
 // fetch brings an out's bytes into the cache: from the remote, or from the workspace that has them.
-func (r *run) fetch(ctx context.Context, o object.Output) error {
-	err := r.Carrier.Fetch(ctx, []object.Output{o})
+func (r *run) fetch(ctx context.Context, o artifact.Output) error {
+	err := r.Carrier.Fetch(ctx, []artifact.Output{o})
 	if err == nil || !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -163,7 +164,7 @@ func (r *run) closureTree(ctx context.Context, in *gathered) (*object.Tree, erro
 }
 
 // runDeploy runs the command between "deploying" and "ok" or "failed".
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure object.Output, tree *object.Tree) (err error) {
+func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) (err error) {
 	root := r.Work.Root()
 	if !st.Stage.InRepo {
 		dir, err := os.MkdirTemp(r.Work.Tmp(), "deploy-*")

@@ -14,20 +14,21 @@ import (
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Carrier moves objects between cache and remote; transfer.Carrier is it. Bytes
 // that are nowhere are an error that wraps store.ErrNotFound.
 type Carrier interface {
-	Fetch(ctx context.Context, outs []object.Output) error
-	Publish(ctx context.Context, outs []object.Output) error
+	Fetch(ctx context.Context, outs []artifact.Output) error
+	Publish(ctx context.Context, outs []artifact.Output, notes ...object.Ref) error
 	Tree(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error)
 	// Has reports whether the remote has the object.
 	Has(ctx context.Context, ref object.Ref) (bool, error)
@@ -52,9 +53,9 @@ type Deployment struct {
 	Stage     string
 	Key       digest.Key
 	Closure   digest.Digest // the tree of all files that the command gets
-	Deps      []action.Input
-	Artifacts []object.Output // stages' outs among them
-	Again     bool            // deploy even if it is live
+	Deps      []artifact.Input
+	Artifacts []artifact.Output // stages' outs among them
+	Again     bool              // deploy even if it is live
 }
 
 // Engine holds the parts that a run works with. All fields but Remote, Tracked
@@ -73,7 +74,7 @@ type Engine struct {
 	Environ []string // pipe's own environment
 	Hold    *os.File // see shell.Command
 	Now     func() time.Time
-	Stamp   object.Record // By, Commit and Version of new records
+	Stamp   object.Stamp // of new records
 	Emit    func(event.Event)
 	// Tracked returns which of the paths git tracks.
 	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
@@ -103,9 +104,11 @@ type Outcome struct {
 	Stage   *spec.Stage
 	Verdict action.Verdict
 	Key     digest.Key // zero when an input is not known yet (Dry)
-	Outs    []object.Output
-	Err     error
-	Done    bool // it is as it should be; in a dry run: decided
+	// Generation counts the deliberate rebuilds of Key: which of its records counts.
+	Generation int
+	Outs       []artifact.Output
+	Err        error
+	Done       bool // it is as it should be; in a dry run: decided
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/params"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // made finds the stage that makes a path.
@@ -71,10 +72,10 @@ type errUnknown struct{ stage string }
 func (e errUnknown) Error() string { return "depends on " + e.stage + ", which must run first" }
 
 // output returns what a stage's out is, by this run or by the lock.
-func (r *run) output(ctx context.Context, p repopath.Path) (object.Output, error) {
+func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, error) {
 	st := &r.states[r.outs.by[p]]
 	if st.unknown {
-		return object.Output{}, errUnknown{st.Stage.Name}
+		return artifact.Output{}, errUnknown{st.Stage.Name}
 	}
 	for _, o := range st.Outs {
 		if o.Path == p {
@@ -93,9 +94,9 @@ func (r *run) output(ctx context.Context, p repopath.Path) (object.Output, error
 // gathered is a stage's inputs and what they are made of.
 type gathered struct {
 	action.Inputs
-	trees   []*object.Tree  // of each dep; nil for a file
-	made    []object.Output // stages' outs among the deps, whole, sorted by path
-	sources []source        // files of the workspace, to be saved for a closure
+	trees   []*object.Tree    // of each dep; nil for a file
+	made    []artifact.Output // stages' outs among the deps, whole, sorted by path
+	sources []source          // files of the workspace, to be saved for a closure
 }
 
 // byPath returns the manifests of the deps that have one.
@@ -138,8 +139,8 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	slices.SortFunc(g.made, func(a, b object.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	g.made = slices.CompactFunc(g.made, func(a, b object.Output) bool { return a.Path == b.Path })
+	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	g.made = slices.CompactFunc(g.made, func(a, b artifact.Output) bool { return a.Path == b.Path })
 	if err := r.params(ctx, s, g); err != nil {
 		return nil, err
 	}
@@ -147,7 +148,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	return g, nil
 }
 
-func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (action.Input, *object.Tree, error) {
+func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (artifact.Input, *object.Tree, error) {
 	at := d.Path
 	if d.Glob != "" {
 		at = d.Glob.Base()
@@ -155,19 +156,19 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (acti
 	if holder, ok := r.outs.holder(at); ok {
 		return r.madeDep(ctx, st, d, holder, g)
 	}
-	var inside []object.Output
+	var inside []artifact.Output
 	for _, p := range r.candidates(d, at) {
 		if r.outs.by[p] == st.index || st.Stage.LeavesOut(p) {
 			continue
 		}
 		o, err := r.output(ctx, p)
 		if err != nil {
-			return action.Input{}, nil, err
+			return artifact.Input{}, nil, err
 		}
 		inside = append(inside, o)
 	}
 	if err := r.reach(st, d, at); err != nil {
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	in, tree, err := r.Work.Dep(ctx, d, st.Stage.Excludes, worktree.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
@@ -192,7 +193,7 @@ func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
 		info, err := os.Lstat(r.Work.OS(p))
 		isDir := err == nil && info.IsDir()
 		if l := maker.locked; l != nil && !isDir {
-			isDir = slices.ContainsFunc(Outputs(l), func(o object.Output) bool { return o.Path == p && o.Dir })
+			isDir = slices.ContainsFunc(l.Outs, func(o artifact.Output) bool { return o.Path == p && o.Dir })
 		}
 		if isDir {
 			return st.Stage.ReachFault(d, p)
@@ -201,7 +202,7 @@ func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
 	return nil
 }
 
-func sourceOf(d spec.Dep, in action.Input, tree *object.Tree) source {
+func sourceOf(d spec.Dep, in artifact.Input, tree *object.Tree) source {
 	switch {
 	case tree == nil:
 		e := object.Entry{Kind: object.File, Path: repopath.Root, Digest: in.Digest, Size: in.Size}
@@ -227,16 +228,16 @@ func (r *run) candidates(d spec.Dep, at repopath.Path) []repopath.Path {
 }
 
 // madeDep reads a dep that is an out of a stage, or lies inside one.
-func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (action.Input, *object.Tree, error) {
+func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (artifact.Input, *object.Tree, error) {
 	o, err := r.output(ctx, holder)
 	if err != nil {
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	g.made = append(g.made, o)
 	if d.Glob == "" && d.Path == holder {
-		in := action.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
+		in := artifact.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
 		if o.Dir {
-			in.Kind = lockfile.Dir
+			in.Kind = artifact.Dir
 		}
 		return in, nil, nil
 	}
@@ -246,27 +247,27 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	}
 	tree, err := r.Carrier.Tree(ctx, holder, o.Digest)
 	if err != nil {
-		return action.Input{}, nil, r.lostOr(err, r.outs.by[holder], holder)
+		return artifact.Input{}, nil, r.lostOr(err, r.outs.by[holder], holder)
 	}
 	in, err := within(d, o, tree)
 	return in, nil, err
 }
 
-func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (action.Input, bool) {
+func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifact.Input, bool) {
 	if locked == nil {
-		return action.Input{}, false
+		return artifact.Input{}, false
 	}
 	for _, l := range locked.Deps {
 		if string(l.Path) == d.String() && l.In == tree {
-			return action.Input{Path: l.Path, Kind: l.Kind, Exec: l.Exec, Digest: l.Hash, Size: l.Size, Files: l.Files, In: l.In}, true
+			return l, true
 		}
 	}
-	return action.Input{}, false
+	return artifact.Input{}, false
 }
 
 // within looks a dep up in the tree of the out that holds it.
-func within(d spec.Dep, o object.Output, tree *object.Tree) (action.Input, error) {
-	in := action.Input{Path: repopath.Path(d.String()), In: o.Digest}
+func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
+	in := artifact.Input{Path: repopath.Path(d.String()), In: o.Digest}
 	if d.Glob != "" {
 		sub := &object.Tree{}
 		for _, e := range tree.Entries {
@@ -275,7 +276,7 @@ func within(d spec.Dep, o object.Output, tree *object.Tree) (action.Input, error
 				sub.Entries = append(sub.Entries, e)
 			}
 		}
-		in.Kind, in.Digest, in.Size, in.Files = lockfile.Glob, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		in.Kind, in.Digest, in.Size, in.Files = artifact.Glob, sub.Digest(), sub.Size(), int64(len(sub.Entries))
 		if len(sub.Entries) > 0 {
 			return in, nil
 		}
@@ -287,7 +288,7 @@ func within(d spec.Dep, o object.Output, tree *object.Tree) (action.Input, error
 		return in, nil
 	}
 	if sub, ok := tree.Sub(rel); ok {
-		in.Kind, in.Digest, in.Size, in.Files = lockfile.Dir, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		in.Kind, in.Digest, in.Size, in.Files = artifact.Dir, sub.Digest(), sub.Size(), int64(len(sub.Entries))
 		return in, nil
 	}
 	return in, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
@@ -368,29 +369,15 @@ func (r *run) lostOr(err error, maker int, p repopath.Path) error {
 	return fmt.Errorf("%s: %w", s.Name, err)
 }
 
-// Outputs returns the outs of a lock's stage.
-func Outputs(l *lockfile.Stage) []object.Output {
-	out := make([]object.Output, len(l.Outs))
-	for i, o := range l.Outs {
-		out[i] = object.Output{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Digest: o.Hash, Size: o.Size, Files: o.Files}
-	}
-	return out
-}
-
 // entry returns how a stage stands in the lock.
-func entry(s *spec.Stage, key digest.Key, in action.Inputs, outs []object.Output) *lockfile.Stage {
-	l := &lockfile.Stage{Name: s.Name, Key: key, Generation: in.Generation, Cmd: action.CmdDigest(s)}
-	for _, d := range in.Deps {
-		l.Deps = append(l.Deps, lockfile.Dep{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Hash: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
-	}
+func entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
+	in := a.in.Inputs
+	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Outs: outs}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
 	}
 	for _, e := range in.Env {
 		l.Env = append(l.Env, action.LockEnv(e))
-	}
-	for _, o := range outs {
-		l.Outs = append(l.Outs, lockfile.Out{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Hash: o.Digest, Size: o.Size, Files: o.Files})
 	}
 	return l
 }

@@ -160,7 +160,7 @@ func (r *run) prepare() {
 		r.dirty = true
 	}
 	// A lock comes from outside: it never says where something is written.
-	declared := func(l *lockfile.Stage) bool { return l != nil && Fits(r.Project.Stage(l.Name), Outputs(l)) }
+	declared := func(l *lockfile.Stage) bool { return l != nil && Fits(r.Project.Stage(l.Name), l.Outs) }
 	for i := range r.states {
 		st := &r.states[i]
 		st.Stage, st.index = &r.Project.Stages[i], i
@@ -168,7 +168,7 @@ func (r *run) prepare() {
 			locked := *l
 			st.locked = &locked
 			if !r.selected[i] {
-				st.Outs = Outputs(l)
+				st.Outs = l.Outs
 				st.Done = true
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -62,7 +63,7 @@ func (r *run) about(st *state, err error) error {
 func (r *run) decided(st *state) {
 	r.emit(event.Event{
 		Type: event.Decided, Stage: st.Stage.Name, Deploy: st.Stage.Deploy,
-		Verb: st.Verdict.Do, Because: st.Verdict.Because, Key: keyText(st.Key), Outs: eventOuts(st.Outs),
+		Verb: st.Verdict.Do, Because: st.Verdict.Because, Key: keyText(st.Key), Outs: st.Outs,
 	})
 }
 
@@ -71,13 +72,6 @@ func keyText(k digest.Key) string {
 		return ""
 	}
 	return k.String()
-}
-
-func eventOuts(outs []object.Output) (list []event.Out) {
-	for _, o := range outs {
-		list = append(list, event.Out{Path: string(o.Path), Dir: o.Dir, Hash: o.Digest, Size: o.Size})
-	}
-	return list
 }
 
 // forced reports whether --force means this stage: the targets, or all.
@@ -89,7 +83,7 @@ func (r *run) forced(s *spec.Stage) bool {
 func (r *run) frozen(ctx context.Context, st *state) error {
 	st.Verdict = action.Verdict{Do: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
 	if st.locked != nil {
-		st.Outs = Outputs(st.locked)
+		st.Outs = st.locked.Outs
 	} else {
 		for _, o := range st.Stage.Outs {
 			out, _, err := r.Work.Output(ctx, o.Path)
@@ -119,7 +113,7 @@ type attempt struct {
 type outHere struct {
 	spec  spec.Out
 	found bool
-	out   object.Output
+	out   artifact.Output
 	tree  *object.Tree
 }
 
@@ -129,10 +123,10 @@ func (r *run) build(ctx context.Context, st *state) error {
 		return err
 	}
 	a := &attempt{state: st, in: in}
-	if st.locked != nil {
-		in.Generation = st.locked.Generation
-	}
 	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	if st.locked != nil && st.locked.Key == st.Key {
+		st.Generation = st.locked.Generation
+	}
 	if r.forced(st.Stage) {
 		if err := r.raise(ctx, a); err != nil {
 			return err
@@ -147,9 +141,9 @@ func (r *run) build(ctx context.Context, st *state) error {
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:
-		st.Outs = Outputs(st.locked)
+		st.Outs = st.locked.Outs
 		if !r.opt.Dry && moved(st.locked, in) {
-			st.newLock = entry(st.Stage, st.Key, in.Inputs, st.Outs)
+			st.newLock = entry(a, st.Outs)
 		}
 		return r.ensurePublished(ctx, a)
 	case event.Restore:
@@ -169,7 +163,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 // lock says. Then the lock must name the new one, or every fresh clone fetches
 // that tree only to look the input up.
 func moved(l *lockfile.Stage, in *gathered) bool {
-	return !slices.EqualFunc(l.Deps, in.Deps, func(o lockfile.Dep, d action.Input) bool { return o.Path == d.Path && o.In == d.In })
+	return !slices.EqualFunc(l.Deps, in.Deps, func(o, d artifact.Input) bool { return o.Path == d.Path && o.In == d.In })
 }
 
 // lookAtOuts hashes what lies at the stage's outs.
@@ -190,21 +184,21 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 // decide asks for a record when the lock does not answer, and fills in the verdict.
 func (r *run) decide(ctx context.Context, a *attempt) error {
 	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage), Lost: r.lost[a.Stage.Name]}
-	var want []object.Output
+	var want []artifact.Output
 	if a.locked != nil && a.locked.Key == a.Key {
-		want = Outputs(a.locked)
+		want = a.locked.Outs
 	} else if !f.Force && !a.Stage.AlwaysChanged {
-		record, err := r.lookup(ctx, a.Key)
+		record, err := r.latest(ctx, a.Key)
 		if err != nil {
 			return err
 		}
 		if record != nil && Fits(a.Stage, record.Outs) {
-			a.record, f.Recorded, want = record, true, record.Outs
+			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
 		}
 	}
 	for _, h := range a.here {
 		o := action.OutState{Path: h.spec.Path, Here: h.found, NoCache: h.spec.NoCache}
-		o.Same = h.found && slices.ContainsFunc(want, func(w object.Output) bool { return w.Path == h.spec.Path && w.Same(h.out) })
+		o.Same = h.found && slices.ContainsFunc(want, func(w artifact.Output) bool { return w.Path == h.spec.Path && w.Same(h.out) })
 		f.Outs = append(f.Outs, o)
 	}
 	a.Verdict = action.Decide(f)
@@ -213,26 +207,42 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 
 // Fits reports whether outs from a record or a lock are at the paths that the
 // stage declares, and nowhere else.
-func Fits(s *spec.Stage, outs []object.Output) bool {
-	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x object.Output) bool { return o.Path == x.Path })
+func Fits(s *spec.Stage, outs []artifact.Output) bool {
+	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool { return o.Path == x.Path })
 }
 
-// lookup returns the record of key from the cache, else from the remote; nil when there is none.
-func (r *run) lookup(ctx context.Context, key digest.Key) (*object.Record, error) {
+// id names the record of the attempt.
+func (a *attempt) id() object.RunID { return object.RunID{Key: a.Key, Generation: a.Generation} }
+
+// latest returns the record of key with the highest generation; nil when there is
+// none. Records have no gaps, so one look-up beyond the last is enough, and a
+// deliberate rebuild wins everywhere.
+func (r *run) latest(ctx context.Context, key digest.Key) (found *object.Record, err error) {
+	for id := (object.RunID{Key: key}); ; id.Generation++ {
+		rec, err := r.lookup(ctx, id)
+		if err != nil || rec == nil {
+			return found, err
+		}
+		found = rec
+	}
+}
+
+// lookup returns a record from the cache, else from the remote; nil when there is none.
+func (r *run) lookup(ctx context.Context, id object.RunID) (*object.Record, error) {
 	for _, ix := range []store.Index{r.Cache, r.Remote} {
 		if ix == nil {
 			continue
 		}
-		b, err := ix.Lookup(ctx, key)
+		b, err := ix.Lookup(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		rec, err := object.ParseRecord(b, key)
+		rec, err := object.ParseRecord(b, id)
 		if err != nil {
-			return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(key)).
+			return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(id)).
 				Hinted("look at that object in the cache or remote; without it the stage runs again")
 		}
 		return rec, nil
@@ -259,25 +269,25 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 			return r.lostOr(err, a.index, want[i].Path)
 		}
 	}
-	a.newLock = entry(a.Stage, a.Key, a.in.Inputs, want)
-	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Restore, Outs: eventOuts(want)})
+	a.newLock = entry(a, want)
+	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Restore, Outs: want})
 	return nil
 }
 
 // recorded returns what an attempt's record, else its lock, names.
-func recorded(a *attempt) []object.Output {
+func recorded(a *attempt) []artifact.Output {
 	if a.record != nil {
 		return a.record.Outs
 	}
-	return Outputs(a.locked)
+	return a.locked.Outs
 }
 
 // keepEdit makes sure that the cache has what lies at an out before it is
 // replaced: nobody's work is lost. It names what nothing recorded.
 func (r *run) keepEdit(ctx context.Context, a *attempt, h outHere) error {
-	known := a.locked != nil && slices.ContainsFunc(Outputs(a.locked), func(o object.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
+	known := a.locked != nil && slices.ContainsFunc(a.locked.Outs, func(o artifact.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
 	if !known {
-		_, err := r.Cache.Stat(ctx, h.out.Ref())
+		_, err := r.Cache.Stat(ctx, object.Of(h.out))
 		known = err == nil
 	}
 	o, err := r.Work.Save(ctx, r.Cache, h.spec.Path)
@@ -291,8 +301,8 @@ func (r *run) keepEdit(ctx context.Context, a *attempt, h outHere) error {
 }
 
 // put brings an out into the workspace.
-func (r *run) put(ctx context.Context, maker int, o object.Output) error {
-	if err := r.Carrier.Fetch(ctx, []object.Output{o}); err != nil {
+func (r *run) put(ctx context.Context, maker int, o artifact.Output) error {
+	if err := r.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return err
 	}
 	return Checkout(ctx, r.Work, r.Cache, r.Carrier, o)
@@ -300,7 +310,7 @@ func (r *run) put(ctx context.Context, maker int, o object.Output) error {
 
 // Checkout puts a fetched out into the workspace. A cached object that turns out
 // to be damaged is fetched again, once.
-func Checkout(ctx context.Context, w *worktree.Work, cache store.Cache, c Carrier, o object.Output) error {
+func Checkout(ctx context.Context, w *worktree.Work, cache store.Cache, c Carrier, o artifact.Output) error {
 	const tries = 2
 	var err error
 	for range tries {
@@ -313,7 +323,7 @@ func Checkout(ctx context.Context, w *worktree.Work, cache store.Cache, c Carrie
 		if err = w.Checkout(ctx, cache, o, t); !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
-		if ferr := c.Fetch(ctx, []object.Output{o}); ferr != nil {
+		if ferr := c.Fetch(ctx, []artifact.Output{o}); ferr != nil {
 			return errors.Join(ferr, err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // branchy makes main, a side branch that is merged, one that is not, a tag on a

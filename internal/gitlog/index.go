@@ -15,7 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // errForeignIndex says that only the git program can handle the index: a split

@@ -21,7 +21,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // objects is the repository's object store and its alternates, open for one

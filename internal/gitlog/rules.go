@@ -5,8 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Rules say what is ignored in one directory: the repository's own rules and

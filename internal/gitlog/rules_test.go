@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/gitlog"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // gitIgnores asks git which of the paths it ignores. It takes what is not there for a file.

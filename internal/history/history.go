@@ -9,9 +9,10 @@ import (
 
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // What a hit's hash is the hash of.
@@ -108,12 +109,12 @@ func (f *finder) lock(l *lockfile.File, last *gitlog.Commit) (hits []*Hit) {
 }
 
 func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
-	byKey := strings.HasPrefix(s.Key.String(), f.prefix)
+	byKey := strings.HasPrefix(s.Key.Hex(), f.prefix)
 	for _, o := range s.Outs {
-		ref := object.Ref{Tree: o.Dir, Digest: o.Hash}
+		ref := object.Of(o)
 		h := Hit{What: Out, Stage: s.Name, Path: o.Path, Ref: ref, Exec: o.Exec, Size: o.Size, Key: s.Key}
 		switch {
-		case f.match(o.Hash):
+		case f.match(o.Digest):
 			hits = append(hits, f.add(h))
 		case byKey:
 			h.What = Key
@@ -123,8 +124,8 @@ func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
 		}
 	}
 	for _, d := range s.Deps {
-		if f.match(d.Hash) {
-			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: d.Path, Ref: object.Ref{Digest: d.Hash}, Exec: d.Exec, Size: d.Size, Key: s.Key}))
+		if f.match(d.Digest) {
+			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: d.Path, Ref: inputRef(d), Exec: d.Exec, Size: d.Size, Key: s.Key}))
 		}
 	}
 	return hits
@@ -153,6 +154,14 @@ func (f *finder) inside(dir Hit) (hits []*Hit) {
 		hits = append(hits, f.add(h))
 	}
 	return hits
+}
+
+// inputRef names what an input's digest is of.
+func inputRef(d artifact.Input) object.Ref {
+	if d.Kind == artifact.OneFile {
+		return object.Ref{Digest: d.Digest}
+	}
+	return object.Ref{Shelf: object.Inputs, Digest: d.Digest}
 }
 
 func (f *finder) match(d digest.Digest) bool {

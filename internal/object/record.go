@@ -1,13 +1,16 @@
 package object
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/internal/canon"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // RecordSchema is the number of the record's form that this version writes.
@@ -16,146 +19,131 @@ const RecordSchema = 1
 // MaxRecord is the largest record in bytes that is read.
 const MaxRecord = 16 << 20
 
-// Output is what a stage made at one path: a file, or a directory by its tree.
-type Output struct {
+// Stamp is who builds, where and with what: it goes into each record of a run.
+type Stamp struct {
+	Project string `json:"project,omitempty"`
+	By      string `json:"by,omitempty"`
+	Builder string `json:"builder,omitempty"` // URI of the CI's run
+	Commit  string `json:"commit,omitempty"`  // HEAD's hash
+	Version string `json:"version,omitempty"` // of pipe
+}
+
+// Record says what a key produced. It is immutable, and the first one of a RunID
+// wins. One that was made from a lock, because nobody published the run's own,
+// has no At, Seconds, By, Builder, Commit and Log: nobody knows them any more.
+type Record struct {
+	ID    RunID
+	Stage string            // its name then; not part of the key
+	Outs  []artifact.Output // sorted by path
+	Stamp
+	FromLock bool
+	Platform string          // the stage's platform, when it has one
+	At       time.Time       // in whole seconds, UTC
+	Seconds  float64         // how long the command took, in milliseconds' precision
+	Log      digest.Digest   // what the command printed
+	Inputs   []digest.Digest // the lists of what it read, sorted
+}
+
+// recordJSON is a record as it is written.
+type recordJSON struct {
+	Schema     int          `json:"schema"`
+	Key        digest.Key   `json:"key"`
+	Generation int          `json:"generation,omitempty"`
+	Stage      string       `json:"stage"`
+	Outs       []outputJSON `json:"outs"`
+	Stamp
+	From     string          `json:"from,omitempty"`
+	Platform string          `json:"platform,omitempty"`
+	At       time.Time       `json:"at,omitzero"`
+	Seconds  float64         `json:"seconds,omitempty"`
+	Log      digest.Digest   `json:"log,omitzero"`
+	Inputs   []digest.Digest `json:"inputs,omitempty"`
+}
+
+// outputJSON is artifact.Output with the record's names.
+type outputJSON struct {
 	Path   repopath.Path `json:"path"`
 	Dir    bool          `json:"dir,omitempty"`
-	Exec   bool          `json:"exec,omitempty"` // a file's executable bit
-	Digest digest.Digest `json:"digest"`         // of the bytes, or of the tree
-	Size   int64         `json:"size"`           // bytes; of all files for a directory
+	Exec   bool          `json:"exec,omitempty"`
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
 	Files  int64         `json:"files,omitempty"`
+	SHA256 string        `json:"sha256,omitempty"`
 }
 
-// Ref returns the object that holds the output.
-func (o Output) Ref() Ref {
-	if o.Dir {
-		return Ref{Tree: true, Digest: o.Digest}
-	}
-	return Ref{Digest: o.Digest}
-}
+// fromLock is the only value of a record's member "from".
+const fromLock = "lock"
 
-// Same reports whether two outputs have the same content and mode.
-func (o Output) Same(p Output) bool {
-	return o.Dir == p.Dir && o.Exec == p.Exec && o.Digest == p.Digest
-}
-
-// Ref names an object in a store: the bytes of a file, or a tree's manifest.
-type Ref struct {
-	Tree   bool
-	Digest digest.Digest
-}
-
-// String returns the name, with "tree " before a tree's digest.
-func (r Ref) String() string {
-	if r.Tree {
-		return "tree " + r.Digest.String()
-	}
-	return r.Digest.String()
-}
-
-// Record says what a key produced. It is immutable, and the first one of a key wins.
-type Record struct {
-	Schema  int           `json:"schema"`
-	Key     digest.Key    `json:"key"`
-	Stage   string        `json:"stage"` // its name then; not part of the key
-	Outs    []Output      `json:"outs"`  // sorted by path
-	By      string        `json:"by,omitempty"`
-	At      time.Time     `json:"at"`
-	Seconds float64       `json:"seconds"`          // how long the command took
-	Commit  string        `json:"commit,omitempty"` // HEAD's hash when it ran
-	Log     digest.Digest `json:"log,omitzero"`     // what the command printed
-	Version string        `json:"version,omitempty"`
-
-	// Extra holds fields of later versions, kept when the record is written again.
-	Extra map[string]json.RawMessage `json:"-"`
-}
-
-// Of returns a record of what a key produced, which takes who, where and with
-// which version from the stamp r.
-func (r Record) Of(key digest.Key, stage string, outs []Output, at time.Time) Record {
-	r.Schema, r.Key, r.Stage, r.Outs = RecordSchema, key, stage, outs
-	r.At = at.UTC().Truncate(time.Second)
-	return r
-}
-
-// Encode returns canonical JSON: keys sorted, no space, one newline at the end.
+// Encode returns the canonical bytes.
 func (r *Record) Encode() ([]byte, error) {
-	known, err := json.Marshal(r)
+	j := recordJSON{
+		Schema: RecordSchema, Key: r.ID.Key, Generation: r.ID.Generation, Stage: r.Stage, Outs: []outputJSON{},
+		Stamp: r.Stamp, Platform: r.Platform, Inputs: r.Inputs,
+	}
+	if r.FromLock {
+		j.From, j.Stamp = fromLock, Stamp{Project: r.Project, Version: r.Version}
+	} else {
+		j.At, j.Seconds, j.Log = r.At.UTC().Truncate(time.Second), math.Round(r.Seconds*1000)/1000, r.Log
+	}
+	for _, o := range r.Outs {
+		j.Outs = append(j.Outs, outputJSON(o))
+	}
+	b, err := canon.Marshal(j)
 	if err != nil {
-		return nil, fmt.Errorf("record %s: %w", r.Key.Short(), err)
+		return nil, fmt.Errorf("record %s: %w", r.ID.Short(), err)
 	}
-	fields := map[string]json.RawMessage{}
-	for k, v := range r.Extra {
-		fields[k] = v
-	}
-	if err := json.Unmarshal(known, &fields); err != nil {
-		return nil, fmt.Errorf("record %s: %w", r.Key.Short(), err)
-	}
-	b, err := canonicalJSON(fields)
-	if err != nil {
-		return nil, fmt.Errorf("record %s: %w", r.Key.Short(), err)
-	}
-	return append(b, '\n'), nil
+	return b, nil
 }
 
-// canonicalJSON encodes v with all maps' keys sorted and no HTML escapes.
-func canonicalJSON(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.UseNumber()
-	var plain any
-	if err := dec.Decode(&plain); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(plain); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
-}
-
-// ParseRecord reads a record and checks that it is about key. A record with a
-// newer schema, an unknown digest or a path that leaves the repository fails
-// with ErrMalformed.
-func ParseRecord(b []byte, key digest.Key) (*Record, error) {
+// ParseRecord reads the record that lies under id. It takes only canonical bytes
+// that say so themselves, with paths that stay in the repository; members that it
+// does not know are passed over. It fails with ErrMalformed, or, where a newer
+// pipe wrote it, with diag.Newer.
+func ParseRecord(b []byte, id RunID) (*Record, error) {
+	bad := func(err error) error { return fmt.Errorf("%w: record %s: %w", ErrMalformed, id.Short(), err) }
 	if len(b) > MaxRecord {
-		return nil, fmt.Errorf("%w: record of %d bytes, more than %d", ErrMalformed, len(b), MaxRecord)
+		return nil, bad(fmt.Errorf("%d bytes, more than %d", len(b), MaxRecord))
 	}
-	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("%w: record %s: %w", ErrMalformed, key.Short(), err)
+	if n := canon.Schema(b); n > RecordSchema {
+		return nil, diag.Newer("record "+id.Short(), n)
 	}
-	if r.Schema != RecordSchema {
-		return nil, fmt.Errorf("%w: record %s has schema %d; this pipe reads %d", ErrMalformed, key.Short(), r.Schema, RecordSchema)
+	var j recordJSON
+	if err := canon.Unmarshal(b, &j); err != nil {
+		return nil, bad(err)
 	}
-	if r.Key != key {
-		return nil, fmt.Errorf("%w: record %s says that it is of key %s", ErrMalformed, key.Short(), r.Key.Short())
+	if got := (RunID{j.Key, j.Generation}); got != id {
+		return nil, bad(fmt.Errorf("it says that it is %s", got.Short()))
 	}
-	for i, o := range r.Outs {
+	if j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Commit != "" || !j.Log.IsZero()) {
+		return nil, bad(errors.New("a record made from a lock cannot say who ran it, when or where"))
+	}
+	r := &Record{
+		ID: id, Stage: j.Stage, Stamp: j.Stamp, FromLock: j.From == fromLock, Platform: j.Platform,
+		At: j.At, Seconds: j.Seconds, Log: j.Log, Inputs: j.Inputs,
+	}
+	if !artifact.IsStageName(r.Stage) {
+		return nil, bad(fmt.Errorf("%q cannot be the name of a stage", r.Stage))
+	}
+	for _, o := range j.Outs {
+		r.Outs = append(r.Outs, artifact.Output(o))
+	}
+	if err := checkOuts(r.Outs); err != nil {
+		return nil, bad(err)
+	}
+	return r, nil
+}
+
+func checkOuts(outs []artifact.Output) error {
+	for i, o := range outs {
 		if _, err := repopath.Parse(string(o.Path)); err != nil {
-			return nil, fmt.Errorf("%w: record %s: %w", ErrMalformed, key.Short(), err)
+			return err
 		}
-		if i > 0 && r.Outs[i-1].Path >= o.Path {
-			return nil, fmt.Errorf("%w: record %s: outs are not sorted", ErrMalformed, key.Short())
+		if i > 0 && outs[i-1].Path >= o.Path {
+			return errors.New("outs are not sorted")
 		}
-		if o.Digest.IsZero() || o.Size < 0 || o.Files < 0 {
-			return nil, fmt.Errorf("%w: record %s: %s has no digest or a negative size", ErrMalformed, key.Short(), o.Path)
+		if o.Digest.IsZero() || o.Size < 0 || o.Files < 0 || o.Dir && (o.Exec || o.SHA256 != "") {
+			return fmt.Errorf("%s has no digest, a negative size, or a member that only files have", o.Path)
 		}
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(b, &fields); err != nil {
-		return nil, fmt.Errorf("%w: record %s: %w", ErrMalformed, key.Short(), err)
-	}
-	for _, k := range []string{"schema", "key", "stage", "outs", "by", "at", "seconds", "commit", "log", "version"} {
-		delete(fields, k)
-	}
-	if len(fields) > 0 {
-		r.Extra = fields
-	}
-	return &r, nil
+	return nil
 }

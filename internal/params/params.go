@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Value is what a key of a params file holds.

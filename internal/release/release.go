@@ -15,11 +15,9 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
-	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
-	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Schema is the number of the state's form that this version reads and writes.
@@ -37,16 +35,16 @@ type State struct {
 
 // Stage is a deploy stage in an environment.
 type Stage struct {
-	Status     string          `json:"status"` // ok, failed, deploying, unknown
-	Key        digest.Key      `json:"key"`
-	Deployment string          `json:"deployment"` // unlike any other; the command sees it
-	By         string          `json:"by,omitempty"`
-	At         time.Time       `json:"at"`
-	Commit     string          `json:"commit,omitempty"`
-	Closure    digest.Digest   `json:"closure"`             // tree of all files that the command got
-	Contested  bool            `json:"contested,omitempty"` // another command worked on the target meanwhile
-	Deps       []Dep           `json:"deps"`
-	Artifacts  []object.Output `json:"artifacts,omitempty"` // stages' outs among them
+	Status     string            `json:"status"` // ok, failed, deploying, unknown
+	Key        digest.Key        `json:"key"`
+	Deployment string            `json:"deployment"` // unlike any other; the command sees it
+	By         string            `json:"by,omitempty"`
+	At         time.Time         `json:"at"`
+	Commit     string            `json:"commit,omitempty"`
+	Closure    digest.Digest     `json:"closure"`             // tree of all files that the command got
+	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
+	Deps       []artifact.Input  `json:"deps"`
+	Artifacts  []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
 	// Extra holds fields of later versions, which are kept while another stage is written.
 	Extra map[string]json.RawMessage `json:"-"`
 }
@@ -78,14 +76,6 @@ func (s *Stage) UnmarshalJSON(b []byte) error {
 	}
 	*s = Stage(f)
 	return nil
-}
-
-// Dep is an input of a deployment.
-type Dep struct {
-	Path repopath.Path `json:"path"`
-	Kind lockfile.Kind `json:"kind,omitempty"`
-	Exec bool          `json:"exec,omitempty"`
-	Hash digest.Digest `json:"hash"`
 }
 
 // Environment is one named place to deploy to. The value is safe for many goroutines.
@@ -190,9 +180,7 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 	if live.Status == action.StatusDeploying {
 		live.Status = action.StatusUnknown
 	}
-	for _, d := range st.Deps {
-		live.Deps = append(live.Deps, lockfile.Dep{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Hash: d.Hash})
-	}
+	live.Deps = st.Deps
 	return live, nil
 }
 

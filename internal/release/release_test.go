@@ -14,8 +14,8 @@ import (
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store/mem"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
-	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 func clock() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) }
@@ -34,7 +34,7 @@ func key(s string) digest.Key { return digest.Key(digest.Of([]byte(s))) }
 func begin(t *testing.T, e *release.Environment, stage, k string) string {
 	t.Helper()
 	d, err := e.Begin(t.Context(), stage, release.Stage{
-		Key: key(k), By: "ann", Deps: []release.Dep{{Path: "src", Kind: lockfile.Dir, Hash: digest.Of([]byte(k))}},
+		Key: key(k), By: "ann", Deps: []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: digest.Of([]byte(k))}},
 	}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestADeploymentIsDoneOnlyWhenItEndedWell(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := live(t, e, "deploy")
-		want := []lockfile.Dep{{Path: "src", Kind: lockfile.Dir, Hash: digest.Of([]byte("v1"))}}
+		want := []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: digest.Of([]byte("v1"))}}
 		if l.Status != c.want || l.Key != key("v1") || !slices.Equal(l.Deps, want) {
 			t.Errorf("ended %v: %+v", c.ok, l)
 		}
@@ -184,7 +184,7 @@ func TestStagesOfOneEnvironmentDoNotLoseEachOther(t *testing.T) {
 }
 
 const later = `{"schema":1,"seq":41,"hold":{"by":"bob","why":"<night>"},"stages":{
-"other":{"status":"ok","key":"` + "0000000000000000000000000000000000000000000000000000000000000001" + `","deployment":"X","at":"2026-01-01T00:00:00Z",
+"other":{"status":"ok","key":"k1:` + "0000000000000000000000000000000000000000000000000000000000000001" + `","deployment":"X","at":"2026-01-01T00:00:00Z",
 "closure":"blake3:0000000000000000000000000000000000000000000000000000000000000002","deps":null,"release":"r-7","epoch":9}}}`
 
 func TestFieldsOfLaterVersionsSurvive(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // made is an out and the number of the stage that makes it.

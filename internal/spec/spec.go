@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/repopath"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // FileName is the file that declares a project.
@@ -49,6 +49,7 @@ type Stage struct {
 	AlwaysChanged bool
 	Deploy        bool          // deploy: true, or no outs
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
+	Platform      string        // "auto", or a text that stands in the key; empty: not set
 	Timeout       time.Duration // 0: none
 	Mutex         string        // stages with the same one never run at once
 	Desc          string
@@ -83,8 +84,19 @@ type Env struct {
 	Name    string
 	Value   string // when Literal
 	Literal bool   // the value stands in pipe.yaml; else it is taken from pipe's own environment
+	Secret  Secret // secret: true or false
 	Place   string
 }
+
+// Secret is what a declaration says about a variable's value.
+type Secret uint8
+
+// The kinds of values. An Unsaid one whose name looks like a secret's is noted.
+const (
+	Unsaid    Secret = iota
+	IsSecret         // secret: true: only whether it is set is in key and lock, and it is masked
+	NotSecret        // secret: false
+)
 
 // Out is a declared output.
 type Out struct {
@@ -93,6 +105,7 @@ type Out struct {
 	NoCache bool // cache: false: digest only, the bytes are kept elsewhere (in git)
 	Persist bool // not moved aside before a run
 	NoPush  bool // push: false: never leaves this machine
+	SHA256  bool // sha256: true: the record and commands get that hash, too
 	Place   string
 }
 

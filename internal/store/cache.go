@@ -20,9 +20,9 @@ type Cache interface {
 	Fill(ctx context.Context, ref object.Ref, dst *os.File) error
 	// Quarantine puts an object whose bytes are wrong out of the way.
 	Quarantine(ref object.Ref) error
-	// Adopt makes value the record of key, whatever was recorded here: the
+	// Adopt makes value the record of id, whatever was recorded here: the
 	// remote's record is everybody's.
-	Adopt(ctx context.Context, key digest.Key, value []byte) error
+	Adopt(ctx context.Context, id object.RunID, value []byte) error
 }
 
 // Batch collects objects; none is in the store before Commit. Put and Save may

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // The errors that callers match. Others are the store's own, mapped to a diag kind.
@@ -44,12 +43,12 @@ type Store interface {
 // Index keeps records by key: the first of a key wins, for ever.
 type Index interface {
 	// Lookup returns the record's bytes, or ErrNotFound.
-	Lookup(ctx context.Context, key digest.Key) ([]byte, error)
-	// Record stores value as the record of key unless there is one, and returns
-	// the record that key has then: value, or an earlier one. Two callers at
+	Lookup(ctx context.Context, id object.RunID) ([]byte, error)
+	// Record stores value as the record of id unless there is one, and returns
+	// the record that id has then: value, or an earlier one. Two callers at
 	// once get the same winner. A store that can only get and put may let the
 	// last win on servers without conditional writes; Probe tells.
-	Record(ctx context.Context, key digest.Key, value []byte) (winner []byte, err error)
+	Record(ctx context.Context, id object.RunID, value []byte) (winner []byte, err error)
 }
 
 // Cells keeps small mutable values, each changed by compare-and-swap. A name is a
@@ -83,6 +82,8 @@ type Remote interface {
 type Lister interface {
 	// List calls f for each object, in no order, until f fails.
 	List(ctx context.Context, f func(Entry) error) error
+	// Runs calls f for each record, in no order.
+	Runs(ctx context.Context, f func(object.RunID) error) error
 	// Names calls f for each cell below prefix (a clean path), in order.
 	Names(ctx context.Context, prefix string, f func(name string) error) error
 }
@@ -92,19 +93,4 @@ type Entry struct {
 	Ref  object.Ref
 	Size int64
 	Unix int64 // when it was last written, in seconds
-}
-
-// Path returns where ref lies below the root of any store, cache or remote.
-func Path(ref object.Ref) string {
-	h := ref.Digest.Hex()
-	if ref.Tree {
-		return "trees/blake3/" + h[:2] + "/" + h[2:]
-	}
-	return "files/blake3/" + h[:2] + "/" + h[2:]
-}
-
-// RecordPath returns where the record of key lies below the root of any store.
-func RecordPath(key digest.Key) string {
-	h := key.String()
-	return "runs/" + h[:2] + "/" + h
 }

@@ -67,7 +67,7 @@ func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) (b []byt
 
 // ReadTree returns the tree that a digest names.
 func ReadTree(ctx context.Context, s Store, d digest.Digest) (*object.Tree, error) {
-	ref := object.Ref{Tree: true, Digest: d}
+	ref := object.Ref{Shelf: object.Trees, Digest: d}
 	b, err := ReadAll(ctx, s, ref, object.MaxTree)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // Cache is a cache that can be swept.
@@ -15,8 +14,7 @@ type Cache interface {
 	store.Cache
 	store.Lister
 	Remove(ctx context.Context, ref object.Ref) error
-	Keys(ctx context.Context, f func(digest.Key) error) error
-	RemoveRecord(ctx context.Context, key digest.Key) error
+	RemoveRecord(ctx context.Context, id object.RunID) error
 }
 
 // Roots are the objects that must stay.
@@ -31,7 +29,7 @@ func (r *Roots) Add(ctx context.Context, c store.Cache, ref object.Ref) error {
 		return nil
 	}
 	r.keep[ref] = true
-	if !ref.Tree {
+	if ref.Shelf != object.Trees {
 		return nil
 	}
 	t, err := store.ReadTree(ctx, c, ref.Digest)
@@ -68,7 +66,7 @@ func Sweep(ctx context.Context, c Cache, doomed []store.Entry) error {
 	gone := map[object.Ref]bool{}
 	for _, trees := range []bool{true, false} {
 		for _, e := range doomed {
-			if e.Ref.Tree != trees {
+			if (e.Ref.Shelf == object.Trees) != trees {
 				continue
 			}
 			if err := c.Remove(ctx, e.Ref); err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -77,18 +75,18 @@ func Sweep(ctx context.Context, c Cache, doomed []store.Entry) error {
 			gone[e.Ref] = true
 		}
 	}
-	return c.Keys(ctx, func(key digest.Key) error {
-		b, err := c.Lookup(ctx, key)
+	return c.Runs(ctx, func(id object.RunID) error {
+		b, err := c.Lookup(ctx, id)
 		if err != nil {
 			return err
 		}
-		rec, err := object.ParseRecord(b, key)
+		rec, err := object.ParseRecord(b, id)
 		if err != nil {
 			return nil //nolint:nilerr // not ours to judge; verify names it
 		}
 		for _, o := range rec.Outs {
-			if gone[o.Ref()] {
-				return c.RemoveRecord(ctx, key)
+			if gone[object.Of(o)] {
+				return c.RemoveRecord(ctx, id)
 			}
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/sweep"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -26,7 +27,10 @@ func must(t *testing.T, err error) {
 
 func put(t *testing.T, c *disk.Store, tree bool, content string) object.Ref {
 	t.Helper()
-	ref := object.Ref{Tree: tree, Digest: digest.Of([]byte(content))}
+	ref := object.Ref{Digest: digest.Of([]byte(content))}
+	if tree {
+		ref.Shelf = object.Trees
+	}
 	must(t, c.Put(t.Context(), ref, store.Bytes([]byte(content))))
 	return ref
 }
@@ -39,15 +43,15 @@ func directory(t *testing.T, c *disk.Store, content string) (tree, file object.R
 	return put(t, c, true, string(tr.Encode())), file
 }
 
-func record(t *testing.T, c *disk.Store, name string, ref object.Ref) digest.Key {
+func record(t *testing.T, c *disk.Store, name string, ref object.Ref) object.RunID {
 	t.Helper()
-	key := digest.Key(digest.Of([]byte(name)))
-	r := &object.Record{Schema: object.RecordSchema, Key: key, Stage: name, Outs: []object.Output{{Path: "o", Dir: ref.Tree, Digest: ref.Digest}}}
+	id := object.RunID{Key: digest.Key(digest.Of([]byte(name)))}
+	r := &object.Record{ID: id, Stage: name, Outs: []artifact.Output{{Path: "o", Dir: ref.Shelf == object.Trees, Digest: ref.Digest}}}
 	b, err := r.Encode()
 	must(t, err)
-	_, err = c.Record(t.Context(), key, b)
+	_, err = c.Record(t.Context(), id, b)
 	must(t, err)
-	return key
+	return id
 }
 
 func has(t *testing.T, c *disk.Store, ref object.Ref) bool {
@@ -64,12 +68,12 @@ func TestOnlyWhatNoRootNamesGoes(t *testing.T) {
 	kept, gone := put(t, c, false, "kept"), put(t, c, false, "gone")
 	keptTree, keptFile := directory(t, c, "in a kept tree")
 	goneTree, goneFile := directory(t, c, "in a tree that goes")
-	keptKey, goneKey, goneTreeKey := record(t, c, "kept", kept), record(t, c, "gone", gone), record(t, c, "gone tree", goneTree)
+	keptKey, goneKey, goneTreeKey := record(t, c, "kept", kept), record(t, c, "gone", gone), record(t, c, "gone-tree", goneTree)
 	var roots sweep.Roots
 	must(t, roots.Add(t.Context(), c, kept))
 	must(t, roots.Add(t.Context(), c, keptTree))
 	must(t, roots.Add(t.Context(), c, keptTree))
-	must(t, roots.Add(t.Context(), c, object.Ref{Tree: true, Digest: digest.Of([]byte("not here"))}))
+	must(t, roots.Add(t.Context(), c, object.Ref{Shelf: object.Trees, Digest: digest.Of([]byte("not here"))}))
 	doomed, err := sweep.Plan(t.Context(), c, &roots, math.MaxInt64)
 	must(t, err)
 	if len(doomed) != 3 {
@@ -86,7 +90,7 @@ func TestOnlyWhatNoRootNamesGoes(t *testing.T) {
 			t.Errorf("%s is there: %v, want %v", ref, got, want)
 		}
 	}
-	for key, want := range map[digest.Key]bool{keptKey: true, goneKey: false, goneTreeKey: false} {
+	for key, want := range map[object.RunID]bool{keptKey: true, goneKey: false, goneTreeKey: false} {
 		if _, err := c.Lookup(t.Context(), key); (err == nil) != want {
 			t.Errorf("record %s: %v, want it there: %v", key.Short(), err, want)
 		}

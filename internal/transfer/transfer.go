@@ -12,9 +12,10 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Carrier moves objects between the cache of this machine and a remote.
@@ -92,7 +93,7 @@ func (c *Carrier) learn(refs ...object.Ref) {
 // Tree returns a directory's tree from the cache, else from the remote. It does
 // not put it into the cache, where a tree implies its files. Nowhere is a *Missing.
 func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*object.Tree, error) {
-	ref := object.Ref{Tree: true, Digest: d}
+	ref := object.Ref{Shelf: object.Trees, Digest: d}
 	t, err := store.ReadTree(ctx, c.Cache, d)
 	if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return t, err
@@ -129,7 +130,7 @@ type item struct {
 }
 
 // expand returns the distinct blobs of the outputs, and the trees among them.
-func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(object.Ref) (bool, error)) (blobs []item, trees []item, err error) {
+func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(object.Ref) (bool, error)) (blobs []item, trees []item, err error) {
 	seen := map[object.Ref]bool{}
 	add := func(it item) {
 		if !seen[it.ref] {
@@ -138,15 +139,15 @@ func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(ob
 		}
 	}
 	for _, o := range outs {
-		if seen[o.Ref()] {
+		if seen[object.Of(o)] {
 			continue
 		}
 		if !o.Dir {
-			add(item{path: o.Path, ref: o.Ref(), size: o.Size})
+			add(item{path: o.Path, ref: object.Of(o), size: o.Size})
 			continue
 		}
-		seen[o.Ref()] = true
-		if done, err := skip(o.Ref()); err != nil || done {
+		seen[object.Of(o)] = true
+		if done, err := skip(object.Of(o)); err != nil || done {
 			if err != nil {
 				return nil, nil, err
 			}
@@ -162,21 +163,30 @@ func (c *Carrier) expand(ctx context.Context, outs []object.Output, skip func(ob
 			}
 		}
 		manifest := t.Encode()
-		trees = append(trees, item{o.Path, o.Ref(), int64(len(manifest)), manifest})
+		trees = append(trees, item{o.Path, object.Of(o), int64(len(manifest)), manifest})
 	}
 	return blobs, trees, nil
 }
 
 // Publish puts the outputs into the remote: files first, then the trees that
 // name them, so that a tree's presence implies its files'. What the remote has
-// is not sent. An object that neither side has is a *Missing.
-func (c *Carrier) Publish(ctx context.Context, outs []object.Output) error {
+// is not sent. An object that neither side has is a *Missing. Notes are what the
+// cache knows beside: logs and lists of inputs; one that it lacks is left out.
+func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...object.Ref) error {
 	if c.Remote == nil {
 		return nil
 	}
 	blobs, trees, err := c.expand(ctx, outs, func(ref object.Ref) (bool, error) { return c.Has(ctx, ref) })
 	if err != nil {
 		return err
+	}
+	for _, ref := range notes {
+		switch size, err := c.Cache.Stat(ctx, ref); {
+		case err == nil:
+			blobs = append(blobs, item{path: "note", ref: ref, size: size})
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
 	}
 	send := func(items []item) error {
 		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i]) })
@@ -327,7 +337,7 @@ func firstFew(errs []error) error {
 
 // Fetch brings the outputs' bytes and trees into the cache, what is there
 // already excepted. An object that neither side has is a *Missing.
-func (c *Carrier) Fetch(ctx context.Context, outs []object.Output) error {
+func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
 	blobs, trees, err := c.expand(ctx, outs, func(object.Ref) (bool, error) { return false, nil })
 	if err != nil {
 		return err

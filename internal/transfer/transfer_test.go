@@ -13,12 +13,13 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/store/mem"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // logged notes what a remote is asked for.
@@ -31,7 +32,7 @@ type logged struct {
 func (l *logged) note(call string, ref object.Ref) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ref.Tree {
+	if ref.Shelf == object.Trees {
 		call += " tree"
 	}
 	l.calls = append(l.calls, call)
@@ -66,7 +67,7 @@ type project struct {
 	root   string
 	cache  *disk.Store
 	remote *logged
-	outs   []object.Output
+	outs   []artifact.Output
 	tree   object.Ref
 }
 
@@ -81,13 +82,13 @@ func newProject(t *testing.T) *project {
 		r := ref(content)
 		tree.Entries = append(tree.Entries, object.Entry{Kind: object.File, Path: repopath.Path(content[len(content)-1:]), Digest: r.Digest, Size: int64(len(content))})
 	}
-	p.tree = object.Ref{Tree: true, Digest: tree.Digest()}
+	p.tree = object.Ref{Shelf: object.Trees, Digest: tree.Digest()}
 	for r, b := range map[object.Ref]string{ref("app"): "app", ref("inside a"): "inside a", ref("inside b"): "inside b", p.tree: string(tree.Encode())} {
 		if err := p.cache.Put(t.Context(), r, store.Bytes([]byte(b))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.outs = []object.Output{
+	p.outs = []artifact.Output{
 		{Path: "dist/app", Digest: ref("app").Digest, Size: 3},
 		{Path: "dist/static", Dir: true, Digest: p.tree.Digest, Size: tree.Size(), Files: 2},
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
@@ -114,7 +115,7 @@ func (p *Progress) done(e event.Event) {
 }
 
 // Outs lists outputs with the beginnings of their hashes.
-func Outs(outs []event.Out) string {
+func Outs(outs []artifact.Output) string {
 	var w []string
 	for i, o := range outs {
 		const most = 3
@@ -122,7 +123,7 @@ func Outs(outs []event.Out) string {
 			w = append(w, fmt.Sprintf("and %d more", len(outs)-most))
 			break
 		}
-		w = append(w, fmt.Sprintf("%s %s", o.Path, o.Hash.Short()))
+		w = append(w, fmt.Sprintf("%s %s", o.Path, o.Digest.Short()))
 	}
 	return strings.Join(w, ", ")
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Save puts an out's bytes, and its tree, into the cache, durably, and returns
 // what it is. A file that must be hashed is hashed while it is copied.
-func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o object.Output, err error) {
+func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o artifact.Output, err error) {
 	batch, err := cache.Begin()
 	if err != nil {
 		return o, err
@@ -38,7 +39,7 @@ func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o 
 	}
 	if o.Dir {
 		b := t.Encode()
-		if err := batch.Put(ctx, o.Ref(), store.Bytes(b)); err != nil {
+		if err := batch.Put(ctx, object.Of(o), store.Bytes(b)); err != nil {
 			return o, err
 		}
 	}
@@ -83,29 +84,29 @@ func fileSource(path string, size int64) store.Source {
 }
 
 // output is Output with a sink for the files that are read.
-func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (object.Output, *object.Tree, error) {
+func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (artifact.Output, *object.Tree, error) {
 	info, err := os.Lstat(w.OS(p))
 	if err != nil {
-		return object.Output{}, nil, absent(p, err)
+		return artifact.Output{}, nil, absent(p, err)
 	}
 	switch {
 	case info.IsDir():
 		t, err := w.scan(ctx, scan{top: p, output: true, sink: sink})
 		if err != nil {
-			return object.Output{}, nil, err
+			return artifact.Output{}, nil, err
 		}
 		return DirOutput(p, t), t, nil
 	case info.Mode().IsRegular():
 		d, st, err := w.file(ctx, p, sink)
-		return object.Output{Path: p, Exec: st.exec(), Digest: d, Size: st.size}, nil, err
+		return artifact.Output{Path: p, Exec: st.exec(), Digest: d, Size: st.size}, nil, err
 	}
-	return object.Output{}, nil, diag.New(diag.Failed, "is a %s; an out is a file or a directory", typeWord(info.Mode())).At(string(p))
+	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an out is a file or a directory", typeWord(info.Mode())).At(string(p))
 }
 
 // Checkout puts an out's bytes at its path, all or nothing, in place of what
 // lies there. The tree is nil for a file. The objects must be in the cache:
 // ErrNotFound and ErrCorrupt are the cache's.
-func (w *Work) Checkout(ctx context.Context, cache store.Cache, o object.Output, t *object.Tree) error {
+func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t *object.Tree) error {
 	if err := w.guard(o.Path); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func fileKind(exec bool) object.Kind {
 }
 
 // swap renames fresh to the out's path, and what lay there to old.
-func (w *Work) swap(fresh, old string, o object.Output, t *object.Tree) error {
+func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error {
 	to := w.OS(o.Path)
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		return err

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Made is what a workspace must know of stages' outs to read a dep.
@@ -20,13 +19,13 @@ type Made struct {
 	// Inside are the outs that count for the dep: those below a directory, or
 	// named by a glob. What they are recorded to be stands for them, whatever
 	// lies on the disk. Sorted by path.
-	Inside []object.Output
+	Inside []artifact.Output
 }
 
 // Dep reads an input that no stage makes. The tree is nil for a file; for a
 // directory its paths are relative to it, for a glob to the repository, and an
 // out directory inside it is one Nested entry. A missing dep is a diag.Usage error.
-func (w *Work) Dep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (action.Input, *object.Tree, error) {
+func (w *Work) Dep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
 	if d.Glob != "" {
 		return w.globDep(ctx, d, exclude, made)
 	}
@@ -36,65 +35,65 @@ func (w *Work) Dep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, 
 			err = diag.New(diag.Usage, "dep %s is not there, and no stage makes it", d.Path).At(d.Place).
 				Hinted("create it, correct its name, or name it in the outs of the stage that makes it")
 		}
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	if err == nil && k == kindFile {
 		return w.fileDep(ctx, d)
 	}
 	if err == nil && k != kindDir {
-		return action.Input{}, nil, diag.New(diag.Failed, "is neither a file nor a directory").At(string(d.Path))
+		return artifact.Input{}, nil, diag.New(diag.Failed, "is neither a file nor a directory").At(string(d.Path))
 	}
 	return w.dirDep(ctx, d, exclude, made, err == nil)
 }
 
-func (w *Work) fileDep(ctx context.Context, d spec.Dep) (action.Input, *object.Tree, error) {
+func (w *Work) fileDep(ctx context.Context, d spec.Dep) (artifact.Input, *object.Tree, error) {
 	if d.Dir {
-		return action.Input{}, nil, diag.New(diag.Usage, "dep %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("write it without the slash")
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("write it without the slash")
 	}
 	sum, st, err := w.file(ctx, d.Path, nil)
-	return action.Input{Path: d.Path, Exec: st.exec(), Digest: sum, Size: st.size}, nil, err
+	return artifact.Input{Path: d.Path, Exec: st.exec(), Digest: sum, Size: st.size}, nil, err
 }
 
-func (w *Work) dirDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made, here bool) (action.Input, *object.Tree, error) {
+func (w *Work) dirDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made, here bool) (artifact.Input, *object.Tree, error) {
 	t := &object.Tree{}
 	above, ignored, err := w.rulesAbove(d.Path)
 	if err != nil {
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	// An ignored directory that is named as a dep counts, as it was asked for;
 	// but one that holds outs is where builds leave things: only the outs count.
 	if here && !(ignored && len(made.Inside) > 0) {
 		t, err = w.scan(ctx, scan{top: d.Path, rules: above, isOut: made.Is, exclude: exclude})
 		if err != nil {
-			return action.Input{}, nil, err
+			return artifact.Input{}, nil, err
 		}
 	}
 	addMade(t, d.Path, made.Inside)
-	return input(d.Path, lockfile.Dir, t), t, nil
+	return input(d.Path, artifact.Dir, t), t, nil
 }
 
-func (w *Work) globDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (action.Input, *object.Tree, error) {
+func (w *Work) globDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
 	base := d.Glob.Base()
 	above, _, err := w.rulesAbove(base)
 	if err != nil {
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	t, err := w.scan(ctx, scan{top: base, rules: above, isOut: made.Is, exclude: exclude, only: d.Glob})
 	if errors.Is(err, ErrAbsent) {
 		t, err = &object.Tree{}, nil
 	}
 	if err != nil {
-		return action.Input{}, nil, err
+		return artifact.Input{}, nil, err
 	}
 	addMade(t, repopath.Root, made.Inside)
 	if len(t.Entries) == 0 {
-		return action.Input{}, nil, diag.New(diag.Usage, "dep %s names no file", d.Glob).At(d.Place).
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s names no file", d.Glob).At(d.Place).
 			Hinted("correct the pattern; files that git ignores do not count")
 	}
-	return input(repopath.Path(d.Glob), lockfile.Glob, t), t, nil
+	return input(repopath.Path(d.Glob), artifact.Glob, t), t, nil
 }
 
-func addMade(t *object.Tree, top repopath.Path, outs []object.Output) {
+func addMade(t *object.Tree, top repopath.Path, outs []artifact.Output) {
 	for _, o := range outs {
 		e := object.Entry{Kind: object.File, Path: top.Rel(o.Path), Digest: o.Digest, Size: o.Size}
 		switch {
@@ -108,8 +107,8 @@ func addMade(t *object.Tree, top repopath.Path, outs []object.Output) {
 	t.Sort()
 }
 
-func input(p repopath.Path, k lockfile.Kind, t *object.Tree) action.Input {
-	return action.Input{Path: p, Kind: k, Digest: t.Digest(), Size: t.Size(), Files: int64(len(t.Entries))}
+func input(p repopath.Path, k artifact.Kind, t *object.Tree) artifact.Input {
+	return artifact.Input{Path: p, Kind: k, Digest: t.Digest(), Size: t.Size(), Files: int64(len(t.Entries))}
 }
 
 // Forget drops what is remembered of ignore files: a command may have changed them.

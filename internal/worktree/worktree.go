@@ -13,9 +13,10 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Dir is pipe's own directory below the repository's root.
@@ -88,13 +89,13 @@ var ErrAbsent = errors.New("no such file or directory")
 // keeps executable bits, symlinks and empty directories. Ignore rules do not
 // apply. The tree is nil for a file. Nothing there is ErrAbsent; a socket or
 // device, or a symlink that leaves the tree, is an error.
-func (w *Work) Output(ctx context.Context, p repopath.Path) (object.Output, *object.Tree, error) {
+func (w *Work) Output(ctx context.Context, p repopath.Path) (artifact.Output, *object.Tree, error) {
 	return w.output(ctx, p, nil)
 }
 
 // DirOutput describes a directory by its tree.
-func DirOutput(p repopath.Path, t *object.Tree) object.Output {
-	o := object.Output{Path: p, Dir: true, Digest: t.Digest(), Size: t.Size()}
+func DirOutput(p repopath.Path, t *object.Tree) artifact.Output {
+	o := artifact.Output{Path: p, Dir: true, Digest: t.Digest(), Size: t.Size()}
 	for _, e := range t.Entries {
 		if e.Kind != object.Dir {
 			o.Files++

@@ -17,15 +17,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // workspace returns an empty workspace and its cache.
@@ -67,7 +67,7 @@ func (w *Work) link(t *testing.T, p repopath.Path, target string) {
 	must(t, os.Symlink(target, w.OS(p)))
 }
 
-func (w *Work) dep(t *testing.T, p repopath.Path, exclude ...repopath.Pattern) action.Input {
+func (w *Work) dep(t *testing.T, p repopath.Path, exclude ...repopath.Pattern) artifact.Input {
 	t.Helper()
 	in, _, err := w.Dep(t.Context(), spec.Dep{Path: p}, exclude, Made{})
 	must(t, err)
@@ -200,7 +200,7 @@ func TestADirectoryWithAnOutInsideIsTheSameWhateverLiesOnTheDisk(t *testing.T) {
 	w.write(t, "src/main.c", "int main;")
 	made := Made{
 		Is: func(p repopath.Path) bool { return p == "src/gen/api.h" || p == "src/gen/docs" },
-		Inside: []object.Output{
+		Inside: []artifact.Output{
 			{Path: "src/gen/api.h", Digest: digest.Of([]byte("recorded")), Size: 8},
 			{Path: "src/gen/docs", Dir: true, Digest: digest.Of([]byte("tree")), Size: 99, Files: 3},
 		},
@@ -217,7 +217,7 @@ func TestADirectoryWithAnOutInsideIsTheSameWhateverLiesOnTheDisk(t *testing.T) {
 		t.Error("the out on the disk counts")
 	}
 	other := made
-	other.Inside = append([]object.Output{{Path: "src/gen/api.h", Digest: digest.Of([]byte("other")), Size: 5}}, made.Inside[1:]...)
+	other.Inside = append([]artifact.Output{{Path: "src/gen/api.h", Digest: digest.Of([]byte("other")), Size: 5}}, made.Inside[1:]...)
 	if read(w, other) == absent {
 		t.Error("the recorded out does not count")
 	}
@@ -228,7 +228,7 @@ func TestADirectoryWithAnOutInsideIsTheSameWhateverLiesOnTheDisk(t *testing.T) {
 
 func TestADirectoryThatHoldsOnlyOutsNeedNotBeThere(t *testing.T) {
 	w, _ := workspace(t)
-	made := Made{Is: func(p repopath.Path) bool { return p == "gen/x" }, Inside: []object.Output{{Path: "gen/x", Digest: digest.Of([]byte("x")), Size: 1}}}
+	made := Made{Is: func(p repopath.Path) bool { return p == "gen/x" }, Inside: []artifact.Output{{Path: "gen/x", Digest: digest.Of([]byte("x")), Size: 1}}}
 	in, tree, err := w.Dep(t.Context(), spec.Dep{Path: "gen", Dir: true}, nil, made)
 	if err != nil || in.Files != 1 || len(tree.Entries) != 1 {
 		t.Errorf("%+v, %v", in, err)
@@ -280,7 +280,7 @@ func TestAGlobCountsWhatItNames(t *testing.T) {
 	w, _ := workspace(t)
 	w.write(t, "src/a.go", "1")
 	w.write(t, "src/deep/b.go", "2")
-	read := func(g repopath.Pattern, exclude ...repopath.Pattern) (action.Input, []string) {
+	read := func(g repopath.Pattern, exclude ...repopath.Pattern) (artifact.Input, []string) {
 		in, tree, err := w.Dep(t.Context(), spec.Dep{Glob: g}, exclude, Made{})
 		must(t, err)
 		return in, names(tree)
@@ -541,7 +541,7 @@ func TestCheckoutWritesNothingOutside(t *testing.T) {
 		}
 	}
 	w.link(t, "behind", outside)
-	err := w.Checkout(t.Context(), cache, object.Output{Path: "behind/x", Digest: ref.Digest, Size: 1}, nil)
+	err := w.Checkout(t.Context(), cache, artifact.Output{Path: "behind/x", Digest: ref.Digest, Size: 1}, nil)
 	if !diag.Is(err, diag.Policy) {
 		t.Errorf("behind a symlink: %v", err)
 	}

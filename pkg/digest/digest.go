@@ -17,8 +17,11 @@ const Prefix = "blake3:"
 // Size is the length in bytes of a Digest and of a Key.
 const Size = 32
 
-// ErrMalformed says that a text is not a digest or key.
-var ErrMalformed = errors.New("malformed digest")
+// The errors that callers match.
+var (
+	ErrMalformed = errors.New("malformed digest")        // a text is no digest and no key
+	ErrNewer     = errors.New("written by a newer pipe") // a key of a form that this version does not know
+)
 
 // Digest is the BLAKE3-256 of a file's bytes, unkeyed: what b3sum prints.
 type Digest [Size]byte
@@ -67,14 +70,35 @@ func (d *Digest) UnmarshalText(b []byte) (err error) {
 // It is never interchangeable with a Digest: it names a question, not content.
 type Key [Size]byte
 
-// ParseKey reads 64 lower-case hexadecimal digits. It fails with ErrMalformed.
+// KeyPrefix names the form of the key that this version computes.
+const KeyPrefix = "k1:"
+
+// ParseKey reads the text form, KeyPrefix and 64 lower-case hexadecimal digits. A
+// key of another form fails with ErrNewer, all else with ErrMalformed.
 func ParseKey(s string) (Key, error) {
-	b, err := parse32(s)
+	h, ok := strings.CutPrefix(s, KeyPrefix)
+	if !ok {
+		if newerKey(s) {
+			return Key{}, fmt.Errorf("%w: key %q", ErrNewer, clip(s))
+		}
+		return Key{}, fmt.Errorf("%w: %q does not start with %q", ErrMalformed, clip(s), KeyPrefix)
+	}
+	b, err := parse32(h)
 	return Key(b), err
 }
 
-// String returns 64 lower-case hexadecimal digits.
-func (k Key) String() string { return hex.EncodeToString(k[:]) }
+// newerKey reports whether s begins as keys do, with another number.
+func newerKey(s string) bool {
+	form, _, ok := strings.Cut(s, ":")
+	number, isKey := strings.CutPrefix(form, "k")
+	return ok && isKey && number != "" && strings.Trim(number, "0123456789") == ""
+}
+
+// String returns KeyPrefix and 64 hexadecimal digits.
+func (k Key) String() string { return KeyPrefix + k.Hex() }
+
+// Hex returns 64 lower-case hexadecimal digits.
+func (k Key) Hex() string { return hex.EncodeToString(k[:]) }
 
 // Short returns the first 12 hexadecimal digits, for people.
 func (k Key) Short() string { return hex.EncodeToString(k[:6]) }

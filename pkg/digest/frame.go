@@ -2,20 +2,15 @@ package digest
 
 import (
 	"encoding/binary"
-
-	"github.com/zeebo/blake3"
 )
 
-// Frame computes a Key over length-framed fields, so that no two different
-// lists of fields share their bytes: ("ab","c") and ("a","bc") differ.
-type Frame struct {
-	h   *blake3.Hasher
-	buf [binary.MaxVarintLen64]byte
-}
+// Frame collects length-framed fields, so that no two different lists of fields
+// share their bytes: ("ab","c") and ("a","bc") differ.
+type Frame struct{ b []byte }
 
-// NewFrame starts a key with salt, which names the format and its version.
+// NewFrame starts a frame with salt, which names the form and its version.
 func NewFrame(salt string) *Frame {
-	f := &Frame{h: blake3.New()}
+	f := &Frame{}
 	f.String(salt)
 	return f
 }
@@ -23,19 +18,18 @@ func NewFrame(salt string) *Frame {
 // String adds one field: its length as an unsigned varint, then its bytes.
 func (f *Frame) String(s string) {
 	f.Uint(uint64(len(s)))
-	_, _ = f.h.WriteString(s)
+	f.b = append(f.b, s...)
 }
 
 // Bytes adds one field, framed as String does.
 func (f *Frame) Bytes(b []byte) {
 	f.Uint(uint64(len(b)))
-	_, _ = f.h.Write(b)
+	f.b = append(f.b, b...)
 }
 
 // Uint adds a number as an unsigned varint.
 func (f *Frame) Uint(n uint64) {
-	k := binary.PutUvarint(f.buf[:], n)
-	_, _ = f.h.Write(f.buf[:k])
+	f.b = binary.AppendUvarint(f.b, n)
 }
 
 // Bool adds 1 or 0.
@@ -48,7 +42,12 @@ func (f *Frame) Bool(b bool) {
 }
 
 // Sum returns the key of what was added so far.
-func (f *Frame) Sum() (k Key) {
-	f.h.Sum(k[:0])
-	return k
+func (f *Frame) Sum() Key { return Key(Of(f.b)) }
+
+// Field adds a name, and as one more field what value frames.
+func (f *Frame) Field(name string, value func(*Frame)) {
+	var inner Frame
+	value(&inner)
+	f.String(name)
+	f.Bytes(inner.b)
 }

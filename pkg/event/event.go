@@ -1,7 +1,7 @@
 // Package event is what a run tells while it goes on.
 package event
 
-import "github.com/pipe-build/pipe/pkg/digest"
+import "github.com/pipe-build/pipe/pkg/artifact"
 
 // Schema names the form of an Event in JSON.
 const Schema = "pipe.event/1"
@@ -23,28 +23,20 @@ const (
 
 // Event is one thing that happened. Which fields are set depends on the type.
 type Event struct {
-	Schema  string   `json:"schema"`
-	Type    Type     `json:"type"`
-	Stage   string   `json:"stage,omitempty"`
-	Deploy  bool     `json:"deploy,omitempty"`
-	Verb    Verb     `json:"verb,omitempty"`
-	Because []Reason `json:"because,omitempty"`
-	Text    string   `json:"text,omitempty"`
-	Key     string   `json:"key,omitempty"`
-	Outs    []Out    `json:"outs,omitempty"`
-	Seconds float64  `json:"seconds,omitempty"`
-	Exit    int      `json:"exit,omitempty"`
-	Where   string   `json:"where,omitempty"` // push or pull
-	Bytes   int64    `json:"bytes,omitempty"`
-	Counts  *Counts  `json:"counts,omitempty"`
-}
-
-// Out is an output and what it is.
-type Out struct {
-	Path string        `json:"path"`
-	Dir  bool          `json:"dir,omitempty"`
-	Hash digest.Digest `json:"hash"`
-	Size int64         `json:"size"`
+	Schema  string            `json:"schema"`
+	Type    Type              `json:"type"`
+	Stage   string            `json:"stage,omitempty"`
+	Deploy  bool              `json:"deploy,omitempty"`
+	Verb    Verb              `json:"verb,omitempty"`
+	Because []Reason          `json:"because,omitempty"`
+	Text    string            `json:"text,omitempty"`
+	Key     string            `json:"key,omitempty"`
+	Outs    []artifact.Output `json:"outs,omitempty"`
+	Seconds float64           `json:"seconds,omitempty"`
+	Exit    int               `json:"exit,omitempty"`
+	Where   string            `json:"where,omitempty"` // push or pull
+	Bytes   int64             `json:"bytes,omitempty"`
+	Counts  *Counts           `json:"counts,omitempty"`
 }
 
 // Counts say how a run ended.

@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // decoder reads a lock that is valid YAML but not in canonical form.
@@ -101,29 +102,29 @@ func (d *decoder) stage(name string, n *yamldoc.Node) (s Stage) {
 			return
 		}
 		kind := d.optional(f, "kind")
-		if kind != "" && kind != string(Dir) {
+		if kind != "" && kind != string(artifact.Dir) {
 			d.fault(n, "kind %q of an out", kind)
 		}
-		s.Outs = append(s.Outs, Out{
-			Path: d.path(n, f, "path"), Dir: kind == string(Dir), Exec: d.flag(f, "exec"),
-			Hash: d.hash(n, f, "hash"), Size: d.count(f, "size"), Files: d.count(f, "files"),
+		s.Outs = append(s.Outs, artifact.Output{
+			Path: d.path(n, f, "path"), Dir: kind == string(artifact.Dir), Exec: d.flag(f, "exec"),
+			Digest: d.hash(n, f, "hash"), Size: d.count(f, "size"), Files: d.count(f, "files"),
 		})
 	})
 	return s
 }
 
-func (d *decoder) dep(n *yamldoc.Node) Dep {
+func (d *decoder) dep(n *yamldoc.Node) artifact.Input {
 	f := d.fields(n, "path", "kind", "exec", "hash", "size", "files", "in")
 	if f == nil {
-		return Dep{}
+		return artifact.Input{}
 	}
-	kind := Kind(d.optional(f, "kind"))
-	if kind != OneFile && kind != Dir && kind != Glob {
+	kind := artifact.Kind(d.optional(f, "kind"))
+	if kind != artifact.OneFile && kind != artifact.Dir && kind != artifact.Glob {
 		d.fault(n, "kind %q of a dep", kind)
 	}
-	dep := Dep{
+	dep := artifact.Input{
 		Path: d.depPath(n, f, kind), Kind: kind, Exec: d.flag(f, "exec"),
-		Hash: d.hash(n, f, "hash"), Size: d.count(f, "size"), Files: d.count(f, "files"),
+		Digest: d.hash(n, f, "hash"), Size: d.count(f, "size"), Files: d.count(f, "files"),
 	}
 	if f["in"] != nil {
 		dep.In = d.hash(n, f, "in")
@@ -131,7 +132,7 @@ func (d *decoder) dep(n *yamldoc.Node) Dep {
 	return dep
 }
 
-func (d *decoder) depPath(at *yamldoc.Node, m map[string]*yamldoc.Node, kind Kind) repopath.Path {
+func (d *decoder) depPath(at *yamldoc.Node, m map[string]*yamldoc.Node, kind artifact.Kind) repopath.Path {
 	text, ok := d.scalar(at, m, "path")
 	if !ok {
 		return ""

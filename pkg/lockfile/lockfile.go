@@ -10,9 +10,10 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // FileName is the lock's name at the repository's root.
@@ -30,45 +31,12 @@ type File struct {
 type Stage struct {
 	Name       string
 	Key        digest.Key
-	Generation int           // how often a rebuild was forced; part of the key
-	Cmd        digest.Digest // of scripts, shell and working directory, to tell what changed
-	Deps       []Dep         // sorted by path
-	Params     []Param       // sorted by file, then key
-	Env        []Env         // sorted by name
-	Outs       []Out         // sorted by path
-}
-
-// Kind is the sort of an input.
-type Kind string
-
-// The kinds of inputs.
-const (
-	OneFile Kind = ""     // one file
-	Dir     Kind = "dir"  // a directory
-	Glob    Kind = "glob" // all files that a pattern names
-)
-
-// Dep is an input as it was when the stage ran.
-type Dep struct {
-	Path  repopath.Path // or the pattern, for Glob
-	Kind  Kind
-	Exec  bool // a file's executable bit
-	Hash  digest.Digest
-	Size  int64 // bytes; of all files
-	Files int64 // number of files of a directory or glob
-	// In is the tree that Path was looked up in when it lies inside a directory
-	// that another stage makes: as long as that tree is the same, so is Hash.
-	In digest.Digest
-}
-
-// Out is an output as the stage left it.
-type Out struct {
-	Path  repopath.Path
-	Dir   bool
-	Exec  bool // a file's executable bit
-	Hash  digest.Digest
-	Size  int64 // bytes; of all files
-	Files int64 // number of files of a directory
+	Generation int               // how often a rebuild was forced; part of the key
+	Cmd        digest.Digest     // of scripts, shell and working directory, to tell what changed
+	Deps       []artifact.Input  // sorted by path
+	Params     []Param           // sorted by file, then key
+	Env        []Env             // sorted by name
+	Outs       []artifact.Output // sorted by path
 }
 
 // Param is one value of a parameter file.
@@ -143,10 +111,10 @@ func (s *Stage) append(b []byte) []byte {
 		b = append(strconv.AppendInt(append(b, "    generation: "...), int64(s.Generation), 10), '\n')
 	}
 	b = append(append(append(b, "    cmd: "...), s.Cmd.String()...), '\n')
-	b = list(b, "deps", s.Deps, func(b []byte, d *Dep) []byte {
+	b = list(b, "deps", s.Deps, func(b []byte, d *artifact.Input) []byte {
 		b = text(b, "path", string(d.Path))
 		b = text(b, "kind", string(d.Kind))
-		b = common(b, d.Exec, d.Hash, d.Size, d.Files)
+		b = common(b, d.Exec, d.Digest, d.Size, d.Files)
 		if !d.In.IsZero() {
 			b = append(append(b, ", in: "...), d.In.String()...)
 		}
@@ -164,12 +132,12 @@ func (s *Stage) append(b []byte) []byte {
 		}
 		return append(append(b, ", value: "...), yamldoc.Quote(e.Value)...)
 	})
-	b = list(b, "outs", s.Outs, func(b []byte, o *Out) []byte {
+	b = list(b, "outs", s.Outs, func(b []byte, o *artifact.Output) []byte {
 		b = text(b, "path", string(o.Path))
 		if o.Dir {
 			b = append(b, ", kind: dir"...)
 		}
-		return common(b, o.Exec, o.Hash, o.Size, o.Files)
+		return common(b, o.Exec, o.Digest, o.Size, o.Files)
 	})
 	return append(append(append(b, "  # end "...), s.Name...), '\n')
 }

@@ -16,9 +16,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -49,12 +50,12 @@ func example() *File {
 	return &File{Stages: []Stage{
 		{
 			Name: "build", Key: keyOf("build"), Generation: 2, Cmd: sum("./build.sh"),
-			Deps: []Dep{
-				{Path: ".", Kind: Dir, Hash: sum("root"), Size: 10, Files: 2},
-				{Path: "build.sh", Exec: true, Hash: sum("script"), Size: 120},
-				{Path: "gen/api/v1.json", Hash: sum("api"), Size: 7, In: sum("tree of gen")},
-				{Path: "lib/**/*.go", Kind: Glob, Hash: sum("glob"), Size: 4096, Files: 3},
-				{Path: "src", Kind: Dir, Hash: sum("src"), Size: 99, Files: 9},
+			Deps: []artifact.Input{
+				{Path: ".", Kind: artifact.Dir, Digest: sum("root"), Size: 10, Files: 2},
+				{Path: "build.sh", Exec: true, Digest: sum("script"), Size: 120},
+				{Path: "gen/api/v1.json", Digest: sum("api"), Size: 7, In: sum("tree of gen")},
+				{Path: "lib/**/*.go", Kind: artifact.Glob, Digest: sum("glob"), Size: 4096, Files: 3},
+				{Path: "src", Kind: artifact.Dir, Digest: sum("src"), Size: 99, Files: 9},
 			},
 			Params: []Param{
 				{File: "config/app.yaml", Key: "features.search", Value: "true"},
@@ -63,13 +64,13 @@ func example() *File {
 			Env: []Env{
 				{Name: "CGO_ENABLED", Value: "0"}, {Name: "EMPTY"}, {Name: "GOFLAGS", Hash: "0123456789ab"}, {Name: "no", Hash: "unset"},
 			},
-			Outs: []Out{
-				{Path: "dist/app", Exec: true, Hash: sum("app"), Size: 1 << 40},
-				{Path: "dist/static", Dir: true, Hash: sum("static"), Size: 5, Files: 1},
+			Outs: []artifact.Output{
+				{Path: "dist/app", Exec: true, Digest: sum("app"), Size: 1 << 40},
+				{Path: "dist/static", Dir: true, Digest: sum("static"), Size: 5, Files: 1},
 			},
 		},
-		{Name: "no", Key: keyOf("no"), Cmd: sum("no"), Outs: []Out{{Path: `it's "odd", [ü] 😀: #1`, Hash: sum(""), Size: 0}}},
-		{Name: "pack@1.2", Key: keyOf("key 2"), Cmd: sum("tar"), Outs: []Out{{Path: "true", Hash: sum("t"), Size: 1}}},
+		{Name: "no", Key: keyOf("no"), Cmd: sum("no"), Outs: []artifact.Output{{Path: `it's "odd", [ü] 😀: #1`, Digest: sum(""), Size: 0}}},
+		{Name: "pack@1.2", Key: keyOf("key 2"), Cmd: sum("tar"), Outs: []artifact.Output{{Path: "true", Digest: sum("t"), Size: 1}}},
 	}}
 }
 
@@ -135,17 +136,17 @@ func digests() *rapid.Generator[digest.Digest] {
 	})
 }
 
-func depends() *rapid.Generator[Dep] {
-	return rapid.Custom(func(t *rapid.T) Dep {
-		d := Dep{
-			Path: paths().Draw(t, "dep"), Kind: rapid.SampledFrom([]Kind{OneFile, Dir, Glob}).Draw(t, "kind"),
-			Hash: digests().Draw(t, "hash"), Exec: rapid.Bool().Draw(t, "exec"),
+func depends() *rapid.Generator[artifact.Input] {
+	return rapid.Custom(func(t *rapid.T) artifact.Input {
+		d := artifact.Input{
+			Path: paths().Draw(t, "dep"), Kind: rapid.SampledFrom([]artifact.Kind{artifact.OneFile, artifact.Dir, artifact.Glob}).Draw(t, "kind"),
+			Digest: digests().Draw(t, "hash"), Exec: rapid.Bool().Draw(t, "exec"),
 			Size: rapid.Int64Min(0).Draw(t, "size"), Files: rapid.Int64Min(0).Draw(t, "files"),
 		}
 		if rapid.Bool().Draw(t, "inside") {
 			d.In = digests().Draw(t, "in")
 		}
-		if d.Kind == Glob {
+		if d.Kind == artifact.Glob {
 			g, err := repopath.JoinPattern(repopath.Root, texts().Draw(t, "glob"))
 			if err != nil {
 				g = "**/*.go"
@@ -177,9 +178,9 @@ func locks() *rapid.Generator[*File] {
 				s.Env = append(s.Env, e)
 			}
 			for range rapid.IntRange(0, 2).Draw(t, "outs") {
-				s.Outs = append(s.Outs, Out{
+				s.Outs = append(s.Outs, artifact.Output{
 					Path: paths().Draw(t, "out"), Dir: rapid.Bool().Draw(t, "dir"), Exec: rapid.Bool().Draw(t, "exec"),
-					Hash: digests().Draw(t, "hash"), Size: rapid.Int64Min(0).Draw(t, "size"), Files: rapid.Int64Min(0).Draw(t, "files"),
+					Digest: digests().Draw(t, "hash"), Size: rapid.Int64Min(0).Draw(t, "size"), Files: rapid.Int64Min(0).Draw(t, "files"),
 				})
 			}
 			f.Set(s)
@@ -386,7 +387,7 @@ func TestSetKeepsStagesSortedAndKeepDropsTheRest(t *testing.T) {
 // LESSONS 15: changes of two neighbouring stages meet without a conflict.
 func TestGitMergesChangesOfNeighbouringStages(t *testing.T) {
 	stage := func(name, version string) Stage {
-		return Stage{Name: name, Key: keyOf(name + version), Cmd: sum(name), Outs: []Out{{Path: repopath.Path(name), Hash: sum(version), Size: 1}}}
+		return Stage{Name: name, Key: keyOf(name + version), Cmd: sum(name), Outs: []artifact.Output{{Path: repopath.Path(name), Digest: sum(version), Size: 1}}}
 	}
 	lock := func(a, b string, more ...Stage) []byte {
 		f := &File{Stages: []Stage{stage("a", a), stage("b", b)}}
@@ -430,9 +431,9 @@ func large(n int) []byte {
 		name := fmt.Sprintf("stage-%05d", i)
 		f.Stages = append(f.Stages, Stage{
 			Name: name, Key: keyOf(name), Cmd: sum(name),
-			Deps: []Dep{{Path: repopath.Path("src/" + name + ".c"), Hash: sum(name), Size: int64(i)}, {Path: "include", Kind: Dir, Hash: sum("h"), Size: 9, Files: 3}},
+			Deps: []artifact.Input{{Path: repopath.Path("src/" + name + ".c"), Digest: sum(name), Size: int64(i)}, {Path: "include", Kind: artifact.Dir, Digest: sum("h"), Size: 9, Files: 3}},
 			Env:  []Env{{Name: "CC", Value: "gcc"}},
-			Outs: []Out{{Path: repopath.Path("out/" + name + ".o"), Hash: sum(name + "o"), Size: int64(i)}},
+			Outs: []artifact.Output{{Path: repopath.Path("out/" + name + ".o"), Digest: sum(name + "o"), Size: int64(i)}},
 		})
 	}
 	return f.Encode()

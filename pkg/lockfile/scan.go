@@ -5,9 +5,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // scan reads exactly what Encode writes, in one pass and almost without
@@ -187,17 +188,17 @@ func items[T any](s *scanner, head string, one func(*scanner) T) (out []T) {
 	return out
 }
 
-func (s *scanner) dep() (d Dep) {
+func (s *scanner) dep() (d artifact.Input) {
 	s.eat("path: ")
 	p := s.scalar()
 	if s.has(", kind: ") {
-		d.Kind = Kind(s.until(",}\n"))
-		s.ok = s.ok && (d.Kind == Dir || d.Kind == Glob)
+		d.Kind = artifact.Kind(s.until(",}\n"))
+		s.ok = s.ok && (d.Kind == artifact.Dir || d.Kind == artifact.Glob)
 	}
 	var ok bool
 	d.Path, ok = depPath(p, d.Kind)
 	s.ok = s.ok && ok
-	d.Exec, d.Hash, d.Size, d.Files = s.common()
+	d.Exec, d.Digest, d.Size, d.Files = s.common()
 	if s.has(", in: ") {
 		d.In = s.digest()
 	}
@@ -205,23 +206,23 @@ func (s *scanner) dep() (d Dep) {
 }
 
 // depPath checks a dep's path: a directory may be the root, a glob is no plain path.
-func depPath(s string, kind Kind) (repopath.Path, bool) {
+func depPath(s string, kind artifact.Kind) (repopath.Path, bool) {
 	switch {
-	case kind == Glob:
+	case kind == artifact.Glob:
 		g, err := repopath.JoinPattern(repopath.Root, s)
 		return repopath.Path(s), err == nil && string(g) == s
-	case kind == Dir && s == string(repopath.Root):
+	case kind == artifact.Dir && s == string(repopath.Root):
 		return repopath.Root, true
 	}
 	p, err := repopath.Parse(s)
 	return p, err == nil
 }
 
-func (s *scanner) out() (o Out) {
+func (s *scanner) out() (o artifact.Output) {
 	s.eat("path: ")
 	o.Path = s.path()
 	o.Dir = s.has(", kind: dir")
-	o.Exec, o.Hash, o.Size, o.Files = s.common()
+	o.Exec, o.Digest, o.Size, o.Files = s.common()
 	return o
 }
 

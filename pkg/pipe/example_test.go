@@ -61,7 +61,7 @@ stages:
 	show("first run", result, err)
 	result, err = p.Repro(ctx, pipe.ReproOptions{Jobs: 2})
 	show("second run", result, err)
-	fmt.Println(result.Stages[0].Outs[0].Hash)
+	fmt.Println(result.Stages[0].Outs[0].Digest)
 
 	// Output:
 	// plan

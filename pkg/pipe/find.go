@@ -16,10 +16,11 @@ import (
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // FindOptions say what Find does with what it finds.
@@ -105,7 +106,7 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 		return nil, err
 	}
 	for _, h := range hits {
-		f.Artifacts = append(f.Artifacts, artifact(h))
+		f.Artifacts = append(f.Artifacts, found(h))
 	}
 	if len(hits) == 0 {
 		if err := p.unnamed(ctx, f, prefix); err != nil {
@@ -137,7 +138,7 @@ func (p *Project) notFound(f *Found, query string) error {
 // prefix reads what is to be found: hexadecimal digits, with or without
 // "blake3:", or a path whose hash is meant.
 func (p *Project) prefix(ctx context.Context, query string) (string, error) {
-	h := strings.ToLower(strings.TrimPrefix(query, digest.Prefix))
+	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(query), digest.Prefix), digest.KeyPrefix)
 	isHex := len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
 	if isHex && len(h) >= minPrefix {
 		return h, nil
@@ -155,9 +156,9 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	return "", diag.New(diag.Usage, "%q is neither a hash nor a file here", query).Hinted("pipe find HASH or pipe find FILE")
 }
 
-func artifact(h *history.Hit) Artifact {
+func found(h *history.Hit) Artifact {
 	a := Artifact{
-		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Tree, Stage: h.Stage, Path: string(h.Path), Size: h.Size, Key: h.Key.String(),
+		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Shelf == object.Trees, Stage: h.Stage, Path: string(h.Path), Size: h.Size, Key: h.Key.String(),
 		Now: h.Now, ref: h.Ref, in: h.In, exec: h.Exec,
 	}
 	if n := len(h.Commit); n > 0 {
@@ -174,7 +175,7 @@ func commitOf(c gitlog.Commit) *Commit {
 func (p *Project) unnamed(ctx context.Context, f *Found, prefix string) error {
 	err := p.cache.List(ctx, func(e store.Entry) error {
 		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {
-			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: e.Ref.Digest, Dir: e.Ref.Tree, Size: e.Size, ref: e.Ref})
+			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: e.Ref.Digest, Dir: e.Ref.Shelf == object.Trees, Size: e.Size, ref: e.Ref})
 		}
 		return nil
 	})
@@ -185,11 +186,11 @@ func (p *Project) unnamed(ctx context.Context, f *Found, prefix string) error {
 	if err != nil {
 		return err
 	}
-	for _, tree := range []bool{false, true} {
-		ref := object.Ref{Tree: tree, Digest: digest.Digest(b)}
+	for shelf := range object.Shelves {
+		ref := object.Ref{Shelf: object.Shelf(shelf), Digest: digest.Digest(b)}
 		size, err := p.remote.Stat(ctx, ref)
 		if err == nil {
-			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: ref.Digest, Dir: tree, Size: size, ref: ref})
+			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: ref.Digest, Dir: ref.Shelf == object.Trees, Size: size, ref: ref})
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -306,7 +307,7 @@ func namesIt(d release.Stage, a *Artifact) bool {
 		}
 	}
 	for _, in := range d.Deps {
-		if in.Hash == a.Hash {
+		if in.Digest == a.Hash {
 			return true
 		}
 	}
@@ -322,14 +323,14 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if _, err := os.Lstat(to); err == nil {
 		return diag.New(diag.Usage, "%s is there already; nothing is overwritten", to).Hinted("pipe find %s -o OTHER", f.Query)
 	}
-	o := object.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
+	o := artifact.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
 	if o.Path == "" {
 		o.Path = "object"
 	}
 	if err := p.work.Prepare(); err != nil {
 		return err
 	}
-	if err := c.Fetch(ctx, []object.Output{o}); err != nil {
+	if err := c.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return transfer.Explained(err)
 	}
 	if a.Dir {
@@ -354,7 +355,7 @@ func (f *Found) only() (*Artifact, error) {
 }
 
 // export writes verified bytes beside the target, then renames.
-func (p *Project) export(ctx context.Context, o object.Output, to string) (err error) {
+func (p *Project) export(ctx context.Context, o artifact.Output, to string) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", to, err)
@@ -368,7 +369,7 @@ func (p *Project) export(ctx context.Context, o object.Output, to string) (err e
 	if o.Exec {
 		mode = 0o755
 	}
-	err = errors.Join(p.cache.Fill(ctx, o.Ref(), tmp), tmp.Chmod(mode), tmp.Close())
+	err = errors.Join(p.cache.Fill(ctx, object.Of(o), tmp), tmp.Chmod(mode), tmp.Close())
 	if err != nil {
 		return err
 	}

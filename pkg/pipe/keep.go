@@ -10,7 +10,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -166,17 +165,17 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	roots := &sweep.Roots{}
 	add := func(l *lockfile.File) error {
 		for i := range l.Stages {
-			for _, o := range engine.Outputs(&l.Stages[i]) {
-				if err := roots.Add(ctx, p.cache, o.Ref()); err != nil {
+			for _, o := range l.Stages[i].Outs {
+				if err := roots.Add(ctx, p.cache, object.Of(o)); err != nil {
 					return err
 				}
 			}
 			for _, d := range l.Stages[i].Deps {
-				if err := roots.Add(ctx, p.cache, object.Ref{Digest: d.Hash}); err != nil {
+				if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Inputs, Digest: d.Digest}); err != nil {
 					return err
 				}
 			}
-			if err := p.addLog(ctx, roots, l.Stages[i].Key); err != nil {
+			if err := p.addLog(ctx, roots, id(&l.Stages[i])); err != nil {
 				return err
 			}
 		}
@@ -201,16 +200,16 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 }
 
 // addLog keeps the log that a stage's record names.
-func (p *Project) addLog(ctx context.Context, roots *sweep.Roots, key digest.Key) error {
-	b, err := p.cache.Lookup(ctx, key)
+func (p *Project) addLog(ctx context.Context, roots *sweep.Roots, run object.RunID) error {
+	b, err := p.cache.Lookup(ctx, run)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if rec, err := object.ParseRecord(b, key); err == nil && !rec.Log.IsZero() {
-		return roots.Add(ctx, p.cache, object.Ref{Digest: rec.Log})
+	if rec, err := object.ParseRecord(b, run); err == nil && !rec.Log.IsZero() {
+		return roots.Add(ctx, p.cache, object.Ref{Shelf: object.Logs, Digest: rec.Log})
 	}
 	return nil
 }
@@ -228,16 +227,16 @@ func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 			return err
 		}
 		for _, d := range s.Stages {
-			if err := roots.Add(ctx, p.cache, object.Ref{Tree: true, Digest: d.Closure}); err != nil {
+			if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Trees, Digest: d.Closure}); err != nil {
 				return err
 			}
 			for _, in := range d.Deps {
-				if err := roots.Add(ctx, p.cache, object.Ref{Digest: in.Hash}); err != nil {
+				if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Inputs, Digest: in.Digest}); err != nil {
 					return err
 				}
 			}
 			for _, o := range d.Artifacts {
-				if err := roots.Add(ctx, p.cache, o.Ref()); err != nil {
+				if err := roots.Add(ctx, p.cache, object.Of(o)); err != nil {
 					return err
 				}
 			}

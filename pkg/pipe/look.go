@@ -9,17 +9,17 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // cells returns where environments live, and how to list them.
@@ -49,13 +49,13 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	if err != nil {
 		return nil, err
 	}
-	outs := map[repopath.Path]object.Output{}
+	outs := map[repopath.Path]artifact.Output{}
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		for _, o := range s.Outs {
-			outs[o.Path] = object.Output{Path: o.Path}
+			outs[o.Path] = artifact.Output{Path: o.Path}
 			if l := lock.Stage(s.Name); l != nil {
-				for _, recorded := range engine.Outputs(l) {
+				for _, recorded := range l.Outs {
 					if recorded.Path == o.Path {
 						outs[o.Path] = recorded
 					}
@@ -74,7 +74,7 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	return all, nil
 }
 
-func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Path]object.Output) (Hashed, error) {
+func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Path]artifact.Output) (Hashed, error) {
 	at, err := p.inside(name)
 	if err != nil {
 		return Hashed{}, err
@@ -94,13 +94,13 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 		}
 		return Hashed{Path: string(at), Hash: o.Digest, Dir: o.Dir, Size: o.Size}, nil
 	}
-	var below []object.Output
+	var below []artifact.Output
 	for path, o := range outs {
 		if path != at && at.Holds(path) && !o.Digest.IsZero() {
 			below = append(below, o)
 		}
 	}
-	slices.SortFunc(below, func(a, b object.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	slices.SortFunc(below, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	is := func(q repopath.Path) bool { _, ok := outs[q]; return ok }
 	in, tree, err := p.work.Dep(ctx, spec.Dep{Path: at, Place: name}, nil, worktree.Made{Is: is, Inside: below})
 	if err != nil {
@@ -178,7 +178,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 		if p.spec.Stage(l.Name) == nil {
 			continue
 		}
-		for _, o := range engine.Outputs(l) {
+		for _, o := range l.Outs {
 			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
 			here, _, err := p.work.Output(ctx, o.Path)
 			switch {
@@ -189,7 +189,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 			case here.Same(o):
 				st.State = "same"
 			}
-			_, err = p.cache.Stat(ctx, o.Ref())
+			_, err = p.cache.Stat(ctx, object.Of(o))
 			st.Cache = err == nil
 			s.Outs = append(s.Outs, st)
 		}
@@ -247,7 +247,7 @@ func (p *Project) manifest(ctx context.Context, hash string) (*object.Tree, erro
 		if s == nil {
 			continue
 		}
-		b, err := store.ReadAll(ctx, s, object.Ref{Digest: d}, object.MaxTree)
+		b, err := store.ReadAll(ctx, s, object.Ref{Shelf: object.Inputs, Digest: d}, object.MaxTree)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
@@ -331,7 +331,7 @@ func facts(s *lockfile.Stage) []fact {
 	}
 	list := []fact{{"command", "", s.Cmd.String()}}
 	for _, d := range s.Deps {
-		list = append(list, fact{"dep", string(d.Path), d.Hash.String()})
+		list = append(list, fact{"dep", string(d.Path), d.Digest.String()})
 	}
 	for _, x := range s.Params {
 		list = append(list, fact{"param", string(x.File) + ":" + x.Key, x.Value})
@@ -340,7 +340,7 @@ func facts(s *lockfile.Stage) []fact {
 		list = append(list, fact{"env", e.Name, e.Hash + e.Value})
 	}
 	for _, o := range s.Outs {
-		list = append(list, fact{"out", string(o.Path), o.Hash.String()})
+		list = append(list, fact{"out", string(o.Path), o.Digest.String()})
 	}
 	return list
 }

@@ -25,7 +25,6 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -35,6 +34,7 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Version is the version of pipe, as records and doctor name it.
@@ -331,7 +331,7 @@ func (p *Project) commit(ctx context.Context) string {
 	return head.Hash
 }
 
-func (p *Project) stamp(ctx context.Context) object.Record {
+func (p *Project) stamp(ctx context.Context) object.Stamp {
 	host, _ := os.Hostname()
 	user, _ := shell.Getenv(p.env, "USER")
 	if actor, ok := shell.Getenv(p.env, "GITHUB_ACTOR"); ok {
@@ -341,5 +341,5 @@ func (p *Project) stamp(ctx context.Context) object.Record {
 	if user != "" {
 		by = user + "@" + host
 	}
-	return object.Record{By: by, Commit: p.commit(ctx), Version: Version}
+	return object.Stamp{By: by, Commit: p.commit(ctx), Version: Version}
 }

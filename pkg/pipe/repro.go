@@ -12,10 +12,11 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // ReproOptions say what Repro and Plan do. The zero value is right for all stages.
@@ -36,13 +37,13 @@ type ReproOptions struct {
 
 // StageResult is what became, or in a plan would become, of one stage.
 type StageResult struct {
-	Stage   string         `json:"stage"`
-	Deploy  bool           `json:"deploy,omitempty"`
-	Verb    event.Verb     `json:"verb"`
-	Because []event.Reason `json:"because"`
-	Key     string         `json:"key,omitempty"` // empty when an input is not known yet
-	Outs    []event.Out    `json:"outs,omitempty"`
-	Error   string         `json:"error,omitempty"`
+	Stage   string            `json:"stage"`
+	Deploy  bool              `json:"deploy,omitempty"`
+	Verb    event.Verb        `json:"verb"`
+	Because []event.Reason    `json:"because"`
+	Key     string            `json:"key,omitempty"` // empty when an input is not known yet
+	Outs    []artifact.Output `json:"outs,omitempty"`
+	Error   string            `json:"error,omitempty"`
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; only Why fills it in.
 	Files []Change `json:"files,omitempty"`
@@ -131,12 +132,9 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
-		}
-		for _, x := range o.Outs {
-			s.Outs = append(s.Outs, event.Out{Path: string(x.Path), Dir: x.Dir, Hash: x.Digest, Size: x.Size})
 		}
 		if o.Err != nil {
 			s.Error = o.Err.Error()
@@ -187,7 +185,7 @@ type offline struct {
 }
 
 // Fetch implements engine.Carrier.
-func (o offline) Fetch(ctx context.Context, outs []object.Output) error {
+func (o offline) Fetch(ctx context.Context, outs []artifact.Output) error {
 	return o.local.Fetch(ctx, outs)
 }
 
@@ -237,10 +235,7 @@ func (d *deployments) Begin(ctx context.Context, x engine.Deployment) (string, e
 		return "", err
 	}
 	stamp := d.p.stamp(ctx)
-	s := release.Stage{Key: x.Key, Closure: x.Closure, Artifacts: x.Artifacts, By: stamp.By, Commit: stamp.Commit}
-	for _, in := range x.Deps {
-		s.Deps = append(s.Deps, release.Dep{Path: in.Path, Kind: in.Kind, Exec: in.Exec, Hash: in.Digest})
-	}
+	s := release.Stage{Key: x.Key, Deps: x.Deps, Closure: x.Closure, Artifacts: x.Artifacts, By: stamp.By, Commit: stamp.Commit}
 	token, err := d.env.Begin(ctx, x.Stage, s, x.Again)
 	if errors.Is(err, release.ErrLive) {
 		return "", engine.ErrLive

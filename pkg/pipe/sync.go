@@ -14,15 +14,15 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
-	"github.com/pipe-build/pipe/internal/repopath"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
-	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // SyncOptions say which stages' outs are moved. The zero value means all.
@@ -43,7 +43,7 @@ type SyncResult struct {
 // SyncOut is one output that was moved or written.
 type SyncOut struct {
 	Stage string `json:"stage"`
-	event.Out
+	artifact.Output
 	Changed bool `json:"changed"` // false: it was as it should be
 }
 
@@ -118,7 +118,7 @@ func (p *Project) named(lock *lockfile.File, targets []string) ([]*lockfile.Stag
 // lock comes from outside and never says where something is written.
 func (p *Project) fits(l *lockfile.Stage) bool {
 	s := p.spec.Stage(l.Name)
-	return s != nil && engine.Fits(s, engine.Outputs(l))
+	return s != nil && engine.Fits(s, l.Outs)
 }
 
 func means(s *lockfile.Stage, target string) bool {
@@ -126,7 +126,7 @@ func means(s *lockfile.Stage, target string) bool {
 		return true
 	}
 	p, err := repopath.Join(repopath.Root, target)
-	return err == nil && slices.ContainsFunc(s.Outs, func(o lockfile.Out) bool { return o.Path == p })
+	return err == nil && slices.ContainsFunc(s.Outs, func(o artifact.Output) bool { return o.Path == p })
 }
 
 // declared says of an out how its stage declares it.
@@ -142,21 +142,13 @@ func (p *Project) declared(stage string, at repopath.Path) spec.Out {
 }
 
 // cached returns a stage's outs whose bytes are kept in the cache.
-func (p *Project) cached(l *lockfile.Stage) (outs []object.Output) {
-	for _, o := range engine.Outputs(l) {
+func (p *Project) cached(l *lockfile.Stage) (outs []artifact.Output) {
+	for _, o := range l.Outs {
 		if !p.declared(l.Name, o.Path).NoCache {
 			outs = append(outs, o)
 		}
 	}
 	return outs
-}
-
-func lockOut(o object.Output) lockfile.Out {
-	return lockfile.Out{Path: o.Path, Dir: o.Dir, Exec: o.Exec, Hash: o.Digest, Size: o.Size, Files: o.Files}
-}
-
-func eventOut(o object.Output) event.Out {
-	return event.Out{Path: string(o.Path), Dir: o.Dir, Hash: o.Digest, Size: o.Size}
 }
 
 // counted makes the carrier count what it copies into r.
@@ -201,7 +193,7 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 	if c.Moved != nil {
 		counted(c, r)
 	}
-	var outs []object.Output
+	var outs []artifact.Output
 	for _, s := range stages {
 		outs = append(outs, p.cached(s)...)
 	}
@@ -214,7 +206,7 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 			if err != nil {
 				return r, notBrought(verb, err)
 			}
-			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Out: eventOut(o), Changed: changed})
+			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o, Changed: changed})
 		}
 	}
 	return r, nil
@@ -230,7 +222,7 @@ func notBrought(verb string, err error) error {
 
 // place writes an out to the workspace unless it is there. Other bytes that lie
 // there and that nothing recorded are kept in the cache.
-func (p *Project) place(ctx context.Context, c *transfer.Carrier, stage string, o object.Output) (bool, error) {
+func (p *Project) place(ctx context.Context, c *transfer.Carrier, stage string, o artifact.Output) (bool, error) {
 	here, _, err := p.work.Output(ctx, o.Path)
 	if err == nil && here.Same(o) {
 		return false, nil
@@ -239,7 +231,7 @@ func (p *Project) place(ctx context.Context, c *transfer.Carrier, stage string, 
 		return false, err
 	}
 	if err == nil {
-		_, serr := p.cache.Stat(ctx, here.Ref())
+		_, serr := p.cache.Stat(ctx, object.Of(here))
 		if _, err := p.work.Save(ctx, p.cache, o.Path); err != nil {
 			return false, err
 		}
@@ -308,9 +300,9 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 func (p *Project) pushStage(ctx context.Context, c *transfer.Carrier, remote store.Remote, l *lockfile.Stage) (rec *object.Record, fresh bool, err error) {
 	s := p.spec.Stage(l.Name)
 	if s.AlwaysChanged {
-		return &object.Record{Outs: engine.Outputs(l)}, false, p.publish(ctx, c, l, nil)
+		return &object.Record{Outs: l.Outs}, false, p.publish(ctx, c, l, nil)
 	}
-	value, err := remote.Lookup(ctx, l.Key)
+	value, err := remote.Lookup(ctx, id(l))
 	if errors.Is(err, store.ErrNotFound) {
 		if slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.NoPush }) {
 			return nil, false, p.publish(ctx, c, l, nil)
@@ -321,12 +313,12 @@ func (p *Project) pushStage(ctx context.Context, c *transfer.Carrier, remote sto
 	if err != nil {
 		return nil, false, err
 	}
-	if rec, err = p.parseRemote(remote, value, l.Key); err != nil {
+	if rec, err = p.parseRemote(remote, value, id(l)); err != nil {
 		return nil, false, err
 	}
 	// The record implies its objects, but somebody may have removed them.
 	for _, o := range p.cached(l) {
-		there, err := c.Has(ctx, o.Ref())
+		there, err := c.Has(ctx, object.Of(o))
 		if err != nil {
 			return nil, false, err
 		}
@@ -350,17 +342,22 @@ func (p *Project) pushRecord(ctx context.Context, c *transfer.Carrier, remote st
 	if err != nil {
 		return nil, err
 	}
-	winner, err := remote.Record(ctx, l.Key, value)
+	winner, err := remote.Record(ctx, id(l), value)
 	if err != nil {
 		return nil, err
 	}
-	return p.parseRemote(remote, winner, l.Key)
+	return p.parseRemote(remote, winner, id(l))
 }
 
-func (p *Project) parseRemote(remote store.Remote, value []byte, key digest.Key) (*object.Record, error) {
-	rec, err := object.ParseRecord(value, key)
+// id names the record that a block of the lock stands for.
+func id(l *lockfile.Stage) object.RunID {
+	return object.RunID{Key: l.Key, Generation: l.Generation}
+}
+
+func (p *Project) parseRemote(remote store.Remote, value []byte, run object.RunID) (*object.Record, error) {
+	rec, err := object.ParseRecord(value, run)
 	if err != nil {
-		return nil, diag.New(diag.Integrity, "%w", err).At(remote.URL() + "/" + store.RecordPath(key)).
+		return nil, diag.New(diag.Integrity, "%w", err).At(remote.URL() + "/" + store.RecordPath(run)).
 			Hinted("look at that object; a newer pipe may have written it")
 	}
 	return rec, nil
@@ -368,24 +365,23 @@ func (p *Project) parseRemote(remote store.Remote, value []byte, key digest.Key)
 
 // recordOf returns the cache's record of a stage, or one made from the lock.
 func (p *Project) recordOf(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
-	outs := engine.Outputs(l)
-	value, err := p.cache.Lookup(ctx, l.Key)
+	outs := l.Outs
+	value, err := p.cache.Lookup(ctx, id(l))
 	if err == nil {
-		rec, err := object.ParseRecord(value, l.Key)
-		if err == nil && slices.EqualFunc(rec.Outs, outs, object.Output.Same) {
+		rec, err := object.ParseRecord(value, id(l))
+		if err == nil && slices.EqualFunc(rec.Outs, outs, artifact.Output.Same) {
 			return rec, nil
 		}
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	rec := p.stamp(ctx).Of(l.Key, l.Name, outs, p.opt.Now())
-	return &rec, nil
+	return &object.Record{ID: id(l), Stage: l.Name, Outs: outs, Stamp: p.stamp(ctx), FromLock: true}, nil
 }
 
 // publish puts a stage's objects into the remote, and its log if the cache has it.
 func (p *Project) publish(ctx context.Context, c *transfer.Carrier, l *lockfile.Stage, rec *object.Record) error {
-	var outs []object.Output
+	var outs []artifact.Output
 	for _, o := range p.cached(l) {
 		if p.declared(l.Name, o.Path).NoPush {
 			continue
@@ -396,27 +392,22 @@ func (p *Project) publish(ctx context.Context, c *transfer.Carrier, l *lockfile.
 		outs = append(outs, o)
 	}
 	// Notes go along where the cache has them: the log, and the inputs' manifests.
-	var notes []digest.Digest
+	var notes []object.Ref
 	if rec != nil && !rec.Log.IsZero() {
-		notes = append(notes, rec.Log)
+		notes = append(notes, object.Ref{Shelf: object.Logs, Digest: rec.Log})
 	}
 	for _, d := range l.Deps {
-		if d.Kind != lockfile.OneFile {
-			notes = append(notes, d.Hash)
+		if d.Kind != artifact.OneFile {
+			notes = append(notes, object.Ref{Shelf: object.Inputs, Digest: d.Digest})
 		}
 	}
-	for _, d := range notes {
-		if size, err := p.cache.Stat(ctx, object.Ref{Digest: d}); err == nil {
-			outs = append(outs, object.Output{Path: "note", Digest: d, Size: size})
-		}
-	}
-	return c.Publish(ctx, outs)
+	return c.Publish(ctx, outs, notes...)
 }
 
 // saveIfHere puts an out into the cache again when only the workspace has it.
-func (p *Project) saveIfHere(ctx context.Context, o object.Output) error {
+func (p *Project) saveIfHere(ctx context.Context, o artifact.Output) error {
 	// A cached tree is no proof of its files; Save looks at each.
-	if _, err := p.cache.Stat(ctx, o.Ref()); !o.Dir && !errors.Is(err, store.ErrNotFound) {
+	if _, err := p.cache.Stat(ctx, object.Of(o)); !o.Dir && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	here, _, err := p.work.Output(ctx, o.Path)
@@ -429,16 +420,16 @@ func (p *Project) saveIfHere(ctx context.Context, o object.Output) error {
 
 // take makes the record's outs those of the lock and the workspace.
 func (p *Project) take(ctx context.Context, c *transfer.Carrier, r *SyncResult, l *lockfile.Stage, rec *object.Record) error {
-	ours := engine.Outputs(l)
-	if slices.EqualFunc(ours, rec.Outs, func(a, b object.Output) bool { return a.Path == b.Path && a.Same(b) }) {
+	ours := l.Outs
+	if slices.EqualFunc(ours, rec.Outs, func(a, b artifact.Output) bool { return a.Path == b.Path && a.Same(b) }) {
 		for _, o := range ours {
-			r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Out: eventOut(o)})
+			r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Output: o})
 		}
 		return nil
 	}
 	for i, o := range rec.Outs {
 		if i >= len(ours) || ours[i].Path != o.Path {
-			return diag.New(diag.Integrity, "the record of %s has other outs than the lock", l.Name).At(store.RecordPath(l.Key))
+			return diag.New(diag.Integrity, "the record of %s has other outs than the lock", l.Name).At(store.RecordPath(id(l)))
 		}
 		here, _, err := p.work.Output(ctx, o.Path)
 		switch {
@@ -446,15 +437,15 @@ func (p *Project) take(ctx context.Context, c *transfer.Carrier, r *SyncResult, 
 		case err != nil:
 			return err
 		case !here.Same(o):
-			if err := c.Fetch(ctx, []object.Output{o}); err != nil {
+			if err := c.Fetch(ctx, []artifact.Output{o}); err != nil {
 				return err
 			}
 			if _, err := p.place(ctx, c, l.Name, o); err != nil {
 				return err
 			}
 		}
-		l.Outs[i] = lockOut(o)
-		r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Out: eventOut(o), Changed: true})
+		l.Outs[i] = o
+		r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Output: o, Changed: true})
 	}
 	value, err := rec.Encode()
 	if err != nil {
@@ -465,5 +456,5 @@ func (p *Project) take(ctx context.Context, c *transfer.Carrier, r *SyncResult, 
 		Type: event.Note, Stage: l.Name,
 		Text: fmt.Sprintf("%s built the same inputs first; its outs are taken, and pipe repro deploys them", rec.By),
 	})
-	return p.cache.Adopt(ctx, l.Key, value)
+	return p.cache.Adopt(ctx, id(l), value)
 }

@@ -133,7 +133,7 @@ func (b *batch) Commit() error {
 func (b *batch) name(trees bool) error {
 	dirs := map[string]bool{}
 	for ref, tmp := range b.pending {
-		if ref.Tree != trees {
+		if (ref.Shelf == object.Trees) != trees {
 			continue
 		}
 		to := b.s.object(ref)

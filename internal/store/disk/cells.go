@@ -92,70 +92,62 @@ func (s *Store) Probe(ctx context.Context) error {
 
 // Names implements store.Lister.
 func (s *Store) Names(_ context.Context, prefix string, f func(string) error) error {
-	root := s.path(prefix)
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(path, lockSuffix) || strings.HasPrefix(d.Name(), ".tmp-") {
+	return s.walk(prefix, func(path string, d fs.DirEntry) error {
+		if strings.HasSuffix(path, lockSuffix) || strings.HasPrefix(d.Name(), ".tmp-") {
+			return nil
+		}
+		return f(path)
+	})
+}
+
+// List implements store.Lister.
+func (s *Store) List(_ context.Context, f func(store.Entry) error) error {
+	for i := range object.Shelves {
+		err := s.walk(store.Prefix(object.Shelf(i)), func(path string, d fs.DirEntry) error {
+			ref, ok := store.RefAt(path)
+			if !ok {
+				return nil // not ours
+			}
+			info, err := d.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return f(store.Entry{Ref: ref, Size: info.Size(), Unix: info.ModTime().Unix()})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Runs implements store.Lister.
+func (s *Store) Runs(_ context.Context, f func(object.RunID) error) error {
+	return s.walk(store.RecordPrefix, func(path string, _ fs.DirEntry) error {
+		if id, ok := store.RunAt(path); ok {
+			return f(id)
+		}
+		return nil
+	})
+}
+
+// walk calls f for each file below prefix with its path in the store, in order.
+func (s *Store) walk(prefix string, f func(path string, d fs.DirEntry) error) error {
+	err := filepath.WalkDir(s.path(prefix), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		rel, err := filepath.Rel(s.root, path)
 		if err != nil {
 			return err
 		}
-		return f(filepath.ToSlash(rel))
+		return f(filepath.ToSlash(rel), d)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
-}
-
-// List implements store.Lister.
-func (s *Store) List(_ context.Context, f func(store.Entry) error) error {
-	for _, tree := range []bool{false, true} {
-		top := filepath.Dir(filepath.Dir(s.object(object.Ref{Tree: tree})))
-		fans, err := os.ReadDir(top)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		for _, fan := range fans {
-			if err := s.listFan(filepath.Join(top, fan.Name()), fan.Name(), tree, f); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Store) listFan(dir, fan string, tree bool, f func(store.Entry) error) error {
-	names, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		d, err := digest.ParseHex(fan + n.Name())
-		if err != nil {
-			continue // not ours
-		}
-		info, err := n.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := f(store.Entry{Ref: object.Ref{Tree: tree, Digest: d}, Size: info.Size(), Unix: info.ModTime().Unix()}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Keys calls f for each record's key, in no order.
-func (s *Store) Keys(ctx context.Context, f func(digest.Key) error) error {
-	return s.Names(ctx, "runs", func(name string) error {
-		if key, err := digest.ParseKey(filepath.Base(name)); err == nil {
-			return f(key)
-		}
-		return nil
-	})
 }

@@ -136,8 +136,8 @@ func (s *Store) Remove(_ context.Context, ref object.Ref) error {
 }
 
 // RemoveRecord takes a record out of the store.
-func (s *Store) RemoveRecord(_ context.Context, key digest.Key) error {
-	return os.Remove(s.path(store.RecordPath(key)))
+func (s *Store) RemoveRecord(_ context.Context, id object.RunID) error {
+	return os.Remove(s.path(store.RecordPath(id)))
 }
 
 // copy copies all of src into the empty dst and returns the digest and count of the bytes.
@@ -191,37 +191,37 @@ func (s *Store) mkdir(dir string) error {
 }
 
 // Lookup implements store.Index.
-func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
+func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	b, err := os.ReadFile(s.path(store.RecordPath(key)))
-	return b, s.mapped(err, "record "+key.Short())
+	b, err := os.ReadFile(s.path(store.RecordPath(id)))
+	return b, s.mapped(err, "record "+id.Short())
 }
 
 // Record implements store.Index: a link to a file that is there already fails, even on NFS.
-func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	path := s.path(store.RecordPath(key))
+	path := s.path(store.RecordPath(id))
 	err := s.create(path, value)
 	if errors.Is(err, fs.ErrExist) {
-		return s.Lookup(ctx, key)
+		return s.Lookup(ctx, id)
 	}
 	if err != nil {
-		return nil, s.mapped(err, "record "+key.Short())
+		return nil, s.mapped(err, "record "+id.Short())
 	}
 	return value, nil
 }
 
 // Adopt implements store.Cache.
-func (s *Store) Adopt(_ context.Context, key digest.Key, value []byte) error {
-	path := s.path(store.RecordPath(key))
+func (s *Store) Adopt(_ context.Context, id object.RunID, value []byte) error {
+	path := s.path(store.RecordPath(id))
 	if err := s.mkdir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return s.mapped(atomicfile.Write(path, value, 0o444, ""), "record "+key.Short())
+	return s.mapped(atomicfile.Write(path, value, 0o444, ""), "record "+id.Short())
 }
 
 // create makes path with data, whole and durable, or fails with fs.ErrExist.

@@ -74,7 +74,7 @@ func TestObjectsLieWhereAHandFindsThem(t *testing.T) {
 	s := disk.Open(root)
 	ref := put(t, s, b)
 	hex := ref.Digest.Hex()
-	path := filepath.Join(root, "files", "blake3", hex[:2], hex[2:])
+	path := filepath.Join(root, "files", "blake3", hex[:2], hex)
 	got, err := os.ReadFile(path)
 	if err != nil || !bytes.Equal(got, b) {
 		t.Errorf("%q, %v", got, err)
@@ -136,7 +136,7 @@ func TestABatchNamesNothingBeforeCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	tree := (&object.Tree{}).Encode()
-	refs := []object.Ref{storetest.File(content), storetest.File(saved), {Tree: true, Digest: digest.Of(tree)}}
+	refs := []object.Ref{storetest.File(content), storetest.File(saved), {Shelf: object.Trees, Digest: digest.Of(tree)}}
 	if err := errors.Join(b.Put(ctx, refs[2], store.Bytes(tree)), b.Put(ctx, refs[0], store.Bytes(content)), b.Put(ctx, refs[0], store.Bytes(content))); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func below(t *testing.T, dir string) (files []string) {
 
 func TestHandlesOfItsOwnPerRacerAgreeOnOneRecordAndLoseNoSwap(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
-	key := digest.Key(digest.Of([]byte("key")))
+	key := object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
 	const racers, each = 16, 5
 	winners := make([]string, racers)
 	err := par.Each(t.Context(), racers, racers, func(ctx context.Context, i int) error {
@@ -275,7 +275,7 @@ func TestHandlesOfItsOwnPerRacerAgreeOnOneRecordAndLoseNoSwap(t *testing.T) {
 }
 
 func TestAdoptReplacesARecord(t *testing.T) {
-	s, key := disk.Open(t.TempDir()), digest.Key(digest.Of([]byte("key")))
+	s, key := disk.Open(t.TempDir()), object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
 	if _, err := s.Record(t.Context(), key, []byte("mine")); err != nil {
 		t.Fatal(err)
 	}
@@ -285,8 +285,8 @@ func TestAdoptReplacesARecord(t *testing.T) {
 	if got, err := s.Lookup(t.Context(), key); err != nil || string(got) != "everybody's" {
 		t.Errorf("%q, %v", got, err)
 	}
-	var keys []digest.Key
-	err := s.Keys(t.Context(), func(k digest.Key) error { keys = append(keys, k); return nil })
+	var keys []object.RunID
+	err := s.Runs(t.Context(), func(k object.RunID) error { keys = append(keys, k); return nil })
 	if err != nil || len(keys) != 1 || keys[0] != key {
 		t.Errorf("keys %v, %v", keys, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	objects map[object.Ref]blob
-	records map[digest.Key][]byte
+	records map[object.RunID][]byte
 	cells   map[string]cell
 	writes  int // of cells, ever: the next version
 }
@@ -47,7 +48,7 @@ var (
 func New() *Store {
 	return &Store{
 		objects: map[object.Ref]blob{},
-		records: map[digest.Key][]byte{},
+		records: map[object.RunID][]byte{},
 		cells:   map[string]cell{},
 	}
 }
@@ -131,30 +132,30 @@ func (s *Store) Remove(ref object.Ref) {
 }
 
 // Lookup implements store.Index.
-func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
+func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.records[key]
+	b, ok := s.records[id]
 	if !ok {
-		return nil, missing(store.RecordPath(key))
+		return nil, missing(store.RecordPath(id))
 	}
 	return bytes.Clone(b), nil
 }
 
 // Record implements store.Index.
-func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.records[key]; !ok {
-		s.records[key] = bytes.Clone(value)
+	if _, ok := s.records[id]; !ok {
+		s.records[id] = bytes.Clone(value)
 	}
-	return bytes.Clone(s.records[key]), nil
+	return bytes.Clone(s.records[id]), nil
 }
 
 // Load implements store.Cells.
@@ -217,6 +218,19 @@ func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
 		}
 	}
 	return nil
+}
+
+// Runs implements store.Lister.
+func (s *Store) Runs(ctx context.Context, f func(object.RunID) error) error {
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.records))
+	s.mu.Unlock()
+	for _, id := range ids {
+		if err := f(id); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // Names implements store.Lister.

@@ -13,20 +13,17 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // List implements store.Lister.
 func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
-	for _, tree := range []bool{false, true} {
-		top, _, _ := strings.Cut(store.Path(object.Ref{Tree: tree}), "/00/")
-		err := s.each(ctx, top+"/", func(name string, o types.Object) error {
-			fan, rest, _ := strings.Cut(name[len(top)+1:], "/")
-			d, err := digest.ParseHex(fan + rest)
-			if err != nil || len(fan) != 2 {
+	for i := range object.Shelves {
+		err := s.each(ctx, store.Prefix(object.Shelf(i)), func(name string, o types.Object) error {
+			ref, ok := store.RefAt(name)
+			if !ok {
 				return nil // not ours
 			}
-			e := store.Entry{Ref: object.Ref{Tree: tree, Digest: d}, Size: aws.ToInt64(o.Size)}
+			e := store.Entry{Ref: ref, Size: aws.ToInt64(o.Size)}
 			if o.LastModified != nil {
 				e.Unix = o.LastModified.Unix()
 			}
@@ -37,6 +34,16 @@ func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
 		}
 	}
 	return nil
+}
+
+// Runs implements store.Lister.
+func (s *Store) Runs(ctx context.Context, f func(object.RunID) error) error {
+	return s.each(ctx, store.RecordPrefix, func(name string, _ types.Object) error {
+		if id, ok := store.RunAt(name); ok {
+			return f(id)
+		}
+		return nil
+	})
 }
 
 // Names implements store.Lister. It sorts by itself, as not every server does.

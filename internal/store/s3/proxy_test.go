@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/s3server"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/s3"
@@ -317,12 +318,12 @@ func TestRecordFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s := open(t, s3.Config{Endpoint: p.URL})
 	loseAnswers(p, http.MethodPut, 1)
-	got, err := s.Record(t.Context(), digest.Key{1}, []byte("mine"))
+	got, err := s.Record(t.Context(), object.RunID{Key: digest.Key{1}}, []byte("mine"))
 	if err != nil || string(got) != "mine" {
 		t.Errorf("record: %q, %v", got, err)
 	}
 	loseAnswers(p, http.MethodPut, 1)
-	got, err = s.Record(t.Context(), digest.Key{1}, []byte("another"))
+	got, err = s.Record(t.Context(), object.RunID{Key: digest.Key{1}}, []byte("another"))
 	if err != nil || string(got) != "mine" {
 		t.Errorf("record again: %q, %v", got, err)
 	}

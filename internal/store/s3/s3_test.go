@@ -158,13 +158,16 @@ func each(t *testing.T, s *s3.Store, f func(t *testing.T, err error)) {
 		"Open":     func(ctx context.Context) error { _, err := s.Open(ctx, storetest.File(b)); return err },
 		"Put":      func(ctx context.Context) error { return s.Put(ctx, storetest.File(b), store.Bytes(b)) },
 		"PutLarge": func(ctx context.Context) error { return s.Put(ctx, storetest.File(large), store.Bytes(large)) },
-		"Lookup":   func(ctx context.Context) error { _, err := s.Lookup(ctx, digest.Key{1}); return err },
-		"Record":   func(ctx context.Context) error { _, err := s.Record(ctx, digest.Key{1}, b); return err },
-		"Load":     func(ctx context.Context) error { _, _, err := s.Load(ctx, "env/x/state"); return err },
-		"Swap":     func(ctx context.Context) error { return s.Swap(ctx, "env/x/state", "", b) },
-		"Probe":    s.Probe,
-		"List":     func(ctx context.Context) error { return s.List(ctx, func(store.Entry) error { return nil }) },
-		"Names":    func(ctx context.Context) error { return s.Names(ctx, "env", func(string) error { return nil }) },
+		"Lookup":   func(ctx context.Context) error { _, err := s.Lookup(ctx, object.RunID{Key: digest.Key{1}}); return err },
+		"Record": func(ctx context.Context) error {
+			_, err := s.Record(ctx, object.RunID{Key: digest.Key{1}}, b)
+			return err
+		},
+		"Load":  func(ctx context.Context) error { _, _, err := s.Load(ctx, "env/x/state"); return err },
+		"Swap":  func(ctx context.Context) error { return s.Swap(ctx, "env/x/state", "", b) },
+		"Probe": s.Probe,
+		"List":  func(ctx context.Context) error { return s.List(ctx, func(store.Entry) error { return nil }) },
+		"Names": func(ctx context.Context) error { return s.Names(ctx, "env", func(string) error { return nil }) },
 	}
 	for name, op := range ops {
 		t.Run(name, func(t *testing.T) { f(t, op(t.Context())) })
@@ -263,7 +266,7 @@ func TestPutSendsWhatItMust(t *testing.T) {
 	})
 	b := storetest.Noise(t, 10)
 	_ = s.Put(t.Context(), storetest.File(b), store.Bytes(b))
-	_, _ = s.Record(t.Context(), digest.Key{1}, b)
+	_, _ = s.Record(t.Context(), object.RunID{Key: digest.Key{1}}, b)
 	_ = s.Swap(t.Context(), "cell", "", b)
 	if len(seen) != 3 {
 		t.Fatalf("%d writes, want 3", len(seen))

@@ -16,22 +16,21 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // Lookup implements store.Index.
-func (s *Store) Lookup(ctx context.Context, key digest.Key) ([]byte, error) {
-	b, _, err := s.small(ctx, "look up", store.RecordPath(key))
+func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
+	b, _, err := s.small(ctx, "look up", store.RecordPath(id))
 	return b, err
 }
 
 // Record implements store.Index. A 412 may also come from an own first try whose
 // answer was lost: reading the winner back settles both.
-func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byte, error) {
+func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	name := store.RecordPath(key)
+	name := store.RecordPath(id)
 	created, err := s.create(ctx, name, value)
 	if err != nil {
 		return nil, s.mapped(ctx, "record", name, err)
@@ -39,7 +38,7 @@ func (s *Store) Record(ctx context.Context, key digest.Key, value []byte) ([]byt
 	if created {
 		return value, nil
 	}
-	return s.Lookup(ctx, key)
+	return s.Lookup(ctx, id)
 }
 
 // Load implements store.Cells. The version is the ETag.

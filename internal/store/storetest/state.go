@@ -213,7 +213,7 @@ func (s *suite) lists(t *testing.T) {
 func listObjects(t *testing.T, h store.Remote, l store.Lister) {
 	b := Noise(t, 321)
 	file := put(t, h, b)
-	tree := object.Ref{Tree: true, Digest: file.Digest}
+	tree := object.Ref{Shelf: object.Trees, Digest: file.Digest}
 	if err := h.Put(t.Context(), tree, store.Bytes(b)); err != nil {
 		t.Fatal(err)
 	}

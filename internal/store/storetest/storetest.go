@@ -67,7 +67,9 @@ func File(b []byte) object.Ref { return object.Ref{Digest: digest.Of(b)} }
 // name returns a name that no other call returns.
 func name(prefix string) string { return prefix + "/" + crand.Text() }
 
-func key(t *testing.T) digest.Key { return digest.Key(Noise(t, digest.Size)) }
+func key(t *testing.T) object.RunID {
+	return object.RunID{Key: digest.Key(Noise(t, digest.Size))}
+}
 
 func put(t *testing.T, s store.Store, b []byte) object.Ref {
 	t.Helper()
@@ -140,7 +142,7 @@ func (s *suite) puts(t *testing.T) {
 func (s *suite) trees(t *testing.T) {
 	h, b := s.handle(t), Noise(t, 50)
 	file := File(b)
-	tree := object.Ref{Tree: true, Digest: file.Digest}
+	tree := object.Ref{Shelf: object.Trees, Digest: file.Digest}
 	put(t, h, b)
 	wantMissing(t, h, tree)
 	if err := h.Put(t.Context(), tree, store.Bytes(b)); err != nil {
@@ -181,7 +183,7 @@ func (s *suite) refusals(t *testing.T) {
 	t.Run("MissingObject", func(t *testing.T) {
 		h := s.handle(t)
 		wantMissing(t, h, File(Noise(t, 10)))
-		wantMissing(t, h, object.Ref{Tree: true, Digest: digest.Of(Noise(t, 10))})
+		wantMissing(t, h, object.Ref{Shelf: object.Trees, Digest: digest.Of(Noise(t, 10))})
 	})
 	for _, size := range []int{1, 4096, large} {
 		t.Run("WrongBytes", func(t *testing.T) {

@@ -1,0 +1,211 @@
+// Package canon writes JSON in one form only, and takes no other.
+//
+// The form is RFC 8785 (JSON Canonicalization Scheme): members sorted by the
+// UTF-16 units of their names, no space, no escapes but those that JSON demands.
+// It departs from it twice: whole numbers keep all their digits beyond 2^53, and
+// a document ends with one newline, so that it is a text file.
+package canon
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// ErrForm is what every error about a document's form wraps.
+var ErrForm = errors.New("not canonical JSON")
+
+// Marshal returns the canonical document of v.
+func Marshal(v any) ([]byte, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := decode(plain)
+	if err != nil {
+		return nil, err
+	}
+	b, err := appendValue(nil, tree)
+	return append(b, '\n'), err
+}
+
+// Unmarshal reads a document into v. It takes only the bytes that Marshal would
+// write of the same content, and each member of v by its exact name: encoding/json
+// alone would also take "Outs" for "outs", and the last of two. It fails with ErrForm.
+func Unmarshal(b []byte, v any) error {
+	tree, err := decode(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	again, err := appendValue(nil, tree)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(append(again, '\n'), b) {
+		return fmt.Errorf("%w: members unsorted or given twice, white space, or another way to write a value", ErrForm)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrForm, err)
+	}
+	known, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	taken, err := decode(known)
+	if err != nil {
+		return err
+	}
+	return within(taken, tree, "")
+}
+
+// within reports the first value of a that b does not have at the same place.
+func within(a, b any, at string) error {
+	switch a := a.(type) {
+	case map[string]any:
+		m, ok := b.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%w: %s is no object", ErrForm, at)
+		}
+		for name, v := range a {
+			w, ok := m[name]
+			if !ok {
+				return fmt.Errorf("%w: no member %q in %q", ErrForm, name, at)
+			}
+			if err := within(v, w, at+"/"+name); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		l, ok := b.([]any)
+		if !ok || len(l) != len(a) {
+			return fmt.Errorf("%w: %s is another list", ErrForm, at)
+		}
+		for i := range a {
+			if err := within(a[i], l[i], at+"/"+strconv.Itoa(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if a != b {
+		return fmt.Errorf("%w: the value of %q cannot be read", ErrForm, at)
+	}
+	return nil
+}
+
+func decode(b []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("a second value follows the first")
+	}
+	return tree, nil
+}
+
+func appendValue(b []byte, v any) ([]byte, error) {
+	var err error
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...), nil
+	case bool:
+		return strconv.AppendBool(b, v), nil
+	case string:
+		return AppendString(b, v), nil
+	case json.Number:
+		return appendNumber(b, v.String())
+	case []any:
+		b = append(b, '[')
+		for i, item := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendValue(b, item); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	case map[string]any:
+		b = append(b, '{')
+		for i, name := range slices.SortedFunc(maps.Keys(v), less) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendValue(append(AppendString(b, name), ':'), v[name]); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, '}'), nil
+	}
+	return nil, fmt.Errorf("%w: %T", ErrForm, v)
+}
+
+// less sorts as RFC 8785, 3.2.3 does: by UTF-16 units, in which a character beyond
+// U+FFFF comes before U+E000.
+func less(a, b string) int {
+	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+}
+
+var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+
+// appendNumber writes whole numbers as they are, others as ECMAScript does, which
+// is how encoding/json writes a float64.
+func appendNumber(b []byte, s string) ([]byte, error) {
+	if integer.MatchString(s) {
+		return append(b, s...), nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%w: number %s", ErrForm, s)
+	}
+	if f == 0 {
+		return append(b, '0'), nil
+	}
+	text, err := json.Marshal(f)
+	return append(b, text...), err
+}
+
+// AppendString adds s as a JSON string with no escapes but those that JSON demands.
+func AppendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c >= 0x20:
+			b = append(b, c)
+		default:
+			if short := strings.IndexByte("\b\t\n\f\r", c); short >= 0 {
+				b = append(b, '\\', "btnfr"[short])
+			} else {
+				b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			}
+		}
+	}
+	return append(b, '"')
+}
+
+// Schema returns the number of a document's form, 0 where there is none. It reads
+// leniently and comes before all else: what a newer pipe wrote is never malformed.
+func Schema(b []byte) int {
+	var s struct {
+		Schema int `json:"schema"`
+	}
+	if json.Unmarshal(b, &s) != nil {
+		return 0
+	}
+	return s.Schema
+}
