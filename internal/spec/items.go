@@ -18,8 +18,13 @@ func inPipe(p repopath.Path) bool {
 	return strings.EqualFold(first, ".pipe")
 }
 
-// dep reads one item of deps: a path, a glob, or an exclude.
+// dep reads one item of deps: a path, a glob, an exclude, or {path: p}, which is
+// a path whatever characters it has.
 func (s *stageReader) dep(n *yamldoc.Node) {
+	if n.Kind == yamldoc.Map {
+		s.literalDep(n)
+		return
+	}
 	text, ok := s.text(n, s.prefix(), "dep")
 	if !ok || !s.pathText(n, text, "dep") {
 		return
@@ -30,21 +35,45 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		}
 		return
 	}
-	d := Dep{Place: n.Place(s.file)}
-	var where repopath.Path
-	if repopath.HasMeta(text) {
-		d.Glob, ok = s.glob(n, text)
-		where = d.Glob.Base()
-	} else {
-		d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dep")
-		where = d.Path
+	if !repopath.HasMeta(text) {
+		s.plainDep(n)
+		return
 	}
+	if g, ok := s.glob(n, text); ok {
+		s.addDep(n, Dep{Glob: g, Place: n.Place(s.file)}, g.Base())
+	}
+}
+
+// literalDep reads {path: p}.
+func (s *stageReader) literalDep(n *yamldoc.Node) {
+	for _, f := range n.Pairs {
+		if f.Key != "path" {
+			s.unknown(f, s.prefix()+"dep: ", nil, []string{"path"})
+		}
+	}
+	at := n.Get("path")
+	if at == nil {
+		_ = s.bad(n, "dep: want a path, or a map with path").Hinted("write {path: PATH}")
+		return
+	}
+	s.plainDep(at)
+}
+
+func (s *stageReader) plainDep(n *yamldoc.Node) {
+	d := Dep{Place: n.Place(s.file)}
+	var ok bool
+	if d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dep"); ok {
+		s.addDep(n, d, d.Path)
+	}
+}
+
+// addDep adds a dep that begins in the directory, or is the file, where.
+func (s *stageReader) addDep(n *yamldoc.Node, d Dep, where repopath.Path) {
 	switch {
-	case !ok:
 	case inPipe(where):
-		s.bad(n, "dep %s: .pipe belongs to pipe itself", text)
+		s.bad(n, "dep %s: .pipe belongs to pipe itself", n.Value)
 	case strings.EqualFold(string(where), lockName):
-		s.bad(n, "dep %s: the lock follows from the deps and cannot be one", text)
+		s.bad(n, "dep %s: the lock follows from the deps and cannot be one", n.Value)
 	case s.once(n, "dep", d.String()):
 		s.st.Deps = append(s.st.Deps, d)
 	}
@@ -144,12 +173,29 @@ func (s *stageReader) env(n *yamldoc.Node) {
 			_ = s.bad(v, "env %s: no value", p.Key).Hinted(`write {%s: ""} for an empty one, or %s alone to take it from outside`, p.Key, p.Key)
 		case v.Kind == yamldoc.String && v.Value == "":
 			s.variable(p.At, Env{Name: p.Key, Literal: true})
-		case v.Kind == yamldoc.List, v.Kind == yamldoc.Map, strings.ContainsRune(v.Value, 0):
+		case v.Kind == yamldoc.Map:
+			s.variable(p.At, Env{Name: p.Key, Secret: s.secret(p)})
+		case v.Kind == yamldoc.List, strings.ContainsRune(v.Value, 0):
 			s.bad(v, "env %s: want a text without NUL, not %s", p.Key, shown(v))
 		default:
 			s.variable(p.At, Env{Name: p.Key, Value: v.Value, Literal: true})
 		}
 	}
+}
+
+// secret reads {secret: true} of a variable, which is taken from outside.
+func (s *stageReader) secret(p yamldoc.Pair) (said Secret) {
+	for _, f := range p.Value.Pairs {
+		switch {
+		case f.Key != "secret":
+			s.unknown(f, s.prefix()+"env "+p.Key+": ", nil, []string{"secret"})
+		case s.flag(f.Value, s.prefix(), "secret"):
+			said = IsSecret
+		default:
+			said = NotSecret
+		}
+	}
+	return said
 }
 
 func (s *stageReader) variable(n *yamldoc.Node, e Env) {
@@ -171,6 +217,7 @@ var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
 	"cache":   func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoCache = !s.option(n, "cache", true) },
 	"persist": func(s *stageReader, o *Out, n *yamldoc.Node) { o.Persist = s.option(n, "persist", false) },
 	"push":    func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoPush = !s.option(n, "push", true) },
+	"sha256":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.SHA256 = s.option(n, "sha256", false) },
 }
 
 // option reads true or false, and gives standard for what is neither.
@@ -207,6 +254,9 @@ func (s *stageReader) out(n *yamldoc.Node) {
 	}
 	var ok bool
 	if o.Path, o.Dir, ok = s.path(at, s.st.Wdir, "out"); ok && s.outPath(at, o.Path) {
+		if o.Dir && o.SHA256 {
+			s.bad(at, "out %s: sha256 is for files", o.Path)
+		}
 		s.st.Outs = append(s.st.Outs, o)
 	}
 }

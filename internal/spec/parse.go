@@ -70,7 +70,7 @@ func lineCol(place string) (line, col int) {
 // later are keys of the schema that a coming version will read.
 var (
 	laterTop   = []string{"vars", "params", "environments", "plots", "metrics", "artifacts"}
-	laterStage = []string{"foreach", "matrix", "do", "when", "image", "platform", "metrics", "plots"}
+	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
 	laterOut   = []string{"remote", "desc", "type", "labels", "meta"}
 )
 

@@ -41,17 +41,18 @@ func TestAWholeFileIsRead(t *testing.T) {
 		},
 		Stages: []Stage{
 			{
-				Name: "deploy", Place: "pipe.yaml:33:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
-				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:35:12"}},
+				Name: "deploy", Place: "pipe.yaml:34:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
+				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:36:12"}},
 				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[1,"x"]}`,
 			},
 			{
-				Name: "report", Place: "pipe.yaml:41:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
-				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:43:12"}}, Deploy: true,
+				Name: "report", Place: "pipe.yaml:42:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
+				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:44:12"}}, Deploy: true,
 			},
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
 				Deps: []Dep{
+					{Path: "app/[id]/page.tsx", Place: "pipe.yaml:20:96"},
 					{Path: "app/build.sh", Place: "pipe.yaml:20:18"},
 					{Path: "app/src", Dir: true, Place: "pipe.yaml:20:12"},
 					{Path: "assets", Place: "pipe.yaml:20:78"},
@@ -68,14 +69,16 @@ func TestAWholeFileIsRead(t *testing.T) {
 					{Name: "DEBUG", Value: "1.50", Literal: true, Place: "pipe.yaml:22:39"},
 					{Name: "EMPTY", Literal: true, Place: "pipe.yaml:22:54"},
 					{Name: "GOFLAGS", Place: "pipe.yaml:22:11"},
+					{Name: "NPM_TOKEN", Secret: IsSecret, Place: "pipe.yaml:22:67"},
+					{Name: "SORT_KEY", Secret: NotSecret, Place: "pipe.yaml:22:96"},
 				},
 				Outs: []Out{
 					{Path: "app/a", Persist: true, NoPush: true, Place: "pipe.yaml:26:9"},
 					{Path: "app/c", Place: "pipe.yaml:27:9"},
 					{Path: "app/out/b", Dir: true, Place: "pipe.yaml:24:9"},
-					{Path: "dist/app.zip", NoCache: true, Place: "pipe.yaml:25:16"},
+					{Path: "dist/app.zip", NoCache: true, SHA256: true, Place: "pipe.yaml:25:16"},
 				},
-				AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[1,"x"]}`,
+				Platform: "auto", AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[1,"x"]}`,
 			},
 		},
 	}
@@ -198,11 +201,11 @@ func TestTheOrderOfListsMeansNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := parseGood(t, string(data))
-	const deps = `src/, build.sh, ../lib/*.go, "!src/**/*.md", "!../lib/x_test.go", ../assets`
-	const env = `GOFLAGS, {CGO_ENABLED: "0", DEBUG: 1.50}, {EMPTY: ""}`
+	const deps = `src/, build.sh, ../lib/*.go, "!src/**/*.md", "!../lib/x_test.go", ../assets, {path: "[id]/page.tsx"}`
+	const env = `GOFLAGS, {CGO_ENABLED: "0", DEBUG: 1.50}, {EMPTY: ""}, {NPM_TOKEN: {secret: true}}`
 	rapid.Check(t, func(t *rapid.T) {
 		mixed := strings.Replace(string(data), deps, strings.Join(rapid.Permutation(strings.Split(deps, ", ")).Draw(t, "deps"), ", "), 1)
-		mixed = strings.Replace(mixed, env, strings.Join(rapid.Permutation([]string{"GOFLAGS", `{DEBUG: 1.50, CGO_ENABLED: "0"}`, `{EMPTY: ""}`}).Draw(t, "env"), ", "), 1)
+		mixed = strings.Replace(mixed, env, strings.Join(rapid.Permutation([]string{"GOFLAGS", `{DEBUG: 1.50, CGO_ENABLED: "0"}`, `{EMPTY: ""}`, `{NPM_TOKEN: {secret: true}}`}).Draw(t, "env"), ", "), 1)
 		got, err := Parse(FileName, []byte(mixed))
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +220,7 @@ func TestTheOrderOfListsMeansNothing(t *testing.T) {
 func unplaced(p *Project) string {
 	var b strings.Builder
 	for _, s := range p.Stages {
-		fmt.Fprintln(&b, s.Name, s.Cmd, s.Shell, s.Wdir, s.Excludes, s.Frozen, s.AlwaysChanged, s.Deploy, s.InRepo, s.Timeout, s.Mutex, s.Desc, s.Meta)
+		fmt.Fprintln(&b, s.Name, s.Cmd, s.Shell, s.Wdir, s.Excludes, s.Frozen, s.AlwaysChanged, s.Deploy, s.InRepo, s.Platform, s.Timeout, s.Mutex, s.Desc, s.Meta)
 		for _, d := range s.Deps {
 			fmt.Fprintln(&b, " dep", d.Path, d.Glob, d.Dir)
 		}
@@ -225,10 +228,10 @@ func unplaced(p *Project) string {
 			fmt.Fprintln(&b, " params", f.File, f.Keys)
 		}
 		for _, e := range s.Env {
-			fmt.Fprintln(&b, " env", e.Name, e.Value, e.Literal)
+			fmt.Fprintln(&b, " env", e.Name, e.Value, e.Literal, e.Secret)
 		}
 		for _, o := range s.Outs {
-			fmt.Fprintln(&b, " out", o.Path, o.Dir, o.NoCache, o.Persist, o.NoPush)
+			fmt.Fprintln(&b, " out", o.Path, o.Dir, o.NoCache, o.Persist, o.NoPush, o.SHA256)
 		}
 	}
 	return b.String()
@@ -314,5 +317,19 @@ func BenchmarkEdges(b *testing.B) {
 	p := parseGood(b, string(manyStages(10_000)))
 	for b.Loop() {
 		p.Edges()
+	}
+}
+
+func TestANameThatLooksLikeASecretIsOneUnlessSaid(t *testing.T) {
+	for name, want := range map[string]bool{
+		"NPM_TOKEN": true, "token": true, "DB_PASSWORD": true, "KEY": true, "A_PIN_B": true, "AWS_SECRET_ACCESS_KEY": true, "CREDENTIAL": true, "PASSWD": true,
+		"TOKENS": false, "MONKEY": false, "KEYBOARD_LAYOUT": false, "SPIN": false, "GOFLAGS": false,
+	} {
+		if got := (Env{Name: name}).LooksSecret(); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if (Env{Name: name, Secret: NotSecret}).LooksSecret() || (Env{Name: name, Secret: IsSecret}).LooksSecret() || (Env{Name: name, Literal: true}).LooksSecret() {
+			t.Errorf("%s: noted though it is settled", name)
+		}
 	}
 }

@@ -98,6 +98,21 @@ const (
 	NotSecret        // secret: false
 )
 
+// LooksSecret reports whether the variable's value comes from outside, nobody
+// said whether it is a secret, and a whole word of its name says that it is one.
+func (e Env) LooksSecret() bool {
+	if e.Literal || e.Secret != Unsaid {
+		return false
+	}
+	return slices.ContainsFunc(strings.Split(strings.ToUpper(e.Name), "_"), func(w string) bool {
+		switch w {
+		case "TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "PIN", "CREDENTIAL":
+			return true
+		}
+		return false
+	})
+}
+
 // Out is a declared output.
 type Out struct {
 	Path    repopath.Path

@@ -43,10 +43,11 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"workdir": func(s *stageReader, n *yamldoc.Node) {
 		s.st.InRepo = s.oneOf(n, s.prefix(), "workdir", "repo") == "repo"
 	},
-	"timeout": (*stageReader).timeout,
-	"mutex":   func(s *stageReader, n *yamldoc.Node) { s.st.Mutex, _ = s.text(n, s.prefix(), "mutex") },
-	"desc":    (*stageReader).desc,
-	"meta":    func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
+	"timeout":  (*stageReader).timeout,
+	"platform": func(s *stageReader, n *yamldoc.Node) { s.st.Platform, _ = s.text(n, s.prefix(), "platform") },
+	"mutex":    func(s *stageReader, n *yamldoc.Node) { s.st.Mutex, _ = s.text(n, s.prefix(), "mutex") },
+	"desc":     (*stageReader).desc,
+	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
 
 // stage reads one stage; false when there is nothing to check further.
