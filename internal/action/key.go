@@ -147,11 +147,23 @@ func LockEnv(e EnvValue) lockfile.Env {
 	return lockfile.Env{Name: e.Name, Hash: f.Sum().Short()}
 }
 
+// What the names of the variables that hold hashes begin with.
+const (
+	HashPrefix   = "PIPE_HASH_"   // BLAKE3, as b3sum prints it
+	SHA256Prefix = "PIPE_SHA256_" // SHA-256, of outputs that ask for it
+)
+
+// IsHashVariable reports whether a name is one of those that commands receive
+// hashes in; another pipe's are no input of this one's commands.
+func IsHashVariable(name string) bool {
+	return strings.HasPrefix(name, HashPrefix) || strings.HasPrefix(name, SHA256Prefix)
+}
+
 // Variable returns the name of the environment variable that holds the hash of
-// path: PIPE_HASH_ and the path in upper case, every character but letters and
+// path: the prefix and the path in upper case, every character but letters and
 // digits as an underscore. artifacts/my-app.zip is PIPE_HASH_ARTIFACTS_MY_APP_ZIP.
-func Variable(path repopath.Path) string {
-	return "PIPE_HASH_" + strings.Map(func(r rune) rune {
+func Variable(prefix string, path repopath.Path) string {
+	return prefix + strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z':
 			return r - 'a' + 'A'
@@ -162,31 +174,31 @@ func Variable(path repopath.Path) string {
 	}, string(path))
 }
 
-// Variables returns NAME=hex for every path, sorted as given. Where two paths
-// with different hashes come to the same name, neither is set.
-func Variables(hashes []Named) []string {
-	byName := make(map[string]digest.Digest, len(hashes))
+// Variables returns NAME=hash for every path, sorted as given. If two paths map to
+// the same name but differ, neither is set.
+func Variables(prefix string, hashes []Named) []string {
+	byName := make(map[string]string, len(hashes))
 	clash := map[string]bool{}
 	for _, h := range hashes {
-		name := Variable(h.Path)
-		if d, ok := byName[name]; ok && d != h.Digest {
+		name := Variable(prefix, h.Path)
+		if old, ok := byName[name]; ok && old != h.Hash {
 			clash[name] = true
 		}
-		byName[name] = h.Digest
+		byName[name] = h.Hash
 	}
 	var out []string
 	for _, h := range hashes {
-		name := Variable(h.Path)
+		name := Variable(prefix, h.Path)
 		if _, ok := byName[name]; ok && !clash[name] {
-			out = append(out, name+"="+h.Digest.Hex())
+			out = append(out, name+"="+h.Hash)
 			delete(byName, name)
 		}
 	}
 	return out
 }
 
-// Named is a path and its hash.
+// Named is a path and its hash in hexadecimal digits.
 type Named struct {
-	Path   repopath.Path
-	Digest digest.Digest
+	Path repopath.Path
+	Hash string
 }

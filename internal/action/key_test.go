@@ -320,14 +320,14 @@ func TestHashVariablesFollowThePath(t *testing.T) {
 		"a":                    "PIPE_HASH_A",
 		"1/ü":                  "PIPE_HASH_1__",
 	} {
-		if got := Variable(path); got != want {
+		if got := Variable(HashPrefix, path); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
 }
 
 func TestPathsThatShareAVariableSetItOnlyIfTheirHashesAgree(t *testing.T) {
-	n := func(p, content string) Named { return Named{repopath.Path(p), sum(content)} }
+	n := func(p, content string) Named { return Named{repopath.Path(p), sum(content).Hex()} }
 	for _, c := range []struct {
 		in   []Named
 		want []string
@@ -340,7 +340,7 @@ func TestPathsThatShareAVariableSetItOnlyIfTheirHashesAgree(t *testing.T) {
 		{[]Named{n("a.b", "1"), n("a/b", "2"), n("a-b", "2")}, nil},
 		{[]Named{n("a.b", "1"), n("a/b", "1"), n("A_B", "2")}, nil},
 	} {
-		if got := Variables(c.in); !slices.Equal(got, c.want) {
+		if got := Variables(HashPrefix, c.in); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %q, want %q", c.in, got, c.want)
 		}
 	}

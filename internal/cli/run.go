@@ -60,6 +60,7 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVarP(&opt.Single, "single", "s", false, "the named stages alone")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not ask the remote for records and objects")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run a stage whose recorded bytes are nowhere")
+	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy what pipe.lock names, even if a record of the same inputs names other outputs")
 }
 
 // confirm asks on the terminal before the first deployment.

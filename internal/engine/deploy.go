@@ -3,19 +3,14 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // deploy brings a deploy stage up to date: done is what the environment says.
@@ -37,9 +32,17 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err := r.confirmed(st); err != nil {
 		return err
 	}
+	// What goes live is what its records say, and everybody can fetch it again:
+	// both before the environment is touched.
+	if err := r.crossCheck(ctx, st); err != nil {
+		return err
+	}
+	if err := r.publishMakers(ctx, in); err != nil {
+		return r.lostOr(err)
+	}
 	closure, tree, err := r.closure(ctx, st, in)
 	if err != nil {
-		return err
+		return r.lostOr(err)
 	}
 	return r.runDeploy(ctx, st, in, closure, tree)
 }
@@ -53,21 +56,108 @@ func (r *run) confirmed(st *state) error {
 	return r.confirm.refused
 }
 
-// closure puts everything that the command will see into the cache and the
-// remote: what is live can be fetched again.
+// crossCheck compares the lock with the records of everything that the deployment
+// is made from: a lock can be merged, or edited, into naming other outputs than
+// those that its key made. Stages that ran just now need no check.
+func (r *run) crossCheck(ctx context.Context, st *state) error {
+	if r.opt.TrustLock {
+		return nil
+	}
+	for i, needed := range r.Graph.Reach([]int{st.index}, r.Graph.Up) {
+		maker := &r.states[i]
+		if !needed || i == st.index || maker.block() == nil || maker.Stage.AlwaysChanged || maker.Verdict.Do == event.Run {
+			continue
+		}
+		for _, ix := range []store.Index{r.Cache, r.Remote} {
+			if ix == nil {
+				continue
+			}
+			rec, err := Lookup(ctx, ix, runID(maker.block()))
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err == nil {
+				err = contradiction(maker, rec)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// contradiction says where a record names another output than the lock. Outputs
+// that git keeps are not compared: their bytes travel with the commit.
+func contradiction(maker *state, rec *object.Record) error {
+	for i, o := range maker.block().Outs {
+		if i < len(rec.Outs) && (maker.Stage.Outs[i].NoCache || rec.Outs[i].Path == o.Path && rec.Outs[i].Same(o)) {
+			continue
+		}
+		recorded := "nothing"
+		if i < len(rec.Outs) {
+			recorded = rec.Outs[i].Digest.String()
+		}
+		return diag.New(diag.Integrity, "pipe.lock says that %s made %s %s, but the record of the same inputs says %s; nothing was deployed",
+			maker.Stage.Name, o.Path, o.Digest, recorded).At(store.RecordPath(rec.ID)).
+			Hinted("pipe push takes the recorded outputs into pipe.lock; pipe repro --trust-lock deploys what pipe.lock names")
+	}
+	return nil
+}
+
+// publishMakers gives the remote the stages whose outputs are deployed: objects,
+// logs and records, so that what is live can be found and fetched. A stage that
+// ran here and lost the race for its record adopts the winner's outputs; then the
+// run decides again, because this deployment was decided with others.
+func (r *run) publishMakers(ctx context.Context, in *gathered) error {
+	if r.Remote == nil {
+		return nil // there is none, or its records are not to be asked for: objects alone are published
+	}
+	done := map[int]bool{}
+	for _, o := range in.made {
+		maker := &r.states[r.outs.by[o.Path]]
+		if done[maker.index] || maker.block() == nil {
+			continue
+		}
+		done[maker.index] = true
+		block := *maker.block()
+		rec, _, err := r.Ensure(ctx, maker.Stage, &block)
+		if err != nil {
+			return err
+		}
+		if rec == nil || r.opt.TrustLock {
+			continue
+		}
+		outs, differs, err := r.Adopt(ctx, maker.Stage, block.Outs, rec)
+		if err != nil {
+			return err
+		}
+		if differs {
+			block.Outs = outs
+			return &adoptedError{index: maker.index, stage: maker.Stage.Name, block: &block}
+		}
+	}
+	return nil
+}
+
+// closure puts everything that the command will see into the cache and the remote.
 func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
 	for _, o := range in.made {
-		if err := r.fetch(ctx, o); err != nil {
+		if err := r.Rescue(ctx, o); err != nil {
 			return none, nil, err
 		}
 	}
+	if err := r.Carrier.Fetch(ctx, in.made); err != nil {
+		return none, nil, err
+	}
 	for _, src := range in.sources {
-		if err := r.Work.SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src)); err != nil {
-			if errors.Is(err, store.ErrCorrupt) {
-				return none, nil, diag.New(diag.Stage, "%s: %s changes while it is read", st.Stage.Name, src.top).At(st.Stage.Place).
-					Hinted("wait for the writer to end, then run pipe repro again")
-			}
+		err := r.Work.SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
+		if errors.Is(err, store.ErrCorrupt) {
+			err = diag.New(diag.Stage, "%s: %s changed while it was read", st.Stage.Name, src.top).At(st.Stage.Place).
+				Hinted("wait for the writer to finish, then run pipe repro again")
+		}
+		if err != nil {
 			return none, nil, err
 		}
 	}
@@ -75,146 +165,51 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	if err != nil {
 		return none, nil, err
 	}
-	o := worktree.DirOutput("closure", tree)
+	o := artifact.Output{Path: "closure", Dir: true, Digest: tree.Digest(), Size: tree.Size()}
 	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}
-	notes, err := r.keepNotes(ctx, in, nil)
-	if err != nil {
+	var notes object.Record
+	if err := r.keepNotes(ctx, in, nil, &notes); err != nil {
 		return none, nil, err
 	}
-	return o, tree, r.Carrier.Publish(ctx, append(slices.Clone(in.made), o), notes...)
-}
-
-// fetch brings an out's bytes into the cache: from the remote, or from the workspace that has them.
-func (r *run) fetch(ctx context.Context, o artifact.Output) error {
-	err := r.Carrier.Fetch(ctx, []artifact.Output{o})
-	if err == nil || !errors.Is(err, store.ErrNotFound) {
-		return err
+	var lists []object.Ref
+	for _, d := range notes.Inputs {
+		lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
 	}
-	if here, _, herr := r.Work.Output(ctx, o.Path); herr == nil && here.Same(o) {
-		_, err := r.Work.Save(ctx, r.Cache, o.Path)
-		return err
-	}
-	return r.lostOr(err, r.outs.by[o.Path], o.Path)
-}
-
-// ownFiles returns the part of a source that no stage makes.
-func (r *run) ownFiles(src source) *object.Tree {
-	own := &object.Tree{}
-	for _, e := range src.tree.Entries {
-		p := src.top
-		if e.Path != repopath.Root {
-			p = p.Child(string(e.Path))
-		}
-		if !r.outs.is(p) {
-			own.Entries = append(own.Entries, e)
-		}
-	}
-	return own
-}
-
-// closureTree returns one tree of all deps, its paths relative to the repository.
-func (r *run) closureTree(ctx context.Context, in *gathered) (*object.Tree, error) {
-	all := map[repopath.Path]object.Entry{}
-	add := func(top repopath.Path, t *object.Tree) {
-		for _, e := range t.Entries {
-			if e.Path == repopath.Root {
-				e.Path = top
-			} else {
-				e.Path = top.Child(string(e.Path))
-			}
-			if e.Kind != object.Nested {
-				all[e.Path] = e
-			}
-		}
-	}
-	for _, src := range in.sources {
-		add(src.top, src.tree)
-	}
-	for _, d := range in.Deps {
-		if d.Kind == "" && d.Exec {
-			if e, ok := all[d.Path]; ok {
-				e.Kind = object.Executable
-				all[d.Path] = e
-			}
-		}
-	}
-	for _, o := range in.made {
-		if !o.Dir {
-			e := object.Entry{Kind: object.File, Path: repopath.Root, Digest: o.Digest, Size: o.Size}
-			if o.Exec {
-				e.Kind = object.Executable
-			}
-			add(o.Path, &object.Tree{Entries: []object.Entry{e}})
-			continue
-		}
-		t, err := r.Carrier.Tree(ctx, o.Path, o.Digest)
-		if err != nil {
-			return nil, r.lostOr(err, r.outs.by[o.Path], o.Path)
-		}
-		add(o.Path, t)
-	}
-	tree := &object.Tree{}
-	for _, e := range all {
-		tree.Entries = append(tree.Entries, e)
-	}
-	tree.Sort()
-	return tree, tree.Check()
+	return o, tree, r.Carrier.Publish(ctx, append(slices.Clone(in.made), o), lists...)
 }
 
 // runDeploy runs the command between "deploying" and "ok" or "failed".
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) (err error) {
-	root := r.Work.Root()
-	if !st.Stage.InRepo {
-		dir, err := os.MkdirTemp(r.Work.Tmp(), "deploy-*")
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-		root = filepath.Join(dir, "work")
-		if err := r.Work.BuildTree(ctx, r.Cache, root, tree); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(string(st.Stage.Wdir))), 0o777); err != nil {
-			return err
-		}
-	} else if err := r.bringInputs(ctx, in); err != nil {
-		return err
-	}
+func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) error {
 	d := Deployment{
 		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made,
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
 	}
 	token, err := r.Env.Begin(ctx, d)
 	if errors.Is(err, ErrLive) {
-		r.note(st.Stage.Name, "another run has deployed this version meanwhile")
+		r.note(st.Stage.Name, "another run has deployed this version in the meantime")
 		st.Verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: event.LiveSame, Path: r.EnvName}}}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, seconds, err := r.command(ctx, st, root, r.deployEnv(st, in, root, token))
-	if err == nil && st.Stage.InRepo {
-		err = r.recheck(ctx, &attempt{state: st, in: in})
+	log := newOutput(in.Env)
+	job := r.job(st, in, log)
+	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.EnvName, "PIPE_DEPLOYMENT="+token)
+	if !st.Stage.InRepo {
+		job.Fresh, job.Inputs = true, tree
+	}
+	made, err := r.Runner.Run(ctx, job)
+	if err == nil {
+		err = made.Settle(true)
 	}
 	// The environment learns how it ended even when this run is being stopped.
 	eerr := r.Env.End(context.WithoutCancel(ctx), d, token, err == nil)
-	if err = errors.Join(err, eerr); err != nil {
+	if err = errors.Join(commandError(st.Stage, log, err), eerr); err != nil {
 		return err
 	}
-	r.emit(event.Event{Type: event.Done, Stage: st.Stage.Name, Deploy: true, Verb: event.Run, Seconds: seconds, Key: st.Key.String()})
+	r.emit(event.Event{Type: event.Done, Stage: st.Stage.Name, Deploy: true, Verb: event.Run, Seconds: made.Seconds, Key: st.Key.String()})
 	return nil
-}
-
-// deployEnv is what a deploy command sees: everything, credentials too.
-func (r *run) deployEnv(st *state, in *gathered, root, token string) []string {
-	var env []string
-	for _, kv := range r.Environ {
-		if !strings.HasPrefix(kv, "PIPE_HASH_") {
-			env = append(env, kv)
-		}
-	}
-	return append(r.addEnv(env, st, in, root), "PIPE_ENV="+r.EnvName, "PIPE_DEPLOYMENT="+token)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -24,14 +22,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Carrier moves objects between cache and remote; transfer.Carrier is it. Bytes
-// that are nowhere are an error that wraps store.ErrNotFound.
-type Carrier interface {
-	Fetch(ctx context.Context, outs []artifact.Output) error
-	Publish(ctx context.Context, outs []artifact.Output, notes ...object.Ref) error
-	Tree(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error)
-	// Has reports whether the remote has the object.
-	Has(ctx context.Context, ref object.Ref) (bool, error)
+// Runner makes outputs from inputs. local.Runner is one; a remote engine can be
+// another. After an error nothing is left of the job but what the error names;
+// when ctx ends, the job ends, and no process of it is left when Run returns.
+type Runner interface {
+	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
 // Environment is where deploy stages act.
@@ -58,35 +53,26 @@ type Deployment struct {
 	Again     bool              // deploy even if it is live
 }
 
-// Engine holds the parts that a run works with. All fields but Remote, Tracked
-// and Hold must be set.
+// Engine holds the parts that a run works with. All fields but Remote must be set.
 type Engine struct {
-	Project *spec.Project
-	Graph   *dag.Graph // Project.Edges()
-	Work    *worktree.Work
-	Cache   store.Cache
-	Remote  store.Index // nil: no remote, or it is not to be asked
-	Records store.Index // where Push records; nil: no remote
-	Shared  bool        // objects can be published
-	Carrier Carrier
-	Env     Environment
-	EnvName string
-	Environ []string // pipe's own environment
-	Hold    *os.File // see shell.Command
-	Now     func() time.Time
-	Stamp   object.Stamp // of new records
-	Emit    func(event.Event)
-	// Tracked returns which of the paths git tracks.
-	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
+	Project   *spec.Project
+	Graph     *dag.Graph // Project.Edges()
+	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
+	Runner    Runner
+	Remote    store.Index // where records are looked up; nil: no remote, or it is not to be asked
+	Env       Environment
+	EnvName   string
+	Environ   []string // pipe's own environment
+	Platform  string   // what platform: auto stands for
+	Now       func() time.Time
+	Emit      func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
-	// Running notes the process group of a stage's command; 0: it ended.
-	Running func(stage string, pgid int)
 }
 
 // Options say what a run is to do. The zero value brings every stage up to date, one at a time.
 type Options struct {
-	Targets        []string // stages; with them, all that they need. Empty: all stages
+	Targets        []string // names of stages; with them, all that they need. Empty: all stages
 	Downstream     bool     // the targets and all that needs them
 	Single         bool     // the targets alone
 	Jobs           int      // stages at once, at least 1
@@ -94,6 +80,7 @@ type Options struct {
 	Push           bool     // publish each stage when it is done
 	Force          bool     // run the targets, changed or not
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
+	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(stage string, why action.Verdict) error
@@ -144,35 +131,52 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 		}
 		result, err := r.all(ctx)
 		var l *lostError
-		// A stage whose bytes are gone is run, and what was decided is decided anew.
-		if !errors.As(err, &l) || lost[l.stage] != nil || opt.Dry {
+		var a *adoptedError
+		switch {
+		case opt.Dry:
+			return result, err
+		case errors.As(err, &l) && lost[l.stage] == nil:
+			// The stage runs again, and what needs it is decided anew.
+			lost[l.stage] = l.paths
+			settled = r.settle(l.stage, true)
+			e.note(l.stage, "%s: running it again", l.Error())
+		case errors.As(err, &a):
+			// What needs the stage used outputs that nobody else has: decided anew.
+			settled = r.settle(a.stage, false)
+			settled[a.index].Outs, settled[a.index].newLock = a.block.Outs, a.block
+		default:
 			return result, err
 		}
-		lost[l.stage] = l.paths
-		settled = r.settle(l.stage)
-		e.note(l.stage, "%s: it runs again", l.Error())
 	}
 }
 
-// settle returns the states that stand when a stage's bytes were found lost: what
-// ran, or failed, is not run a second time, but for the stage and what needs it.
-func (r *run) settle(lost string) []*state {
+// settle returns the states that stand when a stage is decided anew: what ran, or
+// failed, is not run a second time, but for what needs the stage, and with itself
+// the stage too.
+func (r *run) settle(stage string, itself bool) []*state {
 	again := make([]bool, len(r.states))
 	for i := range r.states {
-		if r.states[i].Stage.Name == lost {
+		if r.states[i].Stage.Name == stage {
 			again = r.Graph.Reach([]int{i}, r.Graph.Down)
+			again[i] = itself
 		}
 	}
 	out := make([]*state, len(r.states))
 	for i := range r.states {
 		st := &r.states[i]
-		var l *lostError
-		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !errors.As(st.Err, &l)
+		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !restarts(st.Err)
 		if r.selected[i] && ran && !again[i] {
 			out[i] = st
 		}
 	}
 	return out
+}
+
+// restarts reports whether an error makes Run decide again instead of failing.
+func restarts(err error) bool {
+	var l *lostError
+	var a *adoptedError
+	return errors.As(err, &l) || errors.As(err, &a)
 }
 
 // question is asked once in a run, however many stages wait for the answer.
@@ -192,11 +196,23 @@ type lostError struct {
 func (l *lostError) Error() string { return l.err.Error() }
 func (l *lostError) Unwrap() error { return l.err }
 
+// adoptedError says that a stage's outputs were replaced, before a deployment, by
+// those that another machine had published first.
+type adoptedError struct {
+	index int
+	stage string
+	block *lockfile.Stage // what the lock says of it now
+}
+
+func (a *adoptedError) Error() string {
+	return a.stage + ": another machine built the same inputs first"
+}
+
 // choose returns which stages the options select.
 func (e *Engine) choose(opt Options) ([]bool, error) {
 	var roots []int
 	for _, t := range opt.Targets {
-		i, err := e.target(t)
+		i, err := e.stage(t)
 		if err != nil {
 			return nil, err
 		}
@@ -219,23 +235,14 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 	return e.Graph.Reach(roots, e.Graph.Up), nil
 }
 
-// target finds a stage by its name, or by a path that it makes.
-func (e *Engine) target(name string) (int, error) {
+// stage returns the index of a stage.
+func (e *Engine) stage(name string) (int, error) {
 	for i := range e.Project.Stages {
 		if e.Project.Stages[i].Name == name {
 			return i, nil
 		}
 	}
-	if p, err := repopath.Join(repopath.Root, name); err == nil {
-		for i := range e.Project.Stages {
-			for _, o := range e.Project.Stages[i].Outs {
-				if o.Path == p {
-					return i, nil
-				}
-			}
-		}
-	}
-	return 0, diag.New(diag.Usage, "no stage and no out is called %q", name).Hinted("pipe dag lists the stages")
+	return 0, diag.New(diag.Usage, "no stage is called %q", name).Hinted("pipe dag lists the stages")
 }
 
 // run is one pass over the selected stages.
@@ -263,7 +270,14 @@ type state struct {
 	unknown bool // Dry: its outs will be other ones, which nobody knows yet
 	locked  *lockfile.Stage
 	newLock *lockfile.Stage // what the collector puts into the lock
-	mu      sync.Mutex      // held while the outs are put into the workspace
+}
+
+// block returns what the lock says of the stage after this run; nil: nothing.
+func (st *state) block() *lockfile.Stage {
+	if st.newLock != nil {
+		return st.newLock
+	}
+	return st.locked
 }
 
 func (e *Engine) emit(ev event.Event) {

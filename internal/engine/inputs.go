@@ -11,10 +11,9 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -96,7 +95,8 @@ type gathered struct {
 	action.Inputs
 	trees   []*object.Tree    // of each dep; nil for a file
 	made    []artifact.Output // stages' outs among the deps, whole, sorted by path
-	sources []source          // files of the workspace, to be saved for a closure
+	reads   []action.Read     // the other deps, read from the workspace
+	sources []source          // their files, to be saved for a closure
 }
 
 // byPath returns the manifests of the deps that have one.
@@ -139,12 +139,15 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	g.made = slices.CompactFunc(g.made, func(a, b artifact.Output) bool { return a.Path == b.Path })
 	if err := r.params(ctx, s, g); err != nil {
 		return nil, err
 	}
-	g.Env = r.declared(s)
+	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	g.made = slices.CompactFunc(g.made, func(a, b artifact.Output) bool { return a.Path == b.Path })
+	g.Env, g.Loose, g.Platform = r.declared(s), r.Project.Loose, s.Platform
+	if g.Platform == "auto" {
+		g.Platform = r.Platform
+	}
 	return g, nil
 }
 
@@ -175,6 +178,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		return in, tree, err
 	}
 	g.made = append(g.made, inside...)
+	g.reads = append(g.reads, action.Read{Dep: d, Inside: inside, Was: in})
 	g.sources = append(g.sources, sourceOf(d, in, tree))
 	return in, tree, nil
 }
@@ -247,7 +251,7 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	}
 	tree, err := r.Carrier.Tree(ctx, holder, o.Digest)
 	if err != nil {
-		return artifact.Input{}, nil, r.lostOr(err, r.outs.by[holder], holder)
+		return artifact.Input{}, nil, r.lostOr(err)
 	}
 	in, err := within(d, o, tree)
 	return in, nil, err
@@ -295,43 +299,32 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 		Hinted("correct its name, or let the stage make it")
 }
 
-// params reads the declared values.
-func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) error {
+// params reads the declared values. A params file that another stage makes is put
+// into the workspace first, where it is read.
+func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error) {
 	for _, p := range s.Params {
-		if holder, ok := r.outs.holder(p.File); ok {
-			o, err := r.output(ctx, holder)
-			if err != nil {
-				return err
-			}
-			g.made = append(g.made, o)
-			if err := r.bring(ctx, r.outs.by[holder]); err != nil {
-				return err
-			}
+		holder, ok := r.outs.holder(p.File)
+		if !ok {
+			continue
 		}
-		b, err := os.ReadFile(r.Work.OS(p.File))
-		if err != nil {
-			return diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
-		}
-		values, err := params.Read(p.File, b, p.Keys)
+		o, err := r.output(ctx, holder)
 		if err != nil {
 			return err
 		}
-		g.Params = append(g.Params, values...)
-	}
-	slices.SortFunc(g.Params, func(a, b params.Value) int {
-		if c := strings.Compare(string(a.File), string(b.File)); c != 0 {
-			return c
+		g.made = append(g.made, o)
+		if _, err := r.Place(ctx, s.Name, o, lockedOuts(&r.states[r.outs.by[holder]])); err != nil {
+			return r.lostOr(err)
 		}
-		return strings.Compare(a.Key, b.Key)
-	})
-	return nil
+	}
+	g.Params, err = r.Params(s)
+	return err
 }
 
 // declared returns the values of a stage's declared variables.
 func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	var out []action.EnvValue
 	for _, v := range s.Env {
-		e := action.EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal}
+		e := action.EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal, Secret: v.Secret == spec.IsSecret}
 		if !v.Literal {
 			e.Value, e.Set = shell.Getenv(r.Environ, v.Name)
 		}
@@ -340,44 +333,22 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	return out
 }
 
-// changed says which inputs differ between two readings.
-func changed(before, after *gathered) []string {
-	var out []string
-	for i := range before.Deps {
-		if i >= len(after.Deps) || before.Deps[i].Digest != after.Deps[i].Digest || before.Deps[i].Exec != after.Deps[i].Exec {
-			out = append(out, string(before.Deps[i].Path))
-		}
-	}
-	if !slices.Equal(before.Params, after.Params) {
-		out = append(out, "params")
-	}
-	return out
-}
-
-// lostOr turns "nowhere" into a lostError of the stage that makes p, where the
-// stage may run again: there is no remote, or the user said so, or the out
-// never leaves a machine.
-func (r *run) lostOr(err error, maker int, p repopath.Path) error {
-	if !errors.Is(err, store.ErrNotFound) {
+// lostOr turns "nowhere" into a lostError of the stage that makes the output,
+// where that stage may run again: there is no remote, or the user said so, or the
+// output never leaves a machine.
+func (r *run) lostOr(err error) error {
+	var m *transfer.Missing
+	if !errors.As(err, &m) {
 		return err
 	}
-	s := &r.Project.Stages[maker]
-	local := slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p && o.NoPush })
-	if r.opt.RebuildMissing || !r.Shared || local {
-		return &lostError{stage: s.Name, paths: []repopath.Path{p}, err: err}
+	holder, ok := r.outs.holder(m.Path)
+	if !ok {
+		return err
+	}
+	s := &r.Project.Stages[r.outs.by[holder]]
+	private := slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == holder && o.NoPush })
+	if r.opt.RebuildMissing || r.Carrier.Remote == nil || private {
+		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
 	}
 	return fmt.Errorf("%s: %w", s.Name, err)
-}
-
-// entry returns how a stage stands in the lock.
-func entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
-	in := a.in.Inputs
-	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Outs: outs}
-	for _, p := range in.Params {
-		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
-	}
-	for _, e := range in.Env {
-		l.Env = append(l.Env, action.LockEnv(e))
-	}
-	return l
 }

@@ -43,8 +43,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	}
 	if err != nil {
 		st.Err = r.about(st, err)
-		var l *lostError
-		if !errors.As(err, &l) {
+		if !restarts(err) {
 			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Text: st.Err.Error(), Exit: exitCode(err)})
 		}
 	}
@@ -53,8 +52,7 @@ func (r *run) stage(ctx context.Context, i int) {
 // about gives an error without a kind the stage's name.
 func (r *run) about(st *state, err error) error {
 	var e *diag.Error
-	var l *lostError
-	if errors.As(err, &e) || errors.As(err, &l) {
+	if errors.As(err, &e) || restarts(err) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", st.Stage.Name, err)
@@ -143,7 +141,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	case event.Skip:
 		st.Outs = st.locked.Outs
 		if !r.opt.Dry && moved(st.locked, in) {
-			st.newLock = entry(a, st.Outs)
+			st.newLock = r.entry(a, st.Outs)
 		}
 		return r.ensurePublished(ctx, a)
 	case event.Restore:
@@ -205,12 +203,6 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// Fits reports whether outs from a record or a lock are at the paths that the
-// stage declares, and nowhere else.
-func Fits(s *spec.Stage, outs []artifact.Output) bool {
-	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool { return o.Path == x.Path })
-}
-
 // id names the record of the attempt.
 func (a *attempt) id() object.RunID { return object.RunID{Key: a.Key, Generation: a.Generation} }
 
@@ -233,19 +225,10 @@ func (r *run) lookup(ctx context.Context, id object.RunID) (*object.Record, erro
 		if ix == nil {
 			continue
 		}
-		b, err := ix.Lookup(ctx, id)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
+		rec, err := Lookup(ctx, ix, id)
+		if !errors.Is(err, store.ErrNotFound) {
+			return rec, err
 		}
-		if err != nil {
-			return nil, err
-		}
-		rec, err := object.ParseRecord(b, id)
-		if err != nil {
-			return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(id)).
-				Hinted("look at that object in the cache or remote; without it the stage runs again")
-		}
-		return rec, nil
 	}
 	return nil, nil
 }
@@ -262,14 +245,11 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 		if !h.found || want[i].Same(h.out) || h.spec.NoCache {
 			continue
 		}
-		if err := r.keepEdit(ctx, a, h); err != nil {
-			return err
-		}
-		if err := r.put(ctx, a.index, want[i]); err != nil {
-			return r.lostOr(err, a.index, want[i].Path)
+		if _, err := r.Place(ctx, a.Stage.Name, want[i], lockedOuts(a.state)); err != nil {
+			return r.lostOr(err)
 		}
 	}
-	a.newLock = entry(a, want)
+	a.newLock = r.entry(a, want)
 	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Restore, Outs: want})
 	return nil
 }
@@ -282,86 +262,26 @@ func recorded(a *attempt) []artifact.Output {
 	return a.locked.Outs
 }
 
-// keepEdit makes sure that the cache has what lies at an out before it is
-// replaced: nobody's work is lost. It names what nothing recorded.
-func (r *run) keepEdit(ctx context.Context, a *attempt, h outHere) error {
-	known := a.locked != nil && slices.ContainsFunc(a.locked.Outs, func(o artifact.Output) bool { return o.Path == h.spec.Path && o.Same(h.out) })
-	if !known {
-		_, err := r.Cache.Stat(ctx, object.Of(h.out))
-		known = err == nil
+func lockedOuts(st *state) []artifact.Output {
+	if st.locked == nil {
+		return nil
 	}
-	o, err := r.Work.Save(ctx, r.Cache, h.spec.Path)
-	if err != nil {
-		return err
-	}
-	if !known {
-		r.note(a.Stage.Name, "%s had other bytes; the cache keeps them until pipe gc: pipe find %s -o FILE", h.spec.Path, o.Digest.Short())
-	}
-	return nil
+	return st.locked.Outs
 }
 
-// put brings an out into the workspace.
-func (r *run) put(ctx context.Context, maker int, o artifact.Output) error {
-	if err := r.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
+// ensurePublished gives the remote a stage that need not run, if it lacks the
+// record or an object: with Push, whatever the lock names can be fetched by everybody.
+func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
+	if !r.opt.Push || r.opt.Dry {
+		return nil
+	}
+	rec, _, err := r.Ensure(ctx, a.Stage, r.entry(a, a.Outs))
+	if err != nil || rec == nil {
 		return err
 	}
-	return Checkout(ctx, r.Work, r.Cache, r.Carrier, o)
-}
-
-// Checkout puts a fetched out into the workspace. A cached object that turns out
-// to be damaged is fetched again, once.
-func Checkout(ctx context.Context, w *worktree.Work, cache store.Cache, c Carrier, o artifact.Output) error {
-	const tries = 2
-	var err error
-	for range tries {
-		var t *object.Tree
-		if o.Dir {
-			if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
-				return err
-			}
-		}
-		if err = w.Checkout(ctx, cache, o, t); !errors.Is(err, store.ErrCorrupt) {
-			return err
-		}
-		if ferr := c.Fetch(ctx, []artifact.Output{o}); ferr != nil {
-			return errors.Join(ferr, err)
-		}
+	outs, differs, err := r.Adopt(ctx, a.Stage, a.Outs, rec)
+	if err == nil && differs {
+		a.Outs, a.newLock = outs, r.entry(a, outs)
 	}
 	return err
-}
-
-// bring puts all outs of a stage into the workspace, for a command that reads them.
-func (r *run) bring(ctx context.Context, maker int) error {
-	st := &r.states[maker]
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for _, o := range st.Outs {
-		here, _, err := r.Work.Output(ctx, o.Path)
-		if err == nil && here.Same(o) {
-			continue
-		}
-		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
-			return err
-		}
-		if err == nil {
-			h := outHere{spec: spec.Out{Path: o.Path}, found: true, out: here}
-			if err := r.keepEdit(ctx, &attempt{state: st}, h); err != nil {
-				return err
-			}
-		}
-		if err := r.put(ctx, maker, o); err != nil {
-			return r.lostOr(err, maker, o.Path)
-		}
-	}
-	return nil
-}
-
-// bringInputs puts every out that the stage reads into the workspace.
-func (r *run) bringInputs(ctx context.Context, in *gathered) error {
-	for _, o := range in.made {
-		if err := r.bring(ctx, r.outs.by[o.Path]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

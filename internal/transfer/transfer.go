@@ -23,6 +23,7 @@ type Carrier struct {
 	Cache   store.Cache
 	Remote  store.Remote // nil: there is none
 	Workers int          // requests at once
+	NoFetch bool         // nothing is fetched from the remote, though what a deployment needs is published
 	Moved   func(where string, bytes int64)
 
 	mu      sync.Mutex
@@ -103,7 +104,7 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 			return nil, err
 		}
 	}
-	if c.Remote == nil {
+	if c.Remote == nil || c.NoFetch {
 		return nil, c.missing(p, ref)
 	}
 	b, err := store.ReadAll(ctx, c.Remote, ref, object.MaxTree)
@@ -367,7 +368,7 @@ func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
 		case err == nil:
 		case !errors.Is(err, store.ErrNotFound):
 			return nil, err
-		case c.Remote == nil:
+		case c.Remote == nil || c.NoFetch:
 			return nil, c.missing(it.path, it.ref)
 		default:
 			out = append(out, it)

@@ -110,3 +110,33 @@ func (h *hold) write() error {
 }
 
 func (h *hold) release() error { return h.lock.Release() }
+
+// useCache keeps gc out of the cache until the returned function is called.
+func (p *Project) useCache(ctx context.Context) (func() error, error) {
+	return p.lockCache(ctx, atomicfile.Shared)
+}
+
+func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
+	dir := p.cache.URL()
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe that uses the cache " + dir) })
+	if err != nil {
+		return nil, err
+	}
+	return l.Release, nil
+}
+
+// holdBoth takes the workspace's lock and keeps gc out of the cache.
+func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, error) {
+	h, err := p.hold(ctx, verb)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return nil, errors.Join(err, h.release())
+	}
+	return func() error { return errors.Join(unlock(), h.release()) }, nil
+}

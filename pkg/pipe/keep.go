@@ -175,7 +175,7 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 					return err
 				}
 			}
-			if err := p.addLog(ctx, roots, id(&l.Stages[i])); err != nil {
+			if err := p.addLog(ctx, roots, object.RunID{Key: l.Stages[i].Key, Generation: l.Stages[i].Generation}); err != nil {
 				return err
 			}
 		}

@@ -54,17 +54,16 @@ type Options struct {
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and
 // remote. Opening touches no network. Close it.
 type Project struct {
-	opt     Options
-	root    string
-	spec    *spec.Project
-	repo    *gitlog.Repo  // nil outside git
-	lockAt  repopath.Path // pipe.lock relative to git's root
-	work    *worktree.Work
-	cache   *disk.Store
-	emitMu  sync.Mutex
-	remote  store.Remote // opened when first asked for
-	carrier *transfer.Carrier
-	env     []string
+	opt    Options
+	root   string
+	spec   *spec.Project
+	repo   *gitlog.Repo  // nil outside git
+	lockAt repopath.Path // pipe.lock relative to git's root
+	work   *worktree.Work
+	cache  *disk.Store
+	emitMu sync.Mutex
+	remote store.Remote // opened when first asked for
+	env    []string
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once.
@@ -290,19 +289,16 @@ func (p *Project) workers() int {
 	return 64
 }
 
+// carry returns a carrier between cache and remote for one call of a verb.
 func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
-	if p.carrier != nil {
-		return p.carrier, nil
-	}
 	remote, err := p.openRemote(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p.carrier = &transfer.Carrier{
+	return &transfer.Carrier{
 		Cache: p.cache, Remote: remote, Workers: p.workers(),
 		Moved: func(where string, n int64) { p.emit(event.Event{Type: event.Moved, Where: where, Bytes: n}) },
-	}
-	return p.carrier, nil
+	}, nil
 }
 
 // environment opens the environment that the options name. Without a remote it

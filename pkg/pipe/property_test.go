@@ -48,7 +48,7 @@ type node struct {
 
 // A stage's command writes the same to all its outs: its name, then every file
 // of every dep, by its name and in the order of names.
-const script = `{ echo $PIPE_STAGE; for d in DEPS; do find $d -type f | LC_ALL=C sort | while read f; do echo "$f:"; cat $f; done; done; } > TMP
+const script = `{ echo NAME; for d in DEPS; do find $d -type f | LC_ALL=C sort | while read f; do echo "$f:"; cat $f; done; done; } > TMP
 `
 
 // someGraph draws a project of 1 to 12 stages. Sources lie in src/ and src/sub/.
@@ -114,7 +114,7 @@ func (n *node) write(b *strings.Builder) {
 			fmt.Fprintf(b, "      mkdir -p %ssub\n", o)
 			to = o + "a"
 		}
-		b.WriteString("      " + strings.NewReplacer("DEPS", strings.Join(n.deps, " "), "TMP", to).Replace(script))
+		b.WriteString("      " + strings.NewReplacer("NAME", n.name, "DEPS", strings.Join(n.deps, " "), "TMP", to).Replace(script))
 		if strings.HasSuffix(o, "/") {
 			fmt.Fprintf(b, "      wc -c < %s > %ssub/b\n", to, o)
 		}

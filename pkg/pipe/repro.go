@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
-	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -30,6 +29,7 @@ type ReproOptions struct {
 	Single         bool     // the targets alone
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
+	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops it. nil: not asked.
 	Confirm func(stage string, because []event.Reason) error
@@ -96,9 +96,13 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) 
 	if opt.Jobs < 0 {
 		return nil, diag.New(diag.Usage, "%d stages at once", opt.Jobs).Hinted("pipe repro -j 4")
 	}
+	targets, err := p.targets(opt.Targets)
+	if err != nil {
+		return nil, err
+	}
 	o := engine.Options{
-		Targets: p.targets(opt.Targets), Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, Dry: dry,
+		Targets: targets, Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, TrustLock: opt.TrustLock, Dry: dry,
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
@@ -113,17 +117,6 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) 
 	}
 	r, err := e.Run(ctx, lock, o)
 	return results(r), transfer.Explained(err)
-}
-
-// targets returns stages as they are, and paths relative to the project.
-func (p *Project) targets(names []string) []string {
-	out := slices.Clone(names)
-	for i, n := range out {
-		if at, err := p.inside(n); p.spec.Stage(n) == nil && err == nil {
-			out[i] = string(at)
-		}
-	}
-	return out
 }
 
 func results(r *engine.Result) *Result {
@@ -153,11 +146,12 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 	if err != nil {
 		return nil, err
 	}
+	carrier.NoFetch = opt.NoPull
+	files := p.files(carrier)
 	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Work: p.work, Cache: p.cache, Carrier: carrier,
-		Shared: p.remote != nil, Env: &deployments{p: p, env: env}, EnvName: env.Name(), Environ: p.env,
-		Now: p.opt.Now, Stamp: p.stamp(ctx), Emit: p.emit, SaveLock: p.saveLock,
-		Running: func(string, int) {},
+		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
+		Env: &deployments{p: p, env: env}, EnvName: env.Name(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
 		e.Records = p.remote
@@ -165,33 +159,36 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 	if p.remote != nil && !opt.NoPull {
 		e.Remote = p.remote
 	}
-	if opt.NoPull {
-		e.Carrier = offline{carrier, &transfer.Carrier{Cache: p.cache}}
-	}
-	if p.repo != nil {
-		e.Tracked = p.tracked
-	}
 	if h != nil {
-		e.Hold, e.Running = h.lock.File(), h.running
+		e.Runner = p.runner(files, h)
 	}
 	return e, nil
 }
 
-// offline is a carrier that fetches nothing from the remote, and still publishes
-// what a deployment needs.
-type offline struct {
-	*transfer.Carrier
-	local *transfer.Carrier
+// files is the workspace with the cache behind it.
+func (p *Project) files(c *transfer.Carrier) *local.Workspace {
+	return &local.Workspace{
+		Work: p.work, Cache: p.cache, Carrier: c,
+		Note: func(stage, text string) { p.emit(event.Event{Type: event.Note, Stage: stage, Text: text}) },
+	}
 }
 
-// Fetch implements engine.Carrier.
-func (o offline) Fetch(ctx context.Context, outs []artifact.Output) error {
-	return o.local.Fetch(ctx, outs)
-}
-
-// Tree implements engine.Carrier.
-func (o offline) Tree(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error) {
-	return o.local.Tree(ctx, at, d)
+// runner runs commands on this machine, under the workspace's lock.
+func (p *Project) runner(files *local.Workspace, h *hold) *local.Runner {
+	outs := map[repopath.Path]bool{}
+	for i := range p.spec.Stages {
+		for _, o := range p.spec.Stages[i].Outs {
+			outs[o.Path] = true
+		}
+	}
+	r := &local.Runner{
+		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
+		Hold: h.lock.File(), Running: h.running, Now: p.opt.Now,
+	}
+	if p.repo != nil {
+		r.Tracked = p.tracked
+	}
+	return r
 }
 
 // tracked returns which of the paths, relative to the project, git tracks.

@@ -1,0 +1,51 @@
+package action
+
+import (
+	"errors"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/params"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
+)
+
+// Job is one run of a stage's command, as it is handed to a runner: values and
+// digests, so that the runner may be on another machine.
+type Job struct {
+	Stage *spec.Stage
+	// Inputs lists every file that the command may read, with paths from the
+	// project's root. Another stage's output that is a directory is one
+	// object.Nested entry, unless Fresh is set: then its files are listed.
+	Inputs *object.Tree
+	Made   []artifact.Output // other stages' outputs among the inputs, whole, sorted by path
+	Reads  []Read            // the other inputs, which somebody may change meanwhile
+	Params []params.Value    // sorted by file, then key
+	Env    []string          // NAME=value; the runner adds PIPE_ROOT
+	// Fresh asks for a directory that holds the inputs alone, as deploy stages
+	// get it; else the command runs in the project.
+	Fresh bool
+	// Recorded are the outputs that the lock names: edits of other bytes that lie
+	// there are kept before the command replaces them.
+	Recorded []artifact.Output
+	// Line is called with each line that the command prints, from one goroutine.
+	Line func(line []byte)
+}
+
+// Read is an input that was read from the project, and how to read it again.
+type Read struct {
+	Dep    spec.Dep
+	Inside []artifact.Output // other stages' outputs that stand for what lies there
+	Was    artifact.Input
+}
+
+// Made is what a job made. Its bytes are in the cache.
+type Made struct {
+	Outs    []artifact.Output // in the order of Stage.Outs
+	Seconds float64           // how long the command took
+	// Settle ends the job: when recorded, what the outputs replaced is dropped;
+	// else it is put back. It is called once after each Run without an error.
+	Settle func(recorded bool) error
+}
+
+// ErrTimeout is what a job's error wraps when the stage's timeout ended it.
+var ErrTimeout = errors.New("timeout")

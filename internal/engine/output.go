@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/spec"
+)
+
+// maxLog is how much of a command's output is kept with its record: the first
+// half and the last half of what is more.
+const maxLog = 4 << 20
+
+// output keeps what a command prints, within maxLog, with secrets masked.
+type output struct {
+	mask       *strings.Replacer // nil: there are none
+	head, last []byte
+	cut        bool
+}
+
+// newOutput masks the values of the stage's secrets, line by line: a command
+// prints lines, and so a value of several lines is several.
+func newOutput(env []action.EnvValue) *output {
+	var pairs []string
+	for _, e := range env {
+		if !e.Secret {
+			continue
+		}
+		for line := range strings.SplitSeq(e.Value, "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				pairs = append(pairs, line, "***")
+			}
+		}
+	}
+	if pairs == nil {
+		return &output{}
+	}
+	return &output{mask: strings.NewReplacer(pairs...)}
+}
+
+// add keeps a line, and returns it as it may be shown.
+func (o *output) add(line []byte) string {
+	const half = maxLog / 2
+	text := string(line)
+	if o.mask != nil {
+		text = o.mask.Replace(text)
+	}
+	if o.last == nil && len(o.head)+len(text) < half {
+		o.head = append(append(o.head, text...), '\n')
+		return text
+	}
+	o.last = append(append(o.last, text...), '\n')
+	if len(o.last) > 2*half {
+		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
+		o.cut = true
+	}
+	return text
+}
+
+func (o *output) bytes() []byte {
+	b := append([]byte(nil), o.head...)
+	if o.cut {
+		b = append(b, "[...]\n"...)
+	}
+	return append(b, o.last...)
+}
+
+// tail returns the last lines, indented, for an error.
+func (o *output) tail() string {
+	const lines = 10
+	text := strings.TrimRight(string(append(append([]byte(nil), o.head...), o.last...)), "\n")
+	if text == "" {
+		return ""
+	}
+	all := strings.Split(text, "\n")
+	if len(all) > lines {
+		all = all[len(all)-lines:]
+	}
+	return "    " + strings.Join(all, "\n    ")
+}
+
+func exitCode(err error) int {
+	var exit *shell.ExitError
+	if errors.As(err, &exit) {
+		return exit.Code
+	}
+	return 0
+}
+
+// commandError says how a command failed, with its last lines.
+func commandError(s *spec.Stage, out *output, err error) error {
+	var exit *shell.ExitError
+	switch {
+	case errors.Is(err, action.ErrTimeout):
+		return diag.New(diag.Stage, "%s: timed out after %s: %w", s.Name, s.Timeout, err).At(s.Place).
+			Hinted("raise timeout in pipe.yaml, or make the command faster")
+	case errors.As(err, &exit):
+		text := fmt.Sprintf("%s: the command failed: %s", s.Name, exit)
+		if tail := out.tail(); tail != "" {
+			text += "\n" + tail
+		}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: text, Err: err}
+		return e.Hinted("%s", failureHint(s))
+	}
+	return err
+}
+
+func failureHint(s *spec.Stage) string {
+	if s.Deploy && !s.InRepo {
+		return "it ran in a fresh directory that holds only its deps: add what is missing to deps, or set workdir: repo; then run pipe repro again"
+	}
+	return "fix the command and run pipe repro again; the failed run was not recorded"
+}

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// Publisher puts what stages made into the remote: objects first, then the record
+// that names them, so that a crash leaves garbage and never a lie.
+type Publisher struct {
+	*local.Workspace
+	Records store.Index  // the remote's; nil: there is none
+	Stamp   object.Stamp // of records made from a lock: its project and version
+}
+
+// Ensure gives the remote a stage that need not run, as the lock names it: its
+// record and objects, if they are missing. It returns the record that the remote
+// has then and whether it was written now; no record when the stage has none,
+// because it always runs or its outputs stay on this machine.
+func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage) (rec *object.Record, fresh bool, err error) {
+	if s.AlwaysChanged || isLocal(s) {
+		return nil, false, p.objects(ctx, s, l, nil)
+	}
+	id := runID(l)
+	rec, err = Lookup(ctx, p.Records, id)
+	if errors.Is(err, store.ErrNotFound) {
+		if rec, err = p.known(ctx, l); err != nil {
+			return nil, false, err
+		}
+		rec, err = p.Publish(ctx, s, l, rec)
+		return rec, true, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	// A record implies its objects, but somebody may have removed them.
+	for _, o := range pushed(s, l.Outs) {
+		there, err := p.Carrier.Has(ctx, object.Of(o))
+		if err != nil {
+			return nil, false, err
+		}
+		if !there && slices.ContainsFunc(rec.Outs, o.Same) {
+			return rec, false, p.objects(ctx, s, l, rec)
+		}
+	}
+	return rec, false, nil
+}
+
+// Publish puts the stage's objects into the remote, and then rec, unless there is
+// a record already. It returns the one that is there then: the first wins, and
+// the loser adopts it.
+func (p *Publisher) Publish(ctx context.Context, s *spec.Stage, l *lockfile.Stage, rec *object.Record) (*object.Record, error) {
+	if err := p.objects(ctx, s, l, rec); err != nil {
+		return nil, err
+	}
+	value, err := rec.Encode()
+	if err != nil {
+		return nil, err
+	}
+	winner, err := p.Records.Record(ctx, rec.ID, value)
+	if err != nil {
+		return nil, err
+	}
+	return parsed(winner, rec.ID)
+}
+
+// objects publishes the outputs that may leave this machine, with the log and the
+// lists of inputs where the cache has them. The workspace may be the only place
+// that has the bytes.
+func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stage, rec *object.Record) error {
+	outs := pushed(s, l.Outs)
+	for _, o := range outs {
+		if err := p.Rescue(ctx, o); err != nil {
+			return err
+		}
+	}
+	var notes []object.Ref
+	if rec != nil && !rec.Log.IsZero() {
+		notes = append(notes, object.Ref{Shelf: object.Logs, Digest: rec.Log})
+	}
+	for _, d := range l.Deps {
+		if d.Kind != artifact.OneFile {
+			notes = append(notes, object.Ref{Shelf: object.Inputs, Digest: d.Digest})
+		}
+	}
+	return p.Carrier.Publish(ctx, outs, notes...)
+}
+
+// known returns the cache's record of a lock's stage, which tells who ran it; else
+// one made from the lock.
+func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
+	rec, err := Lookup(ctx, p.Cache, runID(l))
+	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, artifact.Output.Same) {
+		return rec, nil
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	return &object.Record{ID: runID(l), Stage: l.Name, Outs: l.Outs, Stamp: p.Stamp, FromLock: true}, nil
+}
+
+// Adopt takes the outputs of rec in place of ours where they differ: into the
+// cache's record and, where something lies there, into the workspace. It returns
+// what counts then, and whether that differs from ours.
+func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Output, rec *object.Record) (outs []artifact.Output, differs bool, err error) {
+	if !Fits(s, rec.Outs) {
+		return nil, false, diag.New(diag.Integrity, "the record of %s names other outputs than pipe.yaml", s.Name).At(store.RecordPath(rec.ID)).
+			Hinted("whoever wrote it used another pipe.yaml with the same key, or forged it; remove that object to build again")
+	}
+	outs = slices.Clone(rec.Outs)
+	for i := range outs {
+		if s.Outs[i].NoCache {
+			// Its bytes travel in git, not with the record: ours are what there is.
+			outs[i] = ours[i]
+		}
+		differs = differs || !outs[i].Same(ours[i])
+	}
+	if !differs {
+		return ours, false, nil
+	}
+	p.Note(s.Name, fmt.Sprintf("%s built the same inputs first; using those outputs", builtBy(rec)))
+	for i, o := range outs {
+		if o.Same(ours[i]) {
+			continue
+		}
+		if _, _, err := p.Work.Output(ctx, o.Path); errors.Is(err, worktree.ErrAbsent) {
+			continue // nothing lies there that could be wrong
+		}
+		if _, err := p.Place(ctx, s.Name, o, ours); err != nil {
+			return nil, true, err
+		}
+	}
+	value, err := rec.Encode()
+	if err != nil {
+		return nil, true, err
+	}
+	return outs, true, p.Cache.Adopt(ctx, rec.ID, value)
+}
+
+func builtBy(rec *object.Record) string {
+	if rec.By == "" {
+		return "another machine"
+	}
+	return rec.By
+}
+
+// Lookup returns a record of an index; none is store.ErrNotFound.
+func Lookup(ctx context.Context, ix store.Index, id object.RunID) (*object.Record, error) {
+	b, err := ix.Lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return parsed(b, id)
+}
+
+// parsed reads a record. Its damage is told with the place; what a newer pipe
+// wrote keeps its own words.
+func parsed(b []byte, id object.RunID) (*object.Record, error) {
+	rec, err := object.ParseRecord(b, id)
+	var known *diag.Error
+	if err == nil || errors.As(err, &known) {
+		return rec, err
+	}
+	return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(id)).
+		Hinted("remove that object from the cache or remote; without it the stage runs again")
+}
+
+// runID names the record that a block of the lock stands for.
+func runID(l *lockfile.Stage) object.RunID {
+	return object.RunID{Key: l.Key, Generation: l.Generation}
+}
+
+// Fits reports whether outputs from a record or a lock are at the paths that the
+// stage declares, and nowhere else.
+func Fits(s *spec.Stage, outs []artifact.Output) bool {
+	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool { return o.Path == x.Path })
+}
+
+// isLocal reports whether an output of the stage must not leave this machine.
+func isLocal(s *spec.Stage) bool {
+	return slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.NoPush })
+}
+
+// pushed returns the outputs whose bytes may be published.
+func pushed(s *spec.Stage, outs []artifact.Output) (all []artifact.Output) {
+	for i, o := range outs {
+		if !s.Outs[i].NoCache && !s.Outs[i].NoPush {
+			all = append(all, o)
+		}
+	}
+	return all
+}

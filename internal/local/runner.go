@@ -1,0 +1,226 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Runner makes outputs from inputs by running commands on this machine. All
+// fields but Tracked and Hold must be set.
+type Runner struct {
+	*Workspace
+	// Tracked returns which of the paths git tracks; nil: there is no git.
+	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
+	// IsOut reports whether some stage makes this very path.
+	IsOut   func(repopath.Path) bool
+	Hold    *os.File                     // see shell.Command
+	Running func(stage string, pgid int) // notes the process group of a stage's command; 0: it ended
+	Now     func() time.Time
+}
+
+// Run runs the job's command. After an error the workspace is as it was, and what
+// the command left in place of its outputs lies below .pipe/partial. When ctx ends
+// the command is stopped, and no process of it is left when Run returns.
+func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error) {
+	if job.Fresh {
+		return r.fresh(ctx, job)
+	}
+	if err := r.refuseTracked(ctx, job); err != nil {
+		return nil, err
+	}
+	for _, o := range job.Made {
+		if _, err := r.Place(ctx, job.Stage.Name, o, job.Made); err != nil {
+			return nil, err
+		}
+	}
+	old, err := r.makeRoom(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	made := &action.Made{Settle: func(recorded bool) error {
+		if recorded {
+			return old.Drop()
+		}
+		return r.putBack(job, old)
+	}}
+	if made.Seconds, err = r.command(ctx, job, r.Work.Root()); err == nil {
+		err = r.recheck(ctx, job)
+	}
+	if err == nil {
+		made.Outs, err = r.saveOuts(ctx, job)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.putBack(job, old))
+	}
+	return made, nil
+}
+
+// fresh runs the command in a directory that holds the job's inputs alone.
+func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
+	dir, err := os.MkdirTemp(r.Work.Tmp(), "deploy-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	root := filepath.Join(dir, "work")
+	if err := r.Work.BuildTree(ctx, r.Cache, root, job.Inputs); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
+		return nil, err
+	}
+	made = &action.Made{Settle: func(bool) error { return nil }}
+	made.Seconds, err = r.command(ctx, job, root)
+	return made, err
+}
+
+// refuseTracked keeps pipe from overwriting what git keeps. Outputs with cache:
+// false are meant to be in git.
+func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
+	var paths []repopath.Path
+	for _, o := range job.Stage.Outs {
+		if !o.NoCache {
+			paths = append(paths, o.Path)
+		}
+	}
+	if r.Tracked == nil || len(paths) == 0 {
+		return nil
+	}
+	tracked, err := r.Tracked(ctx, paths)
+	if err != nil || len(tracked) == 0 {
+		return err
+	}
+	return diag.New(diag.Policy, "%s: git tracks the output %s, which would be overwritten", job.Stage.Name, tracked[0]).At(job.Stage.Place).
+		Hinted("stop tracking it (git rm -r --cached %s), or keep it in git only: {path: %s, cache: false}", tracked[0], tracked[0])
+}
+
+// makeRoom moves the stage's old outputs aside, and puts copies of the persistent
+// ones in their places for the command to go on from. The originals lie aside, so
+// that a failure or a kill costs nothing.
+func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*worktree.Aside, error) {
+	var paths []repopath.Path
+	persist := map[repopath.Path]artifact.Output{}
+	for _, o := range job.Stage.Outs {
+		paths = append(paths, o.Path)
+		here, _, err := r.Work.Output(ctx, o.Path)
+		if errors.Is(err, worktree.ErrAbsent) {
+			continue
+		}
+		if err == nil {
+			err = r.Keep(ctx, job.Stage.Name, here, job.Recorded)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if o.Persist {
+			persist[o.Path] = here
+		}
+	}
+	old, err := r.Work.MoveAside(job.Stage.Name, paths)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range persist {
+		if err := r.checkout(ctx, o); err != nil {
+			return nil, errors.Join(err, r.putBack(job, old))
+		}
+	}
+	return old, nil
+}
+
+// putBack restores the old outputs after a failure and says what was kept.
+func (r *Runner) putBack(job *action.Job, old *worktree.Aside) error {
+	partial, err := old.Restore()
+	for _, p := range partial {
+		r.Note(job.Stage.Name, "the partial output of the failed run is in "+p)
+	}
+	return err
+}
+
+// command runs the scripts in order, and returns how many seconds they took.
+func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
+	dir, err := wdir(root, job)
+	if err != nil {
+		return 0, err
+	}
+	if t := job.Stage.Timeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, action.ErrTimeout)
+		defer cancel()
+	}
+	began := r.Now()
+	for _, script := range job.Stage.Cmd {
+		err = shell.Run(ctx, shell.Command{
+			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
+			Hold: r.Hold, Tmp: r.Work.Tmp(), Line: job.Line,
+			Started: func(pgid int) { r.Running(job.Stage.Name, pgid) },
+		})
+		r.Running(job.Stage.Name, 0)
+		r.Work.Forget() // the command may have changed ignore files
+		if err != nil {
+			break
+		}
+	}
+	return r.Now().Sub(began).Seconds(), err
+}
+
+// wdir returns the working directory, which must be there.
+func wdir(root string, job *action.Job) (string, error) {
+	dir := filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir)))
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", job.Stage.Wdir)
+	}
+	if err != nil {
+		return "", diag.New(diag.Usage, "%s: wdir: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("create it: mkdir -p %s", job.Stage.Wdir)
+	}
+	return dir, nil
+}
+
+// recheck reads the inputs again: a change while the command ran is never recorded.
+func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
+	var changed []string
+	for _, read := range job.Reads {
+		now, _, err := r.Work.Dep(ctx, read.Dep, job.Stage.Excludes, worktree.Made{Is: r.IsOut, Inside: read.Inside})
+		if err != nil && !diag.Is(err, diag.Usage) {
+			return err
+		}
+		if err != nil || now.Digest != read.Was.Digest || now.Exec != read.Was.Exec {
+			changed = append(changed, read.Dep.String())
+		}
+	}
+	for _, o := range job.Made {
+		here, _, err := r.Work.Output(ctx, o.Path)
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+			return err
+		}
+		if err != nil || !here.Same(o) {
+			changed = append(changed, string(o.Path))
+		}
+	}
+	values, err := r.Params(job.Stage)
+	if err != nil && !diag.Is(err, diag.Usage) {
+		return err
+	}
+	if err != nil || !slices.Equal(values, job.Params) {
+		changed = append(changed, "params")
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return diag.New(diag.Stage, "%s: %s changed while the command ran, so the result is not recorded", job.Stage.Name, strings.Join(changed, ", ")).
+		At(job.Stage.Place).Hinted("run pipe repro again; if the command itself writes there, remove that path from deps")
+}

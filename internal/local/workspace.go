@@ -1,0 +1,134 @@
+// Package local runs stages in this workspace, and puts outputs into it.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/params"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+)
+
+// Workspace is the project's files with the cache behind them. All fields must be
+// set. The methods may be called from many goroutines.
+type Workspace struct {
+	Work    *worktree.Work
+	Cache   store.Cache
+	Carrier *transfer.Carrier
+	Note    func(stage, text string)
+
+	placing sync.Map // repopath.Path -> *sync.Mutex: two stages may want the same output at once
+}
+
+// Place makes an output lie at its path, and reports whether that changed
+// anything. Other bytes that lie there are kept in the cache first. Bytes that
+// are nowhere are a *transfer.Missing.
+func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, recorded []artifact.Output) (bool, error) {
+	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
+	here, _, err := w.Work.Output(ctx, o.Path)
+	switch {
+	case err == nil && here.Same(o):
+		return false, nil
+	case err == nil:
+		if err := w.Keep(ctx, stage, here, recorded); err != nil {
+			return false, err
+		}
+	case !errors.Is(err, worktree.ErrAbsent):
+		return false, err
+	}
+	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
+		return false, err
+	}
+	return true, w.checkout(ctx, o)
+}
+
+// Keep makes sure that the cache has what lies at an output before it is
+// replaced: nobody's work is lost. It names what neither lock nor cache knew.
+func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output, recorded []artifact.Output) error {
+	known := slices.ContainsFunc(recorded, func(o artifact.Output) bool { return o.Path == here.Path && o.Same(here) })
+	if !known {
+		_, err := w.Cache.Stat(ctx, object.Of(here))
+		known = err == nil
+	}
+	// Saved even when known: a cached tree is no proof of its files, and Save looks at each.
+	o, err := w.Work.Save(ctx, w.Cache, here.Path)
+	if err != nil {
+		return err
+	}
+	if !known {
+		w.Note(stage, fmt.Sprintf("%s was edited; the cache keeps the edited version until pipe gc: pipe find %s -o FILE", here.Path, o.Digest.Short()))
+	}
+	return nil
+}
+
+// checkout puts a fetched output into the workspace. A cached object that turns
+// out to be damaged was put out of the way by that, so it is fetched again, once.
+func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
+	const tries = 2
+	var err error
+	for range tries {
+		var t *object.Tree
+		if o.Dir {
+			if t, err = w.Carrier.Tree(ctx, o.Path, o.Digest); err != nil {
+				return err
+			}
+		}
+		if err = w.Work.Checkout(ctx, w.Cache, o, t); !errors.Is(err, store.ErrCorrupt) {
+			return err
+		}
+		if ferr := w.Carrier.Fetch(ctx, []artifact.Output{o}); ferr != nil {
+			return errors.Join(ferr, err)
+		}
+	}
+	return err
+}
+
+// Rescue puts an output into the cache again when only the workspace has it.
+func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
+	// A cached tree is no proof of its files; Save looks at each.
+	if _, err := w.Cache.Stat(ctx, object.Of(o)); !o.Dir && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	here, _, err := w.Work.Output(ctx, o.Path)
+	if err != nil || !here.Same(o) {
+		return nil //nolint:nilerr // the remote may have it; if not, that is the error
+	}
+	_, err = w.Work.Save(ctx, w.Cache, o.Path)
+	return err
+}
+
+// Params reads the stage's declared keys from the files as they lie there now.
+func (w *Workspace) Params(s *spec.Stage) ([]params.Value, error) {
+	var all []params.Value
+	for _, p := range s.Params {
+		b, err := os.ReadFile(w.Work.OS(p.File))
+		if err != nil {
+			return nil, diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
+		}
+		values, err := params.Read(p.File, b, p.Keys)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, values...)
+	}
+	slices.SortFunc(all, func(a, b params.Value) int {
+		if c := strings.Compare(string(a.File), string(b.File)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return all, nil
+}

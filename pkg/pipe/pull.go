@@ -1,0 +1,141 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// SyncOptions say which stages' outs are moved. The zero value means all.
+type SyncOptions struct {
+	Targets []string // stages or outs
+}
+
+// SyncResult says what Push, Pull and Checkout did.
+type SyncResult struct {
+	Objects  int       `json:"objects"` // copied between cache and remote
+	Bytes    int64     `json:"bytes"`
+	Records  int       `json:"records,omitempty"` // Push: written, because the remote had none
+	Outs     []SyncOut `json:"outs"`              // Pull, Checkout: written to the workspace; Push: in the remote now
+	Adopted  []string  `json:"adopted,omitempty"` // Push: stages whose outs another machine recorded first
+	Unpushed []string  `json:"unpushed,omitempty"`
+}
+
+// SyncOut is one output that was moved or written.
+type SyncOut struct {
+	Stage string `json:"stage"`
+	artifact.Output
+	Changed bool `json:"changed"` // false: it was as it should be
+}
+
+// begin takes the locks, reads pipe.lock and picks the stages that are meant. The
+// caller releases.
+func (p *Project) begin(ctx context.Context, verb string, opt SyncOptions) (release func() error, lock *lockfile.File, stages []*lockfile.Stage, err error) {
+	if release, err = p.holdBoth(ctx, verb); err != nil {
+		return nil, nil, nil, err
+	}
+	if lock, err = p.lock(); err == nil {
+		stages, err = p.locked(lock, opt.Targets)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, release())
+	}
+	return release, lock, stages, nil
+}
+
+// fits reports whether a lock's block has the outs that its stage declares.
+func (p *Project) fits(l *lockfile.Stage) bool {
+	if l == nil {
+		return false
+	}
+	s := p.spec.Stage(l.Name)
+	return s != nil && engine.Fits(s, l.Outs)
+}
+
+// cached returns a stage's outs whose bytes are kept in the cache. The block fits.
+func (p *Project) cached(l *lockfile.Stage) (outs []artifact.Output) {
+	s := p.spec.Stage(l.Name)
+	for i, o := range l.Outs {
+		if !s.Outs[i].NoCache {
+			outs = append(outs, o)
+		}
+	}
+	return outs
+}
+
+// counted makes the carrier count what it copies into r.
+func counted(c *transfer.Carrier, r *SyncResult) {
+	var mu sync.Mutex
+	tell := c.Moved
+	c.Moved = func(where string, n int64) {
+		mu.Lock()
+		r.Objects++
+		r.Bytes += n
+		mu.Unlock()
+		if tell != nil {
+			tell(where, n)
+		}
+	}
+}
+
+// Pull brings the outs that the lock names into the cache and the workspace.
+func (p *Project) Pull(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
+	if _, err := p.needRemote(ctx); err != nil {
+		return nil, err
+	}
+	return p.bring(ctx, "pull", opt)
+}
+
+// Checkout writes the outs that the lock names into the workspace, from the cache alone.
+func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
+	return p.bring(ctx, "checkout", opt)
+}
+
+func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
+	release, _, stages, err := p.begin(ctx, verb, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	c := &transfer.Carrier{Cache: p.cache, Workers: p.workers()}
+	if verb == "pull" {
+		if c, err = p.carry(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r = &SyncResult{Outs: []SyncOut{}}
+	counted(c, r)
+	var outs []artifact.Output
+	for _, s := range stages {
+		outs = append(outs, p.cached(s)...)
+	}
+	if err := c.Fetch(ctx, outs); err != nil {
+		return r, notBrought(verb, err)
+	}
+	files := p.files(c)
+	for _, s := range stages {
+		for _, o := range p.cached(s) {
+			changed, err := files.Place(ctx, s.Name, o, nil)
+			if err != nil {
+				return r, notBrought(verb, err)
+			}
+			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o, Changed: changed})
+		}
+	}
+	return r, nil
+}
+
+// notBrought gives a missing object its next step.
+func notBrought(verb string, err error) error {
+	if verb == "checkout" && errors.Is(err, store.ErrNotFound) {
+		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull brings it from the remote")
+	}
+	return transfer.Explained(err)
+}

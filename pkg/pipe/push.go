@@ -1,0 +1,86 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// Push puts the outs that the lock names into the remote, and records them. When
+// another machine recorded a key first, its outs are taken: lock, cache and
+// workspace change to them, and the result names the stage.
+func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err error) {
+	remote, err := p.needRemote(ctx)
+	if err != nil {
+		return nil, err
+	}
+	release, lock, stages, err := p.begin(ctx, "push", opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	c, err := p.carry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if dir, ok := remote.(*disk.Store); ok {
+		if err := dir.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
+			return nil, err
+		}
+	}
+	r = &SyncResult{Outs: []SyncOut{}}
+	counted(c, r)
+	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx)}
+	records := make([]*object.Record, len(stages))
+	fresh := make([]bool, len(stages))
+	stageWorkers := min(p.workers(), 16) // each moves its own objects at once, too
+	err = par.Each(ctx, len(stages), stageWorkers, func(ctx context.Context, i int) (err error) {
+		records[i], fresh[i], err = pub.Ensure(ctx, p.spec.Stage(stages[i].Name), stages[i])
+		return err
+	})
+	if err != nil {
+		return r, transfer.Explained(err)
+	}
+	for i, l := range stages {
+		if fresh[i] {
+			r.Records++
+		}
+		if err := p.take(ctx, pub, r, l, records[i]); err != nil {
+			return r, transfer.Explained(err)
+		}
+	}
+	if len(r.Adopted) > 0 {
+		err = p.saveLock(lock)
+	}
+	return r, err
+}
+
+// take makes the record's outs those of the lock; a stage without a record, because
+// its outs stay on this machine, is named.
+func (p *Project) take(ctx context.Context, pub *engine.Publisher, r *SyncResult, l *lockfile.Stage, rec *object.Record) error {
+	s := p.spec.Stage(l.Name)
+	adopted := false
+	if rec != nil {
+		outs, differs, err := pub.Adopt(ctx, s, l.Outs, rec)
+		if err != nil {
+			return err
+		}
+		if adopted = differs; adopted {
+			l.Outs = outs
+			r.Adopted = append(r.Adopted, l.Name)
+		}
+	} else if !s.AlwaysChanged {
+		r.Unpushed = append(r.Unpushed, l.Name)
+		return nil
+	}
+	for _, o := range l.Outs {
+		r.Outs = append(r.Outs, SyncOut{Stage: l.Name, Output: o, Changed: adopted})
+	}
+	return nil
+}
