@@ -43,7 +43,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 			{
 				Name: "deploy", Place: "pipe.yaml:33:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
 				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:35:12"}},
-				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[1,"x"]}`,
+				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 			{
 				Name: "report", Place: "pipe.yaml:41:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
@@ -75,7 +75,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 					{Path: "app/out/b", Dir: true, Place: "pipe.yaml:24:9"},
 					{Path: "dist/app.zip", NoCache: true, Place: "pipe.yaml:25:16"},
 				},
-				AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[1,"x"]}`,
+				AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 		},
 	}
