@@ -1,6 +1,8 @@
 package yamldoc
 
 import (
+	"bytes"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -16,9 +18,42 @@ func (p *parser) scalar(n *Node, y *yaml.Node) {
 	switch {
 	case tagged && y.Tag != "!!str":
 		p.fault(y, "tag %s is not supported", y.Tag)
+	case !tagged && loneTag.Match(p.from(y)):
+		_ = p.fault(y, "tag ! is not supported").Hinted("put the whole value in quotes")
 	case !tagged && y.Style == 0:
 		n.Kind = plainKind(y.Value)
 	}
+}
+
+// loneTag is YAML's tag for "not resolved", perhaps after an anchor. The YAML
+// parser drops it: cmd: ! grep x would run grep x, and ! 1 would be 1.
+var loneTag = regexp.MustCompile(`^(?:&\S+\s+(?:#.*\s+)*)?!(?:\s|$)`)
+
+// cursor is a place in data that only moves on: nodes are met in their order.
+type cursor struct{ line, col, off int }
+
+// from returns the document from y on. The YAML parser counts columns in
+// characters, and lines by the breaks of YAML 1.1.
+func (p *parser) from(y *yaml.Node) []byte {
+	at := &p.at
+	for at.line < y.Line || at.line == y.Line && at.col < y.Column {
+		r, size := utf8.DecodeRune(p.data[at.off:])
+		if size == 0 {
+			break
+		}
+		at.off += size
+		at.col++
+		switch r {
+		case '\r':
+			if bytes.HasPrefix(p.data[at.off:], []byte("\n")) {
+				continue
+			}
+			fallthrough
+		case '\n', 0x85, 0x2028, 0x2029:
+			at.line, at.col = at.line+1, 1
+		}
+	}
+	return p.data[at.off:]
 }
 
 // plainKind returns what a scalar without quotes is. Null and the booleans are

@@ -84,7 +84,7 @@ type Options struct {
 // the bounds are passed, the node is there too, with what could be read. An empty document is a Null node.
 // What an alias names is shared, not copied: callers must not change nodes.
 func Parse(file string, data []byte, opt Options) (*Node, error) {
-	p := &parser{file: file, data: data, opt: opt, made: map[*yaml.Node]built{}}
+	p := &parser{file: file, data: data, opt: opt, made: map[*yaml.Node]built{}, at: cursor{line: 1, col: 1}}
 	if err := CheckSize(file, data); err != nil {
 		return nil, err
 	}
@@ -136,6 +136,7 @@ type parser struct {
 	weight int  // of all that was built, aliases expanded
 	full   bool // the bounds were passed: the rest is left out
 	made   map[*yaml.Node]built
+	at     cursor
 }
 
 // built is a node with what it would cost to write it out.

@@ -106,6 +106,7 @@ func TestFaultsAreAllNamedWithTheirPlaces(t *testing.T) {
 		{"keys", "~: 1\n[a]: 2\n", "f.yaml:1:1: a key must be a text, not null\nf.yaml:2:1: a key must be a text, not a list"},
 		{"itself", "a: &a [*a]\n", "f.yaml:1:8: alias *a holds itself"},
 		{"tags", "- !x 1\n- !!int 1\n- !!null ~\n- !y {}\n- !!merge <<\n- !!set {}\n", "f.yaml:1:3: tag !x is not supported\nf.yaml:2:3: tag !!int is not supported\nf.yaml:3:3: tag !!null is not supported\nf.yaml:4:3: tag !y is not supported\nf.yaml:5:3: tag !!merge is not supported\nf.yaml:6:3: tag !!set is not supported"},
+		{"lone tags", "- ! 1\n- &a # why\n  ! x\n- \"é\u2028\"\n- {é: ! }\n- |\n  ! x\n- a ! b\n", "f.yaml:1:3: tag ! is not supported\nf.yaml:2:3: tag ! is not supported\nf.yaml:6:7: tag ! is not supported"},
 		{"merge", "a: {<<: 1}\nb: {<<: {}, <<: {}}", "f.yaml:1:9: a merge key (<<) wants a map or a list of maps, not a plain value\nf.yaml:2:13: key \"<<\" is given twice"},
 		{"syntax", "a: 1\nb: [\n", "f.yaml:3:1: not valid YAML: did not find expected node content"},
 		{"unknown alias", "a: 1\nb: *b\n", "f.yaml:2:4: not valid YAML: unknown anchor 'b' referenced"},
