@@ -42,7 +42,7 @@ var doors = map[string][]string{
 	"golang.org/x/sync":                 {"internal/par"},
 	"github.com/bmatcuk/doublestar":     {"pkg/repopath"},
 	"gopkg.in/yaml.v3":                  {"internal/yamldoc"},
-	"github.com/BurntSushi/toml":        {"internal/params"},
+	"github.com/pelletier/go-toml":      {"internal/params"},
 	"golang.org/x/text":                 {"internal/object"},
 	"github.com/go-git":                 {"internal/gitlog"},
 	"github.com/aws":                    {"internal/store/s3"},

@@ -242,7 +242,7 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	for i, h := range a.here {
-		if !h.found || want[i].Same(h.out) || h.spec.NoCache {
+		if !h.found || want[i].Same(h.out) { // outs that cannot be restored are the same, or the stage runs
 			continue
 		}
 		if _, err := r.Place(ctx, a.Stage.Name, want[i], lockedOuts(a.state)); err != nil {

@@ -2,9 +2,11 @@
 package params
 
 import (
+	"bytes"
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
@@ -15,13 +17,13 @@ import (
 type Value struct {
 	File  repopath.Path
 	Key   string // dotted; empty: the whole file
-	Value string // canonical JSON text, the same for YAML, JSON and TOML
+	Value string // in the form of FORMAT.md
 }
 
 // Read returns the values of keys in a file's data, in the order of keys, or of
-// the whole file when there are no keys. A dotted key goes down maps, the longest
-// matching key first, and lists by number: a.0.b. The error is a diag.List of
-// kind Usage that names every missing key.
+// the whole file when there are no keys. A dotted key goes down maps, where the
+// longest key wins, and lists by number: a.0.b. The error is a diag.List of kind
+// Usage that names every missing key. FORMAT.md has all rules.
 func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 	root, err := parse(file, data)
 	if err != nil {
@@ -48,15 +50,23 @@ func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 }
 
 func parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		// encoding/json reads each wrong byte as U+FFFD: two texts would be one value.
+		return nil, diag.List{diag.New(diag.Usage, "not valid UTF-8").At(string(file))}
+	}
+	if err := yamldoc.CheckSize(string(file), data); err != nil {
+		return nil, err
+	}
 	switch ext := strings.ToLower(path.Ext(string(file))); ext {
 	case ".yaml", ".yml":
-		return yamldoc.Parse(string(file), data, yamldoc.Options{})
+		return yamldoc.Parse(string(file), data, yamldoc.Options{PlainKeys: true})
 	case ".json":
 		return yamldoc.ParseJSON(string(file), data)
 	case ".toml":
 		return parseTOML(string(file), data)
 	}
-	return nil, diag.List{diag.New(diag.Usage, "params are read from .yaml, .yml, .json and .toml files alone").At(string(file))}
+	return nil, diag.List{diag.New(diag.Usage, "params files must end in .yaml, .yml, .json or .toml").At(string(file))}
 }
 
 // tree is a document with indices of its maps and keys, made when first asked for.
@@ -66,42 +76,47 @@ type tree struct {
 	all  []string
 }
 
-// find returns what key names below n, nil when it names nothing.
+// find returns what key names below n, nil when it names nothing. The longest
+// part of the key that a map has is taken, and stays taken: no other way down is
+// tried, so that a key has one meaning.
 func (t *tree) find(n *yamldoc.Node, key string) *yamldoc.Node {
+	for {
+		child, rest := t.step(n, key)
+		if child == nil || rest == len(key) {
+			return child
+		}
+		n, key = child, key[rest+1:]
+	}
+}
+
+// step returns the part of n that the first bytes of key name, and how many.
+func (t *tree) step(n *yamldoc.Node, key string) (*yamldoc.Node, int) {
 	switch n.Kind {
 	case yamldoc.Map:
 		fields := t.fields(n)
-		for end := len(key); end > 0; end = strings.LastIndexByte(key[:end], '.') {
-			child := fields[key[:end]]
-			if child == nil || end == len(key) {
-				if child != nil {
-					return child
-				}
-				continue
-			}
-			if found := t.find(child, key[end+1:]); found != nil {
-				return found
+		for end := len(key); end >= 0; end = strings.LastIndexByte(key[:end], '.') {
+			if child := fields[key[:end]]; child != nil {
+				return child, end
 			}
 		}
 	case yamldoc.List:
-		first, rest, deeper := strings.Cut(key, ".")
+		first, _, _ := strings.Cut(key, ".")
 		i, err := strconv.Atoi(first)
-		if err != nil || i < 0 || i >= len(n.Items) || strconv.Itoa(i) != first {
-			return nil
+		if err == nil && i >= 0 && i < len(n.Items) && strconv.Itoa(i) == first {
+			return n.Items[i], len(first)
 		}
-		if !deeper {
-			return n.Items[i]
-		}
-		return t.find(n.Items[i], rest)
 	}
-	return nil
+	return nil, 0
 }
 
+// fields returns a map's values by key. Where 1 and "1" are both keys, 1 means the text.
 func (t *tree) fields(n *yamldoc.Node) map[string]*yamldoc.Node {
 	if t.maps[n] == nil {
 		fields := make(map[string]*yamldoc.Node, len(n.Pairs))
 		for _, p := range n.Pairs {
-			fields[p.Key] = p.Value
+			if fields[p.Key] == nil || p.At.Kind == yamldoc.String {
+				fields[p.Key] = p.Value
+			}
 		}
 		t.maps[n] = fields
 	}

@@ -2,120 +2,243 @@ package params
 
 import (
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
+	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// parseTOML reads TOML into the nodes that YAML and JSON give. They have no places.
+// parseTOML reads TOML into the nodes that YAML and JSON give, without places.
+// It stands on the library's syntax tree, because a decoder gives numbers and
+// dates, and not how they were written. The tree is what stands in the file, so
+// the rules on keys and tables are here.
 func parseTOML(file string, data []byte) (*yamldoc.Node, error) {
-	if len(data) > yamldoc.MaxSize {
-		return nil, diag.List{diag.New(diag.Usage, "%d bytes are more than the %d that are read", len(data), yamldoc.MaxSize).At(file)}
+	d := &tomlDoc{root: newTable(0, header)}
+	d.current = d.root
+	d.parser.Reset(data)
+	err := d.read()
+	if err == nil {
+		return d.root.node, nil
 	}
-	if tooDeep(data) {
-		return nil, diag.List{diag.New(diag.Usage, "too deep values").At(file)}
+	var at *unstable.ParserError
+	if !errors.As(err, &at) {
+		return nil, err
 	}
-	var doc map[string]any
-	if _, err := toml.Decode(string(data), &doc); err != nil {
-		place, text := file, err.Error()
-		var at toml.ParseError
-		if errors.As(err, &at) {
-			place, text = fmt.Sprintf("%s:%d:%d", file, max(at.Position.Line, 1), max(at.Position.Col, 1)), at.Message
-		}
-		return nil, diag.List{diag.New(diag.Usage, "not valid TOML: %s", text).At(place)}
+	place := file
+	if len(at.Highlight) > 0 {
+		start := d.parser.Shape(d.parser.Range(at.Highlight)).Start
+		place += ":" + strconv.Itoa(start.Line) + ":" + strconv.Itoa(start.Column)
 	}
-	return node(doc), nil
+	return nil, diag.List{diag.New(diag.Usage, "not valid TOML: %s", at.Message).At(place)}
 }
 
-// maxDepth bounds tables in tables: the TOML library's memory is quadratic in
-// the parts of a dotted key, and its stack grows with each bracket.
-const maxDepth = 500
-
-// tooDeep counts brackets and the dots of one key. It does not know texts, where
-// it would take as many open brackets, or dots without a comma, for depth.
-func tooDeep(data []byte) bool {
-	open, dots := 0, 0
-	for _, c := range data {
-		switch c {
-		case '[', '{':
-			open, dots = open+1, 0
-		case ']', '}':
-			open, dots = max(open-1, 0), 0
-		case '.':
-			dots++
-		case '=', ',', '\n':
-			dots = 0
-		}
-		if open > maxDepth || dots > maxDepth {
-			return true
-		}
-	}
-	return false
+type tomlDoc struct {
+	parser        unstable.Parser
+	root, current *table
 }
 
-func node(v any) *yamldoc.Node {
-	n := &yamldoc.Node{}
-	switch v := v.(type) {
-	case bool:
-		n.Kind, n.Value = yamldoc.Bool, strconv.FormatBool(v)
-	case int64:
-		n.Kind, n.Value = yamldoc.Int, strconv.FormatInt(v, 10)
-	case float64:
-		n.Kind, n.Value = yamldoc.Float, float(v)
-	case string:
-		n.Kind, n.Value = yamldoc.String, v
-	case time.Time:
-		n.Kind, n.Value = yamldoc.String, date(v)
-	case []any:
-		n.Kind = yamldoc.List
-		for _, it := range v {
-			n.Items = append(n.Items, node(it))
-		}
-	case []map[string]any:
-		n.Kind = yamldoc.List
-		for _, it := range v {
-			n.Items = append(n.Items, node(it))
-		}
-	case map[string]any:
-		n.Kind = yamldoc.Map
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			n.Pairs = append(n.Pairs, yamldoc.Pair{Key: k, At: &yamldoc.Node{Kind: yamldoc.String, Value: k}, Value: node(v[k])})
-		}
-	}
-	return n
+// table is a TOML table while it is being read.
+type table struct {
+	node  *yamldoc.Node
+	list  *yamldoc.Node // of an element of an array of tables: the array
+	below map[string]*table
+	made  origin
+	depth int
 }
 
-// float writes a number as YAML does, infinities included.
-func float(f float64) string {
-	switch s := strconv.FormatFloat(f, 'g', -1, 64); s {
-	case "+Inf":
-		return ".inf"
-	case "-Inf":
-		return "-.inf"
-	case "NaN":
-		return ".nan"
+// origin is how a table came to be, which decides what may still add to it.
+type origin uint8
+
+const (
+	implied origin = iota // by the header of a table below it: may get its own
+	header                // by [a]
+	element               // by [[a]]; the table is the last of its array
+	dotted                // by a dotted key: more dotted keys may add to it
+	value                 // no table, or one written in one piece: nothing may be added
+)
+
+func newTable(depth int, made origin) *table {
+	return &table{node: &yamldoc.Node{Kind: yamldoc.Map}, below: map[string]*table{}, made: made, depth: depth}
+}
+
+func (d *tomlDoc) read() error {
+	for d.parser.NextExpression() {
+		x := d.parser.Expression()
+		var err error
+		if x.Kind == unstable.KeyValue {
+			err = d.keyValue(d.current, x)
+		} else {
+			err = d.header(x)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return d.parser.Error()
+}
+
+func (d *tomlDoc) fault(at *unstable.Node, format string, args ...any) error {
+	return unstable.NewParserError(d.parser.Raw(at.Raw), format, args...)
+}
+
+// header makes [a.b] or [[a.b]] the current table.
+func (d *tomlDoc) header(x *unstable.Node) (err error) {
+	t := d.root
+	for keys := x.Key(); keys.Next(); {
+		switch key := keys.Node(); {
+		case !keys.IsLast():
+			t, err = d.step(t, key, implied)
+		case x.Kind == unstable.ArrayTable:
+			t, err = d.element(t, key)
+		default:
+			t, err = d.step(t, key, header)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.current = t
+	return nil
+}
+
+// step returns the table at key below t for the way that how says, and makes it
+// where there is none.
+func (d *tomlDoc) step(t *table, key *unstable.Node, how origin) (*table, error) {
+	sub := t.below[string(key.Data)]
+	switch {
+	case sub == nil:
+		sub = newTable(t.depth+1, how)
+		return sub, d.put(t, key, sub, sub.node)
+	case sub.made == value,
+		how == header && sub.made != implied,
+		how == dotted && sub.made != dotted:
+		return nil, d.fault(key, "key %q is given twice", key.Data)
+	case how == header:
+		sub.made = header
+	}
+	return sub, nil
+}
+
+// element adds a table to the array of tables at key below t.
+func (d *tomlDoc) element(t *table, key *unstable.Node) (*table, error) {
+	last := t.below[string(key.Data)]
+	sub := newTable(t.depth+2, element)
+	switch {
+	case last == nil:
+		sub.list = &yamldoc.Node{Kind: yamldoc.List}
+		if err := d.put(t, key, sub, sub.list); err != nil {
+			return nil, err
+		}
+	case last.made != element:
+		return nil, d.fault(key, "key %q is given twice", key.Data)
 	default:
-		return s
+		sub.list = last.list
+		t.below[string(key.Data)] = sub
 	}
+	sub.list.Items = append(sub.list.Items, sub.node)
+	return sub, nil
 }
 
-// date writes a date as RFC 3339, or the part of it that the file gives. The
-// names of the locations are the TOML library's mark for dates without a zone.
-func date(t time.Time) string {
-	switch t.Location().String() {
-	case "datetime-local":
-		return t.Format("2006-01-02T15:04:05.999999999")
-	case "date-local":
-		return t.Format("2006-01-02")
-	case "time-local":
-		return t.Format("15:04:05.999999999")
+// put adds a key to t.
+func (d *tomlDoc) put(t *table, key *unstable.Node, sub *table, n *yamldoc.Node) error {
+	if sub.depth > yamldoc.MaxDepth {
+		return d.fault(key, "too deep values")
 	}
-	return t.Format(time.RFC3339Nano)
+	name := string(key.Data)
+	t.below[name] = sub
+	t.node.Pairs = append(t.node.Pairs, yamldoc.Pair{Key: name, At: &yamldoc.Node{Kind: yamldoc.String, Value: name}, Value: n})
+	return nil
+}
+
+// keyValue adds key = value to t.
+func (d *tomlDoc) keyValue(t *table, x *unstable.Node) (err error) {
+	for keys := x.Key(); keys.Next(); {
+		key := keys.Node()
+		if !keys.IsLast() {
+			if t, err = d.step(t, key, dotted); err != nil {
+				return err
+			}
+			continue
+		}
+		if t.below[string(key.Data)] != nil {
+			return d.fault(key, "key %q is given twice", key.Data)
+		}
+		n, err := d.value(x.Value(), key, t.depth+1)
+		if err != nil {
+			return err
+		}
+		return d.put(t, key, &table{made: value, depth: t.depth + 1}, n)
+	}
+	return nil
+}
+
+// value reads what stands at key.
+func (d *tomlDoc) value(x, key *unstable.Node, depth int) (*yamldoc.Node, error) {
+	if depth > yamldoc.MaxDepth {
+		return nil, d.fault(key, "too deep values")
+	}
+	n := &yamldoc.Node{Kind: yamldoc.Source, Value: string(x.Data)}
+	switch x.Kind {
+	case unstable.Bool:
+		n.Kind = yamldoc.Bool
+	case unstable.String:
+		n.Kind = yamldoc.String
+	case unstable.Integer, unstable.Float:
+		if jsonNumber.MatchString(n.Value) {
+			n.Kind = yamldoc.Number
+		}
+	case unstable.Array:
+		return d.array(x, key, depth)
+	case unstable.InlineTable:
+		return d.inline(x, depth)
+	default:
+		if !isDate(n.Value) {
+			return nil, d.fault(x, "%s is not a date or time", n.Value)
+		}
+	}
+	return n, nil
+}
+
+func (d *tomlDoc) array(x, key *unstable.Node, depth int) (*yamldoc.Node, error) {
+	n := &yamldoc.Node{Kind: yamldoc.List}
+	for items := x.Children(); items.Next(); {
+		it, err := d.value(items.Node(), key, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		n.Items = append(n.Items, it)
+	}
+	return n, nil
+}
+
+func (d *tomlDoc) inline(x *unstable.Node, depth int) (*yamldoc.Node, error) {
+	t := newTable(depth, value)
+	for pairs := x.Children(); pairs.Next(); {
+		if err := d.keyValue(t, pairs.Node()); err != nil {
+			return nil, err
+		}
+	}
+	return t.node, nil
+}
+
+// jsonNumber is RFC 8259's number.
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+// dateTime is TOML's date, time, or both, with the date as its first group; the
+// library finds only where it ends.
+var dateTime = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d)(?:[Tt ]` + clock + `(?:[Zz]|[-+](?:[01]\d|2[0-3]):[0-5]\d)?)?|` + clock + `)$`)
+
+const clock = `(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d+)?)?`
+
+func isDate(s string) bool {
+	m := dateTime.FindStringSubmatch(s)
+	if m == nil || m[1] == "" {
+		return m != nil
+	}
+	_, err := time.Parse(time.DateOnly, m[1])
+	return err == nil
 }

@@ -43,7 +43,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 			{
 				Name: "deploy", Place: "pipe.yaml:34:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
 				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:36:12"}},
-				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[1,"x"]}`,
+				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 			{
 				Name: "report", Place: "pipe.yaml:42:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
@@ -78,7 +78,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 					{Path: "app/out/b", Dir: true, Place: "pipe.yaml:24:9"},
 					{Path: "dist/app.zip", NoCache: true, SHA256: true, Place: "pipe.yaml:25:16"},
 				},
-				Platform: "auto", AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[1,"x"]}`,
+				Platform: "auto", AlwaysChanged: true, Timeout: 90 * time.Minute, Mutex: "gpu", Desc: "builds", Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 		},
 	}

@@ -53,7 +53,7 @@ type Stage struct {
 	Timeout       time.Duration // 0: none
 	Mutex         string        // stages with the same one never run at once
 	Desc          string
-	Meta          string // canonical JSON, for others to read
+	Meta          string // canonical text of a value, for others to read
 }
 
 // Dep is a declared input: a file or directory, or a glob.

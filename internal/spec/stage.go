@@ -155,12 +155,13 @@ func (s *stageReader) desc(n *yamldoc.Node) {
 
 // timeout reads a Go duration, or a whole number of seconds.
 func (s *stageReader) timeout(n *yamldoc.Node) {
-	d, err := time.ParseDuration(n.Value)
-	if n.Kind == yamldoc.Int {
-		d, err = time.ParseDuration(n.Value + "s")
+	text := n.Value
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil && n.Kind == yamldoc.Source {
+		text += "s"
 	}
+	d, err := time.ParseDuration(text)
 	switch {
-	case n.Kind != yamldoc.Int && n.Kind != yamldoc.String, err != nil:
+	case n.Kind != yamldoc.Source && n.Kind != yamldoc.String, err != nil:
 		_ = s.bad(n, "timeout: want a duration, not %s", shown(n)).Hinted("write 90s, 10m or 1h30m, or a number of seconds")
 	case d <= 0:
 		s.bad(n, "timeout: want more than 0, not %s", strconv.Quote(n.Value))

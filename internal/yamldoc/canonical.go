@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// Canonical returns the one text for a value: JSON with sorted keys, no space,
-// numbers as written in their shortest form. Two documents that mean the same
-// value, in YAML or JSON, have the same text.
+// Canonical returns the one text for a value: JSON with sorted keys and no
+// space, in which what the document does not write as a text stands
+// uninterpreted, as !"SOURCE". Values that differ have different texts; the
+// form is described in internal/params/FORMAT.md.
 func (n *Node) Canonical() string {
 	var b strings.Builder
 	n.canonical(&b)
@@ -26,12 +24,13 @@ func (n *Node) canonical(b *strings.Builder) {
 		b.WriteString("null")
 	case Bool:
 		b.WriteString(strings.ToLower(n.Value))
-	case Int:
-		b.WriteString(canonicalInt(n.Value))
-	case Float:
-		b.WriteString(canonicalFloat(n.Value))
+	case Number:
+		b.WriteString(n.Value)
+	case Source:
+		b.WriteByte('!')
+		quoteJSON(b, n.Value)
 	case String:
-		b.WriteString(Quote(n.Value))
+		quoteJSON(b, n.Value)
 	case List:
 		b.WriteByte('[')
 		for i, it := range n.Items {
@@ -42,13 +41,12 @@ func (n *Node) canonical(b *strings.Builder) {
 		}
 		b.WriteByte(']')
 	case Map:
-		pairs := slices.SortedFunc(slices.Values(n.Pairs), func(x, y Pair) int { return strings.Compare(x.Key, y.Key) })
 		b.WriteByte('{')
-		for i, p := range pairs {
+		for i, p := range slices.SortedFunc(slices.Values(n.Pairs), byKey) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			b.WriteString(Quote(p.Key))
+			p.At.canonical(b)
 			b.WriteByte(':')
 			p.Value.canonical(b)
 		}
@@ -56,43 +54,38 @@ func (n *Node) canonical(b *strings.Builder) {
 	}
 }
 
-var digits = regexp.MustCompile(`^[-+]?[0-9]+$`)
-
-// canonicalInt writes 0x1f, 0o17, 017, 0b11, +1 and 1_000 in plain digits.
-func canonicalInt(s string) string {
-	s = strings.ReplaceAll(s, "_", "")
-	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
-		return strconv.FormatInt(i, 10)
+// byKey orders pairs by the bytes of what their keys say. The texts of 1 and
+// "1" tell them apart where these are equal.
+func byKey(x, y Pair) int {
+	if c := strings.Compare(x.At.said(), y.At.said()); c != 0 {
+		return c
 	}
-	if u, err := strconv.ParseUint(s, 0, 64); err == nil {
-		return strconv.FormatUint(u, 10)
-	}
-	minus := strings.HasPrefix(s, "-")
-	s = strings.TrimLeft(strings.TrimLeft(s, "+-"), "0")
-	if s == "" {
-		return "0"
-	}
-	if minus {
-		return "-" + s
-	}
-	return s
+	return strings.Compare(x.At.Canonical(), y.At.Canonical())
 }
 
-// canonicalFloat returns the shortest text that reads as the same float64, a
-// quoted one for infinities and not-a-number, "" for what is no float.
-func canonicalFloat(s string) string {
-	f, err := strconv.ParseFloat(strings.ReplaceAll(s, "_", ""), 64)
-	switch {
-	case f == 0 && err == nil:
-		return "0"
-	case err == nil && !math.IsInf(f, 0) && !math.IsNaN(f):
-		return strconv.FormatFloat(f, 'g', -1, 64)
+// said is a scalar's text without quotes and escapes; True says true.
+func (n *Node) said() string {
+	if n.Kind == Bool {
+		return strings.ToLower(n.Value)
 	}
-	switch sign := strings.TrimPrefix(strings.ToLower(s), "+"); sign {
-	case ".inf", "-.inf", ".nan":
-		return `"` + sign + `"`
+	return n.Value
+}
+
+// shortEscapes are the two-character escapes of RFC 8785, 3.2.2.2.
+var shortEscapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\b", `\b`, "\f", `\f`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
+// quoteJSON writes s as RFC 8785 does: whatever JSON lets stand stands for
+// itself. encoding/json would escape U+2028 and U+2029 too.
+func quoteJSON(b *strings.Builder, s string) {
+	b.WriteByte('"')
+	for _, r := range shortEscapes.Replace(s) {
+		if r < 0x20 {
+			fmt.Fprintf(b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
 	}
-	return ""
+	b.WriteByte('"')
 }
 
 // Quote returns s as a JSON string, which is a YAML double-quoted scalar too.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/pipe-build/pipe/internal/diag"
 )
@@ -14,7 +16,7 @@ import (
 // ParseJSON reads one JSON value under the same rules. YAML is no true superset:
 // its parser refuses JSON's surrogate pairs and long keys.
 func ParseJSON(file string, data []byte) (*Node, error) {
-	if err := checkSize(file, data); err != nil {
+	if err := CheckSize(file, data); err != nil {
 		return nil, err
 	}
 	p := &jsonParser{file: file, data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
@@ -60,10 +62,10 @@ func (p *jsonParser) at() *Node {
 }
 
 func (p *jsonParser) value(depth int) (*Node, error) {
-	if depth > maxDepth {
+	if depth > MaxDepth {
 		return nil, errors.New("too deep values")
 	}
-	n := p.at()
+	n, start := p.at(), p.dec.InputOffset()
 	tok, err := p.dec.Token()
 	if err != nil {
 		return nil, err
@@ -75,8 +77,11 @@ func (p *jsonParser) value(depth int) (*Node, error) {
 		n.Kind, n.Value = Bool, strconv.FormatBool(t)
 	case string:
 		n.Kind, n.Value = String, t
+		if half := loneSurrogate(string(p.data[start:p.dec.InputOffset()])); half != "" {
+			p.faults = append(p.faults, diag.New(diag.Usage, "%s is half of a surrogate pair", half).At(n.Place(p.file)))
+		}
 	case json.Number:
-		n.Kind, n.Value = jsonNumber(t.String()), t.String()
+		n.Kind, n.Value = Number, t.String()
 	case json.Delim:
 		if t == '[' {
 			return n, p.list(n, depth)
@@ -86,15 +91,39 @@ func (p *jsonParser) value(depth int) (*Node, error) {
 	return n, nil
 }
 
-// jsonNumber keeps numbers beyond the range of a float as texts, as YAML does.
-func jsonNumber(s string) Kind {
-	switch {
-	case canonicalFloat(s) == "":
-		return String
-	case digits.MatchString(s):
-		return Int
+// loneSurrogate returns the first escape in a JSON text that is half of a
+// character, "" when there is none. encoding/json reads them all as U+FFFD, and
+// two different texts would be one value.
+func loneSurrogate(raw string) string {
+	for {
+		i := strings.IndexByte(raw, '\\')
+		if i < 0 {
+			return ""
+		}
+		raw = raw[i:]
+		if raw[1] != 'u' {
+			raw = raw[2:]
+			continue
+		}
+		r := escaped(raw)
+		switch {
+		case !utf16.IsSurrogate(r):
+			raw = raw[6:]
+		case utf16.DecodeRune(r, escaped(raw[6:])) != utf8.RuneError:
+			raw = raw[12:]
+		default:
+			return raw[:6]
+		}
 	}
-	return Float
+}
+
+// escaped is the code unit of the \uXXXX that raw begins with, 0 when there is none.
+func escaped(raw string) rune {
+	if !strings.HasPrefix(raw, `\u`) {
+		return 0
+	}
+	u, _ := strconv.ParseUint(raw[2:6], 16, 16)
+	return rune(u)
 }
 
 func (p *jsonParser) list(n *Node, depth int) error {

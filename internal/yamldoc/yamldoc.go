@@ -16,6 +16,9 @@ import (
 // MaxSize is the largest document in bytes: the parser's memory is a large multiple of it.
 const MaxSize = 64 << 20
 
+// MaxDepth is how many lists and maps a value may stand in.
+const MaxDepth = 200
+
 // Kind is the sort of a node.
 type Kind uint8
 
@@ -23,8 +26,8 @@ type Kind uint8
 const (
 	Null Kind = iota
 	Bool
-	Int
-	Float
+	Number // of JSON or TOML, written as JSON writes numbers
+	Source // anything else that is written without quotes and is not a text: 1 in YAML, 0xff or a date in TOML
 	String
 	List
 	Map
@@ -32,7 +35,7 @@ const (
 
 // String names the kind for people.
 func (k Kind) String() string {
-	return [...]string{"null", "a boolean", "a number", "a number", "a string", "a list", "a map"}[k]
+	return [...]string{"null", "a boolean", "a number", "a plain value", "a string", "a list", "a map"}[k]
 }
 
 // Node is one value of a document.
@@ -40,7 +43,7 @@ type Node struct {
 	Kind  Kind
 	Line  int    // from 1
 	Col   int    // from 1
-	Value string // a scalar's text as written, without quotes
+	Value string // a scalar's text; of what is no String, the source as written
 	Items []*Node
 	Pairs []Pair
 }
@@ -72,16 +75,17 @@ func (n *Node) Get(key string) *Node {
 // Options say what a document may hold beyond plain values.
 type Options struct {
 	NoAnchors bool // anchors, aliases and merge keys are faults; else they are expanded
+	PlainKeys bool // 1 and "1" are two keys of one map; else the second is a duplicate
 }
 
 // Parse reads one document. Faults (syntax, duplicate keys, a second document,
-// keys that are no text, unknown tags, cyclic or exploding aliases) come as a
+// keys that are null, lists or maps, unknown tags, cyclic or exploding aliases) come as a
 // diag.List of kind Usage with places in file; unless the syntax is broken or
 // the bounds are passed, the node is there too, with what could be read. An empty document is a Null node.
 // What an alias names is shared, not copied: callers must not change nodes.
 func Parse(file string, data []byte, opt Options) (*Node, error) {
-	p := &parser{file: file, data: data, opt: opt, made: map[*yaml.Node]built{}}
-	if err := checkSize(file, data); err != nil {
+	p := &parser{file: file, data: data, opt: opt, made: map[*yaml.Node]built{}, at: cursor{line: 1, col: 1}}
+	if err := CheckSize(file, data); err != nil {
 		return nil, err
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -106,7 +110,8 @@ func Parse(file string, data []byte, opt Options) (*Node, error) {
 	return root, p.faults.OrNil()
 }
 
-func checkSize(file string, data []byte) error {
+// CheckSize refuses more bytes than MaxSize.
+func CheckSize(file string, data []byte) error {
 	if len(data) > MaxSize {
 		return diag.List{diag.New(diag.Usage, "%d bytes are more than the %d that are read", len(data), MaxSize).At(file)}
 	}
@@ -131,6 +136,7 @@ type parser struct {
 	weight int  // of all that was built, aliases expanded
 	full   bool // the bounds were passed: the rest is left out
 	made   map[*yaml.Node]built
+	at     cursor
 }
 
 // built is a node with what it would cost to write it out.
@@ -139,8 +145,10 @@ type built struct {
 	weight, height int
 }
 
-func (p *parser) fault(y *yaml.Node, format string, args ...any) {
-	p.faults = append(p.faults, diag.New(diag.Usage, format, args...).At(place(p.file, max(y.Line, 1), max(y.Column, 1))))
+func (p *parser) fault(y *yaml.Node, format string, args ...any) *diag.Error {
+	e := diag.New(diag.Usage, format, args...).At(place(p.file, max(y.Line, 1), max(y.Column, 1)))
+	p.faults = append(p.faults, e)
+	return e
 }
 
 var (
@@ -172,13 +180,12 @@ func (p *parser) syntax(err error) *diag.Error {
 const (
 	maxWeight  = 128 << 20
 	nodeWeight = 32
-	maxDepth   = 200
 )
 
 // account adds b's weight to the whole and says whether it still fits.
 func (p *parser) account(y *yaml.Node, weight, depth int) bool {
 	p.weight += weight
-	if !p.full && (p.weight > maxWeight || depth > maxDepth) {
+	if !p.full && (p.weight > maxWeight || depth > MaxDepth) {
 		p.full = true
 		p.fault(y, "too many or too deep values")
 	}
@@ -252,16 +259,17 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 		if p.full {
 			return
 		}
+		name := p.name(key.node)
 		switch kind := key.node.Kind; {
 		case kind == Null, kind == List, kind == Map:
 			p.fault(k, "a key must be a text, not %s", kind)
-		case seen[key.node.Value]:
+		case seen[name]:
 			p.fault(k, "key %q is given twice", key.node.Value)
 		case k.Tag == "!!merge":
-			seen[key.node.Value] = true
+			seen[name] = true
 			merges = append(merges, p.merge(k, v, depth)...)
 		default:
-			seen[key.node.Value] = true
+			seen[name] = true
 			b.add(key)
 			b.node.Pairs = append(b.node.Pairs, Pair{Key: key.node.Value, At: key.node, Value: b.add(p.convert(v, depth+1))})
 		}
@@ -270,12 +278,20 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 		b.weight += m.weight
 		b.height = max(b.height, m.height)
 		for _, pair := range m.node.Pairs {
-			if !seen[pair.Key] {
-				seen[pair.Key] = true
+			if name := p.name(pair.At); !seen[name] {
+				seen[name] = true
 				b.node.Pairs = append(b.node.Pairs, pair)
 			}
 		}
 	}
+}
+
+// name returns what tells a key from the others of its map.
+func (p *parser) name(key *Node) string {
+	if p.opt.PlainKeys && key.Kind < List {
+		return key.Canonical()
+	}
+	return key.Value
 }
 
 // merge returns the maps that a merge key names, the strongest first
@@ -302,30 +318,7 @@ func (p *parser) merge(k, v *yaml.Node, depth int) []built {
 }
 
 func (p *parser) checkTag(y *yaml.Node, want string) {
-	if tag := y.ShortTag(); tag != want && tag != "!" {
+	if tag := y.ShortTag(); tag != want {
 		p.fault(y, "tag %s is not supported", tag)
 	}
 }
-
-// scalar sets the kind and value of n. Whole numbers that the YAML parser takes
-// for floats because they do not fit into 64 bits stay whole.
-func (p *parser) scalar(n *Node, y *yaml.Node) {
-	n.Kind, n.Value = String, y.Value
-	tag := y.ShortTag()
-	kind, plain := plainKinds[tag]
-	switch untagged := (&yaml.Node{Kind: yaml.ScalarNode, Value: y.Value}).ShortTag(); {
-	case plain && y.Style&yaml.TaggedStyle != 0 && plainKinds[untagged] != kind && (kind != Float || plainKinds[untagged] != Int):
-		p.fault(y, "%q is not %s", y.Value, kind)
-	case plain && kind == Float && digits.MatchString(y.Value):
-		n.Kind = Int
-	case plain && kind == Int && !digits.MatchString(canonicalInt(y.Value)):
-		// 0b+1: yaml.v3 takes it for a number, and nobody else does.
-	case plain:
-		n.Kind = kind
-	case tag != "!!str" && tag != "!!timestamp" && tag != "!!merge" && tag != "!":
-		p.fault(y, "tag %s is not supported", tag)
-	}
-}
-
-// plainKinds are the tags of values that are written without quotes.
-var plainKinds = map[string]Kind{"!!null": Null, "!!bool": Bool, "!!int": Int, "!!float": Float}

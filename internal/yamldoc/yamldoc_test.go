@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -22,38 +21,48 @@ func mustParse(t testing.TB, text string) *Node {
 	return n
 }
 
-func TestEqualValuesHaveOneCanonicalText(t *testing.T) {
+func TestWhatIsNoTextIsNotInterpreted(t *testing.T) {
 	for _, c := range []struct{ yaml, want string }{
 		{"", "null"},
 		{"# only a comment\n", "null"},
 		{"~", "null"},
+		{"NULL", "null"},
+		{"nULL", `"nULL"`},
 		{"True", "true"},
-		{"0x1F", "31"},
-		{"0o17", "15"},
-		{"1_000", "1000"},
-		{"+7", "7"},
-		{"-0", "0"},
-		{"0b+1", `"0b+1"`},
-		{"-0b11", "-3"},
-		{"-0.0", "0"},
-		{"1.50", "1.5"},
-		{"1e3", "1000"},
-		{"18446744073709551615", "18446744073709551615"},
-		{"123456789012345678901234567890", "123456789012345678901234567890"},
-		{"-00123456789012345678901234567890", "-123456789012345678901234567890"},
-		{".inf", `".inf"`},
-		{"-.INF", `"-.inf"`},
-		{".NaN", `".nan"`},
-		{"1e999", `"1e999"`},
-		{"2020-01-02", `"2020-01-02"`},
+		{"FALSE", "false"},
+		{"tRUE", `"tRUE"`},
+		{"0x1F", `!"0x1F"`},
+		{"1_000", `!"1_000"`},
+		{"+7", `!"+7"`},
+		{"-0.0", `!"-0.0"`},
+		{"1.50", `!"1.50"`},
+		{"18446744073709551616", `!"18446744073709551616"`},
+		{"-.INF", `!"-.INF"`},
+		{"1:30", `!"1:30"`},
+		{"2020-01-02 03:04", `!"2020-01-02 03:04"`},
+		{"1\n  2", `!"1 2"`},
+		{"./x", `!"./x"`},
+		{"=", `!"="`},
+		{"<<", `!"<<"`},
+		{"-a\"\\\tb", `!"-a\"\\\tb"`},
+		{"Yes", `!"Yes"`},
+		{"oN", `!"oN"`},
+		{"y", `!"y"`},
+		{"yesterday", `"yesterday"`},
+		{"_1", `"_1"`},
+		{"/", `"/"`},
+		{"é", `"é"`},
+		{"Zürich\n  x", `"Zürich x"`},
 		{`"1"`, `"1"`},
+		{`'yes'`, `"yes"`},
+		{"|-\n  ~", `"~"`},
+		{">-\n  1\n  2", `"1 2"`},
 		{"!!str 1", `"1"`},
-		{"!!float 1", "1"},
-		{"yes", `"yes"`},
-		{"{b: 1, a: [x, ~]}", `{"a":["x",null],"b":1}`},
-		{"a: &x {k: 1}\nb: *x", `{"a":{"k":1},"b":{"k":1}}`},
-		{"1: one", `{"1":"one"}`},
-		{`"a<b&\u0085\ufeff"`, `"a<b&\u0085\ufeff"`},
+		{"!!str", `""`},
+		{"!<tag:yaml.org,2002:str> ~", `"~"`},
+		{"{b: 1, a: [x, ~]}", `{"a":["x",null],"b":!"1"}`},
+		{"a: &x {k: 1}\nb: *x", `{"a":{"k":!"1"},"b":{"k":!"1"}}`},
+		{`"a<b&\u007f\u0085\u2028\ufeff\b\f\n\r\t\x1f\"\\/"`, "\"a<b&\u007f\u0085\u2028\ufeff" + `\b\f\n\r\t\u001f\"\\/"`},
 	} {
 		if got := mustParse(t, c.yaml).Canonical(); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.yaml, got, c.want)
@@ -61,9 +70,31 @@ func TestEqualValuesHaveOneCanonicalText(t *testing.T) {
 	}
 }
 
+func TestKeysFollowTheRuleOfValues(t *testing.T) {
+	for _, c := range []struct{ yaml, want, plain string }{
+		{"{1: a}", `{!"1":"a"}`, ""},
+		{"{yes: a, True: b, c: d}", `{"c":"d",true:"b",!"yes":"a"}`, ""},
+		{`{"1": a, 1: b, 0: c}`, `{!"0":"c",!"1":"b","1":"a"}`, `key "1" is given twice`},
+		{`{"true": a, true: b}`, `{"true":"a",true:"b"}`, `key "true" is given twice`},
+		{"{\ue000: a, \U00010000: b, a: c, aa: d, 'a!': e}", "{\"a\":\"c\",\"a!\":\"e\",\"aa\":\"d\",\"\ue000\":\"a\",\"\U00010000\":\"b\"}", ""},
+		{"{<<: {1: a}, '1': b}", `{!"1":"a","1":"b"}`, ""},
+	} {
+		n, err := Parse("f.yaml", []byte(c.yaml), Options{PlainKeys: true})
+		if err != nil || n.Canonical() != c.want {
+			t.Errorf("%s: got %s, %v, want %s", c.yaml, n.Canonical(), err, c.want)
+		}
+		if _, err := Parse("f.yaml", []byte(c.yaml), Options{}); (err != nil) != (c.plain != "") || err != nil && !strings.HasSuffix(err.Error(), c.plain) {
+			t.Errorf("%s, without plain keys: got %v, want %q", c.yaml, err, c.plain)
+		}
+	}
+	if _, err := Parse("f", []byte("{True: 1, true: 2}"), Options{PlainKeys: true}); err == nil {
+		t.Error("True and true are two keys")
+	}
+}
+
 func TestMergeKeysYieldToWhatIsWrittenOut(t *testing.T) {
-	n := mustParse(t, "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], z: 3}\n")
-	if got, want := n.Get("c").Canonical(), `{"x":1,"y":1,"z":3}`; got != want {
+	n := mustParse(t, "a: &a {u: 1, v: 1}\nb: &b {v: 2, w: 2}\nc: {<<: [*a, *b], w: 3}\n")
+	if got, want := n.Get("c").Canonical(), `{"u":!"1","v":!"1","w":!"3"}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -74,8 +105,9 @@ func TestFaultsAreAllNamedWithTheirPlaces(t *testing.T) {
 		{"second document", "a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document starts here; only one is read"},
 		{"keys", "~: 1\n[a]: 2\n", "f.yaml:1:1: a key must be a text, not null\nf.yaml:2:1: a key must be a text, not a list"},
 		{"itself", "a: &a [*a]\n", "f.yaml:1:8: alias *a holds itself"},
-		{"tags", "- !x 1\n- !!int a\n- !!bool yes\n- !y {}\n- !!binary aa\n", "f.yaml:1:3: tag !x is not supported\nf.yaml:2:3: \"a\" is not a number\nf.yaml:3:3: \"yes\" is not a boolean\nf.yaml:4:3: tag !y is not supported\nf.yaml:5:3: tag !!binary is not supported"},
-		{"merge", "a: {<<: 1}\nb: {<<: {}, <<: {}}", "f.yaml:1:9: a merge key (<<) wants a map or a list of maps, not a number\nf.yaml:2:13: key \"<<\" is given twice"},
+		{"tags", "- !x 1\n- !!int 1\n- !!null ~\n- !y {}\n- !!merge <<\n- !!set {}\n", "f.yaml:1:3: tag !x is not supported\nf.yaml:2:3: tag !!int is not supported\nf.yaml:3:3: tag !!null is not supported\nf.yaml:4:3: tag !y is not supported\nf.yaml:5:3: tag !!merge is not supported\nf.yaml:6:3: tag !!set is not supported"},
+		{"lone tags", "- ! 1\n- &a # why\n  ! x\n- \"é\u2028\"\n- {é: ! }\n- |\n  ! x\n- a ! b\n", "f.yaml:1:3: tag ! is not supported\nf.yaml:2:3: tag ! is not supported\nf.yaml:6:7: tag ! is not supported"},
+		{"merge", "a: {<<: 1}\nb: {<<: {}, <<: {}}", "f.yaml:1:9: a merge key (<<) wants a map or a list of maps, not a plain value\nf.yaml:2:13: key \"<<\" is given twice"},
 		{"syntax", "a: 1\nb: [\n", "f.yaml:3:1: not valid YAML: did not find expected node content"},
 		{"unknown alias", "a: 1\nb: *b\n", "f.yaml:2:4: not valid YAML: unknown anchor 'b' referenced"},
 		{"flow", "a: 1\nb: {c: 1\nd: 2\n", "f.yaml:2:1: not valid YAML: did not find expected ',' or '}'"},
@@ -128,13 +160,8 @@ func TestYAMLBombsStop(t *testing.T) {
 		"laughs": laughs.String(), "long text": text, "deep": strings.Repeat("[", 9000), "deep chain": chain.String(),
 		"deep and closed": strings.Repeat("[", 900) + strings.Repeat("]", 900),
 	} {
-		begin := time.Now()
-		_, err := Parse("f", []byte(doc), Options{})
-		if err == nil {
+		if _, err := Parse("f", []byte(doc), Options{}); err == nil {
 			t.Errorf("%s: no fault", name)
-		}
-		if d := time.Since(begin); d > 5*time.Second {
-			t.Errorf("%s: took %s", name, d)
 		}
 	}
 }
@@ -150,11 +177,11 @@ func TestTooManyBytesAreRefused(t *testing.T) {
 
 func TestJSONIsReadAsJSON(t *testing.T) {
 	long := strings.Repeat("k", 2000)
-	n, err := ParseJSON("f", []byte(`{"e": "\ud83d\ude00\/", "`+long+`": 1.50, "n": [1E400, 12345678901234567890123, -0, null, true]}`))
+	n, err := ParseJSON("f", []byte(`{"e": "\ud83d\ude00\/", "`+long+`": 1.50, "n": [1E400, 12345678901234567890123, -0, null, true, "\ud83d\udE00\\ud800"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := n.Canonical(), `{"e":"😀/","`+long+`":1.5,"n":["1E400",12345678901234567890123,0,null,true]}`; got != want {
+	if got, want := n.Canonical(), `{"e":"😀/","`+long+`":1.50,"n":[1E400,12345678901234567890123,-0,null,true,"😀\\ud800"]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -165,6 +192,11 @@ func TestJSONFaultsHavePlaces(t *testing.T) {
 		{"second value", "{}\n{}", "f:2:2: not valid JSON: a second value follows the first"},
 		{"open", "{\"a\": [", "f:1:8: not valid JSON: unexpected EOF"},
 		{"empty", "", "f:1:1: not valid JSON: unexpected EOF"},
+		{"high", `["a", "\ud800"]`, `f:1:7: \ud800 is half of a surrogate pair`},
+		{"low", `{"\\\uDC00": 1}`, `f:1:2: \uDC00 is half of a surrogate pair`},
+		{"two high", `"\ud800\ud800\udc00"`, `f:1:1: \ud800 is half of a surrogate pair`},
+		{"wrong order", `"\udc00\ud800"`, `f:1:1: \udc00 is half of a surrogate pair`},
+		{"apart", `"\ud800x\udc00"`, `f:1:1: \ud800 is half of a surrogate pair`},
 		{"deep", strings.Repeat("[", 300), "f:1:202: not valid JSON: too deep values"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -199,45 +231,94 @@ func TestNearestForgivesASlipAndNoMore(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"", "a: &x [1, 0x1f, .inf]\nb: {<<: {c: *x}}", "{\"a\": \"\\u0085\"}", "- !!int 1\n- 1_0.5\n- 007\n- 0o7", "? [a]\n: b", "---\n...\n---\n", "a: |\n  x\n y", "\"\\x7f\""} {
+	for _, seed := range []string{"", "a: &x [1, 0x1f, .inf]\nb: {<<: {c: *x}}", "{\"a\": \"\\u0085\"}", "- !!str 1\n- 1_0.5\n- ! 007\n- yes", "? [a]\n: b", "---\n...\n---\n", "a: |\n  x\n y", "\"\\x7f\"", `{"a": [1E400, "\ud83d\ude00"]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _ = Parse("f", data, Options{NoAnchors: true})
-		checkCanonical(t, func() (*Node, error) { return Parse("f", data, Options{}) })
-		checkCanonical(t, func() (*Node, error) { return ParseJSON("f", data) })
+		y, err := Parse("f", data, Options{PlainKeys: true})
+		checkFaults(t, err)
+		if err == nil && y.weighs() < 1<<16 {
+			checkYAML(t, y)
+		}
+		j, err := ParseJSON("f", data)
+		checkFaults(t, err)
+		if err != nil {
+			return
+		}
+		if !json.Valid(data) {
+			t.Fatal("not JSON")
+		}
+		if again, err := ParseJSON("f", []byte(j.Canonical())); err != nil || again.Canonical() != j.Canonical() {
+			t.Fatalf("%v\n%s", err, j.Canonical())
+		}
 	})
 }
 
-// checkCanonical demands that a canonical text reads as itself, in JSON and in YAML.
-func checkCanonical(t *testing.T, parse func() (*Node, error)) {
-	n, err := parse()
-	if err != nil {
-		for _, e := range diag.All(err) {
-			if e.Kind != diag.Usage || !strings.HasPrefix(e.Place, "f:") {
-				t.Fatalf("fault without a place: %#v", e)
-			}
+// weighs counts nodes and texts, with what aliases name counted each time.
+func (n *Node) weighs() int {
+	w := 1 + len(n.Value)
+	for _, it := range n.Items {
+		w += it.weighs()
+	}
+	for _, p := range n.Pairs {
+		w += len(p.Key) + p.Value.weighs()
+	}
+	return w
+}
+
+func checkFaults(t *testing.T, err error) {
+	for _, e := range diag.All(err) {
+		if e.Kind != diag.Usage || !strings.HasPrefix(e.Place, "f:") {
+			t.Fatalf("fault without a place: %#v", e)
 		}
+	}
+}
+
+// checkYAML demands that a value which is written out in flow style, texts in
+// quotes and all else as its source, has the same canonical text.
+func checkYAML(t *testing.T, n *Node) {
+	var b strings.Builder
+	if !(&Node{Kind: List, Items: []*Node{n}}).flow(&b) { // in a list, ... does not end the document
 		return
 	}
-	text := n.Canonical()
-	if len(text) > 1<<20 {
-		return
+	again, err := Parse("f", []byte(b.String()), Options{PlainKeys: true})
+	if err != nil || again.Items[0].Canonical() != n.Canonical() {
+		t.Fatalf("%v\n%s\n%s", err, b.String(), n.Canonical())
 	}
-	if !json.Valid([]byte(text)) {
-		t.Fatalf("not JSON: %s", text)
+}
+
+// flow writes n, and says whether it could: sources that hold marks of the flow
+// style can stand in the block style alone.
+func (n *Node) flow(b *strings.Builder) bool {
+	ok := true
+	switch n.Kind {
+	case List:
+		b.WriteString("[")
+		for _, it := range n.Items {
+			ok = it.flow(b) && ok
+			b.WriteString(", ")
+		}
+		b.WriteString("]")
+	case Map:
+		b.WriteString("{")
+		for _, p := range n.Pairs {
+			b.WriteString("? ") // a simple key ends at 1024 bytes
+			ok = p.At.flow(b) && ok
+			b.WriteString(" : ")
+			ok = p.Value.flow(b) && ok
+			b.WriteString(", ")
+		}
+		b.WriteString("}")
+	case String:
+		b.WriteString(Quote(n.Value))
+	case Null:
+		b.WriteString("null")
+	default:
+		b.WriteString(n.Value)
+		return !strings.ContainsAny(n.Value, ",[]{}?:-\n")
 	}
-	j, err := ParseJSON("f", []byte(text))
-	if err != nil || j.Canonical() != text {
-		t.Fatalf("as JSON: %v\n%s", err, text)
-	}
-	if len(text) > 900 {
-		return // YAML ends simple keys at 1024 bytes
-	}
-	y, err := Parse("f", []byte(text), Options{})
-	if err != nil || y.Canonical() != text {
-		t.Fatalf("as YAML: %v\n%s", err, text)
-	}
+	return ok
 }
 
 func BenchmarkParseKeys(b *testing.B) {

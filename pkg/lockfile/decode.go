@@ -223,8 +223,8 @@ func (d *decoder) count(m map[string]*yamldoc.Node, key string) int64 {
 }
 
 func (d *decoder) number(n *yamldoc.Node) int64 {
-	v, err := strconv.ParseInt(n.Canonical(), 10, 64)
-	if n.Kind != yamldoc.Int || err != nil || v < 0 {
+	v, err := strconv.ParseInt(n.Value, 10, 64)
+	if n.Kind != yamldoc.Source || err != nil || v < 0 {
 		d.fault(n, "%q is not a whole number", n.Value)
 	}
 	return v
