@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin/pipe
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
 
-.PHONY: help build demo test race lint fuzz bench fmt clean cross
+.PHONY: help build demo test race lint cross fuzz mutate bench fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,13 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 bench: build ## print the costs of no-op, first run, start, memory beside git, make and lstat
 	$(GO) run ./internal/bench -pipe $(CURDIR)/$(BIN)
+
+# Code that must not be wrong: where a fault loses bytes, or believes in wrong ones.
+MUTATE ?= ./internal/action ./internal/engine/... ./internal/worktree/... ./internal/release/... ./internal/transfer/... ./pkg/lockfile/... ./internal/store/...
+MUTATEFLAGS ?=
+mutate: ## break the code in one place at a time; print the breaks that no test notices (MUTATEFLAGS: -sample 40, -changed REV, -also ./pkg/pipe)
+	$(GO) build -C internal/tools -o $(CURDIR)/bin/mutate ./mutate
+	bin/mutate $(MUTATEFLAGS) $$($(GO) list $(MUTATE) | grep -v /storetest)
 
 fmt: ## format the code
 	$(TOOL) gofumpt -w cmd internal pkg examples
