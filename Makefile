@@ -4,7 +4,7 @@ GO ?= go
 BIN := bin/pipe
 TOOL := $(GO) tool -modfile=internal/tools/go.mod
 
-.PHONY: help build demo test race lint cross fuzz mutate bench fmt clean
+.PHONY: help build demo test race lint cross fuzz mutate release bench fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ MUTATEFLAGS ?=
 mutate: ## break the code in one place at a time; print the breaks that no test notices (MUTATEFLAGS: -sample 40, -changed REV, -also ./pkg/pipe)
 	$(GO) build -C internal/tools -o $(CURDIR)/bin/mutate ./mutate
 	bin/mutate $(MUTATEFLAGS) $$($(GO) list $(MUTATE) | grep -v /storetest)
+
+RELEASE := internal/tools/release/go.mod
+release: ## build archives, checksums and bills of materials for six platforms into bin/release; nothing is published
+	RELEASE_MOD=$(CURDIR)/$(RELEASE) $(GO) tool -modfile=$(RELEASE) goreleaser release --snapshot --clean
 
 fmt: ## format the code
 	$(TOOL) gofumpt -w cmd internal pkg examples
