@@ -10,8 +10,8 @@ import (
 
 // Output is what a stage made at one path: a file, or a directory by its tree.
 type Output struct {
-	Path   repopath.Path `json:"path"`
-	Dir    bool          `json:"dir,omitempty"`
+	Path   repopath.Path `json:"path"`             // relative to the project
+	Dir    bool          `json:"dir,omitempty"`    // a directory
 	Exec   bool          `json:"exec,omitempty"`   // a file's executable bit
 	Digest digest.Digest `json:"hash"`             // of the bytes, or of the tree
 	Size   int64         `json:"size"`             // bytes; of a directory, of all its files
@@ -36,8 +36,8 @@ const (
 
 // Input is the state of one declared input.
 type Input struct {
-	Path   repopath.Path `json:"path"` // or the pattern, for Glob
-	Kind   Kind          `json:"kind,omitempty"`
+	Path   repopath.Path `json:"path"`            // or the pattern, for Glob
+	Kind   Kind          `json:"kind,omitempty"`  // what Path names
 	Exec   bool          `json:"exec,omitempty"`  // a file's executable bit
 	Digest digest.Digest `json:"hash"`            // of the bytes, or of the list of files
 	Size   int64         `json:"size"`            // bytes; of all files

@@ -1,0 +1,109 @@
+package archtest
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pipe-build/pipe/"
+
+// floors: imports go down a floor, never sideways. A package that is not here
+// has no place in the house.
+var floors = map[string]int{
+	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "pkg/repopath": 0, "internal/canon": 0,
+	"internal/yamldoc": 1, "pkg/artifact": 1,
+	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/spec": 2, "internal/params": 2,
+	"internal/store": 3, "internal/action": 3, "internal/shell": 3, "internal/gitlog": 3, "internal/view": 3,
+	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4, "internal/lease": 4,
+	"internal/engine": 5, "internal/transfer": 5, "internal/history": 5, "internal/sweep": 5, "internal/release": 5, "internal/local": 5,
+	"pkg/pipe": 6, "internal/cli": 7, "cmd/pipe": 8,
+	// Beside the house: tests and their tools.
+	"internal/archtest": 9, "internal/s3server": 4, "internal/bench": 9,
+}
+
+// sideways are the exceptions, each with its reason.
+var sideways = map[string]string{
+	"internal/local -> internal/transfer":  "what a command reads is fetched first",
+	"internal/engine -> internal/transfer": "what is nowhere is told by the one value that names it",
+	"internal/engine -> internal/local":    "outputs are put into the workspace in one way, whoever made them",
+}
+
+// doors: one third-party module, one package that opens it.
+var doors = map[string][]string{
+	"github.com/zeebo/blake3":           {"pkg/digest"},
+	"golang.org/x/sync":                 {"internal/par"},
+	"github.com/bmatcuk/doublestar":     {"pkg/repopath"},
+	"gopkg.in/yaml.v3":                  {"internal/yamldoc"},
+	"github.com/pelletier/go-toml":      {"internal/params"},
+	"golang.org/x/text":                 {"internal/object"},
+	"github.com/go-git":                 {"internal/gitlog"},
+	"github.com/aws":                    {"internal/store/s3"},
+	"github.com/spf13":                  {"internal/cli"},
+	"golang.org/x/term":                 {"cmd/pipe"},
+	"golang.org/x/sys":                  {"internal/atomicfile", "internal/store/disk", "internal/worktree"}, // system calls, each its own
+	"github.com/rogpeppe/go-internal":   {},                                                                  // tests only
+	"pgregory.net/rapid":                {},                                                                  // tests only
+	"github.com/johannesboyne/gofakes3": {},                                                                  // tests only
+}
+
+func imports(f file) []string {
+	var out []string
+	for _, i := range f.ast.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		out = append(out, p)
+	}
+	return out
+}
+
+func TestImportsGoDownAFloor(t *testing.T) {
+	for _, f := range sources(t) {
+		from, ok := floors[f.pkg]
+		if !ok {
+			t.Errorf("%s: package %s has no floor", f.path, f.pkg)
+			continue
+		}
+		if f.test {
+			continue
+		}
+		for _, p := range imports(f) {
+			to, ours := strings.CutPrefix(p, module)
+			if !ours || sideways[f.pkg+" -> "+to] != "" {
+				continue
+			}
+			floor, ok := floors[to]
+			if !ok || floor >= from {
+				t.Errorf("%s (floor %d) imports %s (floor %d)", f.path, from, to, floor)
+			}
+		}
+	}
+}
+
+func TestEachThirdPartyModuleHasOneDoor(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		for _, p := range imports(f) {
+			if strings.HasPrefix(p, module) || !strings.Contains(strings.SplitN(p, "/", 2)[0], ".") {
+				continue
+			}
+			if !allowed(p, f.pkg) {
+				t.Errorf("%s: %s is no door to %s", f.path, f.pkg, p)
+			}
+		}
+	}
+}
+
+func allowed(path, pkg string) bool {
+	for mod, pkgs := range doors {
+		if path == mod || strings.HasPrefix(path, mod+"/") {
+			for _, p := range pkgs {
+				if p == pkg {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
