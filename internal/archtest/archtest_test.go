@@ -20,7 +20,7 @@ const module = "github.com/pipe-build/pipe/"
 var floors = map[string]int{
 	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "internal/repopath": 0, "internal/yamldoc": 0,
 	"pkg/lockfile": 1, "pkg/event": 1, "internal/object": 1, "internal/spec": 1, "internal/params": 1,
-	"internal/store": 2, "internal/action": 2, "internal/shell": 2, "internal/gitlog": 2, "internal/view": 2,
+	"internal/store": 2, "internal/action": 2, "internal/shell": 2, "internal/ignore": 2, "internal/gitlog": 2, "internal/view": 2,
 	"internal/store/disk": 3, "internal/store/s3": 3, "internal/store/mem": 3, "internal/store/storetest": 3, "internal/worktree": 3, "internal/lease": 3,
 	"internal/engine": 4, "internal/transfer": 4, "internal/history": 4, "internal/sweep": 4, "internal/release": 4,
 	"pkg/pipe": 5, "internal/cli": 6, "cmd/pipe": 7,
