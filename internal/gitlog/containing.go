@@ -12,7 +12,7 @@ import (
 func (r *Repo) Containing(ctx context.Context, hashes []string) (map[string][]Ref, error) {
 	o := r.objects()
 	defer o.close()
-	refs, err := r.refs()
+	refs, err := r.refs(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version
 	for i := range w.memo {
 		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}
 	}
-	refs, err := r.refs()
+	refs, err := r.refs(ctx)
 	if err != nil {
 		return err
 	}
