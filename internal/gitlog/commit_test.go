@@ -1,6 +1,7 @@
 package gitlog_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -164,6 +165,44 @@ func TestCommitFileRunsNoHook(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.tmp, "ran")); err == nil {
 		t.Error("a hook ran")
+	}
+}
+
+// TestCommitFileIsDurable reads git's own count of what it synced.
+func TestCommitFileIsDurable(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "x", "x")
+	trace := filepath.Join(s.tmp, "trace")
+	s.with("GIT_TRACE2_EVENT="+trace).mustCommit("sub/pipe.lock", "new")
+	b, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := map[string]string{} // of each process
+	synced := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		var e struct {
+			Event, Sid string
+			Argv       []string
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Event == "start" {
+			argv[e.Sid] = strings.Join(e.Argv, " ")
+		}
+		if strings.Contains(line, "hardware-flush") && !strings.Contains(line, `"value":"0"`) {
+			synced[argv[e.Sid]] = true
+		}
+	}
+	for _, step := range []string{" hash-object ", " write-tree", " commit-tree ", " update-ref ", " --index-info"} {
+		found := false
+		for line := range synced {
+			found = found || strings.Contains(line, step)
+		}
+		if !found {
+			t.Errorf("%s synced nothing", step)
+		}
 	}
 }
 

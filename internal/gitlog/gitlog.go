@@ -18,9 +18,6 @@ var (
 	ErrNoRepo = errors.New("not in a git repository")
 	// ErrNoFile says that a commit has no such file.
 	ErrNoFile = errors.New("no such file in the commit")
-	// Stop is what a callback of Versions returns to end the walk early, without an error.
-	//lint:ignore ST1012 an order, like fs.SkipAll
-	Stop = errors.New("stop")
 )
 
 // Options say what a Repo takes from outside. The zero value is right in a command.

@@ -39,10 +39,11 @@ func TestMain(m *testing.M) {
 const killer = `#!/bin/sh
 n=$(($(cat "$KILL_DIR/n") + 1))
 echo $n >"$KILL_DIR/n"
-[ $n = "$KILL_AT" ] && [ $KILL_WHEN = before ] && touch "$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
+[ $n = "$KILL_AT" ] && [ $KILL_WHEN = before ] && echo "$*" >"$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
 "$REAL_GIT" "$@"
 rc=$?
-[ $n = "$KILL_AT" ] && [ $KILL_WHEN = after ] && touch "$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
+[ $n = "$KILL_AT" ] && touch "$KILL_DIR/ended"
+[ $n = "$KILL_AT" ] && [ $KILL_WHEN = after ] && echo "$*" >"$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
 exit $rc
 `
 
@@ -72,7 +73,10 @@ func (s *sandbox) commitAndDie(n int, when, sign string) bool {
 	if _, err := io.ReadAll(alive); err != nil {
 		s.tb.Fatal(err)
 	}
-	_, none := os.Stat(filepath.Join(bin, "killed"))
+	call, none := os.ReadFile(filepath.Join(bin, "killed"))
+	if _, err := os.Stat(filepath.Join(bin, "ended")); err != nil && (strings.Contains(string(call), "update-ref") || strings.Contains(string(call), "--index-info")) {
+		s.tb.Errorf("a git that holds a lock died with pipe: %s", call)
+	}
 	if none != nil && err != nil {
 		s.tb.Fatal(err, string(out))
 	}

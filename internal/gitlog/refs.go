@@ -63,20 +63,8 @@ func (r *Repo) askHead(ctx context.Context) (name, hash string, err error) {
 	return name, strings.TrimSpace(string(out)), err
 }
 
-// RefKind is what sort of name a Ref is.
-type RefKind uint8
-
-// The kinds of names.
-const (
-	OtherRef RefKind = iota
-	Branch
-	RemoteBranch
-	Tag
-)
-
 // Ref is a name for a commit.
 type Ref struct {
-	Kind RefKind
 	Name string // in full: refs/heads/main
 	Hash string // what it names; an annotated tag names a tag object
 }
@@ -91,16 +79,9 @@ func (f Ref) Short() string {
 	return f.Name
 }
 
-func refKind(name string) RefKind {
-	switch {
-	case strings.HasPrefix(name, "refs/heads/"):
-		return Branch
-	case strings.HasPrefix(name, "refs/remotes/"):
-		return RemoteBranch
-	case strings.HasPrefix(name, "refs/tags/"):
-		return Tag
-	}
-	return OtherRef
+// isShared reports whether people share the reference: a branch, a remote's branch or a tag.
+func (f Ref) isShared() bool {
+	return strings.HasPrefix(f.Name, "refs/heads/") || strings.HasPrefix(f.Name, "refs/remotes/") || strings.HasPrefix(f.Name, "refs/tags/")
 }
 
 // refFile returns where a reference is kept when it is not packed.
@@ -198,7 +179,7 @@ func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 			return nil, diag.New(diag.Failed, "reading the history of a sha256 repository is not supported yet").At(r.root).
 				Hinted("git log --all -S HASH -- pipe.lock lists the commits that added or removed a hash")
 		}
-		refs = append(refs, Ref{refKind(name), name, hash})
+		refs = append(refs, Ref{name, hash})
 	}
 	sort.Slice(refs, func(i, j int) bool { return refs[i].Name < refs[j].Name })
 	return refs, nil
