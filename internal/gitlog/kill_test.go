@@ -39,11 +39,11 @@ func TestMain(m *testing.M) {
 const killer = `#!/bin/sh
 n=$(($(cat "$KILL_DIR/n") + 1))
 echo $n >"$KILL_DIR/n"
-[ $n = "$KILL_AT" ] && [ $KILL_WHEN = before ] && echo "$*" >"$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
+[ $n = "$KILL_AT" ] && [ $KILL_WHEN = before ] && echo "$*" >"$KILL_DIR/killed" && kill -s KILL -- $KILL_SIGN$PPID
 "$REAL_GIT" "$@"
 rc=$?
 [ $n = "$KILL_AT" ] && touch "$KILL_DIR/ended"
-[ $n = "$KILL_AT" ] && [ $KILL_WHEN = after ] && echo "$*" >"$KILL_DIR/killed" && kill -9 -- $KILL_SIGN$PPID
+[ $n = "$KILL_AT" ] && [ $KILL_WHEN = after ] && echo "$*" >"$KILL_DIR/killed" && kill -s KILL -- $KILL_SIGN$PPID
 exit $rc
 `
 
@@ -77,8 +77,8 @@ func (s *sandbox) commitAndDie(n int, when, sign string) bool {
 	if _, err := os.Stat(filepath.Join(bin, "ended")); err != nil && (strings.Contains(string(call), "update-ref") || strings.Contains(string(call), "--index-info")) {
 		s.tb.Errorf("a git that holds a lock died with pipe: %s", call)
 	}
-	if none != nil && err != nil {
-		s.tb.Fatal(err, string(out))
+	if died := cmd.ProcessState.ExitCode() == -1; died != (none == nil) || none != nil && err != nil {
+		s.tb.Fatal(string(call), err, string(out))
 	}
 	return none == nil
 }
