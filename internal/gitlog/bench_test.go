@@ -110,17 +110,3 @@ func BenchmarkHead(b *testing.B) {
 		}
 	}
 }
-
-// BenchmarkMatch asks 10 rules of each kind for one name.
-func BenchmarkMatch(b *testing.B) {
-	var text bytes.Buffer
-	for i := range 10 {
-		fmt.Fprintf(&text, "*.o%d\nname%d\n/top%d/x\nd/**/x%d\n", i, i, i, i)
-	}
-	rules := gitlog.NoRepoRules().Enter("", [][]byte{text.Bytes()}).Enter("some", nil)
-	for b.Loop() {
-		if rules.Match("file.go", false) {
-			b.Fatal("ignored")
-		}
-	}
-}

@@ -5,134 +5,92 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// tip is the commit that HEAD names, and the file's entry in it.
-type tip struct {
-	ref    string        // that moves: a branch, or HEAD when detached
-	commit plumbing.Hash // zero on an unborn branch
-	tree   plumbing.Hash
-	file   treeEntry
-}
-
-func (r *Repo) tip(o *objects, path repopath.Path) (tip, error) {
-	var t tip
-	var err error
-	if t.ref, t.commit, err = r.follow("HEAD"); err != nil || t.commit.IsZero() {
-		return t, err
-	}
-	c, err := o.commit(t.commit)
-	if err != nil {
-		return t, r.explain(t.commit.String(), err)
-	}
-	t.tree = c.tree
-	t.file, err = o.entryAt(c.tree, path)
-	return t, r.explain(c.tree.String(), err)
-}
-
-func (t tip) has(blob plumbing.Hash) bool { return t.file.isFile() && t.file.hash == blob }
-
 // CommitFile commits the new content of one file, alone, on the branch of HEAD
 // or on a detached or unborn HEAD, and returns the commit. When HEAD has that
-// content already it changes nothing and returns HEAD and false. The file in the
-// work tree is not looked at; in the index only its own entry changes, so that
-// staged and dirty work of the user stays as it was.
+// content already it makes no commit and returns HEAD and false. The file in the
+// work tree is not looked at. In the index only the file's own entry changes, to
+// what HEAD has, so that staged and dirty work of the user stays as it was; that
+// is done also when no commit is made, in case the last call was killed.
 //
-// Objects are durable before the reference names them. The index is held by
-// git's own lock, and the reference changes only if it still is what the commit
-// was built on, so no commit of another process is lost. CommitFile fails with
-// diag.Busy when git keeps a lock, and with diag.Policy in the middle of a
-// merge or rebase. The commit is not signed, whatever commit.gpgsign says, and
-// no hook runs.
+// Objects are durable before the reference names them. The reference changes
+// only if it still is what the commit was built on, so no commit of another
+// process is lost. CommitFile fails with diag.Busy when git keeps a lock, and
+// with diag.Policy in the middle of a merge or rebase. The commit is signed when
+// commit.gpgSign asks for it; no hook runs.
 func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, message string) (hash string, changed bool, err error) {
-	o := r.objects()
-	defer o.close()
-	blob := plumbing.ComputeHash(plumbing.BlobObject, data)
-	at, err := r.tip(o, path)
-	if err != nil {
-		return "", false, fmt.Errorf("commit %s: %w", path, err)
-	}
-	if at.has(blob) {
-		return at.commit.String(), false, nil
-	}
-	n := note{message: strings.TrimRight(message, "\n") + "\n"}
-	if n.author, err = r.identity(ctx, "AUTHOR"); err != nil {
-		return "", false, err
-	}
-	if n.committer, err = r.identity(ctx, "COMMITTER"); err != nil {
-		return "", false, err
-	}
-	h, changed, err := r.commitFile(ctx, o, path, data, n)
-	if err != nil {
-		return "", false, fmt.Errorf("commit %s: %w", path, err)
-	}
-	return h.String(), changed, nil
-}
-
-// note is what a commit says of itself.
-type note struct {
-	author, committer identity
-	message           string
-}
-
-// errMoved says that another process has moved the branch.
-var errMoved = &diag.Error{Kind: diag.Busy, What: "the branch keeps moving", Hint: "run it again"}
-
-func (r *Repo) commitFile(ctx context.Context, o *objects, path repopath.Path, data []byte, n note) (plumbing.Hash, bool, error) {
-	none := plumbing.ZeroHash
-	lock, err := r.lock(ctx, filepath.Join(r.gitDir, "index"))
-	if err != nil {
-		return none, false, err
-	}
-	defer lock.drop()
 	if err := r.atRest(); err != nil {
-		return none, false, err
+		return "", false, err
 	}
-	blob, err := r.write(o, plumbing.BlobObject, data)
+	if hash, changed, err = r.commitFile(ctx, path, data, message); err == nil {
+		err = r.syncIndex(ctx, path)
+	}
 	if err != nil {
-		return none, false, err
+		return "", false, fmt.Errorf("commit %s: %w", path, err)
 	}
-	staged := false
-	for range 100 { // moves by processes that do without the index, such as git fetch
-		at, err := r.tip(o, path)
-		if err != nil || at.has(blob) {
-			return at.commit, false, err
-		}
-		file := treeEntry{at.fileMode(), path.Base(), blob}
-		if !staged {
-			if err := r.stage(ctx, lock, path, file); err != nil {
-				return none, false, err
-			}
-			staged = true
-		}
-		h, err := r.build(o, at, path, file, n)
-		if err != nil {
-			return none, false, err
-		}
-		if err = r.advance(ctx, at, h, n); errors.Is(err, errMoved) {
-			continue
-		}
-		if err != nil {
-			return none, false, err
-		}
-		return h, true, lock.commit()
-	}
-	return none, false, errMoved
+	return hash, changed, nil
 }
 
-func (t tip) fileMode() string {
-	if t.file.isFile() {
-		return t.file.mode
+func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, message string) (string, bool, error) {
+	out, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin")
+	if err != nil {
+		return "", false, err
 	}
-	return "100644"
+	file := entry{hash: strings.TrimSpace(string(out))}
+	var index *held
+	defer func() {
+		if index != nil {
+			_ = index.drop() // without an entry it changes nothing
+		}
+	}()
+	for range 100 { // moves by other processes
+		head, old, err := r.tip(ctx, path)
+		if err != nil || old.isFile() && old.hash == file.hash {
+			return head, false, err
+		}
+		if file.mode = old.mode; !old.isFile() {
+			file.mode = "100644"
+		}
+		commit, err := r.build(ctx, head, path, file, message)
+		if err != nil {
+			return "", false, err
+		}
+		// While the index is held no git commit begins, which would pair the
+		// new HEAD with the index's old entry and take the file back.
+		if index == nil {
+			if index, err = r.holdIndex(ctx); err != nil {
+				return "", false, err
+			}
+		}
+		if err = r.advance(ctx, head, commit, message); err == nil {
+			_ = index.put(path, file) // syncIndex sees what became of it
+			index = nil
+			return commit, true, nil
+		}
+		if now, err2 := r.Head(ctx); err2 != nil || now.Hash == head {
+			return "", false, err
+		}
+	}
+	return "", false, &diag.Error{Kind: diag.Busy, What: "the branch keeps moving", Hint: "run it again"}
+}
+
+// tip returns the commit of HEAD, "" when it is unborn, and the file in it.
+func (r *Repo) tip(ctx context.Context, path repopath.Path) (string, entry, error) {
+	head, err := r.Head(ctx)
+	if err != nil || head.Unborn {
+		return "", entry{}, err
+	}
+	e, err := r.entryAt(ctx, head.Hash, path)
+	return head.Hash, e, err
 }
 
 // atRest refuses to commit in the middle of something that ends in a commit of its own.
@@ -144,185 +102,169 @@ func (r *Repo) atRest() error {
 		{"CHERRY_PICK_HEAD", "cherry-pick"},
 		{"REVERT_HEAD", "revert"},
 	} {
-		if _, err := os.Lstat(filepath.Join(r.gitDir, s[0])); err == nil {
+		if exists(filepath.Join(r.gitDir, s[0])) {
 			return diag.New(diag.Policy, "a %s is in progress", s[1]).Hinted("git %s --continue, or --abort", s[1])
 		}
 	}
 	return nil
 }
 
-// build writes the trees above the file and the commit.
-func (r *Repo) build(o *objects, at tip, path repopath.Path, file treeEntry, n note) (plumbing.Hash, error) {
-	tree, err := r.replace(o, at.tree, strings.Split(string(path), "/"), file)
+// build writes a commit on head that changes the one file, by an index of its
+// own, which lies outside the repository: what a crash leaves is in nobody's way.
+func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file entry, message string) (string, error) {
+	tmp, err := os.MkdirTemp("", "pipe-commit-")
 	if err != nil {
-		return tree, err
+		return "", err
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "tree %s\n", tree)
-	if !at.commit.IsZero() {
-		fmt.Fprintf(&b, "parent %s\n", at.commit)
-	}
-	fmt.Fprintf(&b, "author %s\ncommitter %s\n\n%s", n.author, n.committer, n.message)
-	return r.write(o, plumbing.CommitObject, b.Bytes())
-}
-
-// replace writes a tree (zero: an empty one) with the file at the path below it.
-func (r *Repo) replace(o *objects, tree plumbing.Hash, elems []string, file treeEntry) (plumbing.Hash, error) {
-	var old []byte
-	if !tree.IsZero() {
-		var err error
-		if old, err = o.typed(tree, plumbing.TreeObject); err != nil {
-			return tree, r.explain(tree.String(), err)
+	defer os.RemoveAll(tmp) //nolint:errcheck // a temporary directory
+	var tree []byte
+	for _, args := range [][]string{{"read-tree", head}, {"update-index", "--add", "--cacheinfo", file.mode + "," + file.hash + "," + string(path)}, {"write-tree"}} {
+		if head == "" && args[0] == "read-tree" {
+			continue
 		}
-	}
-	e, ok := findEntry(old, elems[0])
-	if ok && e.isDir() != (len(elems) > 1) {
-		return tree, fmt.Errorf("HEAD has something else at %s", elems[0])
-	}
-	if len(elems) > 1 {
-		sub, err := r.replace(o, e.hash, elems[1:], file)
+		cmd, err := r.command(ctx, append([]string{"-c", "core.splitIndex=false", "-c", "core.fsmonitor=false"}, args...)...)
 		if err != nil {
-			return tree, err
+			return "", err
 		}
-		file = treeEntry{"40000", elems[0], sub}
-	}
-	return r.write(o, plumbing.TreeObject, putEntry(old, file))
-}
-
-// putEntry returns a tree object's bytes with e in its place.
-func putEntry(tree []byte, e treeEntry) []byte {
-	entry := append(append(append([]byte(e.mode+" "), e.name...), 0), e.hash[:]...)
-	out := make([]byte, 0, len(tree)+len(entry))
-	put := false
-	for len(tree) > 0 {
-		sp, nul := bytes.IndexByte(tree, ' '), bytes.IndexByte(tree, 0)
-		if sp < 0 || nul < sp || len(tree) < nul+21 {
-			break
+		cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+filepath.Join(tmp, "index"))
+		if tree, err = output(cmd); err != nil {
+			return "", err
 		}
-		old := treeEntry{mode: string(tree[:sp]), name: string(tree[sp+1 : nul])}
-		if !put && (old.name == e.name || e.sortName() < old.sortName()) {
-			out, put = append(out, entry...), true
+	}
+	args := []string{"-c", "user.useConfigOnly=true", "commit-tree", strings.TrimSpace(string(tree)), "-F", "-"}
+	if head != "" {
+		args = append(args, "-p", head)
+	}
+	if out, _ := r.git(ctx, nil, "config", "--type=bool", "commit.gpgSign"); strings.TrimSpace(string(out)) == "true" {
+		args = append(args, "-S")
+	}
+	out, err := r.git(ctx, strings.NewReader(strings.TrimRight(message, "\n")+"\n"), args...)
+	if failed(err) {
+		err = r.explainIdentity(ctx, err)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// explainIdentity finds out whether a commit failed because git does not know who commits.
+func (r *Repo) explainIdentity(ctx context.Context, err error) error {
+	for _, role := range []string{"AUTHOR", "COMMITTER"} {
+		if _, why := r.git(ctx, nil, "-c", "user.useConfigOnly=true", "var", "GIT_"+role+"_IDENT"); why != nil {
+			e := diag.New(diag.Usage, "git does not know who commits")
+			e.Err = why
+			return e.Hinted("git config user.name NAME && git config user.email ADDRESS; on CI set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL")
 		}
-		if old.name != e.name {
-			out = append(out, tree[:nul+21]...)
-		}
-		tree = tree[nul+21:]
 	}
-	if !put {
-		out = append(out, entry...)
-	}
-	return out
+	return err
 }
 
-// sortName is what git sorts a tree by: a directory counts as if its name ended in a slash.
-func (e treeEntry) sortName() string {
-	if e.isDir() {
-		return e.name + "/"
-	}
-	return e.name
-}
-
-// stage writes the index with the file's new entry into the lock.
-func (r *Repo) stage(ctx context.Context, lock *lockFile, path repopath.Path, file treeEntry) error {
-	x, err := r.readIndex()
-	if errors.Is(err, errForeignIndex) {
-		return r.stageByProgram(ctx, lock, path, file)
-	}
-	if err != nil {
-		return err
-	}
-	if err := x.set(string(path), file.mode, file.hash); err != nil {
-		return err
-	}
-	return lock.set(x.encode())
-}
-
-// stageByProgram lets the git program change a copy of an index that we do not understand.
-func (r *Repo) stageByProgram(ctx context.Context, lock *lockFile, path repopath.Path, file treeEntry) (err error) {
-	b, err := os.ReadFile(lock.path)
-	if err != nil {
-		return err
-	}
-	tmp := lock.path + ".pipe" // the lock is ours, so nobody else makes it
-	if err := os.WriteFile(tmp, b, 0o666); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(tmp)) }()
-	_, err = r.git(ctx, []string{"GIT_INDEX_FILE=" + tmp}, "update-index", "--add", "--cacheinfo",
-		file.mode+","+file.hash.String()+","+string(path))
-	if errors.Is(err, errNoProgram) {
-		return diag.New(diag.Failed, "the index is split or sparse: %w", err).Hinted("git update-index --no-split-index, or git sparse-checkout init --no-sparse-index")
-	}
-	if err != nil {
-		return err
-	}
-	if b, err = os.ReadFile(tmp); err != nil {
-		return err
-	}
-	return lock.set(b)
-}
-
-// advance moves the reference of at to h, if it and HEAD are still what they were.
-func (r *Repo) advance(ctx context.Context, at tip, h plumbing.Hash, n note) error {
-	lock, err := r.lock(ctx, r.refFile(at.ref))
-	if err != nil {
-		return err
-	}
-	defer lock.drop()
-	ref, now, err := r.follow("HEAD")
-	if err != nil {
-		return err
-	}
-	if ref != at.ref || now != at.commit {
-		return errMoved
-	}
-	if err := lock.set([]byte(h.String() + "\n")); err != nil {
-		return err
-	}
-	if err := r.logMove(at, h, n); err != nil {
-		return err
-	}
-	return lock.commit()
-}
-
-// logMove notes the move in the reflogs of HEAD and the branch, as core.logAllRefUpdates wants it.
-func (r *Repo) logMove(at tip, h plumbing.Hash, n note) error {
+// advance moves HEAD's branch from old to commit, if it still is old. The git
+// program holds the reference's lock meanwhile: it runs to its end even when
+// pipe and all of pipe's process group are killed.
+func (r *Repo) advance(ctx context.Context, old, commit, message string) error {
 	what := "commit"
-	if at.commit.IsZero() {
-		what = "commit (initial)"
+	if old == "" {
+		what, old = "commit (initial)", strings.Repeat("0", len(commit))
 	}
-	subject, _, _ := strings.Cut(n.message, "\n")
-	line := fmt.Sprintf("%s %s %s\t%s: %s\n", at.commit, h, n.committer, what, subject)
-	files := []string{filepath.Join(r.gitDir, "logs", "HEAD")}
-	if at.ref != "HEAD" {
-		files = append(files, filepath.Join(r.commonDir, "logs", filepath.FromSlash(at.ref)))
-	}
-	conf, err := r.allSettings()
+	subject, _, _ := strings.Cut(message, "\n")
+	cmd, err := r.command(context.WithoutCancel(ctx), "-c", fmt.Sprintf("core.filesRefLockTimeout=%d", r.wait.Milliseconds()),
+		"update-ref", "-m", what+": "+subject, "HEAD", commit, old)
 	if err != nil {
 		return err
 	}
-	flag := os.O_APPEND | os.O_WRONLY
-	if v, ok := conf.get("core.logallrefupdates"); !ok || isTrue(v) || strings.EqualFold(v, "always") {
-		flag |= os.O_CREATE
+	apart(cmd)
+	if _, err = output(cmd); err == nil {
+		return nil
 	}
-	for _, file := range files {
-		if err := appendLine(file, flag, line); err != nil && !(flag&os.O_CREATE == 0 && absent(err)) {
-			return err
+	names := []string{"HEAD"}
+	if ref, _, err := r.follow("HEAD"); err == nil {
+		names = append(names, ref)
+	}
+	for _, name := range names {
+		if lock := r.refFile(name) + ".lock"; exists(lock) {
+			return busy(lock)
 		}
 	}
-	return nil
+	return err
 }
 
-func appendLine(file string, flag int, line string) error {
-	if flag&os.O_CREATE != 0 {
-		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+func busy(lock string) error {
+	return diag.New(diag.Busy, "another git process holds it").At(lock).Hinted("wait for it to end; if it crashed: rm %s", lock)
+}
+
+// held is a git update-index that holds the lock of the user's index and waits
+// for an entry. The lock must be a git process's and not pipe's own: when pipe is
+// killed, with or without its process group, the process reads the end of its
+// input, changes nothing, and takes its lock away. And as the lock is git's, a
+// git add of the user either comes first and is read, or fails; it is never
+// overwritten.
+type held struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	stderr bytes.Buffer
+}
+
+func (r *Repo) holdIndex(ctx context.Context) (*held, error) {
+	lock := filepath.Join(r.gitDir, "index.lock")
+	free, err := until(ctx, r.wait, func() bool { return !exists(lock) })
+	if err != nil {
+		return nil, err
+	}
+	if !free {
+		return nil, busy(lock)
+	}
+	h := &held{}
+	if h.cmd, err = r.command(context.WithoutCancel(ctx), "update-index", "--add", "--index-info"); err != nil {
+		return nil, err
+	}
+	apart(h.cmd)
+	h.cmd.Stderr = &h.stderr
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := h.cmd.Start(); err != nil {
+		return nil, err
+	}
+	// Git does not say when it has the lock. Should somebody else take it just
+	// now, put fails, and syncIndex does it again.
+	if _, err := until(ctx, lockWait, func() bool { return exists(lock) }); err != nil {
+		return nil, errors.Join(err, h.drop())
+	}
+	return h, nil
+}
+
+// put sets one entry and frees the index. The line is one write, which no kill cuts in two.
+func (h *held) put(path repopath.Path, e entry) error {
+	_, err := io.WriteString(h.in, e.mode+" "+e.hash+"\t"+string(path)+"\n")
+	return errors.Join(err, h.drop())
+}
+
+// drop frees the index.
+func (h *held) drop() error {
+	err := errors.Join(h.in.Close(), h.cmd.Wait())
+	if err != nil {
+		err = fmt.Errorf("git update-index: %w: %s", err, strings.TrimSpace(h.stderr.String()))
+	}
+	return err
+}
+
+// syncIndex gives the user's index the file's entry of HEAD, unless it has it.
+// It looks again after each change: another process may have moved HEAD, or
+// taken the index, meanwhile.
+func (r *Repo) syncIndex(ctx context.Context, path repopath.Path) error {
+	var failure error
+	for range 10 {
+		_, want, err := r.tip(ctx, path)
+		if err != nil || !want.isFile() {
 			return err
 		}
+		if has, err := r.entryInIndex(ctx, path); err != nil || has == want {
+			return err
+		}
+		h, err := r.holdIndex(ctx)
+		if err != nil {
+			return err
+		}
+		failure = h.put(path, want)
 	}
-	f, err := os.OpenFile(file, flag, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(line)
-	return errors.Join(err, f.Close())
+	return failure
 }

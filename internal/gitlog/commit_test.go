@@ -1,6 +1,7 @@
 package gitlog_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -87,8 +88,126 @@ func TestCommitFileChangesNothingWhenHeadHasIt(t *testing.T) {
 	}
 }
 
+// TestCommitFileMendsAnIndexThatLagsBehind does so with and without a new commit.
+func TestCommitFileMendsAnIndexThatLagsBehind(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "a/pipe.lock", "old")
+	old := s.git("rev-parse", "HEAD:a/pipe.lock")
+	head := s.mustCommit("a/pipe.lock", "new")
+	s.write("staged", "staged")
+	s.git("add", "staged")
+	for _, lag := range [][]string{
+		{"update-index", "--cacheinfo", "100644," + old + ",a/pipe.lock"},
+		{"update-index", "--chmod=+x", "a/pipe.lock"},
+		{"rm", "-q", "--cached", "a/pipe.lock"},
+	} {
+		s.git(lag...)
+		h, changed, err := s.open(s.dir).CommitFile(t.Context(), "a/pipe.lock", []byte("new"), "again")
+		if h != head || changed || err != nil {
+			t.Error(lag, h, changed, err)
+		}
+		if got := s.git("status", "--porcelain"); got != "A  staged" {
+			t.Errorf("%v: status %s", lag, got)
+		}
+	}
+	s.write("a/pipe.lock", "other")
+	s.git("add", "a/pipe.lock")
+	s.mustCommit("a/pipe.lock", "newest")
+	if got := s.git("status", "--porcelain"); got != "A  staged" {
+		t.Errorf("status %s", got)
+	}
+}
+
+func TestCommitFileKeepsTheModeOfHead(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "pipe.lock", "old")
+	s.git("update-index", "--chmod=+x", "pipe.lock")
+	s.git("commit", "-qm", "executable")
+	s.mustCommit("pipe.lock", "new")
+	if got := s.git("ls-tree", "--format=%(objectmode)", "HEAD", "pipe.lock"); got != "100755" {
+		t.Error(got)
+	}
+}
+
+func TestCommitFileSignsWhereGitWould(t *testing.T) {
+	s := newSandbox(t)
+	s.write("../gpg", "#!/bin/sh\ncat >/dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\necho 'made by the test'\n")
+	gpg := filepath.Join(s.tmp, "gpg")
+	if err := os.Chmod(gpg, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s.git("config", "gpg.program", gpg)
+	for _, sign := range []string{"false", "true"} {
+		s.git("config", "commit.gpgSign", sign)
+		s.mustCommit("pipe.lock", sign)
+		if got := strings.Contains(s.git("cat-file", "commit", "HEAD"), "gpgsig made by the test"); fmt.Sprint(got) != sign {
+			t.Errorf("commit.gpgSign %s: signed %v", sign, got)
+		}
+	}
+	s.write("../gpg", "#!/bin/sh\nexit 1\n")
+	head := s.git("rev-parse", "HEAD")
+	if _, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m"); err == nil || s.git("rev-parse", "HEAD") != head {
+		t.Error("a commit that cannot be signed was made")
+	}
+}
+
+func TestCommitFileRunsNoHook(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "x", "x")
+	for _, hook := range []string{"pre-commit", "commit-msg", "post-commit", "post-index-change", "reference-transaction"} {
+		s.write(".git/hooks/"+hook, "#!/bin/sh\ntouch '"+s.tmp+"/ran'\nexit 1\n")
+		if err := os.Chmod(filepath.Join(s.dir, ".git/hooks", hook), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, changed, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m"); !changed || err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.tmp, "ran")); err == nil {
+		t.Error("a hook ran")
+	}
+}
+
+// TestCommitFileIsDurable reads git's own count of what it synced.
+func TestCommitFileIsDurable(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "x", "x")
+	trace := filepath.Join(s.tmp, "trace")
+	s.with("GIT_TRACE2_EVENT="+trace).mustCommit("sub/pipe.lock", "new")
+	b, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := map[string]string{} // of each process
+	synced := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		var e struct {
+			Event, Sid string
+			Argv       []string
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Event == "start" {
+			argv[e.Sid] = strings.Join(e.Argv, " ")
+		}
+		if strings.Contains(line, "hardware-flush") && !strings.Contains(line, `"value":"0"`) {
+			synced[argv[e.Sid]] = true
+		}
+	}
+	for _, step := range []string{" hash-object ", " write-tree", " commit-tree ", " update-ref ", " --index-info"} {
+		found := false
+		for line := range synced {
+			found = found || strings.Contains(line, step)
+		}
+		if !found {
+			t.Errorf("%s synced nothing", step)
+		}
+	}
+}
+
 func TestCommitFileWritesWhatGitWrites(t *testing.T) {
-	s := newSandbox(t).with("GIT_AUTHOR_DATE=1700000000 +0130")
+	s := newSandbox(t).with("GIT_AUTHOR_DATE=1700000000 +0130", "GIT_COMMITTER_DATE=1800000000 +0000")
 	s.mustCommit("a/pipe.lock", "one") // unborn
 	s.mustCommit("a/pipe.lock", "two")
 	want := "update a/pipe.lock|A U Thor|a@example.com|1700000000 +0130|C O Mitter|c@example.com|1800000000"
@@ -128,21 +247,18 @@ func TestCommitFileTakesTheIdentityFromTheConfiguration(t *testing.T) {
 	if d := (&diag.Error{}); !errors.As(err, &d) || d.Hint == "" {
 		t.Error(err)
 	}
-	_, _, err = s.with("PATH=").open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
-	if d := (&diag.Error{}); !errors.As(err, &d) || d.Hint == "" {
+	if d := (&diag.Error{}); !errors.As(err, &d) || d.Kind != diag.Usage {
 		t.Error(err)
 	}
 	s.write("../included", "[user]\n\temail = \"me@example.com\" ; mine\n")
 	s.git("config", "user.name", `Me "and" # I`)
 	s.git("config", "include.path", "~/included")
-	for i, env := range [][]string{{}, {"PATH="}} {
-		h, _, err := s.with(env...).open(s.dir).CommitFile(t.Context(), "pipe.lock", fmt.Append(nil, i), "m")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.git("show", "-s", "--format=%an <%ae> %cn", h); got != `Me "and" # I <me@example.com> Me "and" # I` {
-			t.Error(got)
-		}
+	h, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.git("show", "-s", "--format=%an <%ae> %cn", h); got != `Me "and" # I <me@example.com> Me "and" # I` {
+		t.Error(got)
 	}
 }
 
@@ -225,6 +341,11 @@ func TestParallelCommitsLoseNothing(t *testing.T) {
 	}
 	if n := strings.Count(log, "third "); n != 4 {
 		t.Errorf("third: %d of 4 on the branch", n)
+	}
+	for subject := range strings.Lines(s.git("log", "--full-history", "--format=%s", "main", "--", "pipe.lock")) {
+		if !strings.HasPrefix(subject, "ours ") {
+			t.Errorf("%s changed the lock", subject)
+		}
 	}
 	s.git("fsck", "--strict", "--no-dangling")
 	s.git("diff", "--cached", "--quiet")

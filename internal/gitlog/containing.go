@@ -12,7 +12,7 @@ import (
 func (r *Repo) Containing(ctx context.Context, hashes []string) (map[string][]Ref, error) {
 	o := r.objects()
 	defer o.close()
-	refs, err := r.refs()
+	refs, err := r.refs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func (r *Repo) Containing(ctx context.Context, hashes []string) (map[string][]Re
 	tips := make([]int32, len(refs))
 	for i, ref := range refs {
 		tips[i] = -1
-		if ref.Kind == OtherRef {
+		if !ref.isShared() {
 			continue
 		}
 		if tips[i], err = g.add(ctx, plumbing.NewHash(ref.Hash)); err != nil && !errors.Is(err, errNotCommit) {

@@ -18,15 +18,11 @@ var (
 	ErrNoRepo = errors.New("not in a git repository")
 	// ErrNoFile says that a commit has no such file.
 	ErrNoFile = errors.New("no such file in the commit")
-	// Stop is what a callback of Versions returns to end the walk early, without an error.
-	//lint:ignore ST1012 an order, like fs.SkipAll
-	Stop = errors.New("stop")
 )
 
 // Options say what a Repo takes from outside. The zero value is right in a command.
 type Options struct {
-	Env []string         // in the form of os.Environ, which nil stands for
-	Now func() time.Time // nil: time.Now
+	Env []string // in the form of os.Environ, which nil stands for
 	// LockWait is how long a lock that git holds is waited for; 0: 5 seconds.
 	LockWait time.Duration
 }
@@ -35,10 +31,8 @@ type Options struct {
 // no reference, so it may be used by several goroutines and kept for long.
 type Repo struct {
 	root, gitDir, commonDir string
-	env                     environ
-	now                     func() time.Time
+	env                     []string
 	wait                    time.Duration
-	conf                    settings // the repository's own
 }
 
 // Open finds the repository that holds dir: the nearest directory upwards with
@@ -46,12 +40,9 @@ type Repo struct {
 // reads no object. GIT_DIR and its like are not looked at. It fails with
 // ErrNoRepo when there is none.
 func Open(dir string, opt Options) (*Repo, error) {
-	r := &Repo{env: opt.Env, now: opt.Now, wait: opt.LockWait}
+	r := &Repo{env: opt.Env, wait: opt.LockWait}
 	if r.env == nil {
 		r.env = os.Environ()
-	}
-	if r.now == nil {
-		r.now = time.Now
 	}
 	if r.wait == 0 {
 		r.wait = lockWait
@@ -73,7 +64,7 @@ func Open(dir string, opt Options) (*Repo, error) {
 	if !found {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNoRepo)
 	}
-	return r, r.load()
+	return r, nil
 }
 
 func (r *Repo) discover(dir string) (bool, error) {
@@ -120,28 +111,6 @@ func (r *Repo) at(dir string) (bool, error) {
 	return true, nil
 }
 
-// load reads the repository's configuration and refuses forms that it cannot read.
-func (r *Repo) load() error {
-	var err error
-	if r.conf, err = readSettings(filepath.Join(r.commonDir, "config"), r.env.home()); err != nil {
-		return err
-	}
-	if r.conf.isTrue("extensions.worktreeconfig") {
-		own, err := readSettings(filepath.Join(r.gitDir, "config.worktree"), r.env.home())
-		if err != nil {
-			return err
-		}
-		r.conf = append(r.conf, own...)
-	}
-	for _, form := range [][3]string{{"extensions.objectformat", "sha1", "objects"}, {"extensions.refstorage", "files", "references"}} {
-		if v, ok := r.conf.get(form[0]); ok && !strings.EqualFold(v, form[1]) {
-			return diag.New(diag.Usage, "the git repository keeps its %s as %s, and only %s can be read", form[2], v, form[1]).At(r.root).
-				Hinted("git clone it into a repository of git's default format")
-		}
-	}
-	return nil
-}
-
 // Root returns the top directory of the work tree.
 func (r *Repo) Root() string { return r.root }
 
@@ -160,16 +129,11 @@ func (r *Repo) Shallow() bool {
 	return r.partial()
 }
 
+// partial reports whether packs came from a remote that keeps back a part of
+// the objects: git marks those packs for as long as that lasts.
 func (r *Repo) partial() bool {
-	if _, ok := r.conf.get("extensions.partialclone"); ok {
-		return true
-	}
-	for _, s := range r.conf {
-		if strings.HasPrefix(s.key, "remote.") && strings.HasSuffix(s.key, ".promisor") && isTrue(s.value) {
-			return true
-		}
-	}
-	return false
+	marks, _ := filepath.Glob(filepath.Join(escapeGlob(r.commonDir), "objects", "pack", "*.promisor"))
+	return len(marks) > 0
 }
 
 // Rel returns the path inside the repository of a path of the file system,

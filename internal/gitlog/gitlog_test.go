@@ -90,7 +90,7 @@ func (s *sandbox) commit(n int, name, text string) string {
 
 func (s *sandbox) open(dir string) *gitlog.Repo {
 	s.tb.Helper()
-	r, err := gitlog.Open(dir, gitlog.Options{Env: s.env, Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
+	r, err := gitlog.Open(dir, gitlog.Options{Env: s.env})
 	if err != nil {
 		s.tb.Fatal(err)
 	}

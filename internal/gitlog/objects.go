@@ -2,7 +2,6 @@ package gitlog
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +14,10 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/objfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // objects is the repository's object store and its alternates, open for one
@@ -203,45 +199,6 @@ func findEntry(tree []byte, name string) (treeEntry, bool) {
 	return treeEntry{}, false
 }
 
-// FileAt returns the bytes of the file in a commit, given by its full hash. It
-// fails with ErrNoFile when the commit has none.
-func (r *Repo) FileAt(ctx context.Context, hash string, path repopath.Path) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	o := r.objects()
-	defer o.close()
-	c, err := o.commit(plumbing.NewHash(hash))
-	if err != nil {
-		return nil, r.explain(hash, err)
-	}
-	e, err := o.entryAt(c.tree, path)
-	if err != nil {
-		return nil, r.explain(hash, err)
-	}
-	if !e.isFile() {
-		return nil, fmt.Errorf("%s at %s: %w", path, short(hash), ErrNoFile)
-	}
-	b, err := o.typed(e.hash, plumbing.BlobObject)
-	return b, r.explain(e.hash.String(), err)
-}
-
-// entryAt returns the entry of path below a tree, a zero one when there is none.
-func (o *objects) entryAt(tree plumbing.Hash, path repopath.Path) (treeEntry, error) {
-	e := treeEntry{mode: "40000", hash: tree}
-	for _, name := range strings.Split(string(path), "/") {
-		if !e.isDir() {
-			return treeEntry{}, nil
-		}
-		b, err := o.typed(e.hash, plumbing.TreeObject)
-		if err != nil {
-			return treeEntry{}, err
-		}
-		e, _ = findEntry(b, name)
-	}
-	return e, nil
-}
-
 // explain tells the user what an absent object means.
 func (r *Repo) explain(hash string, err error) error {
 	if !errors.Is(err, plumbing.ErrObjectNotFound) {
@@ -258,35 +215,3 @@ func (r *Repo) explain(hash string, err error) error {
 }
 
 func short(hash string) string { return hash[:min(12, len(hash))] }
-
-// write stores a loose object durably, unless the repository has it.
-func (r *Repo) write(o *objects, t plumbing.ObjectType, data []byte) (plumbing.Hash, error) {
-	h := plumbing.ComputeHash(t, data)
-	for _, s := range o.stores {
-		if s.HasEncodedObject(h) == nil {
-			return h, nil
-		}
-	}
-	var buf bytes.Buffer
-	w := objfile.NewWriter(&buf)
-	if err := w.WriteHeader(t, int64(len(data))); err != nil {
-		return h, err
-	}
-	if _, err := w.Write(data); err != nil {
-		return h, err
-	}
-	if err := w.Close(); err != nil {
-		return h, err
-	}
-	top := filepath.Join(r.commonDir, "objects")
-	name := filepath.Join(top, h.String()[:2], h.String()[2:])
-	if err := os.Mkdir(filepath.Dir(name), 0o777); err == nil {
-		err = atomicfile.SyncDir(top)
-		if err != nil {
-			return h, err
-		}
-	} else if !errors.Is(err, os.ErrExist) {
-		return h, err
-	}
-	return h, atomicfile.Write(name, buf.Bytes(), 0o444, top)
-}

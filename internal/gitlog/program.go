@@ -4,17 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
 )
 
 // errNoProgram says that there is no git program on the PATH.
-var errNoProgram = errors.New("no git program on the PATH")
+var errNoProgram = &diag.Error{Kind: diag.Failed, What: "no git program on the PATH", Hint: "install git"}
 
 // program returns the path of the git program.
 func (r *Repo) program() (string, error) {
-	for _, dir := range filepath.SplitList(r.env.get("PATH")) {
+	path := ""
+	for _, kv := range r.env {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+			path = v
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
@@ -25,27 +36,48 @@ func (r *Repo) program() (string, error) {
 	return "", errNoProgram
 }
 
-// git runs the git program on this repository and returns what it printed. A
-// hook's own GIT_DIR, GIT_INDEX_FILE and their like do not reach it.
-func (r *Repo) git(ctx context.Context, env []string, args ...string) ([]byte, error) {
+// command is a call of the git program on this repository. No hook runs, and
+// what is written is durable. A hook's own GIT_DIR, GIT_INDEX_FILE and their
+// like do not reach it.
+func (r *Repo) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	bin, err := r.program()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, bin, args...)
+	settings := []string{"--literal-pathspecs", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsync=all"}
+	cmd := exec.CommandContext(ctx, bin, append(settings, args...)...)
 	cmd.Dir = r.root
 	for _, kv := range r.env {
 		if name, _, _ := strings.Cut(kv, "="); !isLocal(name) {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
-	cmd.Env = append(append(cmd.Env, "GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.root), env...)
+	cmd.Env = append(cmd.Env, "GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.root)
+	return cmd, nil
+}
+
+// git runs the git program on this repository and returns what it printed.
+func (r *Repo) git(ctx context.Context, in io.Reader, args ...string) ([]byte, error) {
+	cmd, err := r.command(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdin = in
+	return output(cmd)
+}
+
+func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(exit.Stderr)))
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
+}
+
+// failed reports whether git ran and said no.
+func failed(err error) bool {
+	exit := (*exec.ExitError)(nil)
+	return errors.As(err, &exit) && exit.Exited()
 }
 
 // isLocal reports whether an environment variable ties git to one repository: git rev-parse --local-env-vars.
@@ -56,4 +88,34 @@ func isLocal(name string) bool {
 		return true
 	}
 	return false
+}
+
+const (
+	// lockWait is how long git's locks are waited for: git commit holds the index for less than
+	// a second in a repository of 100,000 files, so a longer hold is an editor or a crash.
+	lockWait = 5 * time.Second
+	lockPoll = 2 * time.Millisecond
+)
+
+// until waits for a condition, and reports whether it came in time.
+func until(ctx context.Context, wait time.Duration, done func() bool) (bool, error) {
+	end := time.NewTimer(wait)
+	defer end.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-end.C:
+			return done(), nil
+		case <-poll.C:
+		}
+	}
+	return true, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }

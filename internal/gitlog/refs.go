@@ -10,8 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-
-	"github.com/go-git/go-git/v5/plumbing"
+	"syscall"
 
 	"github.com/pipe-build/pipe/internal/diag"
 )
@@ -23,38 +22,49 @@ type Head struct {
 	Unborn bool   // the branch has no commit yet
 }
 
-// Head reads HEAD and the branch that it names: two small files.
-func (r *Repo) Head(_ context.Context) (Head, error) {
-	name, h, err := r.follow("HEAD")
+// Head reads HEAD and the branch that it names: two small files, unless git
+// keeps its references in tables.
+func (r *Repo) Head(ctx context.Context) (Head, error) {
+	read := r.follow
+	if r.hasTables() {
+		read = func(string) (string, string, error) { return r.askHead(ctx) }
+	}
+	name, hash, err := read("HEAD")
 	if err != nil {
 		return Head{}, fmt.Errorf("read HEAD: %w", err)
 	}
-	var head Head
+	head := Head{Hash: hash, Unborn: hash == ""}
 	if name != "HEAD" {
 		head.Branch = strings.TrimPrefix(name, "refs/heads/")
-	}
-	if h.IsZero() {
-		head.Unborn = true
-	} else {
-		head.Hash = h.String()
 	}
 	return head, nil
 }
 
-// RefKind is what sort of name a Ref is.
-type RefKind uint8
+// hasTables reports whether references are kept in reftables, which only the git program reads.
+func (r *Repo) hasTables() bool {
+	_, err := os.Stat(filepath.Join(r.commonDir, "reftable"))
+	return err == nil
+}
 
-// The kinds of names.
-const (
-	OtherRef RefKind = iota
-	Branch
-	RemoteBranch
-	Tag
-)
+// askHead returns what follow does for HEAD.
+func (r *Repo) askHead(ctx context.Context) (name, hash string, err error) {
+	out, err := r.git(ctx, nil, "symbolic-ref", "-q", "HEAD")
+	if failed(err) { // detached
+		out, err = []byte("HEAD"), nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	name = strings.TrimSpace(string(out))
+	out, err = r.git(ctx, nil, "rev-parse", "-q", "--verify", "HEAD")
+	if failed(err) { // unborn
+		err = nil
+	}
+	return name, strings.TrimSpace(string(out)), err
+}
 
 // Ref is a name for a commit.
 type Ref struct {
-	Kind RefKind
 	Name string // in full: refs/heads/main
 	Hash string // what it names; an annotated tag names a tag object
 }
@@ -69,16 +79,9 @@ func (f Ref) Short() string {
 	return f.Name
 }
 
-func refKind(name string) RefKind {
-	switch {
-	case strings.HasPrefix(name, "refs/heads/"):
-		return Branch
-	case strings.HasPrefix(name, "refs/remotes/"):
-		return RemoteBranch
-	case strings.HasPrefix(name, "refs/tags/"):
-		return Tag
-	}
-	return OtherRef
+// isShared reports whether people share the reference: a branch, a remote's branch or a tag.
+func (f Ref) isShared() bool {
+	return strings.HasPrefix(f.Name, "refs/heads/") || strings.HasPrefix(f.Name, "refs/remotes/") || strings.HasPrefix(f.Name, "refs/tags/")
 }
 
 // refFile returns where a reference is kept when it is not packed.
@@ -91,65 +94,106 @@ func (r *Repo) refFile(name string) string {
 	return filepath.Join(dir, filepath.FromSlash(name))
 }
 
-// follow resolves a reference through symbolic ones, and returns the last name and its hash, zero when it has none.
-func (r *Repo) follow(name string) (string, plumbing.Hash, error) {
+// follow resolves a reference through symbolic ones, and returns the last name and its hash, "" when it has none.
+func (r *Repo) follow(name string) (last, hash string, err error) {
 	for range 5 { // as many as git follows
-		h, next, err := r.readRef(name)
+		hash, next, err := r.readRef(name)
 		if err != nil || next == "" {
-			return name, h, err
+			return name, hash, err
 		}
 		name = next
 	}
-	return "", plumbing.ZeroHash, fmt.Errorf("%s: symbolic references in a circle", name)
+	return "", "", fmt.Errorf("%s: symbolic references in a circle", name)
 }
 
 // readRef returns the hash or the symbolic target of a reference; neither when there is none.
-func (r *Repo) readRef(name string) (plumbing.Hash, string, error) {
+func (r *Repo) readRef(name string) (hash, target string, err error) {
 	file := r.refFile(name)
 	b, err := os.ReadFile(file)
 	if err == nil {
 		return parseRef(file, b)
 	}
 	if st, serr := os.Stat(file); !absent(err) && (serr != nil || !st.IsDir()) {
-		return plumbing.ZeroHash, "", err
+		return "", "", err
 	}
-	packed, err := os.ReadFile(filepath.Join(r.commonDir, "packed-refs"))
-	if err != nil && !absent(err) {
-		return plumbing.ZeroHash, "", err
+	packed, err := r.packedRefs()
+	if i := bytes.Index(packed, []byte(" "+name+"\n")); i > 0 {
+		if h := string(packed[bytes.LastIndexByte(packed[:i], '\n')+1 : i]); isHash(h) {
+			return h, "", nil
+		}
 	}
-	i := bytes.Index(packed, []byte(" "+name+"\n"))
-	if i < 40 {
-		return plumbing.ZeroHash, "", nil
-	}
-	return parseRef("packed-refs", packed[i-40:i])
+	return "", "", err
 }
 
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || isNotDir(err) }
+func (r *Repo) packedRefs() ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(r.commonDir, "packed-refs"))
+	if absent(err) {
+		err = nil
+	}
+	return b, err
+}
 
-func parseRef(file string, b []byte) (plumbing.Hash, string, error) {
-	s := string(b)
+// refLines reads lines of a hash, a space and a name.
+func refLines(b []byte) map[string]string {
+	all := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		if hash, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); isHash(hash) {
+			all[name] = hash
+		}
+	}
+	return all
+}
+
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// isHash reports whether s is a whole hash, of SHA-1 or SHA-256.
+func isHash(s string) bool {
+	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == "" && strings.Trim(s, "0") != ""
+}
+
+func parseRef(file string, b []byte) (hash, target string, err error) {
+	s := strings.TrimSpace(string(b))
 	if to, ok := strings.CutPrefix(s, "ref:"); ok {
-		return plumbing.ZeroHash, strings.TrimSpace(to), nil
+		return "", strings.TrimSpace(to), nil
 	}
-	if len(s) >= 40 && plumbing.IsHash(s[:40]) {
-		return plumbing.NewHash(s[:40]), "", nil
+	if hash, _, _ := strings.Cut(s, "\n"); isHash(hash) {
+		return hash, "", nil
 	}
-	return plumbing.ZeroHash, "", diag.New(diag.Integrity, "not a git reference").At(file).Hinted("git fsck")
+	return "", "", diag.New(diag.Integrity, "not a git reference").At(file).Hinted("git fsck")
 }
 
 // refs returns all references but the stash, sorted by name, and the HEAD of
-// every worktree. A broken one is left out: it names nothing.
-func (r *Repo) refs() ([]Ref, error) {
-	all := map[string]plumbing.Hash{}
-	packed, err := os.ReadFile(filepath.Join(r.commonDir, "packed-refs"))
-	if err != nil && !absent(err) {
+// every worktree. A broken one is left out: it names nothing. It is where every
+// reading of the history begins, so it refuses one that go-git cannot read.
+func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
+	all, err := r.allRefs(ctx)
+	if err != nil {
 		return nil, err
 	}
-	for line := range strings.Lines(string(packed)) {
-		if hash, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " "); ok && plumbing.IsHash(hash) {
-			all[name] = plumbing.NewHash(hash)
+	delete(all, "refs/stash")
+	refs := make([]Ref, 0, len(all))
+	for name, hash := range all {
+		if len(hash) == 64 {
+			return nil, diag.New(diag.Failed, "reading the history of a sha256 repository is not supported yet").At(r.root).
+				Hinted("git log --all -S HASH -- pipe.lock lists the commits that added or removed a hash")
 		}
+		refs = append(refs, Ref{name, hash})
 	}
+	sort.Slice(refs, func(i, j int) bool { return refs[i].Name < refs[j].Name })
+	return refs, nil
+}
+
+func (r *Repo) allRefs(ctx context.Context) (map[string]string, error) {
+	if r.hasTables() {
+		return r.askRefs(ctx)
+	}
+	packed, err := r.packedRefs()
+	if err != nil {
+		return nil, err
+	}
+	all := refLines(packed)
 	if err := r.looseRefs(r.commonDir, all); err != nil {
 		return nil, err
 	}
@@ -159,18 +203,28 @@ func (r *Repo) refs() ([]Ref, error) {
 		}
 	}
 	r.heads(all)
-	delete(all, "refs/stash")
-	refs := make([]Ref, 0, len(all))
-	for name, h := range all {
-		if !h.IsZero() {
-			refs = append(refs, Ref{refKind(name), name, h.String()})
-		}
-	}
-	sort.Slice(refs, func(i, j int) bool { return refs[i].Name < refs[j].Name })
-	return refs, nil
+	return all, nil
 }
 
-func (r *Repo) looseRefs(dir string, all map[string]plumbing.Hash) error {
+// askRefs asks the git program for all references and the HEAD of every worktree.
+func (r *Repo) askRefs(ctx context.Context) (map[string]string, error) {
+	out, err := r.git(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)")
+	if err != nil {
+		return nil, err
+	}
+	all := refLines(out)
+	if out, err = r.git(ctx, nil, "worktree", "list", "--porcelain"); err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(out)) {
+		if hash, ok := strings.CutPrefix(strings.TrimSpace(line), "HEAD "); ok && strings.Trim(hash, "0") != "" {
+			all["HEAD of "+hash] = hash
+		}
+	}
+	return all, nil
+}
+
+func (r *Repo) looseRefs(dir string, all map[string]string) error {
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			if absent(err) {
@@ -183,23 +237,23 @@ func (r *Repo) looseRefs(dir string, all map[string]plumbing.Hash) error {
 			return err
 		}
 		name := filepath.ToSlash(rel)
-		if _, h, err := r.follow(name); err == nil && !h.IsZero() {
-			all[name] = h
+		if _, hash, err := r.follow(name); err == nil && hash != "" {
+			all[name] = hash
 		}
 		return nil
 	})
 }
 
 // heads adds the HEAD of every worktree: a detached one keeps its commits alive.
-func (r *Repo) heads(all map[string]plumbing.Hash) {
-	if _, h, err := r.follow("HEAD"); err == nil {
-		all["HEAD"] = h
+func (r *Repo) heads(all map[string]string) {
+	if _, hash, err := r.follow("HEAD"); err == nil && hash != "" {
+		all["HEAD"] = hash
 	}
 	files, _ := filepath.Glob(filepath.Join(escapeGlob(r.commonDir), "worktrees", "*", "HEAD"))
 	for _, f := range append(files, filepath.Join(r.commonDir, "HEAD")) {
 		if b, err := os.ReadFile(f); err == nil {
-			if h, _, err := parseRef(f, b); err == nil && !h.IsZero() {
-				all[f] = h
+			if hash, _, err := parseRef(f, b); err == nil && hash != "" {
+				all[f] = hash
 			}
 		}
 	}

@@ -36,20 +36,12 @@ type Version struct {
 	Data func() ([]byte, error)
 }
 
-// First returns the oldest commit that introduced the version, once Versions has returned.
-func (v *Version) First() Commit {
-	if len(v.Introduced) == 0 {
-		return v.Last
-	}
-	return v.Introduced[len(v.Introduced)-1]
-}
-
 // Versions calls f for each distinct content that the file at path ever had in
 // a commit that a reference or a worktree's HEAD reaches (the stash is left
 // out), newest first and each once, as soon as it is met. No history is
 // simplified away: merges and side branches count. f may keep the Version.
-// When f returns Stop, Versions returns nil at once. Where the history is
-// incomplete (see Shallow) the walk ends at the edge without an error.
+// Where the history is incomplete (see Shallow) the walk ends at the edge
+// without an error.
 func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
 	o := r.objects()
 	defer o.close()
@@ -61,7 +53,7 @@ func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version
 	for i := range w.memo {
 		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}
 	}
-	refs, err := r.refs()
+	refs, err := r.refs(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,7 +62,7 @@ func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version
 			return fmt.Errorf("%s: %w", ref.Name, r.explain(ref.Hash, err))
 		}
 	}
-	if err := w.run(ctx, r, f); err != nil && !errors.Is(err, Stop) {
+	if err := w.run(ctx, r, f); err != nil {
 		return fmt.Errorf("read the history of %s: %w", path, err)
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -127,13 +127,13 @@ func (w *Work) Ignored(p repopath.Path, isDir bool) (bool, error) {
 
 // above is what rulesAbove knows of a directory.
 type above struct {
-	rules   *gitlog.Rules
+	rules   *ignore.Rules
 	ignored bool // the directory itself is
 }
 
 // rulesAbove returns the ignore rules that hold in the directory above p, and
 // whether they ignore p as a directory, or a directory on the way to it.
-func (w *Work) rulesAbove(p repopath.Path) (*gitlog.Rules, bool, error) {
+func (w *Work) rulesAbove(p repopath.Path) (*ignore.Rules, bool, error) {
 	if p == repopath.Root || w.opt.Rules == nil {
 		return w.opt.Rules, false, nil
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
@@ -23,7 +23,7 @@ import (
 // scan is one walk over a directory.
 type scan struct {
 	top     repopath.Path
-	rules   *gitlog.Rules            // at the directory above top; nil: nothing is ignored
+	rules   *ignore.Rules            // at the directory above top; nil: nothing is ignored
 	isOut   func(repopath.Path) bool // paths that other stages make: left out, their recorded digests stand for them
 	exclude []repopath.Pattern
 	only    repopath.Pattern // when set, only files that it names
@@ -34,7 +34,7 @@ type scan struct {
 // task is a directory still to be read.
 type task struct {
 	path  repopath.Path
-	above *gitlog.Rules
+	above *ignore.Rules
 }
 
 // found is what one directory held.
@@ -152,7 +152,7 @@ var ignoreFiles = [...]string{".gitignore", ".pipeignore"}
 
 // applyRules returns the rules inside the directory, and marks the ignored
 // entries anew if the rules are not those of the last time.
-func (w *Work) applyRules(f *found, t task) (*gitlog.Rules, error) {
+func (w *Work) applyRules(f *found, t task) (*ignore.Rules, error) {
 	if t.above == nil {
 		return nil, nil
 	}
@@ -171,7 +171,7 @@ func (w *Work) applyRules(f *found, t task) (*gitlog.Rules, error) {
 	return rules, nil
 }
 
-func (w *Work) enter(above *gitlog.Rules, p repopath.Path, rec *dirRec) (*gitlog.Rules, error) {
+func (w *Work) enter(above *ignore.Rules, p repopath.Path, rec *dirRec) (*ignore.Rules, error) {
 	var files [][]byte
 	for _, name := range ignoreFiles {
 		if rec != nil && rec.find(name) == nil {
@@ -191,7 +191,7 @@ func (w *Work) enter(above *gitlog.Rules, p repopath.Path, rec *dirRec) (*gitlog
 	return above.Enter(p.Base(), files), nil
 }
 
-func (w *Work) readEntries(ctx context.Context, s *scan, d *directory, f *found, rules *gitlog.Rules) error {
+func (w *Work) readEntries(ctx context.Context, s *scan, d *directory, f *found, rules *ignore.Rules) error {
 	f.entries = make([]object.Entry, 0, len(f.rec.entries))
 	rel := s.top.Rel(f.path)
 	if s.only != "" {
@@ -212,7 +212,7 @@ func (w *Work) readEntries(ctx context.Context, s *scan, d *directory, f *found,
 	return nil
 }
 
-func (w *Work) readEntry(ctx context.Context, s *scan, d *directory, f *found, i int, rel repopath.Path, rules *gitlog.Rules) error {
+func (w *Work) readEntry(ctx context.Context, s *scan, d *directory, f *found, i int, rel repopath.Path, rules *ignore.Rules) error {
 	e := &f.rec.entries[i]
 	at, ok, err := w.childOf(s, f.path, e)
 	if !ok || err != nil {

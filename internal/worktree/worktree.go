@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -24,7 +24,7 @@ const Dir = ".pipe"
 
 // Options say how a workspace is read. The zero value is right but for Rules.
 type Options struct {
-	Rules   *gitlog.Rules // what git ignores, at the root
+	Rules   *ignore.Rules // what git ignores, at the root
 	Workers int           // goroutines that stat and hash; at least 1
 }
 

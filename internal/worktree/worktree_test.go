@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -32,7 +32,7 @@ import (
 func workspace(t *testing.T) (*Work, *disk.Store) {
 	t.Helper()
 	root := t.TempDir()
-	w := Open(root, Options{Rules: gitlog.NoRepoRules(), Workers: 4})
+	w := Open(root, Options{Rules: ignore.NoRepoRules(), Workers: 4})
 	if err := w.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +441,7 @@ func FuzzIndexDirectory(f *testing.F) {
 
 func TestAQuestionMakesNoDirectory(t *testing.T) {
 	root := t.TempDir()
-	w := Open(root, Options{Rules: gitlog.NoRepoRules()})
+	w := Open(root, Options{Rules: ignore.NoRepoRules()})
 	w.write(t, "a", "1")
 	w.dep(t, "a")
 	must(t, w.SaveIndex())

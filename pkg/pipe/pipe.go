@@ -23,6 +23,7 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -115,10 +116,10 @@ func open(_ context.Context, opt Options) (*Project, error) {
 }
 
 // openGit finds the repository and what it ignores.
-func (p *Project) openGit() (*gitlog.Rules, error) {
+func (p *Project) openGit() (*ignore.Rules, error) {
 	repo, err := gitlog.Open(p.root, gitlog.Options{Env: p.env})
 	if errors.Is(err, gitlog.ErrNoRepo) {
-		return gitlog.NoRepoRules(), nil
+		return ignore.NoRepoRules(), nil
 	}
 	if err != nil {
 		return nil, err
@@ -128,7 +129,8 @@ func (p *Project) openGit() (*gitlog.Rules, error) {
 		return nil, err
 	}
 	p.repo, p.lockAt = repo, at
-	return repo.Rules(at.Dir())
+	above := ignore.Repo{Root: repo.Root(), GitDir: repo.GitDir(), CommonDir: repo.CommonDir(), Env: p.env}
+	return above.Rules(at.Dir())
 }
 
 func findRoot(dir string) (string, error) {

@@ -1,9 +1,13 @@
-package gitlog
+// Package ignore says what git and .pipeignore leave out.
+package ignore
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -28,38 +32,55 @@ type list struct {
 // NoRepoRules returns the rules above the top of a directory tree that is no repository: none.
 func NoRepoRules() *Rules { return rulesAbove(nil, false) }
 
+// Repo says where a repository keeps the rules that hold above a directory.
+type Repo struct {
+	Root      string   // the top of the work tree
+	GitDir    string   // of this work tree
+	CommonDir string   // of all its work trees
+	Env       []string // in the form of os.Environ
+}
+
 // Rules returns the rules that hold in dir before its own files are read:
 // core.excludesFile, .git/info/exclude and the .gitignore of each directory
 // above. A walker of dir calls Enter("", files) on them first.
-func (r *Repo) Rules(dir repopath.Path) (*Rules, error) {
+func (r Repo) Rules(dir repopath.Path) (*Rules, error) {
 	if dir == repopath.Root {
 		return r.rootRules()
 	}
-	above, err := r.rulesIn(dir.Dir())
+	up := dir.Dir()
+	rules, err := r.Rules(up)
 	if err != nil {
 		return nil, err
 	}
-	return above.Enter(dir.Base(), nil), nil
+	file := filepath.Join(r.Root, filepath.FromSlash(string(up)), ".gitignore")
+	if st, err := os.Lstat(file); err == nil && st.Mode().IsRegular() { // git does not follow a symlink here
+		b, err := readIgnore(file)
+		if err != nil {
+			return nil, err
+		}
+		rules = rules.Enter("", [][]byte{b})
+	}
+	return rules.Enter(dir.Base(), nil), nil
 }
 
-func (r *Repo) rootRules() (*Rules, error) {
-	conf, err := r.allSettings()
+func (r Repo) rootRules() (*Rules, error) {
+	conf, err := r.config()
 	if err != nil {
 		return nil, err
 	}
-	global, ok := conf.get("core.excludesfile")
+	global, ok := conf.values["core.excludesfile"]
 	if !ok {
-		global = filepath.Join(r.env.configHome(), "git", "ignore")
+		global = filepath.Join(conf.home(), "git", "ignore")
 	}
 	var files [][]byte
-	for _, f := range []string{under(r.root, expandHome(global, r.env.home())), filepath.Join(r.commonDir, "info", "exclude")} {
+	for _, f := range []string{under(r.Root, conf.expand(global)), filepath.Join(r.CommonDir, "info", "exclude")} {
 		b, err := readIgnore(f)
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, b)
 	}
-	return rulesAbove(files, conf.isTrue("core.ignorecase")), nil
+	return rulesAbove(files, isTrue(conf.values["core.ignorecase"])), nil
 }
 
 func rulesAbove(files [][]byte, fold bool) *Rules {
@@ -73,7 +94,7 @@ func rulesAbove(files [][]byte, fold bool) *Rules {
 // readIgnore returns nothing for a file that is not there; git does not follow an ignore file that is a directory either.
 func readIgnore(file string) ([]byte, error) {
 	st, err := os.Stat(file)
-	if absent(err) || err == nil && st.IsDir() {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && st.IsDir() {
 		return nil, nil
 	}
 	b, err := os.ReadFile(file)
@@ -127,37 +148,3 @@ func (r *Rules) Match(name string, isDir bool) bool {
 // Digest identifies the rules together with the directory that they hold in:
 // while it is the same, Match gives the same answers.
 func (r *Rules) Digest() digest.Key { return r.key }
-
-// IsIgnored reports whether git ignores path or a directory that holds it, by
-// its own rules alone (.pipeignore is not read). Whether git tracks it all the
-// same is not asked.
-func (r *Repo) IsIgnored(path repopath.Path, isDir bool) (bool, error) {
-	if path == repopath.Root {
-		return false, nil
-	}
-	if above, err := r.IsIgnored(path.Dir(), true); above || err != nil {
-		return above, err
-	}
-	rules, err := r.rulesIn(path.Dir())
-	if err != nil {
-		return false, err
-	}
-	return rules.Match(path.Base(), isDir), nil
-}
-
-// rulesIn returns git's rules inside a directory, its own file among them.
-func (r *Repo) rulesIn(dir repopath.Path) (*Rules, error) {
-	rules, err := r.Rules(dir)
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(r.root, filepath.FromSlash(string(dir)), ".gitignore")
-	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() {
-		return rules, nil // git does not follow a symlink here
-	}
-	b, err := readIgnore(file)
-	if err != nil {
-		return nil, err
-	}
-	return rules.Enter("", [][]byte{b}), nil
-}

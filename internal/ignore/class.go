@@ -1,4 +1,4 @@
-package gitlog
+package ignore
 
 import "strings"
 

@@ -1,17 +1,71 @@
-package gitlog_test
+package ignore_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
+
+// sandbox is a repository that the git program made, cut off from the machine's configuration.
+type sandbox struct {
+	tb  testing.TB
+	dir string
+	env []string
+}
+
+func newSandbox(tb testing.TB) *sandbox {
+	tb.Helper()
+	tmp := tb.TempDir()
+	s := &sandbox{tb: tb, dir: filepath.Join(tmp, "repo"), env: []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + tmp, "GIT_CONFIG_SYSTEM=" + filepath.Join(tmp, "system"), "LC_ALL=C",
+	}}
+	s.write("", "")
+	s.git("init", "-q", "-b", "main")
+	return s
+}
+
+func (s *sandbox) repo() ignore.Repo {
+	git := filepath.Join(s.dir, ".git")
+	return ignore.Repo{Root: s.dir, GitDir: git, CommonDir: git, Env: s.env}
+}
+
+func (s *sandbox) run(in io.Reader, args ...string) string {
+	s.tb.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = s.dir, s.env, in
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.tb.Fatalf("git %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+	}
+	return strings.TrimRight(string(out), "\n")
+}
+
+func (s *sandbox) git(args ...string) { s.tb.Helper(); s.run(nil, args...) }
+
+// write writes a file; no name makes the directory alone.
+func (s *sandbox) write(name, text string) {
+	s.tb.Helper()
+	file := filepath.Join(s.dir, name)
+	err := os.MkdirAll(filepath.Dir(filepath.Join(s.dir, name+"x")), 0o777)
+	if name != "" && err == nil {
+		err = os.WriteFile(file, []byte(text), 0o666)
+	}
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
 
 // gitIgnores asks git which of the paths it ignores. It takes what is not there for a file.
 func (s *sandbox) gitIgnores(paths []string) map[string]bool {
@@ -26,7 +80,21 @@ func (s *sandbox) gitIgnores(paths []string) map[string]bool {
 	return ignored
 }
 
-// compareIgnores compares IsIgnored with git; a slash at the end makes a directory.
+// ignores asks our rules, which hold for a path or any directory that holds it.
+func (s *sandbox) ignores(p repopath.Path, isDir bool) bool {
+	s.tb.Helper()
+	if p == repopath.Root {
+		return false
+	}
+	rules, err := s.repo().Rules(p.Dir())
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	own, _ := os.ReadFile(filepath.Join(s.dir, string(p.Dir()), ".gitignore"))
+	return s.ignores(p.Dir(), true) || rules.Enter("", [][]byte{own}).Match(p.Base(), isDir)
+}
+
+// compareIgnores compares our rules with git; a slash at the end makes a directory.
 func (s *sandbox) compareIgnores(t *testing.T, what string, paths []string) {
 	t.Helper()
 	var files, dirs []string
@@ -50,14 +118,9 @@ func (s *sandbox) compareIgnores(t *testing.T, what string, paths []string) {
 
 func (s *sandbox) compareKind(t *testing.T, what string, paths []string, isDir bool) {
 	t.Helper()
-	r := s.open(s.dir)
 	want := s.gitIgnores(paths)
 	for _, p := range paths {
-		got, err := r.IsIgnored(repopath.Path(p), isDir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != want[p] {
+		if got := s.ignores(repopath.Path(p), isDir); got != want[p] {
 			t.Errorf("%s: %q ignored: %v, git says %v", what, p, got, want[p])
 		}
 	}
@@ -144,7 +207,7 @@ func TestIgnoreAgreesWithGitAtRandom(t *testing.T) {
 }
 
 func TestRulesGoDownWithAWalker(t *testing.T) {
-	top := gitlog.NoRepoRules().Enter("", [][]byte{[]byte("*.o\n/out\n"), []byte("!keep.o\n")})
+	top := ignore.NoRepoRules().Enter("", [][]byte{[]byte("*.o\n/out\n"), []byte("!keep.o\n")})
 	if !top.Match("a.o", false) || top.Match("keep.o", false) || !top.Match("out", true) || top.Match("src", true) {
 		t.Error("the rules of the top are wrong")
 	}
@@ -164,7 +227,7 @@ func TestRulesOfAProjectBelowTheRootHonourWhatIsAbove(t *testing.T) {
 	s := newSandbox(t)
 	s.write(".gitignore", "*.o\n/proj/gen\n")
 	s.write("proj/.gitignore", "never read here\n")
-	rules, err := s.open(filepath.Join(s.dir, "proj")).Rules("proj")
+	rules, err := s.repo().Rules("proj")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,28 +236,82 @@ func TestRulesOfAProjectBelowTheRootHonourWhatIsAbove(t *testing.T) {
 	}
 }
 
-func TestTrackedSeesFilesAndDirectories(t *testing.T) {
-	for _, setup := range [][]string{
-		{"update-index", "--index-version", "2"},
-		{"update-index", "--index-version", "4"},
-		{"update-index", "--split-index"},
-		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
+// TestConfigurationIsReadAsGitReadsIt asks for each file of rules that a form of
+// the configuration names whether it holds, and git for the same.
+func TestConfigurationIsReadAsGitReadsIt(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"system":       {"../system": "[core]\nexcludesFile = ~/a\n"},
+		"user":         {"../.gitconfig": "[core]\n\texcludesFile = ~/a\n"},
+		"xdg":          {"../.config/git/config": "[core]\nexcludesfile=~/a"},
+		"xdg default":  {"../.config/git/ignore": "a-file"},
+		"last wins":    {"../.gitconfig": "[core]\nexcludesFile = ~/b\n[CORE]EXCLUDESFILE = ~/a\n"},
+		"home wins":    {"../.config/git/config": "[core]\nexcludesfile=~/b", "../.gitconfig": "[core]\n\texcludesFile = ~/a\n"},
+		"quoted":       {"../.gitconfig": "\ufeff[core] # c\r\n ; d\r\n excludesFile = \"~/a\"   # comment\r\n"},
+		"comment":      {"../.gitconfig": "[core]\nexcludesFile = ~/a;b\n"},
+		"continued":    {"../.gitconfig": "[core]\nexcludesFile = ~/\\\na\n"},
+		"escaped":      {"../.gitconfig": "[core]\nexcludesFile = \"~/q\\\"x\"\n", "../q\"x": "a-file"},
+		"subsection":   {"../.gitconfig": "[core]\nexcludesFile = ~/a\n[core \"a\\\"]b\"]\nexcludesFile = ~/b\n[remote \"x\"] url\n"},
+		"included":     {"../.gitconfig": "[include]\npath = inc/one\n", "../inc/one": "[include]\npath=two", "../inc/two": "[core]\nexcludesFile = ~/a"},
+		"after it":     {"../.gitconfig": "[include]\npath = inc\n[core]\nexcludesFile = ~/a\n", "../inc": "[core]\nexcludesFile = ~/b"},
+		"before it":    {"../.gitconfig": "[core]\nexcludesFile = ~/b\n[include]\npath = inc\n", "../inc": "[core]\nexcludesFile = ~/a"},
+		"work tree's":  {".git/config.worktree": "[core]\nexcludesFile = ~/a", "../.gitconfig": "[extensions]\nworktreeConfig = on\n"},
+		"no such file": {"../.gitconfig": "[core]\nexcludesFile = ~/none\n[include]\npath = none\n"},
 	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.write("../a", "a-file\n")
+			s.write("../b", "b-file\n")
+			for file, text := range files {
+				s.write(file, text)
+			}
+			if name == "work tree's" {
+				s.git("config", "extensions.worktreeConfig", "true")
+			}
+			s.compareIgnores(t, name, []string{"a-file", "b-file"})
+			if want := name != "no such file"; s.ignores("a-file", false) != want {
+				t.Errorf("a-file ignored: %v", !want)
+			}
+		})
+	}
+}
+
+func TestConfigurationOfTheEnvironmentWins(t *testing.T) {
+	s := newSandbox(t)
+	s.write("../a", "a-file\n")
+	s.write("../b", "b-file\n")
+	s.git("config", "core.excludesFile", "~/b")
+	s.write("../system", "[core]\nignoreCase = true\n")
+	s.env = append(s.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=Core.excludesFile", "GIT_CONFIG_VALUE_0=~/a")
+	s.compareIgnores(t, "count", []string{"a-file", "A-FILE", "b-file"})
+	s.env = append(s.env, "GIT_CONFIG_NOSYSTEM=1")
+	s.compareIgnores(t, "no system", []string{"a-file", "A-FILE", "b-file"})
+	s.env = append(s.env, "GIT_CONFIG_COUNT=0", "GIT_CONFIG_GLOBAL="+filepath.Join(s.dir, "../global"))
+	s.write("../global", "[core]\nignoreCase = true\n")
+	s.git("config", "--unset", "core.excludesFile")
+	s.write("../.config/git/ignore", "global-file")
+	s.compareIgnores(t, "global", []string{"a-file", "b-file", "global-file", "GLOBAL-FILE"})
+}
+
+func TestADamagedConfigurationIsAnError(t *testing.T) {
+	for _, text := range []string{"key = 1\n", "[core\nx = 1\n", "[core]\n= 1\n", "[core]\n1x = 1\n"} {
 		s := newSandbox(t)
-		s.commit(1, "a/b.txt", "x")
-		s.commit(2, "a-b/c.txt", "x")
-		s.commit(3, "z/y/x.txt", "x")
-		s.git(setup...)
-		got, err := s.open(s.dir).Tracked(t.Context(), []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
-		if err != nil {
-			t.Fatal(setup, err)
-		}
-		if want := "map[.:true a:true a-b:true a/b.txt:true z/y:true z/y/x.txt:true]"; fmt.Sprint(got) != want {
-			t.Errorf("%v: %v", setup, got)
+		s.write("../.gitconfig", text)
+		if _, err := s.repo().Rules(repopath.Root); err == nil || !strings.Contains(err.Error(), ".gitconfig") {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
-	empty := newSandbox(t)
-	if got, err := empty.open(empty.dir).Tracked(t.Context(), []repopath.Path{".", "a"}); err != nil || len(got) != 0 && got["."] {
-		t.Error(got, err)
+}
+
+// BenchmarkMatch asks 10 rules of each kind for one name.
+func BenchmarkMatch(b *testing.B) {
+	var text bytes.Buffer
+	for i := range 10 {
+		fmt.Fprintf(&text, "*.o%d\nname%d\n/top%d/x\nd/**/x%d\n", i, i, i, i)
+	}
+	rules := ignore.NoRepoRules().Enter("", [][]byte{text.Bytes()}).Enter("some", nil)
+	for b.Loop() {
+		if rules.Match("file.go", false) {
+			b.Fatal("ignored")
+		}
 	}
 }

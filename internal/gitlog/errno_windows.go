@@ -1,3 +1,0 @@
-package gitlog
-
-func isNotDir(error) bool { return false }

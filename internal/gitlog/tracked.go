@@ -1,0 +1,81 @@
+package gitlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing/format/config"
+
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Tracked tells which of the files and directories git tracks: they, or
+// anything inside them, have an entry in the index. Where there is no git
+// program, nothing is tracked.
+func (r *Repo) Tracked(ctx context.Context, paths []repopath.Path) (map[repopath.Path]bool, error) {
+	tracked := make(map[repopath.Path]bool, len(paths))
+	if len(paths) == 0 {
+		return tracked, nil
+	}
+	args := []string{"ls-files", "-z", "--"}
+	for _, p := range paths {
+		args = append(args, string(p))
+	}
+	out, err := r.git(ctx, nil, args...)
+	if errors.Is(err, errNoProgram) {
+		return tracked, nil
+	}
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		for _, p := range paths {
+			if name != "" && (p == repopath.Root || name == string(p) || strings.HasPrefix(name, string(p)+"/")) {
+				tracked[p] = true
+			}
+		}
+	}
+	return tracked, err
+}
+
+// FileMode reports whether a file's mode tells that it is executable:
+// core.fileMode, which git init finds out. Where it does not, executable tells
+// what git's index says; it reads the index once, when it is first called, and
+// may be called by several goroutines.
+func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (bool, error), err error) {
+	// The repository's own configuration alone: asking git would cost every command a process.
+	file := filepath.Join(r.commonDir, "config")
+	b, err := os.ReadFile(file)
+	if err != nil && !absent(err) {
+		return false, nil, err
+	}
+	conf := config.New()
+	if err := config.NewDecoder(bytes.NewReader(b)).Decode(conf); err != nil {
+		return false, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	switch v := strings.ToLower(conf.Section("core").Option("filemode")); v {
+	case "false", "no", "off":
+	default:
+		if n, err := strconv.Atoi(v); err != nil || n != 0 {
+			return true, nil, nil
+		}
+	}
+	read := sync.OnceValues(func() (map[string]bool, error) {
+		out, err := r.git(ctx, nil, "ls-files", "-s", "-z")
+		set := map[string]bool{}
+		for line := range strings.SplitSeq(string(out), "\x00") {
+			if info, name, _ := strings.Cut(line, "\t"); strings.HasPrefix(info, "100755 ") {
+				set[name] = true
+			}
+		}
+		return set, err
+	})
+	return false, func(p repopath.Path) (bool, error) {
+		set, err := read()
+		return set[string(p)], err
+	}, nil
+}

@@ -1,0 +1,88 @@
+package gitlog_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+func TestTrackedSeesFilesAndDirectories(t *testing.T) {
+	for _, setup := range [][]string{
+		{"update-index", "--index-version", "2"},
+		{"update-index", "--index-version", "4"},
+		{"update-index", "--split-index"},
+		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
+	} {
+		s := newSandbox(t)
+		s.commit(1, "a/b.txt", "x")
+		s.commit(2, "a-b/c.txt", "x")
+		s.commit(3, "z/y/x.txt", "x")
+		s.git(setup...)
+		got, err := s.open(s.dir).Tracked(t.Context(), []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
+		if err != nil {
+			t.Fatal(setup, err)
+		}
+		if want := "map[.:true a:true a-b:true a/b.txt:true z/y:true z/y/x.txt:true]"; fmt.Sprint(got) != want {
+			t.Errorf("%v: %v", setup, got)
+		}
+	}
+	empty := newSandbox(t)
+	if got, err := empty.open(empty.dir).Tracked(t.Context(), []repopath.Path{".", "a"}); err != nil || len(got) != 0 && got["."] {
+		t.Error(got, err)
+	}
+}
+
+func TestTrackedNeedsNoGitProgram(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "a", "x")
+	if got, err := s.with("PATH=").open(s.dir).Tracked(t.Context(), []repopath.Path{"a"}); err != nil || len(got) != 0 {
+		t.Error(got, err)
+	}
+}
+
+func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "run.sh", "x")
+	s.commit(2, "sub/a b.sh", "x")
+	s.commit(3, "plain", "x")
+	s.git("update-index", "--chmod=+x", "run.sh", "sub/a b.sh")
+	for _, text := range []string{"", "[core]\n", "[core]\nfileMode = true\n", "[Core]\nfilemode = 1\n", "[core]\nfilemode = no\nfilemode = yes\n"} {
+		s.write(".git/config", text)
+		if trust, _, err := s.open(s.dir).FileMode(t.Context()); !trust || err != nil {
+			t.Errorf("%q: %v %v", text, trust, err)
+		}
+	}
+	for _, text := range []string{"[core]\nfileMode = false\n", "[core]\n\tFILEMODE = No ; why\n", "[core] # c\nfilemode=0\n[remote \"a.b\"]\n\turl = \"x;y\"\n[branch \"q\\\"x\"]\nmerge = a\n"} {
+		s.write(".git/config", text)
+		trust, executable, err := s.open(s.dir).FileMode(t.Context())
+		if trust || err != nil {
+			t.Errorf("%q: %v %v", text, trust, err)
+			continue
+		}
+		for path, want := range map[repopath.Path]bool{"run.sh": true, "sub/a b.sh": true, "plain": false, "none": false, "sub": false} {
+			if got, err := executable(path); got != want || err != nil {
+				t.Errorf("%s executable: %v %v", path, got, err)
+			}
+		}
+	}
+	// The index is read once, when it is first asked for.
+	_, executable, err := s.open(s.dir).FileMode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.git("update-index", "--chmod=+x", "plain")
+	first, _ := executable("plain")
+	s.git("update-index", "--chmod=-x", "plain")
+	if second, _ := executable("plain"); !first || !second {
+		t.Error(first, second)
+	}
+	if err := os.Remove(filepath.Join(s.dir, ".git/config")); err != nil {
+		t.Fatal(err)
+	}
+	if trust, _, err := s.open(s.dir).FileMode(t.Context()); !trust || err != nil {
+		t.Error(trust, err)
+	}
+}
