@@ -61,7 +61,7 @@ func (fs Files) make(path string, data []byte, perm, mode os.FileMode) error {
 		_, err = f.Write(data)
 	}
 	if err == nil && mode != 0 {
-		err = fs.Chmod(f, mode)
+		err = fs.Chmod(path, mode)
 	}
 	if err == nil {
 		err = fs.Sync(f)

@@ -36,9 +36,13 @@ type Step struct {
 // fail it.
 type Files struct {
 	// Before is called before each step, from the goroutine that takes it. On an
-	// error the step is not taken and fails with it.
+	// error the step is not taken and fails with it; on ErrSkip a sync is not
+	// taken and succeeds.
 	Before func(Step) error
 }
+
+// ErrSkip is what Before returns for a sync that need not reach a real disk.
+var ErrSkip = errors.New("sync skipped")
 
 // At announces a step that the caller takes by itself, such as OpWrite.
 func (fs Files) At(op Op, path string) error { return fs.at(Step{Op: op, Path: path}) }
@@ -58,11 +62,11 @@ func (fs Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 }
 
-// Chmod changes the mode of an open file, where the file system has modes (FAT has none).
-func (fs Files) Chmod(f *os.File, mode os.FileMode) error {
-	err := fs.At(OpChmod, f.Name())
+// Chmod changes the mode of a file, where the file system has modes (FAT has none).
+func (fs Files) Chmod(path string, mode os.FileMode) error {
+	err := fs.At(OpChmod, path)
 	if err == nil {
-		err = f.Chmod(mode)
+		err = os.Chmod(path, mode)
 	}
 	if unsupported(err) || errors.Is(err, syscall.EPERM) {
 		return nil // whoever may write a file of its own and not change its mode is on a file system without
@@ -73,10 +77,7 @@ func (fs Files) Chmod(f *os.File, mode os.FileMode) error {
 // Sync makes the bytes of an open file durable. After an error they must be
 // written anew: the system may have dropped them, and a second Sync would not say so.
 func (fs Files) Sync(f *os.File) error {
-	if err := fs.At(OpSyncFile, f.Name()); err != nil {
-		return err
-	}
-	return f.Sync()
+	return fs.sync(OpSyncFile, f.Name(), f.Sync)
 }
 
 // Rename gives from the name to, which is replaced. The bytes of from come
@@ -115,10 +116,7 @@ func (fs Files) Mkdir(path string) error {
 // SyncDir makes the names in dir survive a power cut, where the system can:
 // Windows, and some network file systems, take no fsync of a directory.
 func (fs Files) SyncDir(dir string) error {
-	err := fs.At(OpSyncDir, dir)
-	if err == nil {
-		err = syncDir(dir)
-	}
+	err := fs.sync(OpSyncDir, dir, func() error { return syncDir(dir) })
 	if unsupported(err) {
 		return nil
 	}
@@ -139,10 +137,18 @@ func syncDir(dir string) error {
 // SyncFS makes all bytes and names on the file system of path durable, or fails
 // with errors.ErrUnsupported where there is no such call.
 func (fs Files) SyncFS(path string) error {
-	if err := fs.At(OpSyncFS, path); err != nil {
+	return fs.sync(OpSyncFS, path, func() error { return syncFS(path) })
+}
+
+func (fs Files) sync(op Op, path string, do func() error) error {
+	switch err := fs.At(op, path); err {
+	case nil:
+		return do()
+	case ErrSkip:
+		return nil
+	default:
 		return err
 	}
-	return syncFS(path)
 }
 
 // unsupported reports whether the file system answered that it has no such operation.
