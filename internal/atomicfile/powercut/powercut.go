@@ -3,9 +3,11 @@ package powercut
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -154,19 +156,23 @@ func (d *Disk) syncAll() error {
 	})
 }
 
-// Cut copies to the empty directory to what a power cut now would leave. A disk
-// may write names early and in any order: eager says of which directories it has
-// written those of now. Bytes that nobody synced are lost.
-func (d *Disk) Cut(to string, eager func(dir string) bool) error {
+// Image is what a disk holds: the bytes of each file by its path, and nil for a directory.
+type Image map[string][]byte
+
+// Cut returns what a power cut now would leave. A disk may write names early and
+// in any order: eager says of which directories it has written those of now.
+// Bytes that nobody synced are lost.
+func (d *Disk) Cut(eager func(dir string) bool) (Image, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.cut(d.node(d.dir, true), to, eager)
+	im := Image{}
+	return im, d.cut(im, d.node(d.dir, true), "", eager)
 }
 
-func (d *Disk) cut(n *node, to string, eager func(dir string) bool) (err error) {
+func (d *Disk) cut(im Image, n *node, at string, eager func(dir string) bool) (err error) {
 	names := n.names
-	for path, at := range d.nodes {
-		if at == n && eager(path) {
+	for path, is := range d.nodes {
+		if is == n && eager(path) {
 			if names, err = d.namesNow(path); err != nil {
 				return err
 			}
@@ -174,15 +180,41 @@ func (d *Disk) cut(n *node, to string, eager func(dir string) bool) (err error) 
 		}
 	}
 	for name, child := range names {
-		path := filepath.Join(to, name)
+		path := filepath.Join(at, name)
 		if !child.dir {
-			err = os.WriteFile(path, child.bytes, 0o666)
-		} else if err = os.Mkdir(path, 0o777); err == nil {
-			err = d.cut(child, path, eager)
+			im[path] = append([]byte{}, child.bytes...)
+			continue
 		}
-		if err != nil {
+		im[path] = nil
+		if err := d.cut(im, child, path, eager); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Write fills the empty directory dir.
+func (im Image) Write(dir string) error {
+	for _, path := range slices.Sorted(maps.Keys(im)) { // a directory before what is in it
+		to := filepath.Join(dir, path)
+		if im[path] == nil {
+			if err := os.Mkdir(to, 0o777); err != nil {
+				return err
+			}
+		} else if err := os.WriteFile(to, im[path], 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String is the same for two images that differ only in names made by rand.Text.
+func (im Image) String() string {
+	var b strings.Builder
+	for path, content := range im {
+		fmt.Fprintf(&b, "%q %q\n", path, content)
+	}
+	lines := strings.SplitAfter(regexp.MustCompile("[A-Z2-7]{26}").ReplaceAllString(b.String(), "*"), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }

@@ -40,11 +40,15 @@ type directory struct {
 	files [][]byte
 }
 
-func newDirectory(n int) directory {
+// newDirectory returns one of n files that lie in at most so many directories of a store.
+func newDirectory(n, spread int) directory {
 	var d directory
 	t := &object.Tree{}
-	for i := range n {
+	for i := 0; len(d.files) < n; i++ {
 		b := []byte("content " + strconv.Itoa(i))
+		if int(digest.Of(b)[0]) >= spread {
+			continue
+		}
 		d.files = append(d.files, b)
 		t.Entries = append(t.Entries, object.Entry{Kind: object.File, Path: repopath.Path(fmt.Sprintf("f%03d", i)), Digest: digest.Of(b), Size: int64(len(b))})
 	}
@@ -91,9 +95,9 @@ func (d directory) check(ctx context.Context, s *disk.Store, done bool) error {
 }
 
 func TestEveryStepOfABatchMayFailOrBeTheLast(t *testing.T) {
-	for _, n := range []int{1, 3, 12} { // file by file, and with one sync of the file system
+	for _, n := range []int{2, 9} { // file by file, and with one sync of the file system
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			d := newDirectory(n)
+			d := newDirectory(n, 2)
 			powercut.Walk(t, powercut.Case{
 				Do: func(files atomicfile.Files, dir string) error {
 					return d.put(t.Context(), disk.OpenOn(files, room(dir)))
@@ -108,10 +112,22 @@ func TestEveryStepOfABatchMayFailOrBeTheLast(t *testing.T) {
 	}
 }
 
+func TestABatchOverManyDirectoriesIsDurable(t *testing.T) {
+	d, dir, after := newDirectory(40, 256), t.TempDir(), t.TempDir()
+	power, err := powercut.New(dir, nil)
+	if err := errors.Join(err, d.put(t.Context(), disk.OpenOn(power.Files(), room(dir)))); err != nil {
+		t.Fatal(err)
+	}
+	left, err := power.Cut(func(string) bool { return false })
+	if err := errors.Join(err, left.Write(after), d.check(t.Context(), disk.Open(room(after)), true)); err != nil {
+		t.Error(err)
+	}
+}
+
 // One store for the first try and the second: the second finds names that the
 // first did not make durable.
 func TestARetryInTheSameProcessIsDurable(t *testing.T) {
-	d := newDirectory(2)
+	d := newDirectory(2, 256)
 	stores := map[string]*disk.Store{}
 	powercut.Walk(t, powercut.Case{
 		Do: func(files atomicfile.Files, dir string) error {
@@ -126,7 +142,7 @@ func TestARetryInTheSameProcessIsDurable(t *testing.T) {
 }
 
 func TestEveryStepOfASaveMayFailOrBeTheLast(t *testing.T) {
-	d := newDirectory(1)
+	d := newDirectory(1, 256)
 	powercut.Walk(t, powercut.Case{
 		Setup: func(dir string) error { return os.WriteFile(filepath.Join(dir, "src"), d.files[0], 0o666) },
 		Do: func(files atomicfile.Files, dir string) (err error) {
@@ -250,7 +266,7 @@ func TestAStoreOnAPoorFileSystemGoesOn(t *testing.T) {
 			}
 			return &os.LinkError{Op: string(s.Op), Old: s.Path, New: s.To, Err: errno}
 		}}, root)
-		d, id := newDirectory(10), object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
+		d, id := newDirectory(10, 256), object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
 		if err := errors.Join(d.put(ctx, s), d.check(ctx, s, true), s.Probe(ctx)); err != nil {
 			t.Errorf("%v: %v", errno, err)
 		}
