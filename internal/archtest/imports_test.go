@@ -12,7 +12,7 @@ const module = "github.com/pipe-build/pipe/"
 // has no place in the house.
 var floors = map[string]int{
 	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "pkg/repopath": 0, "internal/canon": 0,
-	"internal/yamldoc": 1, "pkg/artifact": 1,
+	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/spec": 2, "internal/params": 2,
 	"internal/store": 3, "internal/action": 3, "internal/shell": 3, "internal/ignore": 3, "internal/gitlog": 3, "internal/view": 3,
 	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4, "internal/lease": 4,

@@ -7,54 +7,67 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
-// Write replaces path with data: a temporary file in tmpDir (the directory of
-// path when empty), fsync, rename, fsync of the directory. On an error path is
-// as it was. tmpDir must be on the same file system.
-func Write(path string, data []byte, perm os.FileMode, tmpDir string) (err error) {
+// Write is Files.Write on the files of the system.
+func Write(path string, data []byte, perm os.FileMode, tmpDir string) error {
+	return Files{}.Write(path, data, perm, tmpDir)
+}
+
+// SyncDir is Files.SyncDir on the files of the system.
+func SyncDir(dir string) error { return Files{}.SyncDir(dir) }
+
+// Write replaces path with data, for good: a temporary file in tmpDir (the
+// directory of path when empty), fsync, rename, fsync of the directory. On an
+// error path is as it was, or, when only the last step failed, replaced; never
+// anything else, and to call it again is safe. tmpDir must be on the same file system.
+func (fs Files) Write(path string, data []byte, perm os.FileMode, tmpDir string) error {
 	if tmpDir == "" {
 		tmpDir = filepath.Dir(path)
 	}
-	f, err := os.OpenFile(filepath.Join(tmpDir, ".tmp-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	// A file that is replaced keeps its mode; a new one has perm, less the umask.
+	var mode os.FileMode
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	tmp := filepath.Join(tmpDir, ".tmp-"+rand.Text())
+	err := fs.make(tmp, data, perm, mode)
+	if err == nil {
+		if err = fs.Rename(tmp, path); err != nil {
+			err = errors.Join(err, fs.Remove(tmp))
+		}
+	}
+	if err == nil {
+		err = fs.SyncDir(filepath.Dir(path))
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write %s: %w", path, err), f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	// A file that is replaced keeps its mode; a new one has perm, less the umask.
-	if info, serr := os.Stat(path); serr == nil {
-		if err = f.Chmod(info.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
+	return nil
 }
 
-// SyncDir makes the names in dir survive a power cut. Windows has no such call; there it does nothing.
-func SyncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
+// Make makes a new file of this very mode whose bytes are durable. Its name is
+// not yet; on an error there is none.
+func (fs Files) Make(path string, data []byte, mode os.FileMode) error {
+	return fs.make(path, data, mode, mode)
+}
+
+func (fs Files) make(path string, data []byte, perm, mode os.FileMode) error {
+	f, err := fs.Create(path, perm)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err = fs.At(OpWrite, path); err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil && mode != 0 {
+		err = fs.Chmod(path, mode)
+	}
+	if err == nil {
+		err = fs.Sync(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, fs.Remove(path))
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ type batch struct {
 
 	mu      sync.Mutex
 	pending map[object.Ref]string // where its bytes lie
+	there   map[string]bool       // directories of objects that were in the store already
 }
 
 // Begin implements store.Cache.
@@ -35,9 +36,10 @@ func (s *Store) Begin() (store.Batch, error) {
 	}
 	// A directory for each batch would cost more than its files.
 	prefix := filepath.Join(s.path("tmp"), "batch-"+rand.Text()+"-")
-	return &batch{s: s, prefix: prefix, pending: map[object.Ref]string{}}, nil
+	return &batch{s: s, prefix: prefix, pending: map[object.Ref]string{}, there: map[string]bool{}}, nil
 }
 
+// has reports whether the object is in the batch or in the store.
 func (b *batch) has(ref object.Ref, size int64) bool {
 	b.mu.Lock()
 	_, ok := b.pending[ref]
@@ -45,14 +47,31 @@ func (b *batch) has(ref object.Ref, size int64) bool {
 	if ok {
 		return true
 	}
-	info, err := os.Lstat(b.s.object(ref))
-	return err == nil && info.Mode().IsRegular() && info.Size() == size
+	path := b.s.object(ref)
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.there[filepath.Dir(path)] = true
+	return true
 }
 
 func (b *batch) temp() (*os.File, error) {
-	name := b.prefix + strconv.FormatInt(b.next.Add(1), 36)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	return f, b.s.mapped(err, "write")
+	f, err := b.s.files.Create(b.prefix+strconv.FormatInt(b.next.Add(1), 36), 0o666)
+	if err != nil {
+		return nil, b.s.mapped(err, "write")
+	}
+	if err := b.s.files.At(atomicfile.OpWrite, f.Name()); err != nil {
+		return nil, errors.Join(err, b.drop(f))
+	}
+	return f, nil
+}
+
+// drop closes and removes a temporary file.
+func (b *batch) drop(f *os.File) error {
+	return errors.Join(f.Close(), b.s.files.Remove(f.Name()))
 }
 
 // Put implements store.Batch.
@@ -90,43 +109,56 @@ func (b *batch) Save(_ context.Context, src *os.File) (digest.Digest, int64, err
 	got, n, err := b.s.copy(f, src)
 	ref := object.Ref{Digest: got}
 	if err == nil && b.has(ref, n) {
-		return got, n, errors.Join(f.Close(), os.Remove(f.Name()))
+		return got, n, b.drop(f)
 	}
 	return got, n, b.add(f, ref, err)
 }
 
 // add closes f and keeps it for Commit, or removes it when err is set.
 func (b *batch) add(f *os.File, ref object.Ref, err error) error {
-	if err == nil {
-		err = f.Chmod(0o444)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
 	if err != nil {
-		return errors.Join(b.s.mapped(err, ref), os.Remove(f.Name()))
+		return errors.Join(b.s.mapped(err, ref), b.drop(f))
+	}
+	if err := f.Close(); err != nil {
+		return errors.Join(b.s.mapped(err, ref), b.s.files.Remove(f.Name()))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, ok := b.pending[ref]; ok {
-		return os.Remove(f.Name()) // another goroutine had the same bytes
+		return b.s.files.Remove(f.Name()) // another goroutine had the same bytes
 	}
 	b.pending[ref] = f.Name()
 	return nil
 }
 
-// Commit implements store.Batch.
+// Commit implements store.Batch. After an error the batch can only be closed:
+// bytes whose sync failed may be gone from memory, and a second sync would not
+// say so. The retry is a new batch, which writes them anew.
 func (b *batch) Commit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// Another batch may have named what was there, and have failed or been killed
+	// before the names were durable; or it is at it.
+	if len(b.there) > 0 && b.s.marked() {
+		if err := b.s.settle(b.there); err != nil {
+			return b.s.mapped(err, "sync")
+		}
+	}
 	if len(b.pending) == 0 {
 		return nil
 	}
-	if err := syncAll(b.s.path("tmp"), b.pending); err != nil {
+	if err := b.syncAll(); err != nil {
 		return b.s.mapped(err, "sync")
 	}
-	// Files before trees: a tree's presence implies its files'.
-	return first(b.name(false), func() error { return b.name(true) })
+	mark, err := b.s.mark()
+	if err != nil {
+		return err
+	}
+	// Files before trees: a tree's presence implies its files', after a power cut too.
+	if err := first(b.name(false), func() error { return b.name(true) }); err != nil {
+		return err
+	}
+	return b.s.files.Remove(mark)
 }
 
 // name gives the pending trees, or the other objects, their names.
@@ -138,47 +170,37 @@ func (b *batch) name(trees bool) error {
 		}
 		to := b.s.object(ref)
 		dir := filepath.Dir(to)
-		if err := b.s.mkdir(dir); err != nil {
-			return err
-		}
 		dirs[dir] = true
-		if err := os.Rename(tmp, to); err != nil {
+		// Read-only against careless hands; nobody trusts the mode, so it needs no sync.
+		err := errors.Join(b.s.mkdir(dir), b.s.files.Chmod(tmp, 0o444))
+		if err == nil {
+			err = b.s.files.Rename(tmp, to)
+		}
+		if err != nil {
 			return b.s.mapped(err, ref)
 		}
 		delete(b.pending, ref)
 	}
-	return syncNames(b.s.root, dirs)
+	return b.s.mapped(b.s.settle(dirs), "sync")
 }
 
 // few files or directories are synced one by one; for more, one sync of the whole
 // file system costs less, though it waits for everybody's bytes.
 const few = 8
 
-// syncNames makes the new names durable: directory by directory while there are few.
-func syncNames(root string, dirs map[string]bool) error {
-	if len(dirs) > few && syncFS(root) == nil {
-		return nil
-	}
-	for d := range dirs {
-		// The directory's own name may be new, too.
-		if err := errors.Join(atomicfile.SyncDir(d), atomicfile.SyncDir(filepath.Dir(d))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // syncAll makes the bytes of all pending files durable.
-func syncAll(dir string, pending map[object.Ref]string) error {
-	if len(pending) > few && syncFS(dir) == nil {
+func (b *batch) syncAll() error {
+	// When the sync of all fails, there is no such call, or the bytes that were
+	// lost may be somebody else's: the files' own syncs tell.
+	if len(b.pending) > few && b.s.files.SyncFS(b.s.path("tmp")) == nil {
 		return nil
 	}
-	for _, name := range pending {
-		f, err := os.OpenFile(name, os.O_RDONLY, 0)
+	for _, name := range b.pending {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0) // Windows syncs no file that is open for reading alone
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := errors.Join(b.s.files.Sync(f), f.Close()); err != nil {
 			return err
 		}
 	}
@@ -190,7 +212,7 @@ func (b *batch) Close() (err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for ref, name := range b.pending {
-		err = errors.Join(err, os.Remove(name))
+		err = errors.Join(err, b.s.files.Remove(name))
 		delete(b.pending, ref)
 	}
 	return err

@@ -36,7 +36,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 		return err
 	}
 	path := s.path(name)
-	if err := s.mkdir(filepath.Dir(path)); err != nil {
+	if err := s.settled(filepath.Dir(path)); err != nil {
 		return err
 	}
 	lock, err := atomicfile.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)
@@ -51,7 +51,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 	if version != old {
 		return fmt.Errorf("%s: %w", name, store.ErrConflict)
 	}
-	return s.mapped(atomicfile.Write(path, value, 0o666, ""), name)
+	return s.mapped(s.files.Write(path, value, 0o666, ""), name)
 }
 
 // check refuses a name that could lead out of the store.
@@ -87,7 +87,7 @@ func (s *Store) Probe(ctx context.Context) error {
 			return diag.New(diag.Policy, "%s: got %v, want %v", st.what, err, st.want).At(s.root)
 		}
 	}
-	return errors.Join(os.Remove(s.path(name)), os.Remove(s.path(name)+lockSuffix))
+	return errors.Join(s.files.Remove(s.path(name)), s.files.Remove(s.path(name)+lockSuffix))
 }
 
 // Names implements store.Lister.

@@ -21,9 +21,10 @@ import (
 
 // Store keeps objects as files below one directory, in the layout that every store has.
 type Store struct {
-	root string
-	bufs sync.Pool
-	dirs sync.Map // directories known to be there
+	root  string
+	files atomicfile.Files
+	bufs  sync.Pool
+	dirs  sync.Map // directories known to be there; true: their own names are durable
 }
 
 // bufSize is where read, hash and write of one file get no faster: BenchmarkSave.
@@ -31,8 +32,11 @@ const bufSize = 256 << 10
 
 // Open returns the store in the directory root, which is made with the first
 // object, if the directory above it is there.
-func Open(root string) *Store {
-	s := &Store{root: root}
+func Open(root string) *Store { return OpenOn(atomicfile.Files{}, root) }
+
+// OpenOn is Open on a file layer whose steps a test sees.
+func OpenOn(files atomicfile.Files, root string) *Store {
+	s := &Store{root: root, files: files}
 	s.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	return s
 }
@@ -108,10 +112,10 @@ func (s *Store) Fill(_ context.Context, ref object.Ref, dst *os.File) (err error
 // Quarantine implements store.Cache: the object goes to corrupt/ below the root, where a person may look at it.
 func (s *Store) Quarantine(ref object.Ref) error {
 	dir := s.path("corrupt")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := s.files.Mkdir(dir); err != nil {
 		return err
 	}
-	return os.Rename(s.object(ref), filepath.Join(dir, ref.Digest.Hex()))
+	return s.files.Rename(s.object(ref), filepath.Join(dir, ref.Digest.Hex()))
 }
 
 // Tidy removes what killed processes left in tmp/ and what was last touched
@@ -132,12 +136,12 @@ func (s *Store) Tidy(before int64) error {
 
 // Remove takes an object out of the store.
 func (s *Store) Remove(_ context.Context, ref object.Ref) error {
-	return s.mapped(os.Remove(s.object(ref)), ref)
+	return s.mapped(s.files.Remove(s.object(ref)), ref)
 }
 
 // RemoveRecord takes a record out of the store.
 func (s *Store) RemoveRecord(_ context.Context, id object.RunID) error {
-	return os.Remove(s.path(store.RecordPath(id)))
+	return s.files.Remove(s.path(store.RecordPath(id)))
 }
 
 // copy copies all of src into the empty dst and returns the digest and count of the bytes.
@@ -170,26 +174,6 @@ func (s *Store) mapped(err error, about any) error {
 	return err
 }
 
-// mkdir makes a directory below the root, and the root itself if its parent is there.
-func (s *Store) mkdir(dir string) error {
-	if _, ok := s.dirs.Load(dir); ok {
-		return nil
-	}
-	err := os.Mkdir(s.root, 0o777)
-	if errors.Is(err, fs.ErrNotExist) {
-		return diag.New(diag.NotFound, "the directory above the store is not there: %w", err).At(s.root).
-			Hinted("mount it, correct the remote in pipe.yaml, or make it: mkdir -p %s", s.root)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return s.mapped(err, "make directory")
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return s.mapped(err, "make directory")
-	}
-	s.dirs.Store(dir, true)
-	return nil
-}
-
 // Lookup implements store.Index.
 func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 	if ctx.Err() != nil {
@@ -197,50 +181,4 @@ func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 	}
 	b, err := os.ReadFile(s.path(store.RecordPath(id)))
 	return b, s.mapped(err, "record "+id.Short())
-}
-
-// Record implements store.Index: a link to a file that is there already fails, even on NFS.
-func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	path := s.path(store.RecordPath(id))
-	err := s.create(path, value)
-	if errors.Is(err, fs.ErrExist) {
-		return s.Lookup(ctx, id)
-	}
-	if err != nil {
-		return nil, s.mapped(err, "record "+id.Short())
-	}
-	return value, nil
-}
-
-// Adopt implements store.Cache.
-func (s *Store) Adopt(_ context.Context, id object.RunID, value []byte) error {
-	path := s.path(store.RecordPath(id))
-	if err := s.mkdir(filepath.Dir(path)); err != nil {
-		return err
-	}
-	return s.mapped(atomicfile.Write(path, value, 0o444, ""), "record "+id.Short())
-}
-
-// create makes path with data, whole and durable, or fails with fs.ErrExist.
-func (s *Store) create(path string, data []byte) (err error) {
-	if err := errors.Join(s.mkdir(filepath.Dir(path)), s.mkdir(s.path("tmp"))); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(s.path("tmp"), "record-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(0o444), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil {
-		return err
-	}
-	return atomicfile.SyncDir(filepath.Dir(path))
 }

@@ -2,11 +2,6 @@
 
 package disk
 
-import (
-	"errors"
-	"os"
-)
+import "os"
 
 func reflink(_, _ *os.File) bool { return false }
-
-func syncFS(string) error { return errors.ErrUnsupported }
