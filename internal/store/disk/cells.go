@@ -23,7 +23,7 @@ func (s *Store) Load(ctx context.Context, name string) ([]byte, string, error) {
 	if err := check(ctx, name); err != nil {
 		return nil, "", err
 	}
-	b, err := os.ReadFile(s.path(name))
+	b, err := small(s.path(name))
 	if err != nil {
 		return nil, "", s.mapped(err, name)
 	}
