@@ -87,7 +87,28 @@ func (s *Store) Probe(ctx context.Context) error {
 			return diag.New(diag.Policy, "%s: got %v, want %v", st.what, err, st.want).At(s.root)
 		}
 	}
-	return errors.Join(os.Remove(s.path(name)), os.Remove(s.path(name)+lockSuffix))
+	err := s.excludes(s.path(name)+lockSuffix, atomicfile.TryAcquire)
+	return errors.Join(err, os.Remove(s.path(name)), os.Remove(s.path(name)+lockSuffix))
+}
+
+// excludes proves that of two open files one alone gets the lock. The swaps of
+// one process, one after the other, also succeed on a share that takes every
+// lock and holds nobody off. What it cannot see is a share whose locks hold on
+// each machine by itself (NFS mounted with nolock).
+func (s *Store) excludes(path string, try func(string, atomicfile.Mode) (*atomicfile.Lock, error)) error {
+	first, err := try(path, atomicfile.Exclusive)
+	if err != nil {
+		return s.mapped(err, "probe")
+	}
+	if first == nil {
+		return diag.New(diag.Policy, "a lock that nobody holds cannot be taken").At(s.root)
+	}
+	second, err := try(path, atomicfile.Exclusive)
+	if second != nil {
+		err = errors.Join(second.Release(), diag.New(diag.Policy, "the file system grants one lock twice").At(s.root).
+			Hinted("use a file system with working locks (flock), or S3; without them two deployments could both win"))
+	}
+	return errors.Join(err, first.Release())
 }
 
 // Names implements store.Lister.
