@@ -366,7 +366,8 @@ func (p *place) wantNoRest(why string) {
 
 // threeStages is a directory, a file that never comes out twice alike, and a
 // deployment. Each command says when it begins, and when it is not alone.
-const threeStages = `remote: DIR/remote
+const threeStages = `project: shop
+remote: DIR/remote
 stages:
   files:
     cmd: |
@@ -482,7 +483,7 @@ func TestKilledInTheMiddleOfAStageTheNextRunFinishes(t *testing.T) {
 // wantLive checks that the environment says ok, and that what is live is so.
 func wantLive(t *testing.T, p *place, beside, why string) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(beside, "remote", "env", "default", "state"))
+	b, err := os.ReadFile(filepath.Join(beside, "remote", "projects", "shop", "env", "default", "state"))
 	must(t, err)
 	var state struct {
 		Stages map[string]struct{ Status string }

@@ -15,7 +15,7 @@ var floors = map[string]int{
 	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/spec": 2, "internal/params": 2,
 	"internal/store": 3, "internal/action": 3, "internal/shell": 3, "internal/ignore": 3, "internal/gitlog": 3, "internal/view": 3,
-	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4, "internal/lease": 4,
+	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4,
 	"internal/engine": 5, "internal/transfer": 5, "internal/history": 5, "internal/sweep": 5, "internal/release": 5, "internal/local": 5,
 	"pkg/pipe": 6, "internal/cli": 7, "cmd/pipe": 8,
 	// Beside the house: tests and their tools.
@@ -24,6 +24,7 @@ var floors = map[string]int{
 
 // sideways are the exceptions, each with its reason.
 var sideways = map[string]string{
+	"internal/engine -> internal/release":  "a deployment begins and ends in the engine; an interface between them would have one implementation",
 	"internal/local -> internal/transfer":  "what a command reads is fetched first",
 	"internal/engine -> internal/transfer": "what is nowhere is told by the one value that names it",
 	"internal/engine -> internal/local":    "outputs are put into the workspace in one way, whoever made them",

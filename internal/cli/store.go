@@ -239,7 +239,7 @@ func (a *app) remoteCmd() *cobra.Command {
 		cobra.ExactArgs(2), func(c *cobra.Command, args []string) error {
 			add.Name, add.URL = args[0], args[1]
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				if err := p.AddRemote(add); err != nil {
+				if err := p.AddRemote(c.Context(), add); err != nil {
 					return err
 				}
 				return a.answer("pipe.remote/1", add, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s  %s\n", add.Name, add.URL) })

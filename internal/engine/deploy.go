@@ -8,6 +8,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -182,14 +183,14 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 
 // runDeploy runs the command between "deploying" and "ok" or "failed".
 func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) error {
-	d := Deployment{
+	d := release.Deployment{
 		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made,
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
 	}
 	token, err := r.Env.Begin(ctx, d)
-	if errors.Is(err, ErrLive) {
+	if errors.Is(err, release.ErrLive) {
 		r.note(st.Stage.Name, "another run has deployed this version in the meantime")
-		st.Verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: event.LiveSame, Path: r.EnvName}}}
+		st.Verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: event.LiveSame, Path: r.Env.Name()}}}
 		return nil
 	}
 	if err != nil {
@@ -197,7 +198,7 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure ar
 	}
 	log := newOutput(in.Env)
 	job := r.job(st, in, log)
-	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.EnvName, "PIPE_DEPLOYMENT="+token)
+	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+token)
 	if !st.Stage.InRepo {
 		job.Fresh, job.Inputs = true, tree
 	}

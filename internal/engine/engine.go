@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -29,41 +30,16 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Environment is where deploy stages act.
-type Environment interface {
-	// Live says what is live of a deploy stage now.
-	Live(ctx context.Context, stage string) (action.Live, error)
-	// Begin writes "deploying" and returns what the command sees of the
-	// deployment. No command runs when it fails; ErrLive says that none need.
-	Begin(ctx context.Context, d Deployment) (token string, err error)
-	// End writes how the deployment ended. It is called once after each Begin.
-	End(ctx context.Context, d Deployment, token string, ok bool) error
-}
-
-// ErrLive says that another run has deployed this very version by now.
-var ErrLive = errors.New("live already")
-
-// Deployment is what is being deployed.
-type Deployment struct {
-	Stage     string
-	Key       digest.Key
-	Closure   digest.Digest // the tree of all files that the command gets
-	Deps      []artifact.Input
-	Artifacts []artifact.Output // stages' outs among them
-	Again     bool              // deploy even if it is live
-}
-
 // Engine holds the parts that a run works with. All fields but Remote must be set.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
 	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    Runner
-	Remote    store.Index // where records are looked up; nil: no remote, or it is not to be asked
-	Env       Environment
-	EnvName   string
-	Environ   []string // pipe's own environment
-	Platform  string   // what platform: auto stands for
+	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
+	Env       *release.Environment // where deploy stages act
+	Environ   []string             // pipe's own environment
+	Platform  string               // what platform: auto stands for
 	Now       func() time.Time
 	Emit      func(event.Event)
 	// SaveLock writes pipe.lock, durably.

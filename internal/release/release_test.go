@@ -2,7 +2,6 @@ package release_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store/mem"
@@ -22,24 +22,39 @@ func clock() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC) }
 
 func open(t *testing.T, s *mem.Store) *release.Environment {
 	t.Helper()
-	e, err := release.Open(s, "staging", clock)
+	e, err := release.Open(s, options())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return e
 }
 
+const cell = "projects/shop/env/staging/state"
+
+func options() release.Options {
+	return release.Options{
+		Project: "shop", Name: "staging", Now: clock, Stamp: object.Stamp{By: "ann"},
+		Probe: func(context.Context) error { return nil },
+	}
+}
+
 func key(s string) digest.Key { return digest.Key(digest.Of([]byte(s))) }
 
 func begin(t *testing.T, e *release.Environment, stage, k string) string {
 	t.Helper()
-	d, err := e.Begin(t.Context(), stage, release.Stage{
-		Key: key(k), By: "ann", Deps: []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: digest.Of([]byte(k))}},
-	}, false)
+	d, err := e.Begin(t.Context(), release.Deployment{
+		Stage: stage, Key: key(k), Deps: []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: digest.Of([]byte(k))}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+func deploy(k string) release.Deployment { return release.Deployment{Stage: "deploy", Key: key(k)} }
+
+func end(ctx context.Context, e *release.Environment, stage, token, k string, ok bool) error {
+	return e.End(ctx, release.Deployment{Stage: stage, Key: key(k)}, token, ok)
 }
 
 func live(t *testing.T, e *release.Environment, stage string) action.Live {
@@ -65,7 +80,7 @@ func TestADeploymentIsDoneOnlyWhenItEndedWell(t *testing.T) {
 		if l := live(t, e, "deploy"); l.Status != action.StatusUnknown || l.Key != key("v1") {
 			t.Errorf("while it runs: %+v", l)
 		}
-		if err := e.End(t.Context(), "deploy", d, key("v1"), c.ok); err != nil {
+		if err := end(t.Context(), e, "deploy", d, "v1", c.ok); err != nil {
 			t.Fatal(err)
 		}
 		l := live(t, e, "deploy")
@@ -89,8 +104,8 @@ func TestWhatTwoRunsDeployedAtOnceIsNotDone(t *testing.T) {
 				ends[0], ends[1] = ends[1], ends[0]
 			}
 			var last error
-			for _, end := range ends {
-				last = e.End(t.Context(), "deploy", end.token, key(end.version), true)
+			for _, x := range ends {
+				last = end(t.Context(), e, "deploy", x.token, x.version, true)
 			}
 			var d *diag.Error
 			if !errors.As(last, &d) || d.Kind != diag.Busy || d.Hint == "" {
@@ -101,7 +116,7 @@ func TestWhatTwoRunsDeployedAtOnceIsNotDone(t *testing.T) {
 				t.Errorf("%v, %+v", err, live)
 			}
 			again := begin(t, e, "deploy", "v2")
-			if err := e.End(t.Context(), "deploy", again, key("v2"), true); err != nil {
+			if err := end(t.Context(), e, "deploy", again, "v2", true); err != nil {
 				t.Error(err)
 			}
 			if live, err := e.Live(t.Context(), "deploy"); err != nil || live.Status != action.StatusOK {
@@ -115,7 +130,7 @@ func TestTwoRunsThatDeployTheSameVersionWellAreDone(t *testing.T) {
 	e := open(t, mem.New())
 	mine, theirs := begin(t, e, "deploy", "v1"), begin(t, e, "deploy", "v1")
 	for _, token := range []string{mine, theirs} {
-		if err := e.End(t.Context(), "deploy", token, key("v1"), true); err != nil {
+		if err := end(t.Context(), e, "deploy", token, "v1", true); err != nil {
 			t.Error(err)
 		}
 	}
@@ -128,28 +143,28 @@ func TestTwoRunsThatDeployTheSameVersionDeployItOnce(t *testing.T) {
 	e := open(t, mem.New())
 	mine := begin(t, e, "deploy", "v1")
 	theirs := begin(t, e, "deploy", "v1")
-	if err := e.End(t.Context(), "deploy", mine, key("v1"), true); err != nil {
+	if err := end(t.Context(), e, "deploy", mine, "v1", true); err != nil {
 		t.Errorf("the other one writes how it ended: %v", err)
 	}
-	if err := e.End(t.Context(), "deploy", theirs, key("v1"), true); err != nil {
+	if err := end(t.Context(), e, "deploy", theirs, "v1", true); err != nil {
 		t.Error(err)
 	}
 	before, err := e.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Begin(t.Context(), "deploy", release.Stage{Key: key("v1")}, false); !errors.Is(err, release.ErrLive) {
+	if _, err := e.Begin(t.Context(), deploy("v1")); !errors.Is(err, release.ErrLive) {
 		t.Errorf("it is live: %v", err)
 	}
 	if after, err := e.Read(t.Context()); err != nil || after.Seq != before.Seq {
 		t.Errorf("the refusal was written: %v", err)
 	}
-	if _, err := e.Begin(t.Context(), "deploy", release.Stage{Key: key("v1")}, true); err != nil {
+	if _, err := e.Begin(t.Context(), release.Deployment{Stage: "deploy", Key: key("v1"), Again: true}); err != nil {
 		t.Errorf("again, by force: %v", err)
 	}
 	// LESSONS 23: A, then B, then A again.
 	for _, v := range []string{"A", "B", "A"} {
-		if err := e.End(t.Context(), "deploy", begin(t, e, "deploy", v), key(v), true); err != nil || live(t, e, "deploy").Key != key(v) {
+		if err := end(t.Context(), e, "deploy", begin(t, e, "deploy", v), v, true); err != nil || live(t, e, "deploy").Key != key(v) {
 			t.Errorf("%s: %v", v, err)
 		}
 	}
@@ -159,15 +174,15 @@ func TestStagesOfOneEnvironmentDoNotLoseEachOther(t *testing.T) {
 	s := mem.New()
 	stages := []string{"a", "b", "c", "d", "e", "f"}
 	err := par.Each(t.Context(), len(stages), len(stages), func(ctx context.Context, i int) error {
-		e, err := release.Open(s, "staging", clock)
+		e, err := release.Open(s, options())
 		if err != nil {
 			return err
 		}
-		d, err := e.Begin(ctx, stages[i], release.Stage{Key: key(stages[i])}, false)
+		d, err := e.Begin(ctx, release.Deployment{Stage: stages[i], Key: key(stages[i])})
 		if err != nil {
 			return err
 		}
-		return e.End(ctx, stages[i], d, key(stages[i]), true)
+		return end(ctx, e, stages[i], d, stages[i], true)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,81 +198,15 @@ func TestStagesOfOneEnvironmentDoNotLoseEachOther(t *testing.T) {
 	}
 }
 
-const later = `{"schema":1,"seq":41,"hold":{"by":"bob","why":"<night>"},"stages":{
-"other":{"status":"ok","key":"k1:` + "0000000000000000000000000000000000000000000000000000000000000001" + `","deployment":"X","at":"2026-01-01T00:00:00Z",
-"closure":"blake3:0000000000000000000000000000000000000000000000000000000000000002","deps":null,"release":"r-7","epoch":9}}}`
-
-func TestFieldsOfLaterVersionsSurvive(t *testing.T) {
-	s := mem.New()
-	if err := s.Swap(t.Context(), "env/staging/state", "", []byte(later)); err != nil {
-		t.Fatal(err)
-	}
-	e := open(t, s)
-	if err := e.End(t.Context(), "deploy", begin(t, e, "deploy", "v1"), key("v1"), true); err != nil {
-		t.Fatal(err)
-	}
-	b, _, err := s.Load(t.Context(), "env/staging/state")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got struct {
-		Seq    int
-		Hold   struct{ By, Why string }
-		Stages map[string]struct {
-			Status, Release string
-			Epoch           int
-		}
-	}
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	if got.Seq != 43 || got.Hold.By != "bob" || got.Hold.Why != "<night>" {
-		t.Errorf("%+v", got)
-	}
-	if o := got.Stages["other"]; o.Status != "ok" || o.Release != "r-7" || o.Epoch != 9 {
-		t.Errorf("the stage that was not written: %+v", o)
-	}
-}
-
-func TestAStateThatCannotBeReadIsNotOverwritten(t *testing.T) {
-	for name, text := range map[string]string{"another schema": `{"schema":2,"seq":1}`, "no JSON": "<html>", "no state": `{}`, "empty": ""} {
-		s := mem.New()
-		if err := s.Swap(t.Context(), "env/staging/state", "", []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-		e := open(t, s)
-		if _, err := e.Begin(t.Context(), "deploy", release.Stage{}, false); !diag.Is(err, diag.Integrity) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if b, _, err := s.Load(t.Context(), "env/staging/state"); err != nil || string(b) != text {
-			t.Errorf("%s: it is now %q, %v", name, b, err)
-		}
-	}
-}
-
 func TestEnvironmentsHaveNamesThatEveryStoreTakes(t *testing.T) {
 	for _, name := range []string{"default", "staging", "eu-1.prod_2", strings.Repeat("a", 63)} {
-		if e, err := release.Open(mem.New(), name, clock); err != nil || e.Name() != name {
+		if e, err := release.Open(mem.New(), release.Options{Name: name}); err != nil || e.Name() != name {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 	for _, name := range []string{"", ".", "..", "../x", "a/b", "Prod", "-a", "a b", "ü", "a.lock", strings.Repeat("a", 64)} {
-		if _, err := release.Open(mem.New(), name, clock); !diag.Is(err, diag.Usage) {
+		if _, err := release.Open(mem.New(), release.Options{Name: name}); !diag.Is(err, diag.Usage) {
 			t.Errorf("%q: %v", name, err)
 		}
-	}
-}
-
-func TestNamesListsTheEnvironments(t *testing.T) {
-	s := mem.New()
-	for _, cell := range []string{"env/prod/state", "env/a/state", "env/a/log/1", "env/Bad Name/state", "env/x/y/state", "other/b/state"} {
-		if err := s.Swap(t.Context(), cell, "", []byte("{}")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got []string
-	err := release.Names(t.Context(), s, func(n string) error { got = append(got, n); return nil })
-	if err != nil || !slices.Equal(got, []string{"a", "prod"}) {
-		t.Errorf("%q, %v", got, err)
 	}
 }

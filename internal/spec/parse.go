@@ -105,12 +105,14 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		switch pair.Key {
 		case "stages":
 			r.stages(p, pair)
+		case "project":
+			p.Name = r.name(pair.Value)
 		case "remote":
 			p.Remotes = r.remotes(pair.Value)
 		case "env_mode":
 			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
 		default:
-			r.unknown(pair, "", laterTop, []string{"stages", "remote", "env_mode"})
+			r.unknown(pair, "", laterTop, []string{"project", "stages", "remote", "env_mode"})
 		}
 	}
 	if root.Get("stages") == nil {

@@ -14,6 +14,7 @@ const FileName = "pipe.yaml"
 
 // Project is a whole pipe.yaml, checked.
 type Project struct {
+	Name    string   // project:, which names it in a shared store; may be empty
 	Remotes []Remote // in the file's order; the first is the default
 	Loose   bool     // env_mode: loose: build stages see the whole environment
 	Stages  []Stage  // sorted by name

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/history"
@@ -210,7 +209,11 @@ func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit
 			break
 		}
 		a := &f.Artifacts[i]
-		a.Live = liveIn(states, a)
+		for _, s := range states {
+			for _, l := range s.Names(a.Hash, a.in) {
+				a.Live = append(a.Live, Live(l))
+			}
+		}
 		_, err := p.cache.Stat(ctx, a.ref)
 		a.Cache = err == nil
 		if p.remote != nil {
@@ -255,63 +258,13 @@ func (p *Project) refsOf(ctx context.Context, commits []gitlog.Commit) ([]string
 	return out, nil
 }
 
-// states reads every environment.
-func (p *Project) states(ctx context.Context) (map[string]*release.State, error) {
-	env, err := p.environment(ctx)
+// states reads every environment of the project.
+func (p *Project) states(ctx context.Context) ([]*release.State, error) {
+	cells, lister, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names := []string{env.Name()}
-	cells, lister := p.cells()
-	if lister != nil {
-		names = nil
-		if err := release.Names(ctx, lister, func(n string) error { names = append(names, n); return nil }); err != nil {
-			return nil, err
-		}
-	}
-	out := map[string]*release.State{}
-	for _, n := range names {
-		e, err := release.Open(cells, n, p.opt.Now)
-		if err != nil {
-			return nil, err
-		}
-		if out[n], err = e.Read(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-func liveIn(states map[string]*release.State, a *Artifact) (out []Live) {
-	for env, s := range states {
-		for stage, d := range s.Stages {
-			if namesIt(d, a) {
-				status := d.Status
-				if status == action.StatusDeploying {
-					status = action.StatusUnknown
-				}
-				out = append(out, Live{Env: env, Stage: stage, Status: status, At: d.At, Commit: d.Commit})
-			}
-		}
-	}
-	return out
-}
-
-func namesIt(d release.Stage, a *Artifact) bool {
-	if d.Closure == a.Hash {
-		return true
-	}
-	for _, o := range d.Artifacts {
-		if o.Digest == a.Hash || o.Digest == a.in {
-			return true
-		}
-	}
-	for _, in := range d.Deps {
-		if in.Digest == a.Hash {
-			return true
-		}
-	}
-	return false
+	return release.All(ctx, cells, lister, o)
 }
 
 // writeFound writes the bytes of the one artifact to a new file or directory.

@@ -16,9 +16,7 @@ import (
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/sweep"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -216,33 +214,19 @@ func (p *Project) addLog(ctx context.Context, roots *sweep.Roots, run object.Run
 
 // addLive keeps what the workspace's own environments name.
 func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
-	local := disk.Open(filepath.Join(p.root, worktree.Dir))
-	return release.Names(ctx, local, func(name string) error {
-		env, err := release.Open(local, name, p.opt.Now)
-		if err != nil {
-			return err
-		}
-		s, err := env.Read(ctx)
-		if err != nil {
-			return err
-		}
-		for _, d := range s.Stages {
-			if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Trees, Digest: d.Closure}); err != nil {
+	local := p.local()
+	states, err := release.All(ctx, local, local, release.Options{})
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		for _, ref := range s.Roots() {
+			if err := roots.Add(ctx, p.cache, ref); err != nil {
 				return err
 			}
-			for _, in := range d.Deps {
-				if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Inputs, Digest: in.Digest}); err != nil {
-					return err
-				}
-			}
-			for _, o := range d.Artifacts {
-				if err := roots.Add(ctx, p.cache, object.Of(o)); err != nil {
-					return err
-				}
-			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // Committed is what LockCommit did.

@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -21,16 +20,6 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
-
-// cells returns where environments live, and how to list them.
-func (p *Project) cells() (store.Cells, store.Lister) {
-	if p.remote == nil {
-		local := disk.Open(filepath.Join(p.root, worktree.Dir))
-		return local, local
-	}
-	lister, _ := p.remote.(store.Lister)
-	return p.remote, lister
-}
 
 // Hashed is a path and its hash.
 type Hashed struct {

@@ -78,22 +78,30 @@ func Open(ctx context.Context, opt Options) (*Project, error) {
 		return nil, err
 	}
 	p.spec, err = spec.Parse(spec.FileName, data)
+	if err == nil && len(p.spec.Remotes) > 0 {
+		err = p.checkName(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
+func (o Options) withDefaults() Options {
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Env == "" {
+		o.Env = "default"
+	}
+	return o
+}
+
 func open(_ context.Context, opt Options) (*Project, error) {
-	if opt.Environ == nil {
-		opt.Environ = os.Environ()
-	}
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
-	if opt.Env == "" {
-		opt.Env = "default"
-	}
+	opt = opt.withDefaults()
 	root, err := findRoot(opt.Dir)
 	if err != nil {
 		return nil, err
@@ -303,19 +311,43 @@ func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
 	}, nil
 }
 
-// environment opens the environment that the options name. Without a remote it
-// lives in the workspace.
+// environment opens the environment that the options name, for deployments.
 func (p *Project) environment(ctx context.Context) (*release.Environment, error) {
-	remote, err := p.openRemote(ctx)
+	cells, _, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var cells store.Cells = remote
-	if remote == nil {
-		cells = disk.Open(filepath.Join(p.root, worktree.Dir))
+	o.Now, o.Stamp, o.Note = p.opt.Now, p.stamp(ctx), p.note
+	if o.Project != "" {
+		o.Probe = p.remote.Probe
 	}
-	return release.Open(cells, p.opt.Env, p.opt.Now)
+	return release.Open(cells, o)
 }
+
+// environments returns where the project's environments live, how to list them
+// (nil: not at all), and which one the options name. Without a remote they live
+// in the workspace, and so they do when the project needs no name because it
+// deploys nothing: those in the remote are then other projects'.
+func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
+	o := release.Options{Name: p.opt.Env}
+	remote, err := p.openRemote(ctx)
+	if err == nil && remote != nil {
+		err = p.checkName(ctx)
+	}
+	if err != nil {
+		return nil, nil, o, err
+	}
+	if remote == nil || p.spec.Name == "" {
+		local := p.local()
+		return local, local, o, nil
+	}
+	o.Project = p.spec.Name
+	lister, _ := remote.(store.Lister)
+	return remote, lister, o, nil
+}
+
+// local is where the workspace keeps its own environments.
+func (p *Project) local() *disk.Store { return disk.Open(filepath.Join(p.root, worktree.Dir)) }
 
 // commit returns HEAD's hash, "" where there is none.
 func (p *Project) commit(ctx context.Context) string {

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -150,7 +148,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 	files := p.files(carrier)
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
-		Env: &deployments{p: p, env: env}, EnvName: env.Name(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
@@ -209,62 +207,4 @@ func (p *Project) tracked(ctx context.Context, paths []repopath.Path) ([]repopat
 		}
 	}
 	return out, nil
-}
-
-// deployments is the engine's environment, kept by release.
-type deployments struct {
-	p   *Project
-	env *release.Environment
-
-	mu     sync.Mutex
-	probed bool
-}
-
-// Live implements engine.Environment.
-func (d *deployments) Live(ctx context.Context, stage string) (action.Live, error) {
-	return d.env.Live(ctx, stage)
-}
-
-// Begin implements engine.Environment. The remote must honour conditional
-// writes, or two runs could both believe that they deploy.
-func (d *deployments) Begin(ctx context.Context, x engine.Deployment) (string, error) {
-	if err := d.probe(ctx); err != nil {
-		return "", err
-	}
-	stamp := d.p.stamp(ctx)
-	s := release.Stage{Key: x.Key, Deps: x.Deps, Closure: x.Closure, Artifacts: x.Artifacts, By: stamp.By, Commit: stamp.Commit}
-	token, err := d.env.Begin(ctx, x.Stage, s, x.Again)
-	if errors.Is(err, release.ErrLive) {
-		return "", engine.ErrLive
-	}
-	return token, err
-}
-
-func (d *deployments) probe(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.p.remote == nil {
-		if !d.probed {
-			d.p.note("no remote: what is live is noted in .pipe alone, and no other machine sees it")
-		}
-		d.probed = true
-		return nil
-	}
-	if d.probed {
-		return nil
-	}
-	if err := d.p.remote.Probe(ctx); err != nil {
-		if diag.Is(err, diag.Policy) {
-			return diag.New(diag.Policy, "the remote does not honour conditional writes, so nothing is deployed through it: %w", err).
-				At(d.p.remote.URL()).Hinted("pipe remote probe shows the server's answers; take a store that passes, S3 or a directory")
-		}
-		return err
-	}
-	d.probed = true
-	return nil
-}
-
-// End implements engine.Environment.
-func (d *deployments) End(ctx context.Context, x engine.Deployment, token string, ok bool) error {
-	return d.env.End(ctx, x.Stage, token, x.Key, ok)
 }

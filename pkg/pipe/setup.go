@@ -23,6 +23,9 @@ import (
 const firstFile = `# pipe.yaml: what is built from what. Commit it, and pipe.lock too.
 # Run "pipe repro"; run it again and nothing happens.
 
+# The project's name in a shared store. Two projects need two names.
+project: NAME
+
 # Where artifacts are shared: s3://bucket/prefix, or a directory.
 # remote: s3://my-bucket/my-project
 
@@ -49,27 +52,23 @@ type Initialized struct {
 	Wrote []string `json:"wrote"`
 }
 
-// Init writes a first pipe.yaml into dir when there is none, and the lines that
-// .gitignore lacks: pipe's own directory and the outs. It overwrites nothing: an
-// existing .gitignore grows at its end.
+// Init writes a first pipe.yaml into dir when there is none, the project's name
+// into one that needs it, and the lines that .gitignore lacks: pipe's own
+// directory and the outs. It overwrites nothing: a file that is there gets more lines.
 func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
+	opt.Dir = dir
 	r := &Initialized{Root: dir, Wrote: []string{}}
-	f, err := os.OpenFile(filepath.Join(dir, spec.FileName), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	switch {
-	case err == nil:
-		_, err = f.WriteString(firstFile)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, err
-		}
-		r.Wrote = append(r.Wrote, spec.FileName)
-	case !errors.Is(err, fs.ErrExist):
+	wrote, err := writeFirst(ctx, opt)
+	if err != nil {
 		return nil, err
 	}
-	opt.Dir = dir
+	if wrote {
+		r.Wrote = append(r.Wrote, spec.FileName)
+	}
 	p, err := Open(ctx, opt)
 	if err != nil {
 		return r, err
@@ -83,6 +82,37 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	}
 	r.Wrote = append(r.Wrote, ".gitignore")
 	return r, appendLines(filepath.Join(p.root, ".gitignore"), lines)
+}
+
+// writeFirst makes pipe.yaml, or names the project in the one that is there when it
+// deploys to a remote without a name. It reports whether it wrote.
+func writeFirst(ctx context.Context, opt Options) (bool, error) {
+	root, err := filepath.EvalSymlinks(opt.Dir)
+	if err != nil {
+		return false, err
+	}
+	opt = opt.withDefaults()
+	p := &Project{opt: opt, root: root, env: opt.Environ}
+	if _, err := p.openGit(); err != nil {
+		return false, err
+	}
+	data, err := os.ReadFile(p.path(spec.FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		text := strings.Replace(firstFile, "NAME", p.proposedName(ctx), 1)
+		return true, atomicfile.Write(p.path(spec.FileName), []byte(text), 0o666, "")
+	}
+	if err != nil {
+		return false, err
+	}
+	p.spec, err = spec.Parse(spec.FileName, data)
+	if err != nil || p.spec.Name != "" || !p.spec.Deploys() || len(p.spec.Remotes) == 0 {
+		return false, err
+	}
+	text, err := withName(string(data), p.proposedName(ctx))
+	if err != nil {
+		return false, err
+	}
+	return true, atomicfile.Write(p.path(spec.FileName), []byte(text), 0o666, "")
 }
 
 // ignoreLines returns what .gitignore should say and does not.
@@ -113,9 +143,10 @@ func appendLines(path string, lines []string) error {
 	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
 }
 
-// AddRemote names one more remote in pipe.yaml, whose other lines stay as they
-// are. It fails where the file's form leaves no place for a line.
-func (p *Project) AddRemote(r RemoteInfo) error {
+// AddRemote names one more remote in pipe.yaml, and the project when it has no
+// name yet; the file's other lines stay as they are. It fails where the file's form
+// leaves no place for a line.
+func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 	for _, old := range p.spec.Remotes {
 		if old.Name == r.Name {
 			return diag.New(diag.Usage, "the remote %q is there already: %s", r.Name, old.URL).At(old.Place).Hinted("pipe remote list")
@@ -149,6 +180,11 @@ func (p *Project) AddRemote(r RemoteInfo) error {
 	}
 	if len(changed.Remotes) != len(p.spec.Remotes)+1 {
 		return byHand(line)
+	}
+	if p.spec.Name == "" {
+		if next, err = withName(next, p.proposedName(ctx)); err != nil {
+			return err
+		}
 	}
 	return atomicfile.Write(path, []byte(next), 0o666, "")
 }

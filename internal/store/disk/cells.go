@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -23,7 +22,7 @@ func (s *Store) Load(ctx context.Context, name string) ([]byte, string, error) {
 	if err := check(ctx, name); err != nil {
 		return nil, "", err
 	}
-	b, err := os.ReadFile(s.path(name))
+	b, err := small(s.path(name))
 	if err != nil {
 		return nil, "", s.mapped(err, name)
 	}
@@ -87,7 +86,28 @@ func (s *Store) Probe(ctx context.Context) error {
 			return diag.New(diag.Policy, "%s: got %v, want %v", st.what, err, st.want).At(s.root)
 		}
 	}
-	return errors.Join(s.files.Remove(s.path(name)), s.files.Remove(s.path(name)+lockSuffix))
+	err := s.excludes(s.path(name)+lockSuffix, atomicfile.TryAcquire)
+	return errors.Join(err, s.files.Remove(s.path(name)), s.files.Remove(s.path(name)+lockSuffix))
+}
+
+// excludes proves that of two open files one alone gets the lock. The swaps of
+// one process, one after the other, also succeed on a share that takes every
+// lock and holds nobody off. What it cannot see is a share whose locks hold on
+// each machine by itself (NFS mounted with nolock).
+func (s *Store) excludes(path string, try func(string, atomicfile.Mode) (*atomicfile.Lock, error)) error {
+	first, err := try(path, atomicfile.Exclusive)
+	if err != nil {
+		return s.mapped(err, "probe")
+	}
+	if first == nil {
+		return diag.New(diag.Policy, "a lock that nobody holds cannot be taken").At(s.root)
+	}
+	second, err := try(path, atomicfile.Exclusive)
+	if second != nil {
+		err = errors.Join(second.Release(), diag.New(diag.Policy, "the file system grants one lock twice").At(s.root).
+			Hinted("use a file system with working locks (flock), or S3; without them two deployments could both win"))
+	}
+	return errors.Join(err, first.Release())
 }
 
 // Names implements store.Lister.

@@ -179,6 +179,16 @@ func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	b, err := os.ReadFile(s.path(store.RecordPath(id)))
+	b, err := small(s.path(store.RecordPath(id)))
 	return b, s.mapped(err, "record "+id.Short())
+}
+
+// small reads a record or a cell, which must not be larger than these may be.
+func small(path string) (b []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return store.ReadBounded(f, path)
 }

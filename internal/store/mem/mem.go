@@ -114,7 +114,7 @@ func read(src store.Source) (b []byte, err error) {
 			err = cerr
 		}
 	}()
-	return io.ReadAll(r)
+	return io.ReadAll(store.Bounded(r, src.Size))
 }
 
 // Damage replaces the bytes of an object that is there, as a failing disk would.

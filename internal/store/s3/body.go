@@ -49,6 +49,9 @@ type body struct {
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	for {
+		if b.size >= 0 && b.off > b.size {
+			return 0, io.EOF // a rest that is longer than announced: its digest is wrong already
+		}
 		n, err := b.r.Read(p)
 		b.off += int64(n)
 		if err == nil || (err == io.EOF && (b.size < 0 || b.off >= b.size)) {

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -79,9 +78,9 @@ func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, 
 	if err != nil {
 		return nil, "", err
 	}
-	b, err = io.ReadAll(io.LimitReader(out.Body, object.MaxRecord+1))
-	if err = errors.Join(err, out.Body.Close()); err == nil && len(b) > object.MaxRecord {
-		return nil, "", diag.New(diag.Integrity, "more than %d bytes", object.MaxRecord).At(s.place(name))
+	b, err = store.ReadBounded(out.Body, s.place(name))
+	if err = errors.Join(err, out.Body.Close()); diag.Is(err, diag.Integrity) {
+		return nil, "", err
 	}
 	sum := aws.ToString(out.ChecksumCRC32)
 	if int64(len(b)) == aws.ToInt64(out.ContentLength) && sum != "" && sum != *checksum(b) {

@@ -202,6 +202,7 @@ func (s *suite) refusals(t *testing.T) {
 				wantMissing(t, h, File(b))
 			})
 		}
+		t.Run("EndlessSource", func(t *testing.T) { s.endlessSource(t, int64(size)) })
 		t.Run("BrokenSource", func(t *testing.T) { s.brokenSource(t, Noise(t, size)) })
 	}
 	t.Run("SourceThatDoesNotOpen", func(t *testing.T) {
@@ -221,6 +222,27 @@ func (s *suite) brokenSource(t *testing.T, b []byte) {
 	}}
 	wantError(t, "put", h.Put(t.Context(), File(b), src), broken)
 	wantMissing(t, h, File(b))
+}
+
+// endlessSource announces size bytes and has no end: one byte more is read, no other.
+func (s *suite) endlessSource(t *testing.T, size int64) {
+	h, ref, r := s.handle(t), File(Noise(t, 10)), &endless{}
+	src := store.Source{Size: size, Open: func() (io.ReadCloser, error) { return io.NopCloser(r), nil }}
+	wantError(t, "put", h.Put(t.Context(), ref, src), store.ErrCorrupt)
+	wantMissing(t, h, ref)
+	if r.read > size+1 {
+		t.Errorf("%d bytes were read of a source that announced %d", r.read, size)
+	}
+}
+
+type endless struct{ read int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += int64(len(p))
+	if e.read > 1<<30 {
+		return 0, errors.New("nobody stops reading")
+	}
+	return len(p), nil
 }
 
 type failing struct{ err error }

@@ -1,5 +1,4 @@
-// Package lease changes one mutable object by compare-and-swap.
-package lease
+package release
 
 import (
 	"bytes"
@@ -16,12 +15,12 @@ import (
 // tries is how many writers may be ahead of us, one after the other.
 const tries = 100
 
-// Mutate replaces a cell's value by what change makes of it; old is nil when
+// mutate replaces a cell's value by what change makes of it; old is nil when
 // there is none. Each value that change returns must be unlike any before it (a
-// number that grows, a nonce), because after an answer that was lost Mutate
+// number that grows, a nonce), because after an answer that was lost mutate
 // looks whether its own value is in. change may be called again and again. An
 // error of change is returned as it is, and nothing is written.
-func Mutate(ctx context.Context, cells store.Cells, name string, change func(old []byte) ([]byte, error)) error {
+func mutate(ctx context.Context, cells store.Cells, name string, change func(old []byte) ([]byte, error)) error {
 	var lost []byte // a value that may or may not have been written
 	for try := range tries {
 		old, version, err := cells.Load(ctx, name)

@@ -1,4 +1,4 @@
-package lease_test
+package release
 
 import (
 	"bytes"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/mem"
@@ -35,7 +34,7 @@ func TestWritersAtOnceLoseNothing(t *testing.T) {
 	const writers, each = 8, 5
 	err := par.Each(t.Context(), writers, writers, func(ctx context.Context, i int) error {
 		for n := range each {
-			if err := lease.Mutate(ctx, s, "cell", add(fmt.Sprintf("%d.%d", i, n))); err != nil {
+			if err := mutate(ctx, s, "cell", add(fmt.Sprintf("%d.%d", i, n))); err != nil {
 				return err
 			}
 		}
@@ -99,7 +98,7 @@ func TestAnAnswerThatWasLostIsNotWrittenTwice(t *testing.T) {
 		"conflicts, then done":             {{false, conflict}, {false, conflict}, {false, conflict}, {false, conflict}, {false, conflict}},
 	} {
 		s := &faulty{Store: mem.New(), answers: answers}
-		if err := lease.Mutate(t.Context(), s, "cell", add("mine")); err != nil {
+		if err := mutate(t.Context(), s, "cell", add("mine")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := load(t, s); got != "mine\n" {
@@ -119,7 +118,7 @@ func TestAnErrorThatStaysIsReturned(t *testing.T) {
 		"auth":    {[]answer{{false, denied}, {false, denied}}, denied, 1},
 	} {
 		s := &faulty{Store: mem.New(), answers: c.answers}
-		if err := lease.Mutate(t.Context(), s, "cell", add("mine")); !errors.Is(err, c.want) || s.loads != c.loads {
+		if err := mutate(t.Context(), s, "cell", add("mine")); !errors.Is(err, c.want) || s.loads != c.loads {
 			t.Errorf("%s: %v after %d tries", name, err, s.loads)
 		}
 		if got := load(t, s); got != "" {
@@ -130,11 +129,11 @@ func TestAnErrorThatStaysIsReturned(t *testing.T) {
 
 func TestAnErrorOfTheChangeWritesNothing(t *testing.T) {
 	s, refused := mem.New(), errors.New("refused")
-	if err := lease.Mutate(t.Context(), s, "cell", add("old")); err != nil {
+	if err := mutate(t.Context(), s, "cell", add("old")); err != nil {
 		t.Fatal(err)
 	}
 	calls := 0
-	err := lease.Mutate(t.Context(), s, "cell", func(old []byte) ([]byte, error) {
+	err := mutate(t.Context(), s, "cell", func(old []byte) ([]byte, error) {
 		calls++
 		return []byte("new"), refused
 	})
@@ -146,7 +145,7 @@ func TestAnErrorOfTheChangeWritesNothing(t *testing.T) {
 func TestTheChangeSeesWhatOthersWrote(t *testing.T) {
 	s := &faulty{Store: mem.New()}
 	var seen []string
-	err := lease.Mutate(t.Context(), s, "cell", func(old []byte) ([]byte, error) {
+	err := mutate(t.Context(), s, "cell", func(old []byte) ([]byte, error) {
 		seen = append(seen, string(old))
 		if len(seen) == 1 { // somebody is faster
 			if err := s.Store.Swap(t.Context(), "cell", "", []byte("theirs")); err != nil {
@@ -163,7 +162,7 @@ func TestTheChangeSeesWhatOthersWrote(t *testing.T) {
 func TestMutateEndsWithTheContextsCause(t *testing.T) {
 	gone := errors.New("gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err := lease.Mutate(ctx, mem.New(), "cell", func([]byte) ([]byte, error) {
+	err := mutate(ctx, mem.New(), "cell", func([]byte) ([]byte, error) {
 		cancel(gone)
 		return []byte("x"), nil
 	})

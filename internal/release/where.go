@@ -1,0 +1,97 @@
+package release
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// All reads the environments of the project that o names, sorted by name: all
+// that lister finds or, where the store cannot list (nil), the one that o names.
+func All(ctx context.Context, cells store.Cells, lister store.Lister, o Options) ([]*State, error) {
+	names := []string{o.Name}
+	if lister != nil {
+		names = nil
+		err := lister.Names(ctx, root(o.Project), func(cell string) error {
+			name, ok := strings.CutSuffix(strings.TrimPrefix(cell, root(o.Project)+"/"), "/state")
+			if ok && nameForm.MatchString(name) {
+				names = append(names, name)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var all []*State
+	for _, o.Name = range names {
+		e, err := Open(cells, o)
+		if err != nil {
+			return nil, err
+		}
+		s, err := e.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// Live is a deploy stage of an environment, and what it says of itself.
+type Live struct {
+	Env    string
+	Stage  string
+	Status string
+	At     time.Time
+	Commit string
+}
+
+// Names returns the stages that were deployed with one of the digests: as their
+// closure, as a dep, or as an out of a stage among the deps. Zero digests name nothing.
+func (s *State) Names(digests ...digest.Digest) []Live {
+	var out []Live
+	for name, st := range s.Stages {
+		named := func(r object.Ref) bool { return !r.Digest.IsZero() && slices.Contains(digests, r.Digest) }
+		if slices.ContainsFunc(st.roots(), named) {
+			out = append(out, Live{Env: s.env, Stage: name, Status: st.now(), At: st.At, Commit: st.Commit})
+		}
+	}
+	slices.SortFunc(out, func(a, b Live) int { return strings.Compare(a.Stage, b.Stage) })
+	return out
+}
+
+// Roots returns the objects that the state names: what gc must keep.
+func (s *State) Roots() []object.Ref {
+	var refs []object.Ref
+	for _, st := range s.Stages {
+		refs = append(refs, st.roots()...)
+	}
+	return refs
+}
+
+func (s Stage) roots() []object.Ref {
+	refs := []object.Ref{{Shelf: object.Trees, Digest: s.Closure}}
+	for _, in := range s.Deps {
+		refs = append(refs, object.Ref{Shelf: object.Inputs, Digest: in.Digest})
+	}
+	for _, o := range s.Artifacts {
+		refs = append(refs, object.Of(o))
+	}
+	return refs
+}
+
+// now is the status for those who only read: a "deploying" counts as unknown,
+// because whether the run that wrote it is alive cannot be told.
+func (s Stage) now() string {
+	if s.Status == action.StatusDeploying {
+		return action.StatusUnknown
+	}
+	return s.Status
+}

@@ -1,0 +1,44 @@
+package spec
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
+
+// projectName is what every store takes as part of a path.
+var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// name reads project:.
+func (r *reader) name(n *yamldoc.Node) string {
+	s, ok := r.text(n, "", "project")
+	if !ok || projectName.MatchString(s) {
+		return s
+	}
+	_ = r.fault(n, "project: %q is not a valid name; use up to 63 lower-case letters, digits, '.', '_' and '-', the first a letter or digit", s).
+		Hinted("project: %s", FitName(s))
+	return ""
+}
+
+// FitName makes a valid project name of a directory's or repository's name.
+func FitName(s string) string {
+	s = strings.TrimSuffix(strings.ToLower(s), ".git")
+	s = strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c) {
+			return c
+		}
+		return '-'
+	}, s)
+	s = strings.TrimRight(strings.TrimLeft(s, "._-"), "-")
+	if s = s[:min(len(s), 63)]; s == "" {
+		return "project"
+	}
+	return s
+}
+
+// Deploys reports whether there is a deploy stage.
+func (p *Project) Deploys() bool {
+	return slices.ContainsFunc(p.Stages, func(s Stage) bool { return s.Deploy })
+}
