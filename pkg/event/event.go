@@ -23,27 +23,27 @@ const (
 
 // Event is one thing that happened. Which fields are set depends on the type.
 type Event struct {
-	Schema  string            `json:"schema"`
-	Type    Type              `json:"type"`
-	Stage   string            `json:"stage,omitempty"`
-	Deploy  bool              `json:"deploy,omitempty"`
-	Verb    Verb              `json:"verb,omitempty"`
-	Because []Reason          `json:"because,omitempty"`
-	Text    string            `json:"text,omitempty"`
-	Key     string            `json:"key,omitempty"`
-	Outs    []artifact.Output `json:"outs,omitempty"`
-	Seconds float64           `json:"seconds,omitempty"`
-	Exit    int               `json:"exit,omitempty"`
-	Where   string            `json:"where,omitempty"` // push or pull
-	Bytes   int64             `json:"bytes,omitempty"`
-	Counts  *Counts           `json:"counts,omitempty"`
+	Schema  string            `json:"schema"`            // the name of this form
+	Type    Type              `json:"type"`              // what happened
+	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
+	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
+	Verb    Verb              `json:"verb,omitempty"`    // what the stage must do, or has done
+	Because []Reason          `json:"because,omitempty"` // all reasons of the verdict
+	Text    string            `json:"text,omitempty"`    // a line of output, a note, or an error
+	Key     string            `json:"key,omitempty"`     // the key of the stage
+	Outs    []artifact.Output `json:"outs,omitempty"`    // the outputs of the stage
+	Seconds float64           `json:"seconds,omitempty"` // how long the command took
+	Exit    int               `json:"exit,omitempty"`    // the command's exit code
+	Where   string            `json:"where,omitempty"`   // push or pull
+	Bytes   int64             `json:"bytes,omitempty"`   // copied
+	Counts  *Counts           `json:"counts,omitempty"`  // of a Summary
 }
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`
-	Restored int `json:"restored"`
-	Ran      int `json:"ran"`
-	Failed   int `json:"failed"`
-	Not      int `json:"not_run"` // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`  // up to date
+	Restored int `json:"restored"` // taken from a record
+	Ran      int `json:"ran"`      // the command ran, or in a plan would
+	Failed   int `json:"failed"`   // the command failed, or could not run
+	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
 }

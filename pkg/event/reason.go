@@ -19,11 +19,11 @@ const (
 
 // Reason is one cause of a verdict, as data. Old and New are values or hashes.
 type Reason struct {
-	Code string `json:"code"`
+	Code string `json:"code"`           // one of the constants below
 	Path string `json:"path,omitempty"` // what it is about: a path, a variable, a stage
-	Old  string `json:"old,omitempty"`
-	New  string `json:"new,omitempty"`
-	Note string `json:"note,omitempty"`
+	Old  string `json:"old,omitempty"`  // what it was; empty: nothing
+	New  string `json:"new,omitempty"`  // what it is; empty: nothing
+	Note string `json:"note,omitempty"` // more about it, in words
 }
 
 // The codes of reasons.

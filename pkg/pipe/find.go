@@ -29,27 +29,27 @@ type FindOptions struct {
 
 // Found is what is known of a hash.
 type Found struct {
-	Query      string     `json:"query"`
-	Artifacts  []Artifact `json:"artifacts"`
+	Query      string     `json:"query"`                        // as the user wrote it
+	Artifacts  []Artifact `json:"artifacts"`                    // newest first
 	Incomplete bool       `json:"incomplete_history,omitempty"` // a shallow clone: older commits are not here
-	Wrote      string     `json:"wrote,omitempty"`
+	Wrote      string     `json:"wrote,omitempty"`              // the file or directory that the bytes were written to
 }
 
 // Artifact is one place where the hash stands.
 type Artifact struct {
-	What   string        `json:"what"` // out, inside, dep, key, or object: bytes that no lock names
-	Hash   digest.Digest `json:"hash"`
-	Dir    bool          `json:"dir,omitempty"`
-	Stage  string        `json:"stage,omitempty"`
-	Path   string        `json:"path,omitempty"`
-	Size   int64         `json:"size"`
-	Key    string        `json:"key,omitempty"`
-	Now    bool          `json:"now"` // the workspace's lock names it
-	First  *Commit       `json:"first,omitempty"`
-	Last   *Commit       `json:"last,omitempty"`
-	Refs   []string      `json:"refs,omitempty"` // branches and tags that have such a commit
-	Live   []Live        `json:"live,omitempty"`
-	Cache  bool          `json:"cache"`
+	What   string        `json:"what"`             // out, inside, dep, key, or object: bytes that no lock names
+	Hash   digest.Digest `json:"hash"`             // of the bytes, or of the tree
+	Dir    bool          `json:"dir,omitempty"`    // a directory, by its tree
+	Stage  string        `json:"stage,omitempty"`  // that made it or read it
+	Path   string        `json:"path,omitempty"`   // where it was
+	Size   int64         `json:"size"`             // bytes
+	Key    string        `json:"key,omitempty"`    // of the stage
+	Now    bool          `json:"now"`              // the workspace's lock names it
+	First  *Commit       `json:"first,omitempty"`  // the first commit whose lock names it
+	Last   *Commit       `json:"last,omitempty"`   // the last one
+	Refs   []string      `json:"refs,omitempty"`   // branches and tags that have such a commit
+	Live   []Live        `json:"live,omitempty"`   // where it is live
+	Cache  bool          `json:"cache"`            // its bytes are in the cache
 	Remote *bool         `json:"remote,omitempty"` // nil: no remote
 
 	ref  object.Ref
@@ -59,19 +59,19 @@ type Artifact struct {
 
 // Commit is a commit whose lock names an artifact.
 type Commit struct {
-	Hash    string    `json:"hash"`
-	When    time.Time `json:"when"`
-	Author  string    `json:"author"`
-	Subject string    `json:"subject"`
+	Hash    string    `json:"hash"`    // in hexadecimal digits
+	When    time.Time `json:"when"`    // the committer's time
+	Author  string    `json:"author"`  // name
+	Subject string    `json:"subject"` // first line of the message
 }
 
 // Live is an environment where an artifact is live, or was to become it.
 type Live struct {
-	Env    string    `json:"env"`
-	Stage  string    `json:"stage"`
-	Status string    `json:"status"`
-	At     time.Time `json:"at"`
-	Commit string    `json:"commit,omitempty"`
+	Env    string    `json:"env"`              // the environment
+	Stage  string    `json:"stage"`            // the deploy stage
+	Status string    `json:"status"`           // ok, failed, unknown
+	At     time.Time `json:"at"`               // since when
+	Commit string    `json:"commit,omitempty"` // HEAD's hash of that deployment
 }
 
 // minPrefix is the shortest prefix that is looked for: shorter ones hit everything.

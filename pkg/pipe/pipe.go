@@ -12,15 +12,12 @@ package pipe
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -30,8 +27,6 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
-	"github.com/pipe-build/pipe/internal/store/s3"
-	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -193,122 +188,6 @@ func (p *Project) here(name string) string {
 		return name
 	}
 	return abs
-}
-
-// lock reads pipe.lock; one that is not there is empty.
-func (p *Project) lock() (*lockfile.File, error) {
-	data, err := os.ReadFile(p.path(lockfile.FileName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &lockfile.File{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return lockfile.Parse(lockfile.FileName, data)
-}
-
-// saveLock replaces pipe.lock, whole or not at all, unless it is the same.
-func (p *Project) saveLock(l *lockfile.File) error {
-	data := l.Encode()
-	if old, err := os.ReadFile(p.path(lockfile.FileName)); err == nil && string(old) == string(data) {
-		return nil
-	}
-	return atomicfile.Write(p.path(lockfile.FileName), data, 0o666, p.work.Tmp())
-}
-
-// chosen returns the remote that options, environment and pipe.yaml name; nil when there is none.
-func (p *Project) chosen() (*spec.Remote, error) {
-	want := p.opt.Remote
-	if want == "" {
-		want, _ = shell.Getenv(p.env, "PIPE_REMOTE")
-	}
-	var all []spec.Remote
-	if p.spec != nil {
-		all = p.spec.Remotes
-	}
-	if want == "" {
-		if len(all) == 0 {
-			return nil, nil
-		}
-		return &all[0], nil
-	}
-	for i := range all {
-		if all[i].Name == want {
-			return &all[i], nil
-		}
-	}
-	if strings.HasPrefix(want, "s3://") {
-		return &spec.Remote{Name: "given", URL: want}, nil
-	}
-	if strings.Contains(want, "://") {
-		return nil, diag.New(diag.Usage, "%q is no remote: s3://BUCKET/PREFIX, or a directory", want).Hinted("pipe remote list")
-	}
-	if strings.ContainsAny(want, `/\`) || filepath.IsAbs(want) {
-		return &spec.Remote{Name: "given", URL: p.here(want)}, nil
-	}
-	return nil, diag.New(diag.Usage, "no remote is called %q", want).At(spec.FileName).Hinted("pipe remote list")
-}
-
-// open the remote once; nil when the project has none. No network.
-func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
-	if p.remote != nil {
-		return p.remote, nil
-	}
-	r, err := p.chosen()
-	if err != nil || r == nil {
-		return nil, err
-	}
-	p.remote, err = p.connect(ctx, r)
-	return p.remote, err
-}
-
-func (p *Project) connect(ctx context.Context, r *spec.Remote) (store.Remote, error) {
-	if strings.HasPrefix(r.URL, "s3://") {
-		remote, err := s3.Open(ctx, s3.Config{
-			URL: r.URL, Region: r.Region, Endpoint: r.Endpoint, Profile: r.Profile,
-			PathStyle: r.PathStyle, SSE: r.SSE, SSEKey: r.SSEKey,
-		})
-		if err != nil {
-			return nil, err
-		}
-		return remote, nil
-	}
-	dir := r.URL
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(p.root, filepath.FromSlash(dir))
-	}
-	return disk.Open(dir), nil
-}
-
-// needRemote is openRemote for verbs that make no sense without one.
-func (p *Project) needRemote(ctx context.Context) (store.Remote, error) {
-	r, err := p.openRemote(ctx)
-	if err == nil && r == nil {
-		err = diag.New(diag.Usage, "the project has no remote").At(spec.FileName).
-			Hinted("pipe remote add main s3://BUCKET/PREFIX (or a directory)")
-	}
-	return r, err
-}
-
-// workers is how many requests go to a remote at once: what hides latency on S3
-// (20 ms away, 64 workers are 2.5 times as fast as 24) only contends on a disk.
-func (p *Project) workers() int {
-	if _, ok := p.remote.(*disk.Store); ok || p.remote == nil {
-		return 2 * runtime.GOMAXPROCS(0)
-	}
-	return 64
-}
-
-// carry returns a carrier between cache and remote for one call of a verb.
-func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
-	remote, err := p.openRemote(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &transfer.Carrier{
-		Cache: p.cache, Remote: remote, Workers: p.workers(),
-		Moved: func(where string, n int64) { p.emit(event.Event{Type: event.Moved, Where: where, Bytes: n}) },
-	}, nil
 }
 
 // environment opens the environment that the options name, for deployments.

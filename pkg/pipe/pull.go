@@ -20,19 +20,19 @@ type SyncOptions struct {
 
 // SyncResult says what Push, Pull and Checkout did.
 type SyncResult struct {
-	Objects  int       `json:"objects"` // copied between cache and remote
-	Bytes    int64     `json:"bytes"`
-	Records  int       `json:"records,omitempty"` // Push: written, because the remote had none
-	Outs     []SyncOut `json:"outs"`              // Pull, Checkout: written to the workspace; Push: in the remote now
-	Adopted  []string  `json:"adopted,omitempty"` // Push: stages whose outs another machine recorded first
-	Unpushed []string  `json:"unpushed,omitempty"`
+	Objects  int       `json:"objects"`            // copied between cache and remote
+	Bytes    int64     `json:"bytes"`              // of them
+	Records  int       `json:"records,omitempty"`  // Push: written, because the remote had none
+	Outs     []SyncOut `json:"outs"`               // Pull, Checkout: written to the workspace; Push: in the remote now
+	Adopted  []string  `json:"adopted,omitempty"`  // Push: stages whose outs another machine recorded first
+	Unpushed []string  `json:"unpushed,omitempty"` // Push: stages whose outputs stay on this machine
 }
 
 // SyncOut is one output that was moved or written.
 type SyncOut struct {
-	Stage string `json:"stage"`
-	artifact.Output
-	Changed bool `json:"changed"` // false: it was as it should be
+	Stage           string `json:"stage"` // that makes it
+	artifact.Output        // what it is
+	Changed         bool   `json:"changed"` // false: it was as it should be
 }
 
 // begin takes the locks, reads pipe.lock and picks the stages that are meant. The

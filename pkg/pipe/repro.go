@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -35,24 +36,24 @@ type ReproOptions struct {
 
 // StageResult is what became, or in a plan would become, of one stage.
 type StageResult struct {
-	Stage   string            `json:"stage"`
-	Deploy  bool              `json:"deploy,omitempty"`
-	Verb    event.Verb        `json:"verb"`
-	Because []event.Reason    `json:"because"`
-	Key     string            `json:"key,omitempty"` // empty when an input is not known yet
-	Outs    []artifact.Output `json:"outs,omitempty"`
-	Error   string            `json:"error,omitempty"`
+	Stage   string            `json:"stage"`            // the stage's name
+	Deploy  bool              `json:"deploy,omitempty"` // a deploy stage
+	Verb    event.Verb        `json:"verb"`             // what was done, or would be
+	Because []event.Reason    `json:"because"`          // all reasons
+	Key     string            `json:"key,omitempty"`    // empty when an input is not known yet
+	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
+	Error   string            `json:"error,omitempty"`  // why it failed
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; only Why fills it in.
-	Files []Change `json:"files,omitempty"`
+	Files []lockfile.Change `json:"files,omitempty"`
 
 	trees map[repopath.Path]*object.Tree
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
 type Result struct {
-	Stages  []StageResult `json:"stages"`
-	Counts  event.Counts  `json:"counts"`
+	Stages  []StageResult `json:"stages"`  // each after those that it needs
+	Counts  event.Counts  `json:"counts"`  // how they ended
 	Pending bool          `json:"pending"` // something would run or be restored
 }
 

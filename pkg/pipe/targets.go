@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"path/filepath"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -69,4 +70,27 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 		}
 	}
 	return out, nil
+}
+
+// inside returns the repository path of a path as the user wrote it, relative to the directory pipe runs in.
+func (p *Project) inside(name string) (repopath.Path, error) {
+	abs := name
+	if !filepath.IsAbs(abs) {
+		dir, err := filepath.Abs(p.opt.Dir)
+		if err != nil {
+			return "", err
+		}
+		abs = filepath.Join(dir, name)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(real, filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(p.root, abs)
+	if err == nil {
+		var at repopath.Path
+		if at, err = repopath.FromOS(rel); err == nil {
+			return at, nil
+		}
+	}
+	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("give a path inside %s", p.root)
 }

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+func (a *app) dagCmd() *cobra.Command {
+	var format string
+	c := command("dag", "show the stages and what they need",
+		"Prints one line a stage, each after what it needs; or a graph for Mermaid or Graphviz.",
+		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+			draw, ok := map[string]func(io.Writer, *pipe.Graph){"text": dagText, "mermaid": dagMermaid, "dot": dagDot}[format]
+			if !ok {
+				return diag.New(diag.Usage, "--format %s: not text, mermaid or dot", format).Hinted("pipe dag --format mermaid")
+			}
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				g := p.Dag()
+				return a.answer("pipe.dag/1", g, func(w io.Writer) { draw(w, g) })
+			})
+		})
+	c.Flags().StringVar(&format, "format", "text", "text, mermaid or dot")
+	return c
+}
+
+func dagText(w io.Writer, g *pipe.Graph) {
+	for _, s := range g.Stages {
+		line := s.Name
+		if s.Deploy {
+			line += " (deploy)"
+		}
+		if len(s.Needs) > 0 {
+			line += " <- " + strings.Join(s.Needs, ", ")
+		}
+		_, _ = fmt.Fprintln(w, line)
+	}
+}
+
+func dagMermaid(w io.Writer, g *pipe.Graph) {
+	_, _ = fmt.Fprintln(w, "flowchart TD")
+	id := map[string]int{}
+	for i, s := range g.Stages {
+		id[s.Name] = i
+		form := "  s%d[%q]\n"
+		if s.Deploy {
+			form = "  s%d([%q])\n"
+		}
+		_, _ = fmt.Fprintf(w, form, i, s.Name)
+	}
+	for i, s := range g.Stages {
+		for _, n := range s.Needs {
+			_, _ = fmt.Fprintf(w, "  s%d --> s%d\n", id[n], i)
+		}
+	}
+}
+
+func dagDot(w io.Writer, g *pipe.Graph) {
+	_, _ = fmt.Fprintln(w, "digraph pipe {")
+	for _, s := range g.Stages {
+		shape := "box"
+		if s.Deploy {
+			shape = "oval"
+		}
+		_, _ = fmt.Fprintf(w, "  %q [shape=%s];\n", s.Name, shape)
+		for _, n := range s.Needs {
+			_, _ = fmt.Fprintf(w, "  %q -> %q;\n", n, s.Name)
+		}
+	}
+	_, _ = fmt.Fprintln(w, "}")
+}

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+func (a *app) doctorCmd() *cobra.Command {
+	return command("doctor", "check everything that pipe needs", "Looks at git, the shells, pipe.yaml, pipe.lock and .gitignore, and really writes to the remote.",
+		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+			checks := pipe.Doctor(c.Context(), a.options())
+			failed := 0
+			for _, x := range checks {
+				if !x.OK {
+					failed++
+				}
+			}
+			err := a.answer("pipe.doctor/1", checks, func(w io.Writer) {
+				for _, x := range checks {
+					mark := "ok  "
+					if !x.OK {
+						mark = "FAIL"
+					}
+					_, _ = fmt.Fprintf(w, "%s  %s: %s\n", mark, x.Name, x.Text)
+					if x.Hint != "" {
+						_, _ = fmt.Fprintf(w, "      hint: %s\n", x.Hint)
+					}
+				}
+			})
+			if err == nil && failed > 0 {
+				err = diag.New(diag.Failed, "%s failed", view.Count(failed, "check")).Hinted("pipe doctor lists them, each with its next step")
+			}
+			return err
+		})
+}

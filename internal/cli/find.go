@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+func (a *app) findCmd() *cobra.Command {
+	var opt pipe.FindOptions
+	c := command("find HASH|FILE", "find an artifact by (the beginning of) its hash, and fetch it with -o",
+		`Tells which artifact of which stage a hash is, the commits whose pipe.lock names
+it, where it is live, and whether cache and remote have its bytes. A file is found by its own
+hash, and so is a stage's key.`,
+		cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				f, err := p.Find(c.Context(), args[0], opt)
+				if err != nil {
+					return err
+				}
+				return a.answer("pipe.find/1", f, func(w io.Writer) { printFound(w, f) })
+			})
+		})
+	c.Flags().StringVarP(&opt.Output, "output", "o", "", "write the bytes to this file (a directory's tree to this directory)")
+	return c
+}
+
+func printFound(w io.Writer, f *pipe.Found) {
+	for _, x := range f.Artifacts {
+		_, _ = fmt.Fprintf(w, "%s\n", x.Hash)
+		kind := map[string]string{"out": "out", "inside": "inside an out", "dep": "dep", "key": "out, by its key", "object": "object that no lock names"}[x.What]
+		if x.Path != "" {
+			_, _ = fmt.Fprintf(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
+		} else {
+			_, _ = fmt.Fprintf(w, "  %s, %s\n", kind, view.Bytes(x.Size))
+		}
+		printCommits(w, &x)
+		for _, l := range x.Live {
+			word := "live in"
+			if l.Status != "ok" {
+				word = "deployment " + l.Status + " in"
+			}
+			_, _ = fmt.Fprintf(w, "  %s %s (%s), since %s\n", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST"))
+		}
+		_, _ = fmt.Fprintf(w, "  bytes: %s\n", whereText(&x))
+	}
+	if f.Incomplete {
+		_, _ = fmt.Fprintln(w, "the clone is shallow: older commits were not looked at (git fetch --unshallow)")
+	}
+	if f.Wrote != "" {
+		_, _ = fmt.Fprintf(w, "wrote %s\n", f.Wrote)
+	}
+}
+
+func printCommits(w io.Writer, x *pipe.Artifact) {
+	if x.Now {
+		_, _ = fmt.Fprintln(w, "  in the workspace's pipe.lock")
+	}
+	line := func(word string, c *pipe.Commit) {
+		_, _ = fmt.Fprintf(w, "  %s %.12s  %s  %s  %s\n", word, c.Hash, c.When.Format("2006-01-02 15:04"), c.Author, c.Subject)
+	}
+	switch {
+	case x.First == nil:
+	case x.First.Hash == x.Last.Hash:
+		line("commit", x.Last)
+	default:
+		line("first", x.First)
+		line("last ", x.Last)
+	}
+	if len(x.Refs) > 0 {
+		_, _ = fmt.Fprintf(w, "  on %s\n", strings.Join(x.Refs, ", "))
+	}
+}
+
+func whereText(x *pipe.Artifact) string {
+	var places []string
+	if x.Cache {
+		places = append(places, "cache")
+	}
+	if x.Remote != nil && *x.Remote {
+		places = append(places, "remote")
+	}
+	if len(places) == 0 {
+		return "nowhere"
+	}
+	return strings.Join(places, ", ")
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+func (a *app) statusCmd() *cobra.Command {
+	var opt pipe.ReproOptions
+	var code bool
+	c := command("status [STAGE|OUT]...", "compare the workspace with pipe.lock and what is live",
+		"Compares, without the network but for the environment's state, and writes nothing.",
+		cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+			opt.Targets = args
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				s, err := p.Status(c.Context(), opt)
+				if err != nil {
+					return err
+				}
+				if err := a.answer("pipe.status/1", s, func(w io.Writer) { printStatus(w, s, a.quiet) }); err != nil {
+					return err
+				}
+				if code && s.Pending {
+					return pending("something would run")
+				}
+				return nil
+			})
+		})
+	c.Flags().BoolVar(&code, "exit-code", false, "exit 3 when something would run or be restored")
+	return c
+}
+
+func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
+	printStages(w, s.Stages, quiet)
+	for _, o := range s.Outs {
+		if o.State == "same" && o.Cache && quiet {
+			continue
+		}
+		where := ""
+		if !o.Cache {
+			where = ", not in the cache"
+		}
+		_, _ = fmt.Fprintf(w, "  out %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+	}
+	if s.Note != "" {
+		_, _ = fmt.Fprintf(w, "the environment could not be asked: %s\n", s.Note)
+	}
+}

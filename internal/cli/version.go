@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+func (a *app) versionCmd() *cobra.Command {
+	return command("version", "print the version", "", cobra.NoArgs, func(*cobra.Command, []string) error {
+		v := map[string]string{"version": pipe.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+		return a.answer("pipe.version/1", v, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "pipe %s (%s, %s)\n", v["version"], v["go"], v["platform"])
+		})
+	})
+}
+
+func (a *app) completionCmd() *cobra.Command {
+	return command("completion bash|zsh|fish|powershell", "print a completion script for a shell",
+		"Prints a script that completes commands and flags, for example:\n\n  source <(pipe completion bash)",
+		cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+			root := c.Root()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(a.Out, true)
+			case "zsh":
+				return root.GenZshCompletion(a.Out)
+			case "fish":
+				return root.GenFishCompletion(a.Out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(a.Out)
+			}
+			return diag.New(diag.Usage, "no completion for %q", args[0]).Hinted("pipe completion bash")
+		})
+}

@@ -1,0 +1,108 @@
+package pipe
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/spec"
+)
+
+// UnignoredOuts returns the outs that git does not ignore though pipe keeps their bytes.
+func (p *Project) UnignoredOuts() ([]string, error) {
+	if p.repo == nil {
+		return nil, nil
+	}
+	var out []string
+	for i := range p.spec.Stages {
+		for _, o := range p.spec.Stages[i].Outs {
+			if o.NoCache {
+				continue
+			}
+			info, err := os.Lstat(p.work.OS(o.Path))
+			ignored, ierr := p.work.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
+			if ierr != nil {
+				return nil, ierr
+			}
+			if !ignored {
+				out = append(out, string(o.Path))
+			}
+		}
+	}
+	return out, nil
+}
+
+// Check is one thing that Doctor looked at.
+type Check struct {
+	Name string `json:"name"`           // what was looked at
+	OK   bool   `json:"ok"`             // nothing to do
+	Text string `json:"text"`           // what was found
+	Hint string `json:"hint,omitempty"` // the next step
+}
+
+// Doctor looks at everything that pipe needs, and really writes to the remote.
+func Doctor(ctx context.Context, opt Options) []Check {
+	var checks []Check
+	add := func(name, text string, err error) {
+		c := Check{Name: name, OK: err == nil, Text: text}
+		if err != nil {
+			all := Describe(err)
+			c.Text, c.Hint = all[0].Message, all[0].Hint
+			if all[0].Place != "" {
+				c.Text = all[0].Place + ": " + c.Text
+			}
+		}
+		checks = append(checks, c)
+	}
+	for _, program := range []string{"git", "sh", "bash"} {
+		at, err := exec.LookPath(program)
+		add(program, at, err)
+	}
+	p, err := Open(ctx, opt)
+	if err != nil {
+		add("pipe.yaml", "", err)
+		return checks
+	}
+	add("pipe.yaml", fmt.Sprintf("%s, %d stages", p.path(spec.FileName), len(p.spec.Stages)), nil)
+	lock, err := p.lock()
+	if err == nil {
+		add("pipe.lock", fmt.Sprintf("%d stages", len(lock.Stages)), nil)
+	} else {
+		add("pipe.lock", "", err)
+	}
+	add("git repository", p.gitText(), p.gitError())
+	outs, err := p.UnignoredOuts()
+	if err == nil && len(outs) > 0 {
+		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init adds the lines to .gitignore")
+	}
+	add("outs ignored by git", "all", err)
+	r, err := p.openRemote(ctx)
+	if err != nil || r == nil {
+		add("remote", "none: artifacts stay on this machine", err)
+	} else {
+		url, err := p.Probe(ctx)
+		add("remote", url+": put, get, conditional writes", err)
+	}
+	return append(checks, Check{Name: "cache", OK: true, Text: p.cache.URL()})
+}
+
+func (p *Project) gitText() string {
+	if p.repo == nil {
+		return ""
+	}
+	if p.repo.Shallow() {
+		return p.repo.Root() + " (shallow: pipe find and gc see a part of the history)"
+	}
+	return p.repo.Root()
+}
+
+func (p *Project) gitError() error {
+	if p.repo == nil {
+		return diag.New(diag.NotFound, "%w", gitlog.ErrNoRepo).At(p.root).Hinted("git init")
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// Committed is what LockCommit did.
+type Committed struct {
+	Commit  string `json:"commit"`  // the commit's hash
+	Changed bool   `json:"changed"` // false: HEAD has this lock already
+}
+
+// LockCommit commits pipe.lock alone to the current branch, and leaves the index
+// and other changes as they are. An empty message takes a default one.
+func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed, err error) {
+	if p.repo == nil {
+		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	}
+	h, err := p.hold(ctx, "lock commit")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.release()) }()
+	lock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	if message == "" {
+		message = fmt.Sprintf("Update %s", lockfile.FileName)
+	}
+	if head, err := p.repo.Head(ctx); err == nil && head.Branch == "" {
+		p.note("HEAD is on no branch: name the commit before you leave it (git branch NAME)")
+	}
+	hash, changed, err := p.repo.CommitFile(ctx, p.lockAt, lock.Encode(), message)
+	return &Committed{Commit: hash, Changed: changed}, err
+}
+
+// lock reads pipe.lock; one that is not there is empty.
+func (p *Project) lock() (*lockfile.File, error) {
+	data, err := os.ReadFile(p.path(lockfile.FileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &lockfile.File{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lockfile.Parse(lockfile.FileName, data)
+}
+
+// saveLock replaces pipe.lock, whole or not at all, unless it is the same.
+func (p *Project) saveLock(l *lockfile.File) error {
+	data := l.Encode()
+	if old, err := os.ReadFile(p.path(lockfile.FileName)); err == nil && string(old) == string(data) {
+		return nil
+	}
+	return atomicfile.Write(p.path(lockfile.FileName), data, 0o666, p.work.Tmp())
+}

@@ -1,0 +1,68 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Status is how the workspace stands against the lock and the environment.
+type Status struct {
+	Result             // what repro would do
+	Outs   []OutStatus `json:"outs"`           // every recorded output
+	Note   string      `json:"note,omitempty"` // why the environment could not be asked
+}
+
+// Status compares the workspace with the lock, without the network but for the
+// environment's state. It writes nothing but the stat index.
+func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error) {
+	opt.NoPull = true
+	r, err := p.Plan(ctx, opt)
+	s := &Status{Outs: []OutStatus{}}
+	if err != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth)) && r != nil {
+		s.Note, err = err.Error(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Result = *r
+	lock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	for i := range lock.Stages {
+		l := &lock.Stages[i]
+		if p.spec.Stage(l.Name) == nil {
+			continue
+		}
+		for _, o := range l.Outs {
+			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
+			here, _, err := p.work.Output(ctx, o.Path)
+			switch {
+			case errors.Is(err, worktree.ErrAbsent):
+				st.State = "absent"
+			case err != nil:
+				return nil, err
+			case here.Same(o):
+				st.State = "same"
+			}
+			_, err = p.cache.Stat(ctx, object.Of(o))
+			st.Cache = err == nil
+			s.Outs = append(s.Outs, st)
+		}
+	}
+	return s, nil
+}
+
+// OutStatus is how one recorded out stands in the workspace.
+type OutStatus struct {
+	Stage string        `json:"stage"` // that makes it
+	Path  string        `json:"path"`  // relative to the project
+	Hash  digest.Digest `json:"hash"`  // as recorded
+	State string        `json:"state"` // same, absent, differs
+	Cache bool          `json:"cache"` // its bytes are in the cache
+}

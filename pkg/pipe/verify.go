@@ -1,0 +1,101 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Verified is what re-hashing a store found.
+type Verified struct {
+	Store   string          `json:"store"`   // directory or URL
+	Objects int             `json:"objects"` // that were read
+	Bytes   int64           `json:"bytes"`   // of them
+	Damaged []digest.Digest `json:"damaged"` // digests of those whose bytes are wrong
+}
+
+// Verify reads and hashes every object of the cache, or of the remote. A damaged
+// object of the cache is put out of the way, so that the remote's copy is taken;
+// one of the remote is only named. Any damage is an error of kind integrity.
+func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err error) {
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	var s store.Store = p.cache
+	var lister store.Lister = p.cache
+	v = &Verified{Store: p.cache.URL(), Damaged: []digest.Digest{}}
+	if inRemote {
+		remote, err := p.needRemote(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l, ok := remote.(store.Lister)
+		if !ok {
+			return nil, diag.New(diag.Usage, "this remote cannot list what it holds").At(remote.URL())
+		}
+		s, lister, v.Store = remote, l, remote.URL()
+	}
+	var all []store.Entry
+	if err := lister.List(ctx, func(e store.Entry) error { all = append(all, e); return nil }); err != nil {
+		return nil, err
+	}
+	damaged := make([]bool, len(all))
+	err = par.Each(ctx, len(all), p.workers(), func(ctx context.Context, i int) error {
+		err := readThrough(ctx, s, all[i].Ref)
+		damaged[i] = errors.Is(err, store.ErrCorrupt)
+		if damaged[i] || errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range all {
+		v.Objects++
+		v.Bytes += e.Size
+		if damaged[i] {
+			v.Damaged = append(v.Damaged, e.Ref.Digest)
+			if !inRemote {
+				err = errors.Join(err, p.cache.Quarantine(e.Ref))
+			}
+		}
+	}
+	if err == nil && len(v.Damaged) > 0 {
+		err = p.damage(v, inRemote)
+	}
+	return v, err
+}
+
+func (p *Project) damage(v *Verified, inRemote bool) error {
+	e := diag.New(diag.Integrity, "%d of %d objects are not what they are named", len(v.Damaged), v.Objects).At(v.Store)
+	if inRemote {
+		return e.Hinted("remove them there, then pipe push from a machine whose pipe verify passes")
+	}
+	return e.Hinted("they are moved to %s; pipe pull fetches good copies", filepath.Join(v.Store, "corrupt"))
+}
+
+// readThrough reads an object to its end, which verifies it.
+func readThrough(ctx context.Context, s store.Store, ref object.Ref) error {
+	r, err := s.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 64<<10)
+	for err == nil {
+		_, err = r.Read(buf)
+	}
+	if cerr := r.Close(); errors.Is(err, io.EOF) {
+		return cerr
+	}
+	return err
+}

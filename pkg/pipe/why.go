@@ -1,0 +1,83 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Why returns the verdict on one stage with all its reasons; what it needs is
+// decided with it.
+func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*StageResult, error) {
+	stages, err := p.targets([]string{stage})
+	if err != nil {
+		return nil, err
+	}
+	opt.Targets = stages
+	r, err := p.Plan(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.Stages {
+		if s := &r.Stages[i]; s.Stage == stages[0] {
+			s.Files, err = p.changedFiles(ctx, s)
+			return s, err
+		}
+	}
+	return nil, diag.New(diag.Failed, "no verdict on %s", stage)
+}
+
+// changedFiles compares the manifests of directory deps, then and now.
+func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []lockfile.Change, err error) {
+	for _, why := range s.Because {
+		now := s.trees[repopath.Path(why.Path)]
+		if why.Code != event.DepChanged || now == nil {
+			continue
+		}
+		then, err := p.manifest(ctx, why.Old)
+		if err != nil {
+			return nil, err
+		}
+		if then == nil {
+			p.note("cannot list the changed files of " + why.Path + ": the old listing is not in the cache")
+			continue
+		}
+		for _, c := range object.Diff(then, now) {
+			path := string(c.Path)
+			if !repopath.HasMeta(why.Path) {
+				path = why.Path + "/" + path // a directory's list has paths relative to it
+			}
+			files = append(files, lockfile.Change{Stage: s.Stage, What: "file", Path: path, Old: c.Old, New: c.New})
+		}
+	}
+	return files, nil
+}
+
+// manifest reads the list of an input of the past; nil when no store has it.
+func (p *Project) manifest(ctx context.Context, hash string) (*object.Tree, error) {
+	d, err := digest.Parse(hash)
+	if err != nil {
+		return nil, nil //nolint:nilerr // the reason names no digest: an executable bit
+	}
+	for _, s := range []store.Store{p.cache, p.remote} {
+		if s == nil {
+			continue
+		}
+		b, err := store.ReadAll(ctx, s, object.Ref{Shelf: object.Inputs, Digest: d}, object.MaxTree)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return object.ParseInput(b)
+	}
+	return nil, nil
+}
