@@ -21,7 +21,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
-	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -227,28 +226,3 @@ func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, 
 
 // local is where the workspace keeps its own environments.
 func (p *Project) local() *disk.Store { return disk.Open(filepath.Join(p.root, worktree.Dir)) }
-
-// commit returns HEAD's hash, "" where there is none.
-func (p *Project) commit(ctx context.Context) string {
-	if p.repo == nil {
-		return ""
-	}
-	head, err := p.repo.Head(ctx)
-	if err != nil {
-		return ""
-	}
-	return head.Hash
-}
-
-func (p *Project) stamp(ctx context.Context) object.Stamp {
-	host, _ := os.Hostname()
-	user, _ := shell.Getenv(p.env, "USER")
-	if actor, ok := shell.Getenv(p.env, "GITHUB_ACTOR"); ok {
-		user = actor
-	}
-	by := host
-	if user != "" {
-		by = user + "@" + host
-	}
-	return object.Stamp{By: by, Commit: p.commit(ctx), Version: Version}
-}

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -114,8 +115,24 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) 
 			return nil, err
 		}
 	}
+	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
 	return results(r), transfer.Explained(err)
+}
+
+// noteSecrets names the declared variables that look like secrets and are not said
+// to be: whoever can try all values of one finds it out from the key.
+func (p *Project) noteSecrets() {
+	seen := map[string]bool{}
+	for i := range p.spec.Stages {
+		for _, e := range p.spec.Stages[i].Env {
+			if e.LooksSecret() && !seen[e.Name] {
+				seen[e.Name] = true
+				p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to keep it as it is",
+					e.Place, e.Name, e.Name))
+			}
+		}
+	}
 }
 
 func results(r *engine.Result) *Result {
