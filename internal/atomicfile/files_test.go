@@ -59,3 +59,24 @@ func TestAFileSystemWithoutModesOrDirectorySyncIsGoodEnough(t *testing.T) {
 		t.Errorf("a directory that may not be synced: %v", err)
 	}
 }
+
+func TestAReplacedFileKeepsItsMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, mode := range []os.FileMode{0o640, 0o400, 0o755} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := atomicfile.Write(path, []byte("new"), 0o666, ""); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%v, want %v; %v", info.Mode(), mode, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

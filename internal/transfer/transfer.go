@@ -256,8 +256,28 @@ type batcher interface {
 	Begin() (store.Batch, error)
 }
 
-// batchSize bounds what a crash may cost, and the temporary files.
-const batchSize = 1000
+// A batch ends with so many objects, or as soon as it has so many bytes: it
+// bounds the work that a crash undoes, and the temporary files.
+const (
+	batchObjects = 1000
+	batchBytes   = 256 << 20
+)
+
+// batches calls f for one batch of the items after the other, until it fails.
+func batches(items []item, f func([]item) error) error {
+	for len(items) > 0 {
+		n, size := 0, int64(0)
+		for n < len(items) && n < batchObjects && size < batchBytes {
+			size += items[n].size
+			n++
+		}
+		if err := f(items[:n]); err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
 func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
@@ -265,14 +285,7 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 	if !ok {
 		return send(items)
 	}
-	for len(items) > 0 {
-		n := min(len(items), batchSize)
-		if err := c.copyBatch(ctx, items[:n], b, c.Cache, "push"); err != nil {
-			return err
-		}
-		items = items[n:]
-	}
-	return nil
+	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, "push") })
 }
 
 // copyBatch copies items that the batch's store lacks out of from, and commits.
@@ -317,6 +330,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	if err := batch.Commit(); err != nil {
 		return err
 	}
+	// Only now: what is learned is not sent again, and a tree that is put next relies on it.
 	for i, it := range items {
 		if gone[i] == nil {
 			c.learn(it.ref)
@@ -348,12 +362,10 @@ func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
 		if err != nil {
 			return err
 		}
-		for len(items) > 0 {
-			n := min(len(items), batchSize)
-			if err := c.copyBatch(ctx, items[:n], c.Cache, c.Remote, "pull"); err != nil {
-				return err
-			}
-			items = items[n:]
+		// A batch is committed before the next begins, so a tree comes after its files.
+		err = batches(items, func(some []item) error { return c.copyBatch(ctx, some, c.Cache, c.Remote, "pull") })
+		if err != nil {
+			return err
 		}
 	}
 	return nil

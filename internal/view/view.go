@@ -130,13 +130,14 @@ func Outs(outs []artifact.Output) string {
 
 // Seconds returns a duration for people.
 func Seconds(s float64) string {
+	whole := int(s + 0.5)
 	switch {
-	case s < 10:
+	case s < 9.95: // what rounds to 10.0 is 10
 		return fmt.Sprintf("%.1f s", s)
-	case s < 120:
-		return fmt.Sprintf("%.0f s", s)
+	case whole < 120:
+		return fmt.Sprintf("%d s", whole)
 	}
-	return fmt.Sprintf("%d min %d s", int(s)/60, int(s)%60)
+	return fmt.Sprintf("%d min %d s", whole/60, whole%60)
 }
 
 func (p *Progress) summary(e event.Event) {
@@ -170,7 +171,7 @@ func (p *Progress) line(stage, verb, text string) {
 func Bytes(n int64) string {
 	f, unit := float64(n), "B"
 	for _, u := range [...]string{"kB", "MB", "GB", "TB"} {
-		if f < 1000 {
+		if f < 999.95 { // what rounds to 1000.0 is 1.0 of the next unit
 			break
 		}
 		f, unit = f/1000, u

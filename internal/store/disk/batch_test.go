@@ -1,0 +1,138 @@
+package disk_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/atomicfile/powercut"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/store/storetest"
+)
+
+func TestRefusedBytesLeaveNoTemporaryFile(t *testing.T) {
+	dir := t.TempDir()
+	b, err := disk.Open(room(dir)).Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(t.Context(), storetest.File([]byte("good")), store.Bytes([]byte("evil"))); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("%v", err)
+	}
+	if left := litter(dir); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if err := errors.Join(b.Commit(), b.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The second writer of the same bytes begins before the first has ended.
+func TestTwoWritersOfOneObjectLeaveOneObject(t *testing.T) {
+	dir, content := t.TempDir(), []byte("the same")
+	s := disk.Open(room(dir))
+	b, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := storetest.File(content)
+	src := store.Bytes(content)
+	src.Open = func() (io.ReadCloser, error) {
+		err := b.Put(t.Context(), ref, store.Bytes(content))
+		return io.NopCloser(bytes.NewReader(content)), err
+	}
+	if err := errors.Join(b.Put(t.Context(), ref, src), b.Commit(), b.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.ReadAll(t.Context(), s, ref, 100); err != nil {
+		t.Error(err)
+	}
+	if left := below(t, filepath.Join(room(dir), "tmp")); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// LESSONS 9: presence is no proof of content, but a size that is wrong proves damage.
+func TestAnObjectOfTheWrongSizeIsStoredAgain(t *testing.T) {
+	root, content := t.TempDir(), []byte("whole")
+	s := disk.Open(root)
+	ref := put(t, s, content)
+	path := filepath.Join(root, store.Path(ref))
+	if err := errors.Join(os.Chmod(path, 0o644), os.Truncate(path, 2)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, content)
+	if got, err := store.ReadAll(t.Context(), s, ref, 100); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What is known to be durable is not synced again: a second object in the same
+// directory costs two syncs, its own and its directory's.
+func TestDirectoriesAreMadeDurableOnce(t *testing.T) {
+	dir := t.TempDir()
+	power, err := powercut.New(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := disk.OpenOn(power.Files(), room(dir))
+	d := newDirectory(2, 1)
+	put(t, s, d.files[0])
+	before := len(power.Steps())
+	put(t, s, d.files[1])
+	syncs := map[atomicfile.Op]int{}
+	for _, step := range power.Steps()[before:] {
+		syncs[step.Op]++
+	}
+	if syncs[atomicfile.OpSyncFile] != 1 || syncs[atomicfile.OpSyncDir] != 1 || syncs[atomicfile.OpSyncFS] != 0 {
+		t.Errorf("%v", syncs)
+	}
+}
+
+func TestABatchOfWhatIsThereTakesNoStep(t *testing.T) {
+	dir, content := t.TempDir(), []byte("there")
+	power, err := powercut.New(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := disk.OpenOn(power.Files(), room(dir))
+	put(t, s, content)
+	before := len(power.Steps())
+	put(t, s, content)
+	if steps := power.Steps()[before:]; len(steps) != 0 {
+		t.Errorf("%+v", steps)
+	}
+}
+
+func TestTidyRemovesOnlyWhatIsOld(t *testing.T) {
+	root := t.TempDir()
+	s := disk.Open(root)
+	b, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(t.Context(), storetest.File([]byte("x")), store.Bytes([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	left := below(t, filepath.Join(root, "tmp"))
+	info, err := os.Stat(left[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range []int{1, 0} { // at its very time it stays, a second later it goes
+		if err := s.Tidy(info.ModTime().Unix() + int64(after)); err != nil {
+			t.Error(err)
+		}
+		if got := len(below(t, filepath.Join(root, "tmp"))); got != want {
+			t.Errorf("%d s: %d files are left, want %d", after, got, want)
+		}
+	}
+	if err := disk.Open(filepath.Join(root, "none")).Tidy(1); err != nil {
+		t.Errorf("a store without temporary files: %v", err)
+	}
+}

@@ -1,0 +1,249 @@
+package transfer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// watched is a directory store that notes its batches, and may fail to commit them.
+type watched struct {
+	*disk.Store
+	fail    error
+	dry     bool // objects are noted, not stored
+	mu      sync.Mutex
+	batches [][]object.Ref
+}
+
+type watchedBatch struct {
+	store.Batch
+	w *watched
+}
+
+func watch(t *testing.T) *watched {
+	t.Helper()
+	return &watched{Store: disk.Open(t.TempDir())}
+}
+
+func (w *watched) Begin() (store.Batch, error) {
+	b, err := w.Store.Begin()
+	w.batches = append(w.batches, nil)
+	return &watchedBatch{b, w}, err
+}
+
+func (b *watchedBatch) Put(ctx context.Context, ref object.Ref, src store.Source) error {
+	b.w.mu.Lock()
+	last := len(b.w.batches) - 1
+	b.w.batches[last] = append(b.w.batches[last], ref)
+	b.w.mu.Unlock()
+	if b.w.dry {
+		return nil
+	}
+	return b.Batch.Put(ctx, ref, src)
+}
+
+func (b *watchedBatch) Commit() error {
+	if b.w.fail != nil {
+		return b.w.fail
+	}
+	return b.Batch.Commit()
+}
+
+func (w *watched) sizes() (n []int) {
+	for _, b := range w.batches {
+		n = append(n, len(b))
+	}
+	return n
+}
+
+func has(t *testing.T, s store.Store, ref object.Ref) bool {
+	t.Helper()
+	_, err := s.Stat(t.Context(), ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+var errDiskFull = errors.New("disk full")
+
+func TestAPushWhoseBatchIsNotCommittedFailsAndIsSentAgain(t *testing.T) {
+	p, remote := newProject(t), watch(t)
+	c := &transfer.Carrier{Cache: p.cache, Remote: remote, Workers: 2}
+	remote.fail = errDiskFull
+	if err := c.Publish(t.Context(), p.outs); !errors.Is(err, errDiskFull) {
+		t.Errorf("the first: %v", err)
+	}
+	if has(t, remote, p.tree) || len(remote.batches) != 1 {
+		t.Errorf("the tree was sent after its files had failed: %d batches", len(remote.batches))
+	}
+	remote.fail = nil
+	if err := c.Publish(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []object.Ref{ref("app"), ref("inside a"), ref("inside b"), p.tree} {
+		if !has(t, remote, r) {
+			t.Errorf("%s was taken for sent", r)
+		}
+	}
+}
+
+func TestAPullWhoseBatchIsNotCommittedFails(t *testing.T) {
+	p, cache := newProject(t), watch(t)
+	if err := p.carrier().Publish(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	c := &transfer.Carrier{Cache: cache, Remote: p.remote, Workers: 2}
+	cache.fail = errDiskFull
+	if err := c.Fetch(t.Context(), p.outs); !errors.Is(err, errDiskFull) {
+		t.Errorf("the first: %v", err)
+	}
+	if len(cache.batches) != 1 || slices.Contains(cache.batches[0], p.tree) {
+		t.Errorf("the tree does not wait for its files: %v", cache.batches)
+	}
+	cache.fail = nil
+	if err := c.Fetch(t.Context(), p.outs); err != nil || !has(t, cache, p.tree) || !has(t, cache, ref("inside b")) {
+		t.Errorf("the second: %v", err)
+	}
+}
+
+// A tree's presence implies its files', so it may not come in the same batch: the
+// batches that end in time are the files'.
+func TestAFetchedTreeComesAfterItsFiles(t *testing.T) {
+	p, cache := newProject(t), watch(t)
+	if err := p.carrier().Publish(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	c := &transfer.Carrier{Cache: cache, Remote: p.remote, Workers: 2}
+	if err := c.Fetch(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	if len(cache.batches) != 2 || !slices.Equal(cache.batches[1], []object.Ref{p.tree}) {
+		t.Errorf("%v", cache.batches)
+	}
+}
+
+func TestADamagedTreeOfTheCacheIsReplacedByTheRemotes(t *testing.T) {
+	p := newProject(t)
+	if err := p.carrier().Publish(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(p.root, store.Path(p.tree))
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("pipe-tree 1\n"), 0o444)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.carrier().Fetch(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.ReadTree(t.Context(), p.cache, p.tree.Digest); err != nil {
+		t.Errorf("the cache's tree: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(p.root, "corrupt", p.tree.Digest.Hex())); err != nil {
+		t.Errorf("nothing was kept to look at: %v", err)
+	}
+}
+
+// outs returns n outputs of a size, which nobody has.
+func outs(n int, size int64) (all []artifact.Output) {
+	for i := range n {
+		path := fmt.Sprintf("o%d", i)
+		all = append(all, artifact.Output{Path: repopath.Path(path), Digest: digest.Of([]byte(path)), Size: size})
+	}
+	return all
+}
+
+func TestABatchEndsAt1000ObjectsOr256MiB(t *testing.T) {
+	for name, c := range map[string]struct {
+		outs []artifact.Output
+		want []int
+	}{
+		"small ones":  {outs(2001, 10), []int{1000, 1000, 1}},
+		"large ones":  {outs(5, 128<<20), []int{2, 2, 1}},
+		"larger ones": {outs(2, 300<<20), []int{1, 1}},
+	} {
+		p := newProject(t)
+		remote, cache := watch(t), watch(t)
+		remote.dry, cache.dry = true, true
+		push := &transfer.Carrier{Cache: p.cache, Remote: remote, Workers: 2}
+		pull := &transfer.Carrier{Cache: cache, Remote: p.remote, Workers: 2}
+		if err := errors.Join(push.Publish(t.Context(), c.outs), pull.Fetch(t.Context(), c.outs)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !slices.Equal(remote.sizes(), c.want) || !slices.Equal(cache.sizes(), c.want) {
+			t.Errorf("%s: pushed %d, pulled %d, want %d", name, remote.sizes(), cache.sizes(), c.want)
+		}
+	}
+}
+
+func TestManyMissingObjectsAreNamedAndCounted(t *testing.T) {
+	p := newProject(t)
+	c := &transfer.Carrier{Cache: p.cache, Remote: watch(t), Workers: 2}
+	err := c.Publish(t.Context(), outs(13, 1))
+	if !errors.Is(err, store.ErrNotFound) || strings.Count(err.Error(), "is neither") != 10 || !strings.HasSuffix(err.Error(), "and 3 more") {
+		t.Errorf("%v", err)
+	}
+	if err := c.Publish(t.Context(), outs(10, 1)); strings.Count(err.Error(), "is neither") != 10 || strings.Contains(err.Error(), "more") {
+		t.Errorf("ten: %v", err)
+	}
+}
+
+// noted is what Moved was told.
+type noted struct {
+	mu    sync.Mutex
+	bytes map[string]int64
+}
+
+func (n *noted) moved(where string, bytes int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bytes[where] += bytes
+}
+
+func TestNotesAreSentWhenTheCacheHasThem(t *testing.T) {
+	p := newProject(t)
+	log := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("log"))}
+	lost := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("lost"))}
+	if err := p.cache.Put(t.Context(), log, store.Bytes([]byte("log"))); err != nil {
+		t.Fatal(err)
+	}
+	n := &noted{bytes: map[string]int64{}}
+	c := p.carrier()
+	c.Moved = n.moved
+	if err := c.Publish(t.Context(), p.outs[:1], log, lost); err != nil {
+		t.Fatal(err)
+	}
+	if !has(t, p.remote.Store, log) || has(t, p.remote.Store, lost) {
+		t.Error("the log is not in the remote, or what was lost is")
+	}
+	if want := int64(len("log") + len("app")); n.bytes["push"] != want {
+		t.Errorf("moved %v, want %d", n.bytes, want)
+	}
+}
+
+// From 16 KiB asking costs less than sending in vain; below, put-if-absent is the question.
+func TestOnlyLargeObjectsAreAskedForFirst(t *testing.T) {
+	for size, want := range map[int][]string{16<<10 - 1: {"put"}, 16 << 10: {"stat", "put"}} {
+		p, b := newProject(t), strings.Repeat("x", size)
+		if err := p.cache.Put(t.Context(), ref(b), store.Bytes([]byte(b))); err != nil {
+			t.Fatal(err)
+		}
+		out := []artifact.Output{{Path: "big", Digest: ref(b).Digest, Size: int64(size)}}
+		if err := p.carrier().Publish(t.Context(), out); err != nil || !slices.Equal(p.remote.calls, want) {
+			t.Errorf("%d bytes: %q, %v", size, p.remote.calls, err)
+		}
+	}
+}
