@@ -10,7 +10,6 @@ var tooLong = map[string]int{
 	"internal/store/s3/proxy_test.go":                                       434,
 	"internal/worktree/scan.go":                                             408,
 	"internal/worktree/worktree_test.go":                                    743,
-	"pkg/lockfile/lockfile_test.go":                                         461,
 	"pkg/pipe/example_test.go Example":                                      64,
 	"pkg/pipe/property_test.go TestAnyGraph":                                71,
 }

@@ -156,7 +156,8 @@ func interrupted(cause, err error) error {
 // prepare drops what the lock must not hold and remembers what it says of each stage.
 func (r *run) prepare() {
 	r.outs = r.index()
-	if r.lock.Keep(func(name string) bool { s := r.Project.Stage(name); return s != nil && !s.Deploy }) {
+	// What a merge left in the lock goes with the next run, as stages do that are gone.
+	if r.lock.Keep(func(name string) bool { s := r.Project.Stage(name); return s != nil && !s.Deploy }) || len(r.lock.Absent) > 0 {
 		r.dirty = true
 	}
 	// A lock comes from outside: it never says where something is written.

@@ -4,12 +4,12 @@
 package lockfile
 
 import (
-	"bytes"
+	"cmp"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -24,34 +24,55 @@ const Schema = 1
 
 // File is a whole pipe.lock. Its zero value is the lock of a project that never ran.
 type File struct {
-	Stages []Stage // build stages, sorted by name
+	Stages []Stage  // build stages, sorted by name
+	Absent []Absent // what Parse passed over, in the order of lines; Encode does not write it
+}
+
+// Absent is a part of a lock that does not count, as if it were not there.
+type Absent struct {
+	Stage string // whose block it is; empty: lines between the blocks
+	Line  int    // where it begins, from 1
+	Why   string // for people: "it has no sum"
+}
+
+// String returns what a person is told: what was ignored, and why.
+func (a Absent) String() string {
+	if a.Stage == "" {
+		return a.Why
+	}
+	return "ignored stage " + a.Stage + ": " + a.Why
 }
 
 // Stage is what one build stage made, and from what.
 type Stage struct {
 	Name       string
 	Key        digest.Key
-	Generation int               // how often a rebuild was forced; part of the key
+	Generation int               // how often a rebuild of Key was forced: which of its records counts
 	Cmd        digest.Digest     // of scripts, shell and working directory, to tell what changed
 	Deps       []artifact.Input  // sorted by path
 	Params     []Param           // sorted by file, then key
 	Env        []Env             // sorted by name
 	Outs       []artifact.Output // sorted by path
+
+	// raw is the block as it was read, when it has fields beginning with x-. It is
+	// written again while the stage says the same; a rebuilt stage loses them.
+	raw string
 }
 
 // Param is one value of a parameter file.
 type Param struct {
 	File  repopath.Path
-	Key   string
-	Value string // canonical JSON
+	Key   string        // empty: all of the file
+	Value string        // its canonical text, when Hash is zero
+	Hash  digest.Digest // of the canonical text, where that is long or must not be committed
 }
 
 // Env is a declared environment variable. A value from outside pipe.yaml may be a
-// secret, so only its keyed hash is kept.
+// secret, so only a hash of it is kept.
 type Env struct {
 	Name  string
 	Value string // when Hash is empty
-	Hash  string
+	Hash  string // set, unset, or the beginning of a hash
 }
 
 // Stage returns the stage with the name, nil when there is none.
@@ -80,9 +101,6 @@ func (f *File) Keep(keep func(name string) bool) bool {
 	return len(f.Stages) != before
 }
 
-// Clone returns a copy whose list of stages may be changed; the stages' own lists are shared.
-func (f *File) Clone() *File { return &File{Stages: slices.Clone(f.Stages)} }
-
 const banner = "# pipe.lock: what each stage made, from what. Written by pipe; commit it; do not edit it.\n"
 
 // Encode returns the canonical bytes.
@@ -105,13 +123,47 @@ func (s *Stage) append(b []byte) []byte {
 	// Lines that never change stand between the blocks, so that git merges a
 	// change in each of two neighbours.
 	b = append(append(append(b, "  # begin "...), s.Name...), '\n')
+	from := len(b)
+	if s.unchanged() {
+		b = append(b, s.raw...)
+	} else {
+		b = s.fields(b)
+	}
+	sum := sumOf(b[from:])
+	b = append(append(append(b, sumField...), sum[:]...), '\n')
+	return append(append(append(b, "  # end "...), s.Name...), '\n')
+}
+
+// sumField and the digits of sumOf are a block's last line.
+const sumField = "    sum: "
+
+// sumOf returns what the last line of a block says of the lines before it, so
+// that no merge and no edit makes a block that pipe did not write. 64 bits tell
+// accidents; they hold off nobody who can commit.
+func sumOf(block []byte) (sum [16]byte) {
+	d := digest.Of(block)
+	hex.Encode(sum[:], d[:8])
+	return sum
+}
+
+// unchanged reports whether raw still says what the fields do.
+func (s *Stage) unchanged() bool {
+	if s.raw == "" {
+		return false
+	}
+	r, ok := scan(s.Name, s.raw)
+	return ok && r.Key == s.Key && r.Generation == s.Generation && r.Cmd == s.Cmd && slices.Equal(r.Deps, s.Deps) &&
+		slices.Equal(r.Params, s.Params) && slices.Equal(r.Env, s.Env) && slices.Equal(r.Outs, s.Outs)
+}
+
+func (s *Stage) fields(b []byte) []byte {
 	b = append(append(append(b, "  "...), plain(s.Name)...), ":\n"...)
-	b = append(append(append(b, "    key: "...), plain(s.Key.String())...), '\n')
+	b = append(append(append(b, "    key: "...), s.Key.String()...), '\n')
 	if s.Generation > 0 {
 		b = append(strconv.AppendInt(append(b, "    generation: "...), int64(s.Generation), 10), '\n')
 	}
 	b = append(append(append(b, "    cmd: "...), s.Cmd.String()...), '\n')
-	b = list(b, "deps", s.Deps, func(b []byte, d *artifact.Input) []byte {
+	b = list(b, "deps", s.Deps, depOrder, func(b []byte, d *artifact.Input) []byte {
 		b = text(b, "path", string(d.Path))
 		b = text(b, "kind", string(d.Kind))
 		b = common(b, d.Exec, d.Digest, d.Size, d.Files)
@@ -120,31 +172,54 @@ func (s *Stage) append(b []byte) []byte {
 		}
 		return b
 	})
-	b = list(b, "params", s.Params, func(b []byte, p *Param) []byte {
+	b = list(b, "params", s.Params, paramOrder, func(b []byte, p *Param) []byte {
 		b = text(b, "file", string(p.File))
 		b = text(b, "key", p.Key)
+		if !p.Hash.IsZero() {
+			return append(append(b, ", hash: "...), p.Hash.String()...)
+		}
 		return append(append(b, ", value: "...), yamldoc.Quote(p.Value)...)
 	})
-	b = list(b, "env", s.Env, func(b []byte, e *Env) []byte {
+	b = list(b, "env", s.Env, envOrder, func(b []byte, e *Env) []byte {
 		b = text(b, "name", e.Name)
 		if e.Hash != "" {
 			return append(append(b, ", hash: "...), yamldoc.Quote(e.Hash)...)
 		}
 		return append(append(b, ", value: "...), yamldoc.Quote(e.Value)...)
 	})
-	b = list(b, "outs", s.Outs, func(b []byte, o *artifact.Output) []byte {
+	return list(b, "outs", s.Outs, outOrder, func(b []byte, o *artifact.Output) []byte {
 		b = text(b, "path", string(o.Path))
 		if o.Dir {
 			b = append(b, ", kind: dir"...)
 		}
-		return common(b, o.Exec, o.Digest, o.Size, o.Files)
+		b = common(b, o.Exec, o.Digest, o.Size, o.Files)
+		if o.SHA256 != "" {
+			b = append(append(b, ", sha256: "...), o.SHA256...)
+		}
+		return b
 	})
-	return append(append(append(b, "  # end "...), s.Name...), '\n')
 }
 
-func list[T any](b []byte, name string, items []T, one func([]byte, *T) []byte) []byte {
+// The orders of the lists; a reader takes no item twice.
+func depOrder(a, b artifact.Input) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind))
+}
+
+func paramOrder(a, b Param) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Key, b.Key))
+}
+
+func envOrder(a, b Env) int { return cmp.Compare(a.Name, b.Name) }
+
+func outOrder(a, b artifact.Output) int { return cmp.Compare(a.Path, b.Path) }
+
+func list[T any](b []byte, name string, items []T, order func(a, b T) int, one func([]byte, *T) []byte) []byte {
 	if len(items) == 0 {
 		return b
+	}
+	if !slices.IsSortedFunc(items, order) {
+		items = slices.Clone(items)
+		slices.SortStableFunc(items, order)
 	}
 	b = append(append(append(b, "    "...), name...), ":\n"...)
 	for i := range items {
@@ -209,34 +284,3 @@ func isPlain(s string) bool {
 }
 
 func letter(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
-
-// Parse reads a lock. The canonical bytes take a short way; anything else that
-// YAML allows, but anchors, is read too. Faults come as a diag.List of kind
-// Usage with file:line:col in file.
-func Parse(file string, data []byte) (*File, error) {
-	if f, ok := scan(string(data)); ok {
-		return f, nil
-	}
-	if i := conflict(data); i > 0 {
-		return nil, diag.List{diag.New(diag.Usage, "the lock has git's conflict markers").
-			At(file+":"+strconv.Itoa(i)+":1").
-			Hinted("take either side, then run pipe repro: git checkout --theirs %s && pipe repro", file)}
-	}
-	root, err := yamldoc.Parse(file, data, yamldoc.Options{NoAnchors: true})
-	if err != nil {
-		return nil, err
-	}
-	return decode(file, root)
-}
-
-// conflict returns the line of the first conflict marker, 0 when there is none.
-func conflict(data []byte) int {
-	line := 1
-	for l := range bytes.Lines(data) {
-		if bytes.HasPrefix(l, []byte("<<<<<<< ")) || bytes.HasPrefix(l, []byte(">>>>>>> ")) {
-			return line
-		}
-		line++
-	}
-	return 0
-}

@@ -52,7 +52,14 @@ func (p *Project) lock() (*lockfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lockfile.Parse(lockfile.FileName, data)
+	l, err := lockfile.Parse(lockfile.FileName, data)
+	if err == nil && !p.said {
+		p.said = true
+		for _, a := range l.Absent {
+			p.note(fmt.Sprintf("%s:%d: %s", lockfile.FileName, a.Line, a))
+		}
+	}
+	return l, err
 }
 
 // saveLock replaces pipe.lock, whole or not at all, unless it is the same.

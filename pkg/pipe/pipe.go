@@ -59,6 +59,7 @@ type Project struct {
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
 	env    []string
+	said   bool // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once.

@@ -1,0 +1,317 @@
+package lockfile
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func (m *merge) bytes() map[string][]byte {
+	return map[string][]byte{"base": m.base.Encode(), "ours": m.ours.Encode(), "theirs": m.theirs.Encode()}
+}
+
+// bytesOf returns a stage's block, "" for none.
+func bytesOf(s *Stage) string {
+	if s == nil {
+		return ""
+	}
+	return string(s.append(nil))
+}
+
+// wanted returns the block that one side alone touched, as that side has it.
+func (m *merge) wanted(name string) (block string, ok bool) {
+	base, ours, theirs := bytesOf(m.base.Stage(name)), bytesOf(m.ours.Stage(name)), bytesOf(m.theirs.Stage(name))
+	switch base {
+	case ours:
+		return theirs, true
+	case theirs:
+		return ours, true
+	}
+	return ours, ours == theirs
+}
+
+// names are those of all three.
+func (m *merge) names() []string {
+	var out []string
+	for _, f := range []*File{m.base, m.ours, m.theirs} {
+		for _, s := range f.Stages {
+			out = append(out, s.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// check holds what is read of a merged lock against the promises.
+func (m *merge) check(got []byte, style string, clean, union bool) error {
+	f, err := Parse(FileName, got)
+	if err != nil {
+		return err
+	}
+	for i := range f.Stages {
+		s := &f.Stages[i]
+		if b := bytesOf(s); b != bytesOf(m.ours.Stage(s.Name)) && b != bytesOf(m.theirs.Stage(s.Name)) {
+			return fmt.Errorf("a block of %s is believed that neither side wrote", s.Name)
+		}
+		if !bytes.Contains(got, []byte(bytesOf(s))) {
+			return fmt.Errorf("the block of %s is not in the file", s.Name)
+		}
+	}
+	for _, name := range m.names() {
+		want, alone := m.wanted(name)
+		have := bytesOf(f.Stage(name))
+		switch {
+		case !alone || have == want:
+		case clean:
+			return fmt.Errorf("git merged cleanly, and %s is not as it was merged", name)
+		case want == "":
+			// Deleted by one side: it may have come back, and is pruned.
+		case m.base.Stage(name) != nil && !m.shifted():
+			return fmt.Errorf("%s was left alone by one side, and is gone", name)
+		case union && m.onlyAdds() && (style != "plain" || m.run(name) <= 3):
+			return fmt.Errorf("%s was added by one side, and is gone after a union", name)
+		}
+	}
+	if clean && (len(f.Absent) > 0 || !bytes.Equal(f.Encode(), got)) {
+		return fmt.Errorf("git merged cleanly, and the lock is not canonical: %v", f.Absent)
+	}
+	return nil
+}
+
+// shifted reports whether a side both removed and added stages, as a renaming
+// does. Where blocks are alike, git may then take one for another, and in a
+// conflict even cut one that nobody changed.
+func (m *merge) shifted() bool {
+	for _, side := range []*File{m.ours, m.theirs} {
+		gone := func(s Stage) bool { return side.Stage(s.Name) == nil }
+		added := func(s Stage) bool { return m.base.Stage(s.Name) == nil }
+		if slices.ContainsFunc(m.base.Stages, gone) && slices.ContainsFunc(side.Stages, added) {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyAdds reports whether all that was there stayed as it was.
+func (m *merge) onlyAdds() bool {
+	for i := range m.base.Stages {
+		s := &m.base.Stages[i]
+		if b := bytesOf(s); b != bytesOf(m.ours.Stage(s.Name)) || b != bytesOf(m.theirs.Stage(s.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// run returns how many lines in a row an added stage shares at most with one that
+// the other side added: above three, git takes them for common ground.
+func (m *merge) run(name string) (longest int) {
+	mine, other := m.ours.Stage(name), m.theirs
+	if mine == nil {
+		mine, other = m.theirs.Stage(name), m.ours
+	}
+	a := strings.SplitAfter(bytesOf(mine), "\n")
+	for i := range other.Stages {
+		if s := &other.Stages[i]; m.base.Stage(s.Name) == nil {
+			longest = max(longest, sharedRun(a, strings.SplitAfter(bytesOf(s), "\n")))
+		}
+	}
+	return longest
+}
+
+func sharedRun(a, b []string) (longest int) {
+	for i := range a {
+		for j := range b {
+			n := 0
+			for i+n < len(a) && j+n < len(b) && a[i+n] == b[j+n] && a[i+n] != "" {
+				n++
+			}
+			longest = max(longest, n)
+		}
+	}
+	return longest
+}
+
+// resolve takes each hunk of a file with conflict markers by one way of ways: c for
+// the current side, i for the incoming one, b for both, l to leave it as it is.
+func resolve(merged []byte, way func() byte) []byte {
+	var out, all, current, incoming []byte
+	where := byte(0) // of the last marker
+	for line := range bytes.Lines(merged) {
+		marker := byte(0)
+		if isMarker(string(bytes.TrimSuffix(line, []byte("\n")))) {
+			marker = line[0]
+		}
+		if marker == '<' {
+			all, current, incoming = nil, nil, nil
+		}
+		switch {
+		case marker == 0 && where == 0:
+			out = append(out, line...)
+		case marker == 0 && where == '<':
+			current = append(current, line...)
+		case marker == 0 && where == '=':
+			incoming = append(incoming, line...)
+		}
+		if marker != 0 {
+			where = marker
+		}
+		if where != 0 {
+			all = append(all, line...)
+		}
+		if where != '>' {
+			continue
+		}
+		where = 0
+		switch way() {
+		case 'c':
+			out = append(out, current...)
+		case 'i':
+			out = append(out, incoming...)
+		case 'b':
+			out = append(append(out, current...), incoming...)
+		default:
+			out = append(out, all...)
+		}
+	}
+	return out
+}
+
+func git(t *testing.T, dir string, in []byte, args ...string) ([]byte, int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(in)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b",
+		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+	out, err := cmd.Output()
+	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return out, cmd.ProcessState.ExitCode()
+}
+
+// rounds is how many merges of each kind are tried: standard, or what PIPE_MERGES says.
+func rounds(t *testing.T, standard int) int {
+	n, err := strconv.Atoi(os.Getenv("PIPE_MERGES"))
+	if err != nil {
+		return standard
+	}
+	t.Logf("%d merges of each kind", n)
+	return n
+}
+
+// TestNoMergeOfGitsMakesABlockThatNobodyWrote is the promise of the sums, with the
+// git program: however hunks are resolved, what is believed is a block of one
+// side, and what one side left alone is there.
+func TestNoMergeOfGitsMakesABlockThatNobodyWrote(t *testing.T) {
+	n := rounds(t, 150)
+	for kind := range kinds {
+		t.Run(kinds[kind].name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for seed := range uint64(n) {
+				m := draw(kind, seed)
+				for name, b := range m.bytes() {
+					if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
+						t.Fatal(err)
+					}
+				}
+				plain, conflicts := git(t, dir, nil, "merge-file", "-p", "ours", "base", "theirs")
+				m.try(t, seed, "plain", plain, conflicts == 0)
+				if conflicts == 0 {
+					continue
+				}
+				style := []string{"--diff3", "--zdiff3"}[seed%2]
+				marked, _ := git(t, dir, nil, "merge-file", "-p", style, "ours", "base", "theirs")
+				m.try(t, seed, style, marked, false)
+				if seed%5 != 0 {
+					continue
+				}
+				union, _ := git(t, dir, nil, "merge-file", "-p", "--union", "ours", "base", "theirs")
+				if want := resolve(plain, func() byte { return 'b' }); !bytes.Equal(union, want) {
+					t.Fatalf("seed %d: a union is not both sides of each hunk:\n%s", seed, union)
+				}
+			}
+		})
+	}
+}
+
+// try checks a merged lock as it stands and resolved in many ways.
+func (m *merge) try(t *testing.T, seed uint64, style string, merged []byte, clean bool) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	ways := []string{"l", "c", "i", "b", "ci", "ci", "ci", "cib", "cibl", "cibl"}
+	if clean {
+		ways = ways[:1]
+	}
+	for _, way := range ways {
+		got := resolve(merged, func() byte { return way[rnd.IntN(len(way))] })
+		if err := m.check(got, style, clean, way == "b"); err != nil {
+			t.Fatalf("seed %d, %s, resolved %q: %v\n--- base\n%s--- ours\n%s--- theirs\n%s--- merged\n%s", seed, style, way, err,
+				m.base.Encode(), m.ours.Encode(), m.theirs.Encode(), got)
+		}
+	}
+}
+
+// attributes is the line that makes git take both sides of each hunk.
+const attributes = "pipe.lock merge=union text eol=lf linguist-generated\n"
+
+// TestGitMergesLocksByUnionAndWithout merges whole commits: pipe.lock with the
+// attribute, plain.lock, which is the same, without.
+func TestGitMergesLocksByUnionAndWithout(t *testing.T) {
+	n := rounds(t, 15)
+	for kind := range kinds {
+		t.Run(kinds[kind].name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			git(t, dir, nil, "init", "-q")
+			var in bytes.Buffer
+			for seed := range uint64(n) {
+				draw(kind, seed).commits(&in, seed)
+			}
+			if _, code := git(t, dir, in.Bytes(), "fast-import", "--quiet"); code != 0 {
+				t.Fatal("git fast-import failed")
+			}
+			for seed := range uint64(n) {
+				m := draw(kind, seed)
+				if _, code := git(t, dir, nil, "checkout", "-qf", "--detach", fmt.Sprintf("ours-%d", seed)); code != 0 {
+					t.Fatal("git checkout failed")
+				}
+				_, conflicts := git(t, dir, nil, "-c", "gc.auto=0", "-c", "maintenance.auto=false", "merge", "-q", "--no-edit", fmt.Sprintf("theirs-%d", seed))
+				for _, name := range []string{"plain.lock", "pipe.lock"} {
+					got, err := os.ReadFile(filepath.Join(dir, name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if name == "pipe.lock" && bytes.Contains(got, []byte("<<<<<<<")) {
+						t.Fatalf("seed %d: a union left conflict markers", seed)
+					}
+					if err := m.check(got, "plain", conflicts == 0, name == "pipe.lock"); err != nil {
+						t.Fatalf("seed %d, %s: %v\n%s", seed, name, err, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// commits writes the three commits for git fast-import.
+func (m *merge) commits(w *bytes.Buffer, seed uint64) {
+	for _, side := range []string{"base", "ours", "theirs"} {
+		fmt.Fprintf(w, "commit refs/heads/%s-%d\ncommitter a <a@b> 1 +0000\ndata 0\n", side, seed)
+		if side != "base" {
+			fmt.Fprintf(w, "from refs/heads/base-%d\n", seed)
+		}
+		lock := m.bytes()[side]
+		for name, b := range map[string][]byte{".gitattributes": []byte(attributes), "pipe.lock": lock, "plain.lock": lock} {
+			fmt.Fprintf(w, "M 100644 inline %s\ndata %d\n%s\n", name, len(b), b)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package lockfile
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// fieldsOf names the fields that this version knows, of a block and of the items of its lists.
+var fieldsOf = map[string]string{
+	"":       " key generation cmd deps params env outs sum ",
+	"deps":   " path kind exec hash size files in ",
+	"params": " file key value hash ",
+	"env":    " name value hash ",
+	"outs":   " path kind exec hash size files sha256 ",
+}
+
+func isKnown(list, name string) bool {
+	return strings.HasPrefix(name, "x-") || strings.Contains(fieldsOf[list], " "+name+" ")
+}
+
+// newer returns what in a block only a later version can have written, and where
+// in text it stands: an unknown field, key, hash or kind. "" is nothing.
+func newer(text string) (what string, at int) {
+	list, from := "", 0
+	for line := range strings.Lines(text) {
+		if item, ok := strings.CutPrefix(line, "      - {"); ok && list != "" && fieldsOf[list] != "" {
+			what, at = newerItem(list, item)
+			at += len(line) - len(item)
+		} else if field, ok := strings.CutPrefix(line, "    "); ok && isField(field[:1]) {
+			name, value, _ := strings.Cut(field, ":")
+			if list = name; isField(name) {
+				what, at = newerField("", name, strings.TrimSpace(value)), len(line)-len(field)
+			}
+		}
+		if what != "" {
+			return what, from + at
+		}
+		from += len(line)
+	}
+	return "", 0
+}
+
+// newerItem looks at the fields of one item, which begin at the begin of s.
+func newerItem(list, s string) (what string, at int) {
+	rest := s
+	for {
+		name, value, ok := strings.Cut(rest, ": ")
+		if !ok || !isField(name) {
+			return "", 0
+		}
+		n := quotedLen(value)
+		if n == 0 {
+			n = max(strings.IndexAny(value, ",}\n"), 0)
+		}
+		if what = newerField(list, name, value[:n]); what != "" {
+			return what, len(s) - len(rest)
+		}
+		if rest, ok = strings.CutPrefix(value[n:], ", "); !ok {
+			return "", 0
+		}
+	}
+}
+
+// newerField looks at one field of a block, or of an item of list.
+func newerField(list, name, value string) string {
+	if !isKnown(list, name) {
+		return "field " + name
+	}
+	switch form, _, isHash := strings.Cut(value, ":"); {
+	case name == "key" && list == "":
+		if _, err := digest.ParseKey(value); errors.Is(err, digest.ErrNewer) {
+			return "key " + form
+		}
+	case name == "kind" && isField(value) && value != string(artifact.Dir) && (list == "outs" || value != string(artifact.Glob)):
+		return "kind " + value
+	case (name == "cmd" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:
+		return "hash " + form
+	}
+	return ""
+}

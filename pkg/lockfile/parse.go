@@ -1,0 +1,281 @@
+package lockfile
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/artifact"
+)
+
+// Bounds of what is read.
+const (
+	MaxSize = 128 << 20 // bytes of a lock: GitHub takes no file above 100 MB
+	maxLine = 1 << 20   // bytes of a line
+)
+
+// Parse reads a lock block by block. A block counts when its sum is right and it
+// is in the form that Encode writes; what does not count is in Absent, and the
+// rest of the file counts all the same. So what a merge leaves, conflict markers
+// among it, is read as the blocks that either side wrote.
+//
+// It fails with kind Policy and file:line:column when a newer version wrote the
+// lock, with kind Usage when data is too large or no lock at all.
+func Parse(file string, data []byte) (*File, error) {
+	if len(data) > MaxSize {
+		return nil, diag.New(diag.Usage, "larger than %d MiB", MaxSize>>20).At(file).Hinted(restore, file)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	data = withoutBases(data)
+	r := &reader{file: file, data: data, text: string(data), lines: 1}
+	for r.at < len(r.text) && r.err == nil {
+		from := r.at
+		line := r.next()
+		if name, ok := strings.CutPrefix(line, beginField); ok && artifact.IsStageName(name) {
+			r.known = true
+			r.block(name, r.lineOf(from))
+			continue
+		}
+		r.between(line, from)
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if !r.known && strings.TrimSpace(r.text) != "" {
+		return nil, diag.New(diag.Usage, "not a pipe.lock").At(file+":1:1").Hinted(restore, file)
+	}
+	return r.result(), nil
+}
+
+const restore = "move it away and run pipe repro, or restore it: git checkout HEAD -- %s"
+
+// The lines around a block begin with these.
+const (
+	beginField = "  # begin "
+	endField   = "  # end "
+)
+
+// withoutBases empties what stands in diff3's conflict markers between ||||||| and
+// =======: it is on neither side, though a block in it is whole.
+func withoutBases(data []byte) []byte {
+	if !bytes.Contains(data, []byte("|||||||")) {
+		return data
+	}
+	out := make([]byte, 0, len(data))
+	bars := 0 // how many began the base that we are in
+	for line := range bytes.Lines(data) {
+		if bars > 0 && string(bytes.TrimRight(line, "\n")) == strings.Repeat("=", bars) {
+			bars = 0
+		}
+		if bars > 0 {
+			out = append(out, '\n')
+			continue
+		}
+		out = append(out, line...)
+		if bytes.HasPrefix(line, []byte("|||||||")) {
+			bars = len(line) - len(bytes.TrimLeft(line, "|"))
+		}
+	}
+	return out
+}
+
+// reader goes through a lock line by line.
+type reader struct {
+	file string
+	data []byte
+	text string // data
+	at   int    // where the next line begins
+
+	lines   int // the number of the line at counted
+	counted int
+
+	known  bool // something of a lock was met
+	found  []block
+	absent []Absent
+	marker int // the line of the first conflict marker
+	stray  int // the line of the first that belongs to no block
+	err    error
+}
+
+// block is one that is whole.
+type block struct {
+	Stage
+	text string
+	line int
+}
+
+// next returns the next line without its end.
+func (r *reader) next() string {
+	line, _, _ := strings.Cut(r.text[r.at:], "\n")
+	r.at = min(r.at+len(line)+1, len(r.text))
+	return line
+}
+
+// lineOf returns the number of the line that begins at i, which never goes back.
+func (r *reader) lineOf(i int) int {
+	r.lines += strings.Count(r.text[r.counted:i], "\n")
+	r.counted = i
+	return r.lines
+}
+
+// between looks at a line outside of blocks.
+func (r *reader) between(line string, at int) {
+	schema, isSchema := strings.CutPrefix(line, "schema: ")
+	switch {
+	case strings.TrimSpace(line) == "" || line == "stages:" || line == "stages: {}":
+	case line+"\n" == banner:
+		r.known = true
+	case isSchema && schema == strconv.Itoa(Schema):
+		r.known = true
+	case isSchema && newerSchema(schema) > 0:
+		r.err = diag.Newer("the lock", newerSchema(schema)).At(fmt.Sprintf("%s:%d:9", r.file, r.lineOf(at)))
+	case isMarker(line):
+		if r.marker == 0 {
+			r.marker = r.lineOf(at)
+		}
+	case r.stray == 0:
+		r.stray = r.lineOf(at)
+	}
+}
+
+func newerSchema(s string) int {
+	if n, err := strconv.Atoi(s); err == nil && n > Schema {
+		return n
+	}
+	return 0
+}
+
+// isMarker reports whether a line is one of git's conflict markers.
+func isMarker(line string) bool {
+	return len(line) >= 7 && strings.Trim(line[:7], line[:1]) == "" && strings.Contains("<=>|", line[:1])
+}
+
+// block reads the block of name whose first line, with the number line, was just passed.
+func (r *reader) block(name string, line int) {
+	from, to := r.at, len(r.text)
+	if i := strings.Index(r.text[from-1:], "\n  # "); i >= 0 {
+		to = from + i
+	}
+	body := r.text[from:to]
+	r.at = to
+	if end := endField + name; r.text[to:min(to+len(end)+1, len(r.text))] != end+"\n" && r.text[to:] != end {
+		r.damaged(name, line, body, "it has no end")
+		return
+	}
+	r.next()
+	n := len(body) - len(sumField) - len("0123456789abcdef\n")
+	if n < 0 || !strings.HasPrefix(body[n:], sumField) {
+		r.damaged(name, line, body, "it has no sum")
+		return
+	}
+	if sum := sumOf(r.data[from : from+n]); body[n+len(sumField):] != string(sum[:])+"\n" {
+		r.damaged(name, line, body, "it does not match its sum (edited by hand, or merged line by line)")
+		return
+	}
+	body = body[:n]
+	s, ok := scan(name, body)
+	if ok && !longLine(body) {
+		r.found = append(r.found, block{s, body, line})
+		return
+	}
+	if what, at := newer(body); what != "" {
+		start := strings.LastIndexByte(body[:at], '\n') + 1
+		place := fmt.Sprintf("%s:%d:%d", r.file, r.lineOf(from+at), utf8.RuneCountInString(body[start:at])+1)
+		r.err = diag.New(diag.Policy, "stage %s was written by a newer pipe (%s)", name, what).At(place).Hinted("%s", diag.Newer("", 0).Hint)
+		return
+	}
+	r.damaged(name, line, body, "it is not in pipe's form")
+}
+
+func longLine(s string) bool {
+	if len(s) <= maxLine {
+		return false
+	}
+	for line := range strings.Lines(s) {
+		if len(line) > maxLine {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) damaged(name string, line int, body, why string) {
+	n := line
+	for l := range strings.Lines(body) {
+		n++
+		if isMarker(strings.TrimSuffix(l, "\n")) {
+			why = "git's conflict markers are in it"
+			if r.marker == 0 {
+				r.marker = n
+			}
+			break
+		}
+	}
+	r.absent = append(r.absent, Absent{name, line, why})
+}
+
+// result settles what is there more than once.
+func (r *reader) result() *File {
+	slices.SortStableFunc(r.found, func(a, b block) int { return cmp.Compare(a.Name, b.Name) })
+	f := &File{}
+	if len(r.found) > 0 {
+		f.Stages = make([]Stage, 0, len(r.found))
+	}
+	for from, to := 0, 0; from < len(r.found); from = to {
+		for to = from + 1; to < len(r.found) && r.found[to].Name == r.found[from].Name; to++ {
+		}
+		same := r.found[from:to]
+		if b, ok := pick(same); ok {
+			f.Stages = append(f.Stages, b.Stage)
+			continue
+		}
+		r.absent = append(r.absent, Absent{same[0].Name, same[0].line, "it is there twice, with different contents"})
+	}
+	f.Absent = r.said(f)
+	return f
+}
+
+// pick returns the one of several whole blocks of a stage that counts: of one key,
+// that of the latest deliberate rebuild. Else none does: nothing here says which.
+func pick(same []block) (best block, ok bool) {
+	best, ok = same[0], true
+	for _, b := range same[1:] {
+		switch {
+		case b.text == best.text || b.Key == best.Key && b.Generation < best.Generation:
+		case b.Key != best.Key:
+			return best, false
+		case b.Generation == best.Generation:
+			ok = false
+		default:
+			best, ok = b, true
+		}
+	}
+	return best, ok
+}
+
+// said returns what was passed over, each stage once and only those that are not in f.
+func (r *reader) said(f *File) []Absent {
+	seen := map[string]bool{}
+	r.absent = slices.DeleteFunc(r.absent, func(a Absent) bool {
+		again := seen[a.Stage] || f.Stage(a.Stage) != nil
+		seen[a.Stage] = true
+		return again
+	})
+	switch {
+	case r.marker > 0:
+		r.absent = append(r.absent, Absent{Line: r.marker, Why: "git's conflict markers; the blocks around them were read"})
+	case r.stray > 0 && len(r.absent) == 0:
+		r.absent = append(r.absent, Absent{Line: r.stray, Why: "ignored lines that belong to no block"})
+	}
+	slices.SortStableFunc(r.absent, func(a, b Absent) int { return cmp.Compare(a.Line, b.Line) })
+	if len(r.absent) == 0 {
+		return nil
+	}
+	return r.absent
+}
