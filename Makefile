@@ -46,10 +46,11 @@ bench: build ## print the costs of no-op, first run, start, memory beside git, m
 
 # Code that must not be wrong: where a fault loses bytes, or believes in wrong ones.
 MUTATE ?= ./internal/action ./internal/engine/... ./internal/worktree/... ./internal/release/... ./internal/transfer/... ./pkg/lockfile/... ./internal/store/...
+# A mutant may loop and allocate for ever: ulimit ends it before the machine does.
 MUTATEFLAGS ?=
 mutate: ## break the code in one place at a time; print the breaks that no test notices (MUTATEFLAGS: -sample 40, -changed REV, -also ./pkg/pipe)
 	$(GO) build -C internal/tools -o $(CURDIR)/bin/mutate ./mutate
-	bin/mutate $(MUTATEFLAGS) $$($(GO) list $(MUTATE) | grep -v /storetest)
+	ulimit -v 8000000 || true; bin/mutate $(MUTATEFLAGS) $$($(GO) list $(MUTATE) | grep -v /storetest)
 
 SOAK ?= 60s
 soak: race ## what takes long: the race detector, every fuzz target for SOAK (60s), every mutant

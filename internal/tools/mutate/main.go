@@ -136,6 +136,7 @@ const noBuild = "the compiler"
 // suite is the tests of one package, and what they visit of the code that is mutated.
 type suite struct {
 	name    string
+	args    []string
 	timeout time.Duration
 	blocks  []block
 }
@@ -152,8 +153,12 @@ func newSuite(name, mutated, profile string) (*suite, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the tests fail without a mutant: %w\n%s", err, out)
 	}
-	s := &suite{name: name, timeout: 30*time.Second + 5*time.Since(start)}
-	b, err := os.ReadFile(profile)
+	s := &suite{name: name, args: []string{name}, timeout: 20*time.Second + 3*time.Since(start)}
+	deps, err := exec.Command("go", "list", "-deps", "-test", name).Output()
+	if bytes.Contains(deps, []byte("pgregory.net/rapid\n")) {
+		s.args = append(s.args, "-rapid.nofailfile") // else rapid writes what failed into the tree
+	}
+	b, readErr := os.ReadFile(profile)
 	for l := range strings.Lines(string(b)) {
 		var k block
 		file, rest, _ := strings.Cut(l, ".go:")
@@ -162,7 +167,7 @@ func newSuite(name, mutated, profile string) (*suite, error) {
 			s.blocks = append(s.blocks, k)
 		}
 	}
-	return s, err
+	return s, errors.Join(err, readErr)
 }
 
 // covers reports whether a test visits the mutant's innermost block. The profile has no
@@ -183,7 +188,7 @@ func (s *suite) covers(m *mutant) bool {
 
 // kills returns the suite's name when a test fails or hangs with the mutant.
 func (s *suite) kills(overlay string) string {
-	c := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-short", "-failfast", "-vet=off", "-timeout", s.timeout.String(), s.name)
+	c := exec.Command("go", append([]string{"test", "-overlay", overlay, "-count=1", "-short", "-failfast", "-vet=off", "-timeout", s.timeout.String()}, s.args...)...)
 	c.WaitDelay = 10 * time.Second // for a child that outlives its test and holds the pipe
 	out, err := c.CombinedOutput()
 	switch {
