@@ -161,12 +161,25 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 func paramChanges(in Inputs, locked *lockfile.Stage) []Reason {
 	old, now := map[string]string{}, map[string]string{}
 	for _, p := range locked.Params {
-		old[string(p.File)+":"+p.Key] = p.Value
+		old[string(p.File)+":"+p.Key] = shownParam(p)
 	}
-	for _, p := range in.Params {
-		now[string(p.File)+":"+p.Key] = p.Value
+	for _, v := range in.Params {
+		p := in.LockParam(v)
+		id := string(p.File) + ":" + p.Key
+		if old[id] == v.Value {
+			p = lockfile.Param{Value: v.Value} // only how the lock writes it changed
+		}
+		now[id] = shownParam(p)
 	}
 	return mapChanges(event.ParamChanged, old, now)
+}
+
+// shownParam is what may be printed of a value: what the lock has of it.
+func shownParam(p lockfile.Param) string {
+	if !p.Hash.IsZero() {
+		return "hash " + p.Hash.Short()
+	}
+	return p.Value
 }
 
 func envChanges(in Inputs, locked *lockfile.Stage) []Reason {

@@ -2,6 +2,7 @@
 package action
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/params"
@@ -22,6 +23,7 @@ type Inputs struct {
 	Env      []EnvValue       // in the order of Stage.Env
 	Platform string           // what Stage.Platform stands for here; empty: it is not set
 	Loose    bool             // a build stage sees the whole environment
+	Hidden   []repopath.Path  // params files that git ignores: their values stay out of lock and reasons
 }
 
 // EnvValue is a declared variable's value; an unset one differs from an empty one.
@@ -128,6 +130,19 @@ func CmdDigest(s *spec.Stage) digest.Digest {
 		f.String(script(c))
 	}
 	return digest.Digest(f.Sum())
+}
+
+// maxLockValue is the longest value in bytes that stands in the lock as it is.
+const maxLockValue = 256
+
+// LockParam returns how a value stands in the lock: as it is, or by its hash when
+// it is long or its file must not be committed.
+func (in *Inputs) LockParam(v params.Value) lockfile.Param {
+	p := lockfile.Param{File: v.File, Key: v.Key, Value: v.Value}
+	if len(v.Value) > maxLockValue || slices.Contains(in.Hidden, v.File) {
+		p.Value, p.Hash = "", digest.Of([]byte(v.Value))
+	}
+	return p
 }
 
 // LockEnv returns how a declared variable stands in the lock: a value from

@@ -38,9 +38,9 @@ func example() (*spec.Stage, Inputs) {
 			{Path: "app/build.sh", Exec: true, Digest: sum("script"), Size: 5},
 			{Path: "lib", Kind: artifact.Dir, Digest: sum("lib"), Size: 99, Files: 3, In: sum("tree")},
 		},
-		Platform: "linux/amd64",
-		Params:   []params.Value{{File: "params.yaml", Key: "lr", Value: "0.1"}, {File: "params.yaml", Key: "size", Value: "[1,2]"}},
-		Env:      []EnvValue{{Name: "CGO_ENABLED", Value: "0", Set: true, Literal: true}, {Name: "GOFLAGS", Value: "-trimpath", Set: true}},
+		Platform: "linux/amd64", Hidden: []repopath.Path{"secret.yaml"},
+		Params: []params.Value{{File: "params.yaml", Key: "lr", Value: "0.1"}, {File: "params.yaml", Key: "size", Value: "[1,2]"}},
+		Env:    []EnvValue{{Name: "CGO_ENABLED", Value: "0", Set: true, Literal: true}, {Name: "GOFLAGS", Value: "-trimpath", Set: true}},
 	}
 	return s, in
 }
@@ -69,6 +69,7 @@ var notInKey = map[string]string{
 	"Input.Size":       "follows from the digest",
 	"Input.Files":      "follows from the digest",
 	"Input.In":         "where the digest was looked up",
+	"Inputs.Hidden":    "how values stand in the lock; the values themselves are in the key",
 	"EnvValue.Literal": "where the value comes from; the value itself is in the key",
 }
 
@@ -343,5 +344,40 @@ func TestPathsThatShareAVariableSetItOnlyIfTheirHashesAgree(t *testing.T) {
 		if got := Variables(HashPrefix, c.in); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %q, want %q", c.in, got, c.want)
 		}
+	}
+}
+
+// FORMAT.md: values of files that git ignores, and long ones, stand in the lock by their hash.
+func TestTheLockKeepsNoHiddenOrLongParam(t *testing.T) {
+	in := Inputs{Hidden: []repopath.Path{"secret.yaml"}}
+	long := `"` + strings.Repeat("x", 255) + `"`
+	for _, c := range []struct {
+		v      params.Value
+		hashed bool
+	}{
+		{params.Value{File: "params.yaml", Key: "a", Value: `"v"`}, false},
+		{params.Value{File: "params.yaml", Key: "a", Value: long[:255] + `"`}, false},
+		{params.Value{File: "params.yaml", Key: "a", Value: long}, true},
+		{params.Value{File: "secret.yaml", Key: "a", Value: `"v"`}, true},
+	} {
+		p := in.LockParam(c.v)
+		if hashed := p.Value == "" && p.Hash == digest.Of([]byte(c.v.Value)); hashed != c.hashed || !hashed && p.Value != c.v.Value {
+			t.Errorf("%s:%s of %d bytes: %+v", c.v.File, c.v.Key, len(c.v.Value), p)
+		}
+	}
+}
+
+func TestReasonsOfAParamShowNoHiddenValue(t *testing.T) {
+	v := params.Value{File: "secret.yaml", Key: "pin", Value: `"1234"`}
+	in := Inputs{Params: []params.Value{v}, Hidden: []repopath.Path{"secret.yaml"}}
+	locked := &lockfile.Stage{Cmd: CmdDigest(&spec.Stage{}), Params: []lockfile.Param{in.LockParam(params.Value{File: "secret.yaml", Key: "pin", Value: `"0000"`})}}
+	why := Changes(&spec.Stage{}, in, locked)
+	if len(why) != 1 || why[0].Path != "secret.yaml:pin" || strings.Contains(why[0].Old+why[0].New, "1234") || why[0].Old == why[0].New || why[0].Old == "" {
+		t.Errorf("%+v", why)
+	}
+	// A file that git ignores from now on has not changed by that.
+	locked.Params = []lockfile.Param{{File: v.File, Key: v.Key, Value: v.Value}}
+	if why := Changes(&spec.Stage{}, in, locked); why[0].Code != "definition-changed" {
+		t.Errorf("%+v", why)
 	}
 }

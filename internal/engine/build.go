@@ -169,7 +169,7 @@ func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 	in := a.in.Inputs
 	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Outs: outs}
 	for _, p := range in.Params {
-		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
+		l.Params = append(l.Params, in.LockParam(p))
 	}
 	for _, e := range in.Env {
 		l.Env = append(l.Env, action.LockEnv(e))

@@ -316,6 +316,15 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 			return r.lostOr(err)
 		}
 	}
+	for _, p := range s.Params {
+		ignored, err := r.Work.Ignored(p.File, false)
+		if err != nil {
+			return err
+		}
+		if ignored {
+			g.Hidden = append(g.Hidden, p.File)
+		}
+	}
 	g.Params, err = r.Params(s)
 	return err
 }
