@@ -28,11 +28,11 @@ import (
 // with diag.Policy in the middle of a merge or rebase. The commit is signed when
 // commit.gpgSign asks for it; no hook runs.
 func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, message string) (hash string, changed bool, err error) {
-	if err := r.atRest(); err != nil {
-		return "", false, err
-	}
-	if hash, changed, err = r.commitFile(ctx, path, data, message); err == nil {
-		err = r.syncIndex(ctx, path)
+	hash, changed, err = r.commitFile(ctx, path, data, message)
+	if err == nil && r.atRest() == nil { // a merge's own commit settles its index
+		if err = r.syncIndex(ctx, path); err != nil {
+			err = fmt.Errorf("HEAD has it, but not the index: %w", err)
+		}
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("commit %s: %w", path, err)
@@ -56,6 +56,9 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 		head, old, err := r.tip(ctx, path)
 		if err != nil || old.isFile() && old.hash == file.hash {
 			return head, false, err
+		}
+		if err := r.atRest(); err != nil {
+			return "", false, err
 		}
 		if file.mode = old.mode; !old.isFile() {
 			file.mode = "100644"

@@ -64,7 +64,7 @@ func (s *sandbox) commitAndDie(n int, when, sign string) bool {
 	}
 	defer alive.Close()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(s.with("COMMIT_IN="+s.dir, "REAL_GIT="+git, "KILL_DIR="+bin, fmt.Sprint("KILL_AT=", n), "KILL_WHEN="+when, "KILL_SIGN="+sign).env,
+	cmd.Env = append(s.with("COMMIT_IN="+s.dir, "TMPDIR="+s.tmp, "REAL_GIT="+git, "KILL_DIR="+bin, fmt.Sprint("KILL_AT=", n), "KILL_WHEN="+when, "KILL_SIGN="+sign).env,
 		"PATH="+bin+":"+os.Getenv("PATH"))
 	cmd.ExtraFiles = []*os.File{all}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

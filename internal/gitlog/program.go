@@ -69,9 +69,22 @@ func (r *Repo) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(exit.Stderr)))
+		return nil, fmt.Errorf("git %s: %w: %s", verb(cmd), err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
+}
+
+// verb returns the command's name, which stands behind git's own options.
+func verb(cmd *exec.Cmd) string {
+	for i := 1; i < len(cmd.Args); i++ {
+		switch a := cmd.Args[i]; {
+		case a == "-c":
+			i++
+		case a[0] != '-':
+			return a
+		}
+	}
+	return ""
 }
 
 // failed reports whether git ran and said no.
