@@ -74,7 +74,7 @@ func (s *sandbox) commitAndDie(n int, when, sign string) bool {
 		s.tb.Fatal(err)
 	}
 	call, none := os.ReadFile(filepath.Join(bin, "killed"))
-	if _, err := os.Stat(filepath.Join(bin, "ended")); err != nil && (strings.Contains(string(call), "update-ref")) {
+	if _, err := os.Stat(filepath.Join(bin, "ended")); err != nil && strings.Contains(string(call), "update-ref") {
 		s.tb.Errorf("a git that holds a lock died with pipe: %s", call)
 	}
 	if died := cmd.ProcessState.ExitCode() == -1; died != (none == nil) || none != nil && err != nil {
