@@ -1,15 +1,14 @@
 package gitlog
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -28,11 +27,11 @@ import (
 // with diag.Policy in the middle of a merge or rebase. The commit is signed when
 // commit.gpgSign asks for it; no hook runs.
 func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, message string) (hash string, changed bool, err error) {
-	if err := r.atRest(); err != nil {
-		return "", false, err
-	}
-	if hash, changed, err = r.commitFile(ctx, path, data, message); err == nil {
-		err = r.syncIndex(ctx, path)
+	hash, changed, err = r.commitFile(ctx, path, data, message)
+	if err == nil && r.atRest() == nil { // a merge's own commit settles its index
+		if err = r.syncIndex(ctx, path); err != nil {
+			err = fmt.Errorf("HEAD has it, but not the index: %w", err)
+		}
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("commit %s: %w", path, err)
@@ -49,13 +48,16 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 	var index *held
 	defer func() {
 		if index != nil {
-			_ = index.drop() // without an entry it changes nothing
+			index.drop()
 		}
 	}()
 	for range 100 { // moves by other processes
 		head, old, err := r.tip(ctx, path)
 		if err != nil || old.isFile() && old.hash == file.hash {
 			return head, false, err
+		}
+		if err := r.atRest(); err != nil {
+			return "", false, err
 		}
 		if file.mode = old.mode; !old.isFile() {
 			file.mode = "100644"
@@ -72,7 +74,7 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 			}
 		}
 		if err = r.advance(ctx, head, commit, message); err == nil {
-			_ = index.put(path, file) // syncIndex sees what became of it
+			_ = index.put(ctx, path, file) // syncIndex sees what became of it
 			index = nil
 			return commit, true, nil
 		}
@@ -191,65 +193,102 @@ func busy(lock string) error {
 	return diag.New(diag.Busy, "another git process holds it").At(lock).Hinted("wait for it to end; if it crashed: rm %s", lock)
 }
 
-// held is a git update-index that holds the lock of the user's index and waits
-// for an entry. The lock must be a git process's and not pipe's own: when pipe is
-// killed, with or without its process group, the process reads the end of its
-// input, changes nothing, and takes its lock away. And as the lock is git's, a
-// git add of the user either comes first and is read, or fails; it is never
-// overwritten.
+// held is the lock of the user's index, held by a shell in a process group of
+// its own. Pipe must not make the lock itself: when pipe is killed, with or
+// without its process group, the shell reads the end of its input and takes the
+// lock away. As the lock is git's, a git add of the user either comes first and
+// is in the copy that put changes, or fails; it is never overwritten.
 type held struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	stderr bytes.Buffer
+	r   *Repo
+	cmd *exec.Cmd
+	in  io.WriteCloser
 }
+
+// hold makes the lock or fails, says so, and keeps it as long as it is told nothing.
+const hold = `set -C; : >"$0" || exit 1; echo; read x; rm -f "$1" "$1.lock" "$0"`
 
 func (r *Repo) holdIndex(ctx context.Context) (*held, error) {
 	lock := filepath.Join(r.gitDir, "index.lock")
-	free, err := until(ctx, r.wait, func() bool { return !exists(lock) })
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for end := time.Now().Add(r.wait); ; {
+		if !exists(lock) {
+			if h, err := r.tryHold(lock); h != nil || err != nil {
+				return h, err
+			}
+		}
+		if time.Now().After(end) {
+			return nil, busy(lock)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-poll.C:
+		}
+	}
+}
+
+// tryHold returns nil when somebody else was faster.
+func (r *Repo) tryHold(lock string) (*held, error) {
+	sh, err := r.program("sh")
 	if err != nil {
 		return nil, err
 	}
-	if !free {
-		return nil, busy(lock)
-	}
-	h := &held{}
-	if h.cmd, err = r.command(context.WithoutCancel(ctx), "update-index", "--add", "--index-info"); err != nil {
+	h := &held{r: r, cmd: exec.Command(sh, "-c", hold, lock, r.indexCopy())}
+	apart(h.cmd)
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	apart(h.cmd)
-	h.cmd.Stderr = &h.stderr
-	if h.in, err = h.cmd.StdinPipe(); err != nil {
+	out, err := h.cmd.StdoutPipe()
+	if err != nil {
 		return nil, err
 	}
 	if err := h.cmd.Start(); err != nil {
 		return nil, err
 	}
-	// Git does not say when it has the lock. Should somebody else take it just
-	// now, put fails, and syncIndex does it again.
-	if _, err := until(ctx, lockWait, func() bool { return exists(lock) }); err != nil {
-		return nil, errors.Join(err, h.drop())
+	if _, err := io.ReadFull(out, make([]byte, 1)); err == nil {
+		return h, nil
 	}
-	return h, nil
+	h.drop()
+	return nil, nil
 }
 
-// put sets one entry and frees the index. The line is one write, which no kill cuts in two.
-func (h *held) put(path repopath.Path, e entry) error {
-	_, err := io.WriteString(h.in, e.mode+" "+e.hash+"\t"+string(path)+"\n")
-	return errors.Join(err, h.drop())
+// put sets one entry of a copy of the index, and the copy in the index's place.
+func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
+	defer h.drop()
+	index, tmp := filepath.Join(h.r.gitDir, "index"), h.r.indexCopy()
+	b, err := os.ReadFile(index)
+	if err != nil && !absent(err) {
+		return err
+	}
+	if err = os.RemoveAll(tmp); err == nil && b != nil { // an orphan of a killed pipe may have made one
+		err = os.WriteFile(tmp, b, 0o666)
+	}
+	if err != nil {
+		return err
+	}
+	cmd, err := h.r.command(ctx, "update-index", "--add", "--cacheinfo", e.mode+","+e.hash+","+string(path))
+	if err != nil {
+		return err
+	}
+	cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+tmp)
+	if _, err := output(cmd); err != nil {
+		return err
+	}
+	return os.Rename(tmp, index)
 }
+
+// indexCopy is where the holder of the index makes the next one.
+func (r *Repo) indexCopy() string { return filepath.Join(r.gitDir, "index.pipe") }
 
 // drop frees the index.
-func (h *held) drop() error {
-	err := errors.Join(h.in.Close(), h.cmd.Wait())
-	if err != nil {
-		err = fmt.Errorf("git update-index: %w: %s", err, strings.TrimSpace(h.stderr.String()))
-	}
-	return err
+func (h *held) drop() {
+	_ = h.in.Close()
+	_ = h.cmd.Wait()
 }
 
 // syncIndex gives the user's index the file's entry of HEAD, unless it has it.
-// It looks again after each change: another process may have moved HEAD, or
-// taken the index, meanwhile.
+// It looks again after each change: another process may have moved HEAD.
 func (r *Repo) syncIndex(ctx context.Context, path repopath.Path) error {
 	var failure error
 	for range 10 {
@@ -264,7 +303,7 @@ func (r *Repo) syncIndex(ctx context.Context, path repopath.Path) error {
 		if err != nil {
 			return err
 		}
-		failure = h.put(path, want)
+		failure = h.put(ctx, path, want)
 	}
 	return failure
 }

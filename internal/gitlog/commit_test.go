@@ -146,8 +146,9 @@ func TestCommitFileSignsWhereGitWould(t *testing.T) {
 	}
 	s.write("../gpg", "#!/bin/sh\nexit 1\n")
 	head := s.git("rev-parse", "HEAD")
-	if _, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m"); err == nil || s.git("rev-parse", "HEAD") != head {
-		t.Error("a commit that cannot be signed was made")
+	_, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if err == nil || !strings.HasPrefix(err.Error(), "commit pipe.lock: git commit-tree: ") || s.git("rev-parse", "HEAD") != head {
+		t.Error("a commit that cannot be signed was made:", err)
 	}
 }
 
@@ -195,7 +196,7 @@ func TestCommitFileIsDurable(t *testing.T) {
 			synced[argv[e.Sid]] = true
 		}
 	}
-	for _, step := range []string{" hash-object ", " write-tree", " commit-tree ", " update-ref ", " --index-info"} {
+	for _, step := range []string{" hash-object ", " write-tree", " commit-tree ", " update-ref ", " update-index "} {
 		found := false
 		for line := range synced {
 			found = found || strings.Contains(line, step)
@@ -269,6 +270,12 @@ func TestCommitFileRefusesInTheMiddleOfAMerge(t *testing.T) {
 	if !errors.Is(err, &diag.Error{Kind: diag.Policy}) || !strings.Contains(err.Error(), "merge") {
 		t.Error(err)
 	}
+	s.write("pipe.lock", "of the merge")
+	s.git("add", "pipe.lock")
+	_, changed, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte(s.git("show", "HEAD:pipe.lock")), "m")
+	if changed || err != nil || s.git("show", ":pipe.lock") != "of the merge" {
+		t.Error("what HEAD has was taken for a change of the merge:", changed, err)
+	}
 }
 
 func TestCommitFileNamesALockThatSomebodyHolds(t *testing.T) {
@@ -291,6 +298,21 @@ func TestCommitFileNamesALockThatSomebodyHolds(t *testing.T) {
 			t.Error("something changed")
 		}
 		s.mustCommit("pipe.lock", "x")
+	}
+}
+
+func TestCommitFileSaysThatTheIndexLags(t *testing.T) {
+	s := newSandbox(t)
+	s.mustCommit("pipe.lock", "x")
+	s.git("rm", "-q", "--cached", "pipe.lock")
+	s.write(".git/index.lock", "")
+	r, err := gitlog.Open(s.dir, gitlog.Options{Env: s.env, LockWait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
+	if !errors.Is(err, &diag.Error{Kind: diag.Busy}) || !strings.Contains(err.Error(), "HEAD has it, but not the index") {
+		t.Error(err)
 	}
 }
 

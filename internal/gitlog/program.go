@@ -17,8 +17,8 @@ import (
 // errNoProgram says that there is no git program on the PATH.
 var errNoProgram = &diag.Error{Kind: diag.Failed, What: "no git program on the PATH", Hint: "install git"}
 
-// program returns the path of the git program.
-func (r *Repo) program() (string, error) {
+// program returns the path of a program.
+func (r *Repo) program(name string) (string, error) {
 	path := ""
 	for _, kv := range r.env {
 		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
@@ -29,18 +29,21 @@ func (r *Repo) program() (string, error) {
 		if !filepath.IsAbs(dir) {
 			continue
 		}
-		if p, err := exec.LookPath(filepath.Join(dir, "git")); err == nil {
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return p, nil
 		}
 	}
-	return "", errNoProgram
+	if name == "git" {
+		return "", errNoProgram
+	}
+	return "", fmt.Errorf("no %s on the PATH", name)
 }
 
 // command is a call of the git program on this repository. No hook runs, and
 // what is written is durable. A hook's own GIT_DIR, GIT_INDEX_FILE and their
 // like do not reach it.
 func (r *Repo) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
-	bin, err := r.program()
+	bin, err := r.program("git")
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +72,22 @@ func (r *Repo) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(string(exit.Stderr)))
+		return nil, fmt.Errorf("git %s: %w: %s", verb(cmd), err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
+}
+
+// verb returns the command's name, which stands behind git's own options.
+func verb(cmd *exec.Cmd) string {
+	for i := 1; i < len(cmd.Args); i++ {
+		switch a := cmd.Args[i]; {
+		case a == "-c":
+			i++
+		case a[0] != '-':
+			return a
+		}
+	}
+	return ""
 }
 
 // failed reports whether git ran and said no.
@@ -96,24 +112,6 @@ const (
 	lockWait = 5 * time.Second
 	lockPoll = 2 * time.Millisecond
 )
-
-// until waits for a condition, and reports whether it came in time.
-func until(ctx context.Context, wait time.Duration, done func() bool) (bool, error) {
-	end := time.NewTimer(wait)
-	defer end.Stop()
-	poll := time.NewTicker(lockPoll)
-	defer poll.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		case <-end.C:
-			return done(), nil
-		case <-poll.C:
-		}
-	}
-	return true, nil
-}
 
 func exists(path string) bool {
 	_, err := os.Lstat(path)
