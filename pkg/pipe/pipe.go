@@ -25,11 +25,11 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
-	"github.com/pipe-build/pipe/internal/store/s3"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -79,12 +79,20 @@ func Open(ctx context.Context, opt Options) (*Project, error) {
 	}
 	p.spec, err = spec.Parse(spec.FileName, data)
 	if err == nil && len(p.spec.Remotes) > 0 {
-		err = p.checkName(ctx)
+		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// checkRemotes returns the faults of all URLs.
+func checkRemotes(all []spec.Remote) (err error) {
+	for _, r := range all {
+		err = errors.Join(err, remote.Check(r))
+	}
+	return err
 }
 
 func (o Options) withDefaults() Options {
@@ -236,11 +244,8 @@ func (p *Project) chosen() (*spec.Remote, error) {
 			return &all[i], nil
 		}
 	}
-	if strings.HasPrefix(want, "s3://") {
+	if remote.IsURL(want) {
 		return &spec.Remote{Name: "given", URL: want}, nil
-	}
-	if strings.Contains(want, "://") {
-		return nil, diag.New(diag.Usage, "%q is no remote: s3://BUCKET/PREFIX, or a directory", want).Hinted("pipe remote list")
 	}
 	if strings.ContainsAny(want, `/\`) || filepath.IsAbs(want) {
 		return &spec.Remote{Name: "given", URL: p.here(want)}, nil
@@ -257,26 +262,8 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	p.remote, err = p.connect(ctx, r)
+	p.remote, err = remote.Open(ctx, *r, p.root)
 	return p.remote, err
-}
-
-func (p *Project) connect(ctx context.Context, r *spec.Remote) (store.Remote, error) {
-	if strings.HasPrefix(r.URL, "s3://") {
-		remote, err := s3.Open(ctx, s3.Config{
-			URL: r.URL, Region: r.Region, Endpoint: r.Endpoint, Profile: r.Profile,
-			PathStyle: r.PathStyle, SSE: r.SSE, SSEKey: r.SSEKey,
-		})
-		if err != nil {
-			return nil, err
-		}
-		return remote, nil
-	}
-	dir := r.URL
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(p.root, filepath.FromSlash(dir))
-	}
-	return disk.Open(dir), nil
 }
 
 // needRemote is openRemote for verbs that make no sense without one.
@@ -284,18 +271,17 @@ func (p *Project) needRemote(ctx context.Context) (store.Remote, error) {
 	r, err := p.openRemote(ctx)
 	if err == nil && r == nil {
 		err = diag.New(diag.Usage, "the project has no remote").At(spec.FileName).
-			Hinted("pipe remote add main s3://BUCKET/PREFIX (or a directory)")
+			Hinted("pipe remote add main URL, where URL is %s", remote.Forms())
 	}
 	return r, err
 }
 
-// workers is how many requests go to a remote at once: what hides latency on S3
-// (20 ms away, 64 workers are 2.5 times as fast as 24) only contends on a disk.
+// workers is how many requests go to a remote at once. More of them only contend on a disk.
 func (p *Project) workers() int {
-	if _, ok := p.remote.(*disk.Store); ok || p.remote == nil {
-		return 2 * runtime.GOMAXPROCS(0)
+	if w, ok := store.As[store.Wide](p.remote); ok {
+		return w.Workers()
 	}
-	return 64
+	return 2 * runtime.GOMAXPROCS(0)
 }
 
 func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
@@ -332,20 +318,20 @@ func (p *Project) environment(ctx context.Context) (*release.Environment, error)
 // deploys nothing: those in the remote are then other projects'.
 func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
 	o := release.Options{Name: p.opt.Env}
-	remote, err := p.openRemote(ctx)
-	if err == nil && remote != nil {
+	shared, err := p.openRemote(ctx)
+	if err == nil && shared != nil {
 		err = p.checkName(ctx)
 	}
 	if err != nil {
 		return nil, nil, o, err
 	}
-	if remote == nil || p.spec.Name == "" {
+	if shared == nil || p.spec.Name == "" {
 		local := p.local()
 		return local, local, o, nil
 	}
 	o.Project = p.spec.Name
-	lister, _ := remote.(store.Lister)
-	return remote, lister, o, nil
+	lister, _ := store.As[store.Lister](shared)
+	return shared, lister, o, nil
 }
 
 // local is where the workspace keeps its own environments.

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
@@ -152,6 +153,10 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 			return diag.New(diag.Usage, "the remote %q is there already: %s", r.Name, old.URL).At(old.Place).Hinted("pipe remote list")
 		}
 	}
+	// Before the URL stands in any hint: it may hold credentials.
+	if err := remote.Check(spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint}); err != nil {
+		return err
+	}
 	path := p.path(spec.FileName)
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -175,7 +180,7 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 	}
 	changed, err := spec.Parse(spec.FileName, []byte(next))
 	if err != nil {
-		return diag.New(diag.Usage, "pipe.yaml would not be right any more: %w", err).At(spec.FileName).
+		return diag.New(diag.Usage, "cannot add the remote to pipe.yaml: %w", err).At(spec.FileName).
 			Hinted("write it by hand, below remote: %s", strings.TrimSpace(line))
 	}
 	if len(changed.Remotes) != len(p.spec.Remotes)+1 {
@@ -190,7 +195,7 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 }
 
 func byHand(line string) error {
-	return diag.New(diag.Usage, "the form of remote: in pipe.yaml leaves no place for one more line").At(spec.FileName).
+	return diag.New(diag.Usage, "cannot add a line below remote: in pipe.yaml as it is written").At(spec.FileName).
 		Hinted("write it by hand: %s", strings.TrimSpace(line))
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -260,8 +259,8 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
-	if dir, ok := remote.(*disk.Store); ok {
-		if err := dir.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
+	if t, ok := store.As[store.Tidier](remote); ok {
+		if err := t.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 			return nil, err
 		}
 	}

@@ -41,7 +41,10 @@ func TestARecordOrCellThatDoesNotEndIsRefusedAtTheBound(t *testing.T) {
 			_, err := s.Lookup(t.Context(), object.RunID{Key: digest.Key{1}})
 			return err
 		},
-		"cell": func(s *s3.Store) error { _, _, err := s.Load(t.Context(), "projects/shop/env/default/state"); return err },
+		"cell": func(s *s3.Store) error {
+			_, _, err := s.Load(t.Context(), "projects/shop/env/default/state")
+			return err
+		},
 	} {
 		f := &flood{}
 		srv := httptest.NewServer(f)
