@@ -46,7 +46,7 @@ func withName(text, name string) (string, error) {
 	at := 0
 	for i, l := range lines {
 		l = strings.TrimSpace(l)
-		if l == "" || l == "---" || strings.HasPrefix(l, "%") {
+		if l == "" || l == "---" {
 			at = i + 1
 		} else if !strings.HasPrefix(l, "#") {
 			break
