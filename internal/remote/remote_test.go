@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -67,5 +68,20 @@ func TestARelativeDirectoryLiesBelowTheProject(t *testing.T) {
 	}
 	if _, ok := store.As[store.Lister](r); !ok {
 		t.Error("a directory lists")
+	}
+}
+
+func TestEveryRemoteIsMarked(t *testing.T) {
+	for _, url := range []string{"s3://bucket/prefix", t.TempDir()} {
+		r, err := remote.Open(t.Context(), spec.Remote{URL: url, Region: "eu-central-1"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reflect.TypeOf(r) != reflect.TypeOf(store.Marked(nil)) {
+			t.Errorf("%s is opened as %T", url, r)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
