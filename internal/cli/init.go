@@ -12,7 +12,7 @@ import (
 
 func (a *app) initCmd() *cobra.Command {
 	return command("init", "write a first pipe.yaml and the lines .gitignore needs",
-		"Writes a pipe.yaml that explains itself, unless there is one, and adds what\n.gitignore lacks. It overwrites nothing.",
+		"Writes a pipe.yaml that explains itself, unless there is one, and adds what\n.gitignore lacks, and project: to a pipe.yaml that deploys to a remote without a\nname. It overwrites nothing.",
 		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
 			r, err := pipe.Init(c.Context(), a.options())
 			if err != nil {

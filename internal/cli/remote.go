@@ -12,7 +12,7 @@ import (
 func (a *app) remoteCmd() *cobra.Command {
 	c := command("remote", "name, list and test remotes", "", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
-	adder := command("add NAME URL", "add a remote to pipe.yaml", "Adds one line to pipe.yaml. The first remote is the default.",
+	adder := command("add NAME URL", "add a remote to pipe.yaml", "Adds the remote to pipe.yaml, and the name of the project if it has none.\nThe first remote is the default.",
 		cobra.ExactArgs(2), func(c *cobra.Command, args []string) error {
 			add.Name, add.URL = args[0], args[1]
 			return a.with(c.Context(), false, func(p *pipe.Project) error {

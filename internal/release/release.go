@@ -160,11 +160,11 @@ func (e *Environment) probe(ctx context.Context) error {
 		return nil
 	}
 	err := e.opt.Probe(ctx)
+	e.probed = err == nil
 	if diag.Is(err, diag.Policy) {
 		return diag.New(diag.Policy, "nothing is deployed through a remote without conditional writes: %w", err).
 			Hinted("pipe remote probe shows the server's answers; use a store that passes, S3 or a directory")
 	}
-	e.probed = err == nil
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/mem"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -103,6 +104,43 @@ func TestAStateThatNeedsANewerPipeIsReadAlone(t *testing.T) {
 	_, err := e.Begin(t.Context(), deploy("v1"))
 	if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), `written by a newer pipe: it needs "hold"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAStateOfTheFormThatWasNeverReleasedIsNotCalledNewer(t *testing.T) {
+	_, err := open(t, holding(t, `{"schema":1,"seq":1,"stages":{}}`+"\n")).Read(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "schema 1, which no released pipe wrote") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A state that no reader would take is not written.
+func TestAStateThatGetsTooLargeIsNotWritten(t *testing.T) {
+	s, o := mem.New(), options()
+	o.Stamp.By = strings.Repeat("x", store.MaxSmall)
+	e, err := release.Open(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Begin(t.Context(), deploy("v1")); err == nil {
+		t.Error("it was written")
+	}
+	if _, _, err := s.Load(t.Context(), cell); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestADeploymentSaysWhoMadeItOfWhat(t *testing.T) {
+	s, o := mem.New(), options()
+	o.Stamp.Commit = "0123abc"
+	e, err := release.Open(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin(t, e, "deploy", "v1")
+	st, err := e.Read(t.Context())
+	if d := st.Stages["deploy"]; err != nil || d.By != "ann" || d.Commit != "0123abc" || !d.At.Equal(clock().Truncate(1e9)) {
+		t.Errorf("%+v, %v", d, err)
 	}
 }
 

@@ -250,13 +250,13 @@ func (r *reader) remote(p yamldoc.Pair) Remote {
 	if m.SSEKey != "" && m.SSE != "aws:kms" {
 		r.fault(p.Value.Get("sse_kms_key_id"), "%s: sse_kms_key_id is for sse: aws:kms", what)
 	}
-	if u := p.Value.Get("url"); m.URL != "" && !strings.HasPrefix(m.URL, "s3://") && len(p.Value.Pairs) > 1 {
-		r.fault(u, "%s: only an s3:// remote has settings", what)
+	if u := p.Value.Get("url"); m.URL != "" && !strings.Contains(m.URL, "://") && len(p.Value.Pairs) > 1 {
+		r.fault(u, "%s: a directory has no settings", what)
 	}
 	return m
 }
 
-// url reads a directory or s3://bucket/prefix.
+// url reads a directory or a URL. Which schemes there are, package remote knows.
 func (r *reader) url(n *yamldoc.Node, what string) string {
 	s, ok := r.text(n, "", what)
 	if !ok {
@@ -264,15 +264,6 @@ func (r *reader) url(n *yamldoc.Node, what string) string {
 	}
 	if strings.Contains(s, "${") {
 		r.fault(n, "%s: templating is not supported by this version", what)
-		return ""
-	}
-	bucket, s3 := strings.CutPrefix(s, "s3://")
-	switch bucket, _, _ = strings.Cut(bucket, "/"); {
-	case s3 && bucket == "":
-		r.fault(n, "%s: %q has no bucket", what, s)
-		return ""
-	case !s3 && strings.Contains(s, "://"):
-		r.fault(n, "%s: %q is neither s3://bucket/prefix nor a directory", what, s)
 		return ""
 	}
 	return s

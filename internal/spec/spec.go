@@ -23,7 +23,7 @@ type Project struct {
 // Remote is one shared store.
 type Remote struct {
 	Name      string // "default" when remote: is a plain text
-	URL       string // s3://bucket/prefix, or a directory, absolute or relative to the repository
+	URL       string // scheme://..., or a directory, absolute or relative to the project
 	Region    string
 	Endpoint  string // URL of an S3-compatible server
 	Profile   string // section of the AWS configuration files

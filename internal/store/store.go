@@ -88,6 +88,18 @@ type Lister interface {
 	Names(ctx context.Context, prefix string, f func(name string) error) error
 }
 
+// Wide is a store behind a network, whose latency many requests at once hide.
+type Wide interface {
+	// Workers returns how many requests are best made at once.
+	Workers() int
+}
+
+// Tidier is a store where a killed process may leave something behind.
+type Tidier interface {
+	// Tidy removes what was last touched before the time, in Unix seconds.
+	Tidy(before int64) error
+}
+
 // Entry is one listed object.
 type Entry struct {
 	Ref  object.Ref

@@ -46,7 +46,7 @@ func withName(text, name string) (string, error) {
 	at := 0
 	for i, l := range lines {
 		l = strings.TrimSpace(l)
-		if l == "" || l == "---" || strings.HasPrefix(l, "%") {
+		if l == "" || l == "---" {
 			at = i + 1
 		} else if !strings.HasPrefix(l, "#") {
 			break
@@ -62,7 +62,7 @@ func withName(text, name string) (string, error) {
 	}
 	next := strings.Join(lines[:at], "") + line + end + rest
 	if got, err := spec.Parse(spec.FileName, []byte(next)); err != nil || got.Name != name {
-		return "", diag.New(diag.Usage, "%s has no place for one more line", spec.FileName).At(spec.FileName).
+		return "", diag.New(diag.Usage, "cannot add a line to %s as it is written", spec.FileName).At(spec.FileName).
 			Hinted("add it by hand: %s", line)
 	}
 	return next, nil

@@ -22,6 +22,7 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -74,12 +75,20 @@ func Open(ctx context.Context, opt Options) (*Project, error) {
 	}
 	p.spec, err = spec.Parse(spec.FileName, data)
 	if err == nil && len(p.spec.Remotes) > 0 {
-		err = p.checkName(ctx)
+		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// checkRemotes returns the faults of all URLs.
+func checkRemotes(all []spec.Remote) (err error) {
+	for _, r := range all {
+		err = errors.Join(err, remote.Check(r))
+	}
+	return err
 }
 
 func (o Options) withDefaults() Options {
@@ -209,20 +218,20 @@ func (p *Project) environment(ctx context.Context) (*release.Environment, error)
 // deploys nothing: those in the remote are then other projects'.
 func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
 	o := release.Options{Name: p.opt.Env}
-	remote, err := p.openRemote(ctx)
-	if err == nil && remote != nil {
+	shared, err := p.openRemote(ctx)
+	if err == nil && shared != nil {
 		err = p.checkName(ctx)
 	}
 	if err != nil {
 		return nil, nil, o, err
 	}
-	if remote == nil || p.spec.Name == "" {
+	if shared == nil || p.spec.Name == "" {
 		local := p.local()
 		return local, local, o, nil
 	}
 	o.Project = p.spec.Name
-	lister, _ := remote.(store.Lister)
-	return remote, lister, o, nil
+	lister, _ := store.As[store.Lister](shared)
+	return shared, lister, o, nil
 }
 
 // local is where the workspace keeps its own environments.

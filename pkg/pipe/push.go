@@ -7,7 +7,7 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
-	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -29,8 +29,8 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
-	if dir, ok := remote.(*disk.Store); ok {
-		if err := dir.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
+	if t, ok := store.As[store.Tidier](remote); ok {
+		if err := t.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 			return nil, err
 		}
 	}

@@ -38,7 +38,7 @@ func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err e
 		if err != nil {
 			return nil, err
 		}
-		l, ok := remote.(store.Lister)
+		l, ok := store.As[store.Lister](remote)
 		if !ok {
 			return nil, diag.New(diag.Usage, "this remote cannot list what it holds").At(remote.URL())
 		}

@@ -67,7 +67,12 @@ func check(ctx context.Context, name string) error {
 const lockSuffix = ".lock"
 
 // Probe implements store.Remote.
-func (s *Store) Probe(ctx context.Context) error {
+func (s *Store) Probe(ctx context.Context) error { return s.probe(ctx, atomicfile.TryAcquire) }
+
+// locker is atomicfile.TryAcquire, or what a file system makes of it.
+type locker func(path string, m atomicfile.Mode) (*atomicfile.Lock, error)
+
+func (s *Store) probe(ctx context.Context, try locker) error {
 	name := "probe/" + rand.Text()
 	steps := []struct {
 		what, version string
@@ -86,7 +91,7 @@ func (s *Store) Probe(ctx context.Context) error {
 			return diag.New(diag.Policy, "%s: got %v, want %v", st.what, err, st.want).At(s.root)
 		}
 	}
-	err := s.excludes(s.path(name)+lockSuffix, atomicfile.TryAcquire)
+	err := s.excludes(s.path(name)+lockSuffix, try)
 	return errors.Join(err, s.files.Remove(s.path(name)), s.files.Remove(s.path(name)+lockSuffix))
 }
 
@@ -94,7 +99,7 @@ func (s *Store) Probe(ctx context.Context) error {
 // one process, one after the other, also succeed on a share that takes every
 // lock and holds nobody off. What it cannot see is a share whose locks hold on
 // each machine by itself (NFS mounted with nolock).
-func (s *Store) excludes(path string, try func(string, atomicfile.Mode) (*atomicfile.Lock, error)) error {
+func (s *Store) excludes(path string, try locker) error {
 	first, err := try(path, atomicfile.Exclusive)
 	if err != nil {
 		return s.mapped(err, "probe")

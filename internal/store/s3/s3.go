@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 )
 
@@ -81,6 +82,28 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s.parts.New = func() any { b := make([]byte, partSize); return &b }
 	return s, nil
 }
+
+// CheckURL refuses what does not read s3://bucket/prefix.
+func CheckURL(url string) error {
+	_, _, err := parseURL(url)
+	return err
+}
+
+// OpenRemote opens the remote that pipe.yaml describes; see Open.
+func OpenRemote(ctx context.Context, r spec.Remote) (store.Remote, error) {
+	s, err := Open(ctx, Config{
+		URL: r.URL, Region: r.Region, Endpoint: r.Endpoint, Profile: r.Profile,
+		PathStyle: r.PathStyle, SSE: r.SSE, SSEKey: r.SSEKey,
+	})
+	if err != nil {
+		return nil, err // and no *Store that is nil in an interface that is not
+	}
+	return s, nil
+}
+
+// Workers implements store.Wide: 20 ms away, 64 requests at once are 2.5 times as
+// fast as 24.
+func (s *Store) Workers() int { return 64 }
 
 func parseURL(raw string) (bucket, prefix string, err error) {
 	u, err := url.Parse(raw)

@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 func race(t *testing.T, f func(ctx context.Context, i int) error) {
@@ -262,6 +263,15 @@ func (s *suite) remote(t *testing.T) {
 		if s.handle(t).URL() == "" {
 			t.Error("URL is empty")
 		}
+	})
+	t.Run("IsMarkedOnce", func(t *testing.T) {
+		a, b, ref := s.handle(t), s.handle(t), File(Noise(t, 10))
+		race(t, func(ctx context.Context, i int) error {
+			// Each racer is a process of its own, that looks for itself.
+			_, err := store.Marked(pick(i, a, b)).Record(ctx, object.RunID{Key: digest.Key(ref.Digest)}, []byte("r"))
+			return err
+		})
+		wantCell(t, a, store.MarkerName, "{\"schema\":1}\n")
 	})
 	t.Run("PassesItsProbe", func(t *testing.T) {
 		h := s.handle(t)

@@ -1,0 +1,97 @@
+// Package remote opens shared stores by their URLs.
+package remote
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/store/s3"
+)
+
+// scheme is one kind of store.
+type scheme struct {
+	name string // what stands before ://
+	form string // of a URL, for people
+	// check refuses a URL that open could not take. It touches nothing.
+	check func(url string) error
+	// open returns the store; it makes no request.
+	open func(ctx context.Context, r spec.Remote) (store.Remote, error)
+}
+
+// schemes are all kinds but the directory, which has no scheme. A new one is a
+// package beside store/s3 and a line here.
+var schemes = []scheme{
+	{"s3", "s3://BUCKET/PREFIX", s3.CheckURL, s3.OpenRemote},
+}
+
+// Forms says which URLs there are, for people.
+func Forms() string {
+	var forms []string
+	for _, s := range schemes {
+		forms = append(forms, s.form)
+	}
+	return strings.Join(append(forms, "a directory"), " or ")
+}
+
+// IsURL reports whether a text names a scheme, known or not; else it is a directory.
+func IsURL(s string) bool { return strings.Contains(s, "://") }
+
+// Check refuses a remote that Open could not take, at its place.
+func Check(r spec.Remote) error {
+	s, err := schemeOf(r)
+	if err == nil && s != nil {
+		err = s.check(r.URL)
+	}
+	return err
+}
+
+// Open returns the store that r describes; a relative directory lies below root.
+// It makes no request. The first write to the store looks at its marker.
+func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error) {
+	if err := Check(r); err != nil {
+		return nil, err
+	}
+	s, err := schemeOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		dir := filepath.FromSlash(r.URL)
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(root, dir)
+		}
+		return store.Marked(disk.Open(dir)), nil
+	}
+	opened, err := s.open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return store.Marked(opened), nil
+}
+
+// schemeOf returns the scheme of r's URL, nil for a directory.
+func schemeOf(r spec.Remote) (*scheme, error) {
+	name, rest, ok := strings.Cut(r.URL, "://")
+	if !ok {
+		return nil, nil
+	}
+	for _, url := range []string{rest, r.Endpoint[strings.Index(r.Endpoint, "/")+1:]} {
+		// The URL itself stays out of the message, which may be a public log.
+		host, _, _ := strings.Cut(strings.TrimPrefix(url, "/"), "/")
+		if strings.Contains(host, "@") {
+			return nil, diag.New(diag.Usage, "the URL of remote %s holds credentials", r.Name).At(r.Place).
+				Hinted("remove USER:PASSWORD@ from the URL; pipe finds credentials as the provider's own tools do")
+		}
+	}
+	for i := range schemes {
+		if schemes[i].name == name {
+			return &schemes[i], nil
+		}
+	}
+	return nil, diag.New(diag.Usage, "remote %s: %s:// is not supported", r.Name, name).At(r.Place).Hinted("use %s", Forms())
+}
