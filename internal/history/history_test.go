@@ -265,3 +265,13 @@ func TestTheCommitOfAHitKeepsItsTime(t *testing.T) {
 		t.Errorf("%+v", hits)
 	}
 }
+
+func TestAHashInTwoLocksKeepsItsNewestCommit(t *testing.T) {
+	r := newRepo(t)
+	older := r.commit(lock("one").Encode())
+	newer := r.commit(lock("one", lockfile.Stage{Name: "more", Key: digest.Key(of("more")), Cmd: of("cmd")}).Encode())
+	hits := find(t, r.open(), nil, of("one").Hex(), nil)
+	if len(hits) != 1 || hits[0].Last.Hash != newer || !slices.Equal(hashes(hits[0].Commit), []string{newer, older}) {
+		t.Errorf("%+v", hits)
+	}
+}

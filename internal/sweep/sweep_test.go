@@ -1,10 +1,12 @@
 package sweep_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -125,5 +127,62 @@ func TestADamagedRootTreeStopsTheSweep(t *testing.T) {
 	var roots sweep.Roots
 	if err := roots.Add(t.Context(), c, tree); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("its files would go: %v", err)
+	}
+}
+
+// removing notes what is removed, in order, and may fail it.
+type removing struct {
+	*disk.Store
+	shelves []object.Shelf
+	fail    error
+}
+
+func (r *removing) Remove(ctx context.Context, ref object.Ref) error {
+	r.shelves = append(r.shelves, ref.Shelf)
+	if r.fail != nil {
+		return r.fail
+	}
+	return r.Store.Remove(ctx, ref)
+}
+
+func TestTreesGoBeforeTheirFiles(t *testing.T) {
+	c := &removing{Store: disk.Open(t.TempDir())}
+	for _, content := range []string{"a", "b", "c"} {
+		directory(t, c.Store, content)
+	}
+	doomed, err := sweep.Plan(t.Context(), c, &sweep.Roots{}, math.MaxInt64)
+	must(t, err)
+	must(t, sweep.Sweep(t.Context(), c, doomed))
+	want := []object.Shelf{object.Trees, object.Trees, object.Trees, object.Files, object.Files, object.Files}
+	if !slices.Equal(c.shelves, want) {
+		t.Errorf("%v", c.shelves)
+	}
+}
+
+func TestAnObjectThatCannotBeRemovedStopsTheSweep(t *testing.T) {
+	stuck := errors.New("stuck")
+	c := &removing{Store: disk.Open(t.TempDir()), fail: stuck}
+	tree, _ := directory(t, c.Store, "x")
+	id := record(t, c.Store, "kept", tree)
+	doomed, err := sweep.Plan(t.Context(), c, &sweep.Roots{}, math.MaxInt64)
+	must(t, err)
+	if err := sweep.Sweep(t.Context(), c, doomed); !errors.Is(err, stuck) || len(c.shelves) != 1 {
+		t.Errorf("%v after %d objects", err, len(c.shelves))
+	}
+	_, err = c.Lookup(t.Context(), id)
+	must(t, err)
+}
+
+func TestARecordThatCannotBeReadIsLeftToVerify(t *testing.T) {
+	c := disk.Open(t.TempDir())
+	gone := put(t, c, false, "gone")
+	good, bad := record(t, c, "good", gone), object.RunID{Key: digest.Key(digest.Of([]byte("bad")))}
+	_, err := c.Record(t.Context(), bad, []byte("no record at all"))
+	must(t, err)
+	must(t, sweep.Sweep(t.Context(), c, []store.Entry{{Ref: gone}}))
+	_, err = c.Lookup(t.Context(), bad)
+	must(t, err)
+	if _, err := c.Lookup(t.Context(), good); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a record of what is gone: %v", err)
 	}
 }

@@ -24,9 +24,12 @@ import (
 type watched struct {
 	*disk.Store
 	fail    error
-	dry     bool // objects are noted, not stored
+	broken  error // of Stat
+	dry     bool  // objects are noted, not stored
 	mu      sync.Mutex
 	batches [][]object.Ref
+	asked   int // calls of Stat
+	open    int // batches that are not closed
 }
 
 type watchedBatch struct {
@@ -42,6 +45,7 @@ func watch(t *testing.T) *watched {
 func (w *watched) Begin() (store.Batch, error) {
 	b, err := w.Store.Begin()
 	w.batches = append(w.batches, nil)
+	w.open++
 	return &watchedBatch{b, w}, err
 }
 
@@ -54,6 +58,21 @@ func (b *watchedBatch) Put(ctx context.Context, ref object.Ref, src store.Source
 		return nil
 	}
 	return b.Batch.Put(ctx, ref, src)
+}
+
+func (w *watched) Stat(ctx context.Context, ref object.Ref) (int64, error) {
+	w.mu.Lock()
+	w.asked++
+	w.mu.Unlock()
+	if w.broken != nil {
+		return 0, w.broken
+	}
+	return w.Store.Stat(ctx, ref)
+}
+
+func (b *watchedBatch) Close() error {
+	b.w.open--
+	return b.Batch.Close()
 }
 
 func (b *watchedBatch) Commit() error {
@@ -91,9 +110,16 @@ func TestAPushWhoseBatchIsNotCommittedFailsAndIsSentAgain(t *testing.T) {
 	if has(t, remote, p.tree) || len(remote.batches) != 1 {
 		t.Errorf("the tree was sent after its files had failed: %d batches", len(remote.batches))
 	}
+	if remote.open != 0 {
+		t.Error("the failed batch was not closed")
+	}
 	remote.fail = nil
 	if err := c.Publish(t.Context(), p.outs); err != nil {
 		t.Fatal(err)
+	}
+	remote.asked = 0
+	if err := c.Publish(t.Context(), p.outs); err != nil || remote.asked != 0 {
+		t.Errorf("what was sent is asked for: %d times, %v", remote.asked, err)
 	}
 	for _, r := range []object.Ref{ref("app"), ref("inside a"), ref("inside b"), p.tree} {
 		if !has(t, remote, r) {
@@ -198,52 +224,5 @@ func TestManyMissingObjectsAreNamedAndCounted(t *testing.T) {
 	}
 	if err := c.Publish(t.Context(), outs(10, 1)); strings.Count(err.Error(), "is neither") != 10 || strings.Contains(err.Error(), "more") {
 		t.Errorf("ten: %v", err)
-	}
-}
-
-// noted is what Moved was told.
-type noted struct {
-	mu    sync.Mutex
-	bytes map[string]int64
-}
-
-func (n *noted) moved(where string, bytes int64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.bytes[where] += bytes
-}
-
-func TestNotesAreSentWhenTheCacheHasThem(t *testing.T) {
-	p := newProject(t)
-	log := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("log"))}
-	lost := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("lost"))}
-	if err := p.cache.Put(t.Context(), log, store.Bytes([]byte("log"))); err != nil {
-		t.Fatal(err)
-	}
-	n := &noted{bytes: map[string]int64{}}
-	c := p.carrier()
-	c.Moved = n.moved
-	if err := c.Publish(t.Context(), p.outs[:1], log, lost); err != nil {
-		t.Fatal(err)
-	}
-	if !has(t, p.remote.Store, log) || has(t, p.remote.Store, lost) {
-		t.Error("the log is not in the remote, or what was lost is")
-	}
-	if want := int64(len("log") + len("app")); n.bytes["push"] != want {
-		t.Errorf("moved %v, want %d", n.bytes, want)
-	}
-}
-
-// From 16 KiB asking costs less than sending in vain; below, put-if-absent is the question.
-func TestOnlyLargeObjectsAreAskedForFirst(t *testing.T) {
-	for size, want := range map[int][]string{16<<10 - 1: {"put"}, 16 << 10: {"stat", "put"}} {
-		p, b := newProject(t), strings.Repeat("x", size)
-		if err := p.cache.Put(t.Context(), ref(b), store.Bytes([]byte(b))); err != nil {
-			t.Fatal(err)
-		}
-		out := []artifact.Output{{Path: "big", Digest: ref(b).Digest, Size: int64(size)}}
-		if err := p.carrier().Publish(t.Context(), out); err != nil || !slices.Equal(p.remote.calls, want) {
-			t.Errorf("%d bytes: %q, %v", size, p.remote.calls, err)
-		}
 	}
 }

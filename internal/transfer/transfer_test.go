@@ -79,8 +79,11 @@ func newProject(t *testing.T) *project {
 	p.cache = disk.Open(p.root)
 	tree := &object.Tree{}
 	for _, content := range []string{"inside a", "inside b"} {
-		r := ref(content)
-		tree.Entries = append(tree.Entries, object.Entry{Kind: object.File, Path: repopath.Path(content[len(content)-1:]), Digest: r.Digest, Size: int64(len(content))})
+		r, kind := ref(content), object.File
+		if content == "inside b" {
+			kind = object.Executable
+		}
+		tree.Entries = append(tree.Entries, object.Entry{Kind: kind, Path: repopath.Path(content[len(content)-1:]), Digest: r.Digest, Size: int64(len(content))})
 	}
 	p.tree = object.Ref{Shelf: object.Trees, Digest: tree.Digest()}
 	for r, b := range map[object.Ref]string{ref("app"): "app", ref("inside a"): "inside a", ref("inside b"): "inside b", p.tree: string(tree.Encode())} {
@@ -141,8 +144,11 @@ func TestASecondPublishSendsNothing(t *testing.T) {
 		t.Errorf("the same carrier: %v, %q", err, p.remote.calls)
 	}
 	// LESSONS 29: a tree's presence implies its files', so there is one question for all of it.
-	if err := p.carrier().Publish(t.Context(), p.outs[1:]); err != nil || !slices.Equal(p.remote.calls, []string{"stat tree"}) {
-		t.Errorf("another carrier: %v, %q", err, p.remote.calls)
+	other := p.carrier()
+	for range 2 {
+		if err := other.Publish(t.Context(), p.outs[1:]); err != nil || !slices.Equal(p.remote.calls, []string{"stat tree"}) {
+			t.Errorf("another carrier: %v, %q", err, p.remote.calls)
+		}
 	}
 }
 
@@ -165,6 +171,9 @@ func TestAMissingObjectIsNamed(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, doing, err)
 			}
 			e := transfer.Explained(err)
+			if again := transfer.Explained(e); again.Error() != e.Error() || !errors.Is(again, e) {
+				t.Errorf("%s, %s explained twice: %v", name, doing, again)
+			}
 			if diag.ExitCode(e) != 8 || !strings.Contains(e.Error(), string(c.path)) || !strings.Contains(e.Error(), c.lost.String()) {
 				t.Errorf("%s, %s explained: %v", name, doing, e)
 			}
@@ -188,7 +197,13 @@ func TestAMissingTreeIsNamed(t *testing.T) {
 			t.Errorf("%s: %v", doing, err)
 		}
 	}
+	if err := p.cache.Remove(t.Context(), ref("app")); err != nil {
+		t.Fatal(err)
+	}
 	alone := &transfer.Carrier{Cache: p.cache, Workers: 1}
+	if err := alone.Fetch(t.Context(), p.outs[:1]); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "there is no remote") {
+		t.Errorf("a file without a remote: %v", err)
+	}
 	if err := alone.Fetch(t.Context(), p.outs); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "there is no remote") {
 		t.Errorf("without a remote: %v", err)
 	}

@@ -73,6 +73,7 @@ var run = []event.Event{
 	{Type: event.Note, Text: "waiting for another pipe"},
 	{Type: event.Decided, Stage: "live", Deploy: true, Verb: event.Run, Because: reasons(1)},
 	{Type: event.Done, Stage: "live", Deploy: true, Verb: event.Run, Seconds: 75},
+	{Type: event.Decided, Stage: "live", Deploy: true, Verb: event.Skip, Because: reasons(1)},
 	{Type: event.Output, Stage: "test", Text: "panic"},
 	{Type: event.Failed, Stage: "test", Exit: 2},
 	{Type: event.Failed, Stage: "other"},
@@ -93,6 +94,7 @@ app        note     adopted
 note: waiting for another pipe
 live       deploy   r1
 live       done     live, in 75 s
+live       skip     r1
 test | panic
 test       FAILED   exit code 2
 other      FAILED

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
@@ -134,5 +135,24 @@ func TestTidyRemovesOnlyWhatIsOld(t *testing.T) {
 	}
 	if err := disk.Open(filepath.Join(root, "none")).Tidy(1); err != nil {
 		t.Errorf("a store without temporary files: %v", err)
+	}
+}
+
+func TestProbeAndKilledWritersLeaveNoCells(t *testing.T) {
+	root := t.TempDir()
+	s := disk.Open(root)
+	if err := errors.Join(s.Probe(t.Context()), s.Swap(t.Context(), "env/a", "", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if left := below(t, filepath.Join(root, "probe")); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	if err := os.WriteFile(filepath.Join(root, "env", ".tmp-KILLED"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	err := s.Names(t.Context(), "env", func(n string) error { names = append(names, n); return nil })
+	if err != nil || !slices.Equal(names, []string{"env/a"}) {
+		t.Errorf("%q, %v", names, err)
 	}
 }
