@@ -31,9 +31,12 @@ func Parse(file string, data []byte) (*File, error) {
 		return nil, diag.New(diag.Usage, "larger than %d MiB", MaxSize>>20).At(file).Hinted(restore, file)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	if bytes.IndexByte(data, '\r') >= 0 {
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	}
 	data = withoutBases(data)
 	r := &reader{file: file, data: data, text: string(data), lines: 1}
+	r.found = make([]block, 0, bytes.Count(data, []byte("\n"+beginField)))
 	for r.at < len(r.text) && r.err == nil {
 		from := r.at
 		line := r.next()
