@@ -12,7 +12,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -75,7 +74,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	if err != nil {
 		return none, nil, err
 	}
-	o := worktree.DirOutput("closure", tree)
+	o := tree.Output("closure")
 	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}

@@ -267,7 +267,7 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 
 // within looks a dep up in the tree of the out that holds it.
 func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
-	in := artifact.Input{Path: repopath.Path(d.String()), In: o.Digest}
+	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
 		for _, e := range tree.Entries {
@@ -276,22 +276,23 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 				sub.Entries = append(sub.Entries, e)
 			}
 		}
-		in.Kind, in.Digest, in.Size, in.Files = artifact.Glob, sub.Digest(), sub.Size(), int64(len(sub.Entries))
 		if len(sub.Entries) > 0 {
+			in := sub.Input(at, artifact.Glob)
+			in.In = o.Digest
 			return in, nil
 		}
-		return in, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
-		in.Exec, in.Digest, in.Size = e.Kind == object.Executable, e.Digest, e.Size
-		return in, nil
+		return artifact.Input{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size, In: o.Digest}, nil
 	}
 	if sub, ok := tree.Sub(rel); ok {
-		in.Kind, in.Digest, in.Size, in.Files = artifact.Dir, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		in := sub.Input(at, artifact.Dir)
+		in.In = o.Digest
 		return in, nil
 	}
-	return in, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
+	return artifact.Input{}, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
 		Hinted("correct its name, or let the stage make it")
 }
 

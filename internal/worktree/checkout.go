@@ -95,7 +95,7 @@ func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (a
 		if err != nil {
 			return artifact.Output{}, nil, err
 		}
-		return DirOutput(p, t), t, nil
+		return t.Output(p), t, nil
 	case info.Mode().IsRegular():
 		d, st, err := w.file(ctx, p, sink)
 		return artifact.Output{Path: p, Exec: st.exec(), Digest: d, Size: st.size}, nil, err

@@ -69,7 +69,7 @@ func (w *Work) dirDep(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 		}
 	}
 	addMade(t, d.Path, made.Inside)
-	return input(d.Path, artifact.Dir, t), t, nil
+	return t.Input(d.Path, artifact.Dir), t, nil
 }
 
 func (w *Work) globDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
@@ -90,7 +90,7 @@ func (w *Work) globDep(ctx context.Context, d spec.Dep, exclude []repopath.Patte
 		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s names no file", d.Glob).At(d.Place).
 			Hinted("correct the pattern; files that git ignores do not count")
 	}
-	return input(repopath.Path(d.Glob), artifact.Glob, t), t, nil
+	return t.Input(repopath.Path(d.Glob), artifact.Glob), t, nil
 }
 
 func addMade(t *object.Tree, top repopath.Path, outs []artifact.Output) {
@@ -105,10 +105,6 @@ func addMade(t *object.Tree, top repopath.Path, outs []artifact.Output) {
 		t.Entries = append(t.Entries, e)
 	}
 	t.Sort()
-}
-
-func input(p repopath.Path, k artifact.Kind, t *object.Tree) artifact.Input {
-	return artifact.Input{Path: p, Kind: k, Digest: t.Digest(), Size: t.Size(), Files: int64(len(t.Entries))}
 }
 
 // Forget drops what is remembered of ignore files: a command may have changed them.

@@ -259,7 +259,7 @@ func (w *Work) childOf(s *scan, dir repopath.Path, e *entry) (repopath.Path, boo
 		}
 	}
 	if !cleanName(e.name) {
-		if _, err := repopath.Parse(e.name); err != nil {
+		if _, err := repopath.ParseEntry(e.name); err != nil {
 			if strings.EqualFold(e.name, ".git") && !s.output {
 				return at, false, nil
 			}

@@ -93,17 +93,6 @@ func (w *Work) Output(ctx context.Context, p repopath.Path) (artifact.Output, *o
 	return w.output(ctx, p, nil)
 }
 
-// DirOutput describes a directory by its tree.
-func DirOutput(p repopath.Path, t *object.Tree) artifact.Output {
-	o := artifact.Output{Path: p, Dir: true, Digest: t.Digest(), Size: t.Size()}
-	for _, e := range t.Entries {
-		if e.Kind != object.Dir {
-			o.Files++
-		}
-	}
-	return o
-}
-
 // absent turns the system's words for "nothing there" into ErrAbsent.
 func absent(p repopath.Path, err error) error {
 	var perr *fs.PathError

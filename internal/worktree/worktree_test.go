@@ -533,7 +533,7 @@ func TestCheckoutWritesNothingOutside(t *testing.T) {
 		"link out":     {link("a", "../../outside")},
 	} {
 		tree := &object.Tree{Entries: entries}
-		if err := w.Checkout(t.Context(), cache, DirOutput("out", tree), tree); !errors.Is(err, object.ErrMalformed) {
+		if err := w.Checkout(t.Context(), cache, tree.Output("out"), tree); !errors.Is(err, object.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(w.OS("out")); !errors.Is(err, fs.ErrNotExist) {
