@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/aside"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
@@ -38,7 +39,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 	for _, o := range a.Stage.Outs {
 		paths = append(paths, o.Path)
 	}
-	old, err := r.Work.MoveAside(a.Stage.Name, paths)
+	old, err := aside.Move(r.Work, a.Stage.Name, paths)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (r *run) persist(ctx context.Context, a *attempt) error {
 }
 
 // putBack restores the old outs after a failure and says what was kept.
-func (r *run) putBack(a *attempt, old *worktree.Aside, err error) error {
+func (r *run) putBack(a *attempt, old *aside.Outs, err error) error {
 	partial, rerr := old.Restore()
 	for _, p := range partial {
 		r.note(a.Stage.Name, "what the command left is in %s", p)

@@ -43,7 +43,7 @@ func (r *run) command(ctx context.Context, st *state, root string, env []string)
 			Started: func(pgid int) { r.Running(st.Stage.Name, pgid) },
 		})
 		r.Running(st.Stage.Name, 0)
-		r.Work.Forget()
+		r.Inputs.Forget()
 		if err != nil {
 			break
 		}

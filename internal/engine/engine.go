@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -64,6 +65,7 @@ type Engine struct {
 	Project *spec.Project
 	Graph   *dag.Graph // Project.Edges()
 	Work    *worktree.Work
+	Inputs  *inputs.Reader // of Work
 	Cache   store.Cache
 	Remote  store.Index // nil: no remote, or it is not to be asked
 	Records store.Index // where Push records; nil: no remote

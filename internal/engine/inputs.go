@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -170,7 +171,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	if err := r.reach(st, d, at); err != nil {
 		return artifact.Input{}, nil, err
 	}
-	in, tree, err := r.Work.Dep(ctx, d, st.Stage.Excludes, worktree.Made{Is: r.outs.is, Inside: inside})
+	in, tree, err := r.Inputs.Read(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
 		return in, tree, err
 	}

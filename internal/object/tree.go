@@ -41,6 +41,11 @@ type Entry struct {
 	Target string        // of a symlink
 }
 
+// Link returns the entry of a symlink, without its path.
+func Link(target string) Entry {
+	return Entry{Kind: Symlink, Digest: digest.Of([]byte(target)), Size: int64(len(target)), Target: target}
+}
+
 // Tree is the canonical manifest of a directory, its entries sorted by the bytes of their paths.
 type Tree struct{ Entries []Entry }
 

@@ -45,7 +45,9 @@ func file(p, content string) Entry {
 }
 
 func link(p, target string) Entry {
-	return Entry{Kind: Symlink, Path: repopath.Path(p), Digest: sum(target), Size: int64(len(target)), Target: target}
+	e := Link(target)
+	e.Path = repopath.Path(p)
+	return e
 }
 
 func dir(p string) Entry { return Entry{Kind: Dir, Path: repopath.Path(p)} }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -102,7 +103,7 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 	}
 	slices.SortFunc(below, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	is := func(q repopath.Path) bool { _, ok := outs[q]; return ok }
-	in, tree, err := p.work.Dep(ctx, spec.Dep{Path: at, Place: name}, nil, worktree.Made{Is: is, Inside: below})
+	in, tree, err := p.inputs.Read(ctx, spec.Dep{Path: at, Place: name}, nil, inputs.Made{Is: is, Inside: below})
 	if err != nil {
 		return Hashed{}, missingPath(name, err)
 	}
@@ -464,7 +465,7 @@ func (p *Project) UnignoredOuts() ([]string, error) {
 				continue
 			}
 			info, err := os.Lstat(p.work.OS(o.Path))
-			ignored, ierr := p.work.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
+			ignored, ierr := p.inputs.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
 			if ierr != nil {
 				return nil, ierr
 			}

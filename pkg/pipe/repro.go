@@ -154,7 +154,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 		return nil, err
 	}
 	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Work: p.work, Cache: p.cache, Carrier: carrier,
+		Project: p.spec, Graph: p.spec.Edges(), Work: p.work, Inputs: p.inputs, Cache: p.cache, Carrier: carrier,
 		Shared: p.remote != nil, Env: &deployments{p: p, env: env}, EnvName: env.Name(), Environ: p.env,
 		Now: p.opt.Now, Stamp: p.stamp(ctx), Emit: p.emit, SaveLock: p.saveLock,
 		Running: func(string, int) {},

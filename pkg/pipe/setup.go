@@ -88,7 +88,7 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 // ignoreLines returns what .gitignore should say and does not.
 func (p *Project) ignoreLines() ([]string, error) {
 	var lines []string
-	ignored, err := p.work.Ignored(worktree.Dir, true)
+	ignored, err := p.inputs.Ignored(worktree.Dir, true)
 	if err != nil {
 		return nil, err
 	}
