@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
@@ -40,7 +39,7 @@ func (v *view) Enter(p repopath.Path, above *gitlog.Rules, has func(name string)
 // Sees implements worktree.View.
 func (v *view) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 	switch {
-	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), strings.EqualFold(p.Base(), ".git"):
+	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), p.IsGit():
 		return false, nil
 	}
 	return v.only == "" || k == statindex.IsDir || v.only.Match(p), nil

@@ -77,7 +77,7 @@ func (whole) Enter(repopath.Path, *gitlog.Rules, func(string) bool) (*gitlog.Rul
 
 // Sees implements View.
 func (v whole) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
-	if strings.EqualFold(p.Base(), ".git") {
+	if p.IsGit() {
 		if v.saving {
 			v.w.note("%s was left out: outs do not keep git repositories", p)
 		}

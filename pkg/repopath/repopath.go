@@ -137,6 +137,13 @@ func (p Path) String() string { return string(p) }
 // Base returns the last element.
 func (p Path) Base() string { return path.Base(string(p)) }
 
+// IsGit reports whether the last element is .git, in any case: a repository's own
+// directory, or the file that stands for it.
+func (p Path) IsGit() bool {
+	i := len(p) - len(".git")
+	return i >= 0 && (i == 0 || p[i-1] == '/') && strings.EqualFold(string(p[i:]), ".git")
+}
+
 // Dir returns the path without its last element, Root at the top.
 func (p Path) Dir() Path { return Path(path.Dir(string(p))) }
 

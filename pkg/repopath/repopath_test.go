@@ -103,6 +103,14 @@ func TestPathsKnowTheirParts(t *testing.T) {
 	}
 }
 
+func TestIsGitLooksAtTheLastElement(t *testing.T) {
+	for p, want := range map[Path]bool{".git": true, "a/.GIT": true, "a.git": false, ".git/x": false, ".gitx": false, "git": false, Root: false} {
+		if p.IsGit() != want {
+			t.Errorf("%s: %v", p, !want)
+		}
+	}
+}
+
 func TestRelUndoesJoin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		elem := rapid.StringMatching(`[a-c.]{1,3}`)
