@@ -5,11 +5,8 @@ package archtest
 var tooLong = map[string]int{
 	"cmd/pipe/kill_test.go": 774,
 	"cmd/pipe/kill_test.go TestKilledInTheMiddleOfAStageTheNextRunFinishes": 73,
-	"internal/object/tree_test.go invalid":                                  94,
 	"internal/spec/project_test.go TestAWholeFileIsRead":                    65,
 	"internal/store/s3/proxy_test.go":                                       434,
-	"internal/worktree/scan.go":                                             408,
-	"internal/worktree/worktree_test.go":                                    743,
 	"pkg/pipe/example_test.go Example":                                      64,
 	"pkg/pipe/property_test.go TestAnyGraph":                                71,
 }

@@ -166,7 +166,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	if err != nil {
 		return none, nil, err
 	}
-	o := artifact.Output{Path: "closure", Dir: true, Digest: tree.Digest(), Size: tree.Size()}
+	o := tree.Output("closure")
 	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}

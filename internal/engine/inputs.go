@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -173,7 +174,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	if err := r.reach(st, d, at); err != nil {
 		return artifact.Input{}, nil, err
 	}
-	in, tree, err := r.Work.Dep(ctx, d, st.Stage.Excludes, worktree.Made{Is: r.outs.is, Inside: inside})
+	in, tree, err := r.Inputs.Read(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
 		return in, tree, err
 	}
@@ -271,7 +272,7 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 
 // within looks a dep up in the tree of the out that holds it.
 func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
-	in := artifact.Input{Path: repopath.Path(d.String()), In: o.Digest}
+	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
 		for _, e := range tree.Entries {
@@ -280,22 +281,23 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 				sub.Entries = append(sub.Entries, e)
 			}
 		}
-		in.Kind, in.Digest, in.Size, in.Files = artifact.Glob, sub.Digest(), sub.Size(), int64(len(sub.Entries))
 		if len(sub.Entries) > 0 {
+			in := sub.Input(at, artifact.Glob)
+			in.In = o.Digest
 			return in, nil
 		}
-		return in, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
-		in.Exec, in.Digest, in.Size = e.Kind == object.Executable, e.Digest, e.Size
-		return in, nil
+		return artifact.Input{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size, In: o.Digest}, nil
 	}
 	if sub, ok := tree.Sub(rel); ok {
-		in.Kind, in.Digest, in.Size, in.Files = artifact.Dir, sub.Digest(), sub.Size(), int64(len(sub.Entries))
+		in := sub.Input(at, artifact.Dir)
+		in.In = o.Digest
 		return in, nil
 	}
-	return in, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
+	return artifact.Input{}, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
 		Hinted("correct its name, or let the stage make it")
 }
 
@@ -317,7 +319,7 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 		}
 	}
 	for _, p := range s.Params {
-		ignored, err := r.Work.Ignored(p.File, false)
+		ignored, err := r.Inputs.Ignored(p.File, false)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/aside"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -110,7 +112,7 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 // makeRoom moves the stage's old outputs aside, and puts copies of the persistent
 // ones in their places for the command to go on from. The originals lie aside, so
 // that a failure or a kill costs nothing.
-func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*worktree.Aside, error) {
+func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, error) {
 	var paths []repopath.Path
 	persist := map[repopath.Path]artifact.Output{}
 	for _, o := range job.Stage.Outs {
@@ -129,7 +131,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*worktree.Aside
 			persist[o.Path] = here
 		}
 	}
-	old, err := r.Work.MoveAside(job.Stage.Name, paths)
+	old, err := aside.Move(r.Work, job.Stage.Name, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*worktree.Aside
 }
 
 // putBack restores the old outputs after a failure and says what was kept.
-func (r *Runner) putBack(job *action.Job, old *worktree.Aside) error {
+func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
 	partial, err := old.Restore()
 	for _, p := range partial {
 		r.Note(job.Stage.Name, "the partial output of the failed run is in "+p)
@@ -169,7 +171,7 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 			Started: func(pgid int) { r.Running(job.Stage.Name, pgid) },
 		})
 		r.Running(job.Stage.Name, 0)
-		r.Work.Forget() // the command may have changed ignore files
+		r.Inputs.Forget() // the command may have changed ignore files
 		if err != nil {
 			break
 		}
@@ -194,7 +196,7 @@ func wdir(root string, job *action.Job) (string, error) {
 func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 	var changed []string
 	for _, read := range job.Reads {
-		now, _, err := r.Work.Dep(ctx, read.Dep, job.Stage.Excludes, worktree.Made{Is: r.IsOut, Inside: read.Inside})
+		now, _, err := r.Inputs.Read(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
 		if err != nil && !diag.Is(err, diag.Usage) {
 			return err
 		}

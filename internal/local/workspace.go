@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -24,6 +25,7 @@ import (
 // set. The methods may be called from many goroutines.
 type Workspace struct {
 	Work    *worktree.Work
+	Inputs  *inputs.Reader // of Work
 	Cache   store.Cache
 	Carrier *transfer.Carrier
 	Note    func(stage, text string)

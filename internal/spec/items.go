@@ -30,6 +30,10 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		return
 	}
 	if exclude, is := strings.CutPrefix(text, "!"); is {
+		// d and d/ leave out the same, so they are one exclude: the key has one form of it.
+		if trimmed := strings.TrimRight(exclude, "/"); trimmed != "" {
+			exclude = trimmed
+		}
 		if g, ok := s.glob(n, exclude); ok && s.once(n, "dep", "!"+g.String()) {
 			s.st.Excludes = append(s.st.Excludes, g)
 		}

@@ -216,6 +216,19 @@ func TestTheOrderOfListsMeansNothing(t *testing.T) {
 	})
 }
 
+func TestAnExcludeHasOneFormWithAndWithoutItsSlash(t *testing.T) {
+	read := func(deps string) []repopath.Pattern {
+		p, err := Parse(FileName, []byte("stages: {a: {cmd: x, wdir: w, deps: ["+deps+"]}}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Stages[0].Excludes
+	}
+	if got := read(`src, "!src/d/", "!x/*//"`); !slices.Equal(got, read(`src, "!src/d", "!x/*"`)) || !slices.Equal(got, []repopath.Pattern{"w/src/d", "w/x/*"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // unplaced writes a project without its places.
 func unplaced(p *Project) string {
 	var b strings.Builder

@@ -119,7 +119,7 @@ type Out struct {
 	Path    repopath.Path
 	Dir     bool // written with a slash at its end
 	NoCache bool // cache: false: digest only, the bytes are kept elsewhere (in git)
-	Persist bool // not moved aside before a run
+	Persist bool // persist: true: a copy of the last one lies there when the command begins
 	NoPush  bool // push: false: never leaves this machine
 	SHA256  bool // sha256: true: the record and commands get that hash, too
 	Place   string

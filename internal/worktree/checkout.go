@@ -3,111 +3,25 @@ package worktree
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Save puts an out's bytes, and its tree, into the cache, durably, and returns
-// what it is. A file that must be hashed is hashed while it is copied.
-func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o artifact.Output, err error) {
-	batch, err := cache.Begin()
-	if err != nil {
-		return o, err
-	}
-	defer func() { err = errors.Join(err, batch.Close()) }()
-	o, t, err := w.output(ctx, p, batch)
-	if err != nil {
-		return o, err
-	}
-	if t == nil {
-		t = &object.Tree{Entries: []object.Entry{{Kind: object.File, Path: ".", Digest: o.Digest, Size: o.Size}}}
-	} else if err := t.Check(); err != nil {
-		return o, diag.New(diag.Failed, "cannot be kept as an out: %w", err).At(string(p)).Hinted("rename one of them")
-	}
-	if err := w.saveEntries(ctx, cache, batch, p, t); err != nil {
-		return o, err
-	}
-	if o.Dir {
-		b := t.Encode()
-		if err := batch.Put(ctx, object.Of(o), store.Bytes(b)); err != nil {
-			return o, err
-		}
-	}
-	return o, batch.Commit()
-}
-
-// SaveInputs puts the files of a tree whose root is p into the cache; nested
-// trees are left out. A file whose bytes are not the tree's any more is an error.
-func (w *Work) SaveInputs(ctx context.Context, cache store.Cache, p repopath.Path, t *object.Tree) (err error) {
-	batch, err := cache.Begin()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, batch.Close()) }()
-	if err := w.saveEntries(ctx, cache, batch, p, t); err != nil {
-		return err
-	}
-	return batch.Commit()
-}
-
-// saveEntries copies the files that the cache lacks into the batch.
-func (w *Work) saveEntries(ctx context.Context, cache store.Cache, batch store.Batch, p repopath.Path, t *object.Tree) error {
-	return par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
-		e := t.Entries[i]
-		if e.Kind != object.File && e.Kind != object.Executable {
-			return nil
-		}
-		ref := object.Ref{Digest: e.Digest}
-		if size, err := cache.Stat(ctx, ref); err == nil && size == e.Size {
-			return nil
-		}
-		at := p
-		if e.Path != repopath.Root {
-			at = p.Child(string(e.Path))
-		}
-		return batch.Put(ctx, ref, fileSource(w.OS(at), e.Size))
-	})
-}
-
-func fileSource(path string, size int64) store.Source {
-	return store.Source{Size: size, Open: func() (io.ReadCloser, error) { return os.Open(path) }}
-}
-
-// output is Output with a sink for the files that are read.
-func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (artifact.Output, *object.Tree, error) {
-	info, err := os.Lstat(w.OS(p))
-	if err != nil {
-		return artifact.Output{}, nil, absent(p, err)
-	}
-	switch {
-	case info.IsDir():
-		t, err := w.scan(ctx, scan{top: p, output: true, sink: sink})
-		if err != nil {
-			return artifact.Output{}, nil, err
-		}
-		return DirOutput(p, t), t, nil
-	case info.Mode().IsRegular():
-		d, st, err := w.file(ctx, p, sink)
-		return artifact.Output{Path: p, Exec: st.exec(), Digest: d, Size: st.size}, nil, err
-	}
-	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an out is a file or a directory", typeWord(info.Mode())).At(string(p))
-}
-
 // Checkout puts an out's bytes at its path, all or nothing, in place of what
 // lies there. The tree is nil for a file. The objects must be in the cache:
 // ErrNotFound and ErrCorrupt are the cache's.
 func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t *object.Tree) error {
-	if err := w.guard(o.Path); err != nil {
+	if err := w.Guard(o.Path); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(w.Tmp(), "checkout-*")
@@ -127,86 +41,77 @@ func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Outpu
 	return w.swap(fresh, filepath.Join(tmp, "old"), o, t)
 }
 
-func fileKind(exec bool) object.Kind {
-	if exec {
-		return object.Executable
-	}
-	return object.File
-}
-
 // swap renames fresh to the out's path, and what lay there to old.
 func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error {
 	to := w.OS(o.Path)
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 		return err
 	}
-	if err := os.Rename(to, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	there := os.Rename(to, old)
+	if there != nil && !errors.Is(there, fs.ErrNotExist) {
+		return there
+	}
+	named := w.opt.Now()
+	if err := os.Rename(fresh, to); err != nil {
+		if there == nil {
+			err = errors.Join(err, os.Rename(old, to))
+		}
 		return err
 	}
-	named := now()
-	if err := os.Rename(fresh, to); err != nil {
-		return errors.Join(err, os.Rename(old, to))
+	if o.Dir {
+		w.learn(o.Path, t, named)
+	} else if st, k, err := statindex.Of(to); err == nil && k == statindex.IsFile {
+		w.index.SetFile(string(o.Path), statindex.File{Stat: st, Read: named, Digest: o.Digest})
 	}
-	if !o.Dir {
-		if st, k, err := statPath(to); err == nil && k == kindFile {
-			w.index.setSingle(string(o.Path), fileRec{stat: st, hashed: named, digest: o.Digest})
-		}
-		return nil
-	}
-	w.learn(o.Path, t, named)
 	return nil
 }
 
 // learn tells the index of files that were just written and renamed into place.
+// What it cannot learn is read when it is asked for.
 func (w *Work) learn(top repopath.Path, t *object.Tree, named int64) {
-	recs := map[repopath.Path]*dirRec{}
+	dirs := map[repopath.Path]*statindex.Dir{}
 	for _, e := range t.Entries {
 		if e.Kind != object.File && e.Kind != object.Executable {
 			continue
 		}
-		dir := top.Child(string(e.Path)).Dir()
-		rec := recs[dir]
-		if rec == nil {
-			d, err := openDir(w.OS(dir))
-			if err != nil {
+		at := top.Child(string(e.Path))
+		dir := dirs[at.Dir()]
+		if dir == nil {
+			var err error
+			if dir, err = w.list(at.Dir()); err != nil {
 				return
 			}
-			st, err := d.stat()
-			if err == nil {
-				rec, err = listDir(d, st, nil)
-			}
-			d.close()
-			if err != nil {
-				return
-			}
-			recs[dir] = rec
+			dirs[at.Dir()] = dir
 		}
-		if en := rec.find(e.Path.Base()); en != nil {
-			if st, k, err := statPath(w.OS(top.Child(string(e.Path)))); err == nil && k == kindFile {
-				en.rec = fileRec{stat: st, hashed: named, digest: e.Digest}
-			}
+		st, k, err := statindex.Of(w.OS(at))
+		if known := dir.Find(at.Base()); known != nil && err == nil && k == statindex.IsFile {
+			known.File = statindex.File{Stat: st, Read: named, Digest: e.Digest}
 		}
 	}
-	for dir, rec := range recs {
-		w.index.setDir(string(dir), rec)
+	for p, dir := range dirs {
+		w.index.SetDir(string(p), dir)
 	}
 }
 
-// guard refuses a path that leads through a symlink: it could lead anywhere.
-func (w *Work) guard(p repopath.Path) error {
-	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
-		info, err := os.Lstat(w.OS(d))
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return diag.New(diag.Policy, "lies behind the symlink %s; pipe writes nothing there", d).At(string(p)).
-				Hinted("name the real path in outs, or make %s a directory", d)
-		}
+func (w *Work) list(p repopath.Path) (*statindex.Dir, error) {
+	d, err := statindex.OpenDir(w.OS(p))
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	defer d.Close()
+	st, err := d.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return d.List(st, w.opt.Now(), nil)
 }
 
 // BuildTree writes a tree into dir, which must not exist, from verified bytes.
 func (w *Work) BuildTree(ctx context.Context, cache store.Cache, dir string, t *object.Tree) error {
 	if err := t.Check(); err != nil {
+		return err
+	}
+	if err := w.writable(filepath.Dir(dir), t); err != nil {
 		return err
 	}
 	if err := makeDirs(dir, t); err != nil {
@@ -233,6 +138,49 @@ func (w *Work) BuildTree(ctx context.Context, cache store.Cache, dir string, t *
 	return nil
 }
 
+// writable refuses names that this disk cannot hold as they are.
+func (w *Work) writable(dir string, t *object.Tree) error {
+	for _, e := range t.Entries {
+		if !filepath.IsLocal(filepath.FromSlash(string(e.Path))) || separates(filepath.Separator, string(e.Path)+e.Target) {
+			return diag.New(diag.Failed, "the name %q cannot be written on this system", e.Path).Hinted("restore it on the system that it was made on")
+		}
+	}
+	a, b, ok := t.Folding()
+	if !ok {
+		return nil
+	}
+	one, err := w.opt.folds(dir)
+	if one && err == nil {
+		return diag.New(diag.Failed, "%q and %q are the same name on this disk, so one would overwrite the other", a, b).
+			Hinted("restore it on a disk that distinguishes upper and lower case")
+	}
+	return err
+}
+
+// separates reports whether a name with slashes has another separator of the system in it.
+func separates(separator rune, name string) bool {
+	return separator != '/' && strings.ContainsRune(name, separator)
+}
+
+// folds finds out, by trying, whether the disk of a directory takes names for the
+// same that differ in case or in the normal form of Unicode.
+func folds(dir string) (is bool, err error) {
+	tmp, err := os.MkdirTemp(dir, ".pipe-names-*")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	for _, pair := range [...][2]string{{"a", "A"}, {"e\u0301", "\u00e9"}} {
+		if err := os.WriteFile(filepath.Join(tmp, pair[0]), nil, 0o666); err != nil {
+			return false, err
+		}
+		if _, err := os.Lstat(filepath.Join(tmp, pair[1])); !Gone(err) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 func makeDirs(dir string, t *object.Tree) error {
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
@@ -240,9 +188,6 @@ func makeDirs(dir string, t *object.Tree) error {
 	made := map[repopath.Path]bool{repopath.Root: true}
 	for _, e := range t.Entries {
 		p := e.Path
-		if !filepath.IsLocal(filepath.FromSlash(string(p))) {
-			return fmt.Errorf("%w: %q cannot be a file name here", object.ErrMalformed, p)
-		}
 		if e.Kind != object.Dir {
 			p = p.Dir()
 		}

@@ -9,12 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -22,10 +23,19 @@ import (
 // Dir is pipe's own directory below the repository's root.
 const Dir = ".pipe"
 
-// Options say how a workspace is read. The zero value is right but for Rules.
+// Options say how a workspace is read. The zero value is right.
 type Options struct {
-	Rules   *ignore.Rules // what git ignores, at the root
-	Workers int           // goroutines that stat and hash; at least 1
+	Workers int          // goroutines that stat and hash; at least 1
+	Now     func() int64 // the clock that files' times come from, in nanoseconds; nil: the system's
+	// Exec says whether a file is executable where the disk cannot tell, and
+	// whether it knows; nil: it never does. Git's index is asked where
+	// core.fileMode is false.
+	Exec func(p repopath.Path) (exec, known bool)
+	Note func(text string) // takes what a person should know of a saved out, once each; may be nil
+
+	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
+	folds   func(dir string) (bool, error)
+	reading func(path string) // called when a file is open, before it is read
 }
 
 // Work is the workspace: the files below a repository's root. All methods may be
@@ -33,9 +43,9 @@ type Options struct {
 type Work struct {
 	root  string
 	opt   Options
-	index *index
+	index *statindex.Index
 	bufs  sync.Pool
-	rules sync.Map // repopath.Path -> above: what was read of ignore files
+	notes sync.Map // texts that were noted
 }
 
 // bufSize is read from a file at once: beyond 256 KiB hashing gets no faster.
@@ -45,7 +55,16 @@ const bufSize = 256 << 10
 // index and writes nothing.
 func Open(root string, opt Options) *Work {
 	opt.Workers = max(opt.Workers, 1)
-	w := &Work{root: root, opt: opt, index: loadIndex(filepath.Join(root, Dir, "index"))}
+	if opt.Now == nil {
+		opt.Now = func() int64 { return time.Now().UnixNano() }
+	}
+	if opt.lstat == nil {
+		opt.lstat = (*statindex.Directory).Lstat
+	}
+	if opt.folds == nil {
+		opt.folds = folds
+	}
+	w := &Work{root: root, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	return w
 }
@@ -60,11 +79,10 @@ func (w *Work) OS(p repopath.Path) string {
 
 // Prepare makes pipe's own directory, which git ignores by a file inside it.
 func (w *Work) Prepare() error {
-	dir := filepath.Join(w.root, Dir)
-	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o777); err != nil {
+	if err := os.MkdirAll(w.Tmp(), 0o777); err != nil {
 		return err
 	}
-	ignore := filepath.Join(dir, ".gitignore")
+	ignore := filepath.Join(w.root, Dir, ".gitignore")
 	if _, err := os.Lstat(ignore); err == nil {
 		return nil
 	}
@@ -76,105 +94,132 @@ func (w *Work) Tmp() string { return filepath.Join(w.root, Dir, "tmp") }
 
 // SaveIndex writes the stat index if it changed. Losing it costs time, never truth.
 func (w *Work) SaveIndex() error {
-	if _, err := os.Stat(filepath.Join(w.root, Dir)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(w.root, Dir)); Gone(err) {
 		return nil // a question makes no directories
 	}
-	return w.index.save()
+	return w.index.Save()
+}
+
+// Guard refuses a path that leads through a symlink: it could lead anywhere.
+func (w *Work) Guard(p repopath.Path) error {
+	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
+		info, err := os.Lstat(w.OS(d))
+		if err != nil && !Gone(err) {
+			return err
+		}
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return diag.New(diag.Policy, "lies behind the symlink %s; pipe writes nothing there", d).At(string(p)).
+				Hinted("name the real path in outs, or make %s a directory", d)
+		}
+	}
+	return nil
 }
 
 // ErrAbsent says that nothing lies at a path.
 var ErrAbsent = errors.New("no such file or directory")
 
-// Output reads what lies at an out's path: a file, or a directory as a tree that
-// keeps executable bits, symlinks and empty directories. Ignore rules do not
-// apply. The tree is nil for a file. Nothing there is ErrAbsent; a socket or
-// device, or a symlink that leaves the tree, is an error.
-func (w *Work) Output(ctx context.Context, p repopath.Path) (artifact.Output, *object.Tree, error) {
-	return w.output(ctx, p, nil)
-}
-
-// DirOutput describes a directory by its tree.
-func DirOutput(p repopath.Path, t *object.Tree) artifact.Output {
-	o := artifact.Output{Path: p, Dir: true, Digest: t.Digest(), Size: t.Size()}
-	for _, e := range t.Entries {
-		if e.Kind != object.Dir {
-			o.Files++
-		}
-	}
-	return o
+// Gone reports whether an error says that nothing lies at a path. No other one
+// does: a disk that fails has not lost its files.
+func Gone(err error) bool {
+	return errors.Is(err, ErrAbsent) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // absent turns the system's words for "nothing there" into ErrAbsent.
 func absent(p repopath.Path, err error) error {
-	var perr *fs.PathError
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &perr) && isNotDir(perr.Err) {
+	if Gone(err) {
 		return fmt.Errorf("%s: %w", p, ErrAbsent)
 	}
 	return err
 }
 
-func typeWord(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "symlink"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	}
-	return "special file"
+// Kind returns what lies at p, symlinks followed; nothing there is ErrAbsent.
+func (w *Work) Kind(p repopath.Path) (statindex.Kind, error) {
+	_, k, err := statindex.Of(w.OS(p))
+	return k, absent(p, err)
 }
 
-// file returns the digest of the file at p, symlinks followed, from the index or
-// by reading it, into the sink if there is one.
-func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (digest.Digest, stat, error) {
-	st, kind, err := statPath(w.OS(p))
+// File reads the file at p, symlinks followed, as an entry whose path is the root.
+// Nothing there is ErrAbsent.
+func (w *Work) File(ctx context.Context, p repopath.Path) (object.Entry, error) {
+	return w.file(ctx, p, nil)
+}
+
+// file asks the index, or else reads, into the sink if there is one.
+func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (object.Entry, error) {
+	st, kind, err := statindex.Of(w.OS(p))
 	if err != nil {
-		return digest.Digest{}, st, absent(p, err)
+		return object.Entry{}, absent(p, err)
 	}
-	if kind != kindFile {
-		return digest.Digest{}, st, diag.New(diag.Failed, "is no regular file").At(string(p))
+	if kind != statindex.IsFile {
+		return object.Entry{}, diag.New(diag.Failed, "is not a regular file").At(string(p))
 	}
-	if d, ok := w.index.single(string(p), st); ok {
-		return d, st, nil
+	if d, ok := w.index.File(string(p), st); ok {
+		return w.entry(repopath.Root, p, st, d), nil
 	}
-	d, st, hashed, err := w.read(ctx, w.OS(p), sink)
-	if err == nil {
-		w.index.setSingle(string(p), fileRec{stat: st, hashed: hashed, digest: d})
+	f, err := w.read(ctx, w.OS(p), sink)
+	if err != nil {
+		return object.Entry{}, err
 	}
-	return d, st, err
+	w.index.SetFile(string(p), f)
+	return w.entry(repopath.Root, p, f.Stat, f.Digest), nil
 }
 
-// hash reads a file. A file that changes meanwhile is read again, then refused.
-func (w *Work) hash(path string) (d digest.Digest, st stat, hashed int64, err error) {
-	buf := w.bufs.Get().(*[]byte)
-	defer w.bufs.Put(buf)
-	const tries = 3
-	for range tries {
-		var after stat
-		d, st, after, hashed, err = hashOnce(path, *buf)
-		if err != nil || st == after {
-			return d, st, hashed, err
+// entry describes the file at p.
+func (w *Work) entry(name, p repopath.Path, st statindex.Stat, d digest.Digest) object.Entry {
+	exec := st.Exec()
+	if w.opt.Exec != nil {
+		if says, known := w.opt.Exec(p); known {
+			exec = says
 		}
 	}
-	return d, st, hashed, diag.New(diag.Failed, "is being written to while it is read").At(path).Hinted("wait for the writer to end, then run pipe again")
+	return object.Entry{Kind: fileKind(exec), Path: name, Size: st.Size, Digest: d}
 }
 
-func hashOnce(path string, buf []byte) (d digest.Digest, before, after stat, hashed int64, err error) {
-	f, err := os.Open(path)
+func fileKind(exec bool) object.Kind {
+	if exec {
+		return object.Executable
+	}
+	return object.File
+}
+
+// read hashes a file, and puts it into the sink if there is one. A file that
+// changes meanwhile is read again, then refused: its digest would be that of
+// bytes which never were the file.
+func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statindex.File, error) {
+	const tries = 3
+	for range tries {
+		f, after, err := w.readOnce(ctx, path, sink)
+		if err != nil || f.Stat == after {
+			return f, err
+		}
+	}
+	return statindex.File{}, diag.New(diag.Failed, "is being written to while it is read").At(path).
+		Hinted("wait for the writer to end, then run pipe again; if a stage's command started it, let the command wait for it")
+}
+
+func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {
+	file, err := os.Open(path)
 	if err != nil {
-		return d, before, after, 0, err
+		return f, after, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	hashed = now()
-	if before, err = statFile(f); err != nil {
-		return d, before, after, hashed, err
+	defer func() { err = errors.Join(err, file.Close()) }()
+	f.Read = w.opt.Now()
+	if f.Stat, err = statindex.OfFile(file); err != nil {
+		return f, after, err
 	}
-	if d, _, err = digest.NewHasher().Copy(nil, f, buf); err != nil {
-		return d, before, after, hashed, err
+	if w.opt.reading != nil {
+		w.opt.reading(path)
 	}
-	after, err = statFile(f)
-	return d, before, after, hashed, err
+	if sink != nil {
+		f.Digest, _, err = sink.Save(ctx, file)
+	} else {
+		buf := w.bufs.Get().(*[]byte)
+		defer w.bufs.Put(buf)
+		f.Digest, _, err = digest.NewHasher().Copy(nil, file, *buf)
+	}
+	if err != nil {
+		return f, after, err
+	}
+	after, err = statindex.OfFile(file)
+	return f, after, err
 }

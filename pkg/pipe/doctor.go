@@ -24,7 +24,7 @@ func (p *Project) UnignoredOuts() ([]string, error) {
 				continue
 			}
 			info, err := os.Lstat(p.work.OS(o.Path))
-			ignored, ierr := p.work.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
+			ignored, ierr := p.inputs.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
 			if ierr != nil {
 				return nil, ierr
 			}

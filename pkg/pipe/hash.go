@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -84,7 +85,7 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 	}
 	slices.SortFunc(below, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
 	is := func(q repopath.Path) bool { _, ok := outs[q]; return ok }
-	in, tree, err := p.work.Dep(ctx, spec.Dep{Path: at, Place: name}, nil, worktree.Made{Is: is, Inside: below})
+	in, tree, err := p.inputs.Read(ctx, spec.Dep{Path: at, Place: name}, nil, inputs.Made{Is: is, Inside: below})
 	if err != nil {
 		return Hashed{}, missingPath(name, err)
 	}

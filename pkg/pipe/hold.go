@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/aside"
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -51,7 +52,7 @@ func (p *Project) hold(ctx context.Context, command string) (*hold, error) {
 	if err := h.write(); err != nil {
 		return nil, errors.Join(err, h.release())
 	}
-	stages, err := p.work.Recover()
+	stages, err := aside.Recover(p.work)
 	if err != nil {
 		return nil, errors.Join(err, h.release())
 	}

@@ -113,7 +113,7 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 // ignoreLines returns what .gitignore should say and does not.
 func (p *Project) ignoreLines() ([]string, error) {
 	var lines []string
-	ignored, err := p.work.Ignored(worktree.Dir, true)
+	ignored, err := p.inputs.Ignored(worktree.Dir, true)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -56,6 +57,7 @@ type Project struct {
 	repo   *gitlog.Repo  // nil outside git
 	lockAt repopath.Path // pipe.lock relative to git's root
 	work   *worktree.Work
+	inputs *inputs.Reader
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
@@ -115,7 +117,8 @@ func open(_ context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.work = worktree.Open(root, worktree.Options{Rules: rules, Workers: runtime.GOMAXPROCS(0)})
+	p.work = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note})
+	p.inputs = inputs.New(p.work, rules)
 	cache := filepath.Join(root, worktree.Dir, "cache")
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir

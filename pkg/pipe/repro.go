@@ -184,7 +184,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engin
 // files is the workspace with the cache behind it.
 func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 	return &local.Workspace{
-		Work: p.work, Cache: p.cache, Carrier: c,
+		Work: p.work, Inputs: p.inputs, Cache: p.cache, Carrier: c,
 		Note: func(stage, text string) { p.emit(event.Event{Type: event.Note, Stage: stage, Text: text}) },
 	}
 }

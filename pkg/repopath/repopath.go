@@ -18,21 +18,30 @@ const MaxLen = 4096
 var ErrBad = errors.New("not a path inside the repository")
 
 // Path is a clean slash-separated path relative to the repository's root. It is
-// never absolute, has no ".", "..", empty or ".git" element, no backslash, no
-// control character and is valid UTF-8. "." alone is the root. The empty Path
+// never absolute, has no ".", "..", empty or ".git" element, no NUL and is valid
+// UTF-8. Only one that comes from a directory's listing (ParseEntry) may have
+// other control characters or a backslash. "." alone is the root. The empty Path
 // is no path.
 type Path string
 
 // Root is the repository itself.
 const Root Path = "."
 
-// Parse reads a path as it stands in a manifest or a lock: it must already be clean.
-func Parse(s string) (Path, error) {
-	if why := fault(s); why != "" {
-		return "", bad(s, why)
+// Parse reads a path as it stands in a lock or a record: it must already be clean.
+func Parse(s string) (Path, error) { return parse(s, fault(s)) }
+
+// ParseEntry reads the path of a tree's entry, or a name found on a disk: as
+// Parse, but with the control characters and backslashes that files may have. A
+// backslash separates elements on some systems, so that no ".." or ".git" stands
+// beside one.
+func ParseEntry(s string) (Path, error) { return parse(s, entryFault(s)) }
+
+func parse(s, why string) (Path, error) {
+	if why == "" && (s == "." || path.Clean(s) != s) {
+		why = "is not in its shortest form"
 	}
-	if s == "." || path.Clean(s) != s {
-		return "", bad(s, "is not in its shortest form")
+	if why != "" {
+		return "", bad(s, why)
 	}
 	return Path(s), nil
 }
@@ -58,6 +67,19 @@ func Join(dir Path, s string) (Path, error) {
 
 // fault says in words what is held against a path; "" is nothing.
 func fault(s string) string {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < 0x20 || c == 0x7f:
+			return "has a control character"
+		case c == '\\':
+			return "has a backslash"
+		}
+	}
+	return entryFault(s)
+}
+
+// entryFault is fault for what a disk may hold.
+func entryFault(s string) string {
 	switch {
 	case s == "":
 		return "is empty"
@@ -65,24 +87,18 @@ func fault(s string) string {
 		return "is too long"
 	case s[0] == '/':
 		return "is absolute"
-	}
-	ascii := true
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < 0x20 || c == 0x7f:
-			return "has a control character"
-		case c == '\\':
-			return "has a backslash"
-		case c >= 0x80:
-			ascii = false
-		}
-	}
-	if !ascii && !utf8.ValidString(s) {
+	case strings.IndexByte(s, 0) >= 0:
+		return "has a NUL"
+	case !utf8.ValidString(s):
 		return "is not valid UTF-8"
 	}
 	for rest := s; rest != ""; {
-		var elem string
-		elem, rest, _ = strings.Cut(rest, "/")
+		elem := rest
+		if i := strings.IndexAny(rest, `/\`); i >= 0 {
+			elem, rest = rest[:i], rest[i+1:]
+		} else {
+			rest = ""
+		}
 		if elem == ".." {
 			return "leaves the repository"
 		}
@@ -121,10 +137,17 @@ func (p Path) String() string { return string(p) }
 // Base returns the last element.
 func (p Path) Base() string { return path.Base(string(p)) }
 
+// IsGit reports whether the last element is .git, in any case: a repository's own
+// directory, or the file that stands for it.
+func (p Path) IsGit() bool {
+	i := len(p) - len(".git")
+	return i >= 0 && (i == 0 || p[i-1] == '/') && strings.EqualFold(string(p[i:]), ".git")
+}
+
 // Dir returns the path without its last element, Root at the top.
 func (p Path) Dir() Path { return Path(path.Dir(string(p))) }
 
-// Child returns the path of name inside p. name is one that Parse accepts.
+// Child returns the path of name inside p. name is one that ParseEntry accepts.
 func (p Path) Child(name string) Path {
 	if p == Root {
 		return Path(name)

@@ -33,6 +33,26 @@ func TestParseKeepsWhatIsClean(t *testing.T) {
 	}
 }
 
+// A listing names what a disk holds, but never a way out.
+func TestParseEntryTakesWhatADiskMayHoldAndNoWayOut(t *testing.T) {
+	for _, s := range []string{"a\tb", "\n", `a\b`, `\`, "x/\x1b[2J", `"`, "a\x7f"} {
+		if p, err := ParseEntry(s); err != nil || string(p) != s {
+			t.Errorf("%q: got %q, %v", s, p, err)
+		}
+		if p, err := Parse(s); err == nil && s != `"` {
+			t.Errorf("Parse takes %q as %q", s, p)
+		}
+	}
+	for _, s := range []string{
+		"", ".", "..", "../x", "a/../b", "/a", "a/", "a//b", "a\x00b", "a\xffb", `..\x`, `a\..\x`, `a/..\..\x`, `.git\config`, `a\.GIT`, ".git/x", "a/git~1",
+		strings.Repeat("a", MaxLen+1),
+	} {
+		if p, err := ParseEntry(s); !errors.Is(err, ErrBad) {
+			t.Errorf("%q: got %q, %v", s, p, err)
+		}
+	}
+}
+
 func TestJoinCleansAndStaysInside(t *testing.T) {
 	for _, c := range []struct {
 		dir  Path
@@ -79,6 +99,14 @@ func TestPathsKnowTheirParts(t *testing.T) {
 	}{{"a", "a", true}, {"a", "a/b", true}, {"a", "ab", false}, {"a/b", "a", false}, {Root, "x", true}, {Root, Root, true}, {"a", Root, false}} {
 		if c.p.Holds(c.q) != c.holds {
 			t.Errorf("%s holds %s: %v", c.p, c.q, !c.holds)
+		}
+	}
+}
+
+func TestIsGitLooksAtTheLastElement(t *testing.T) {
+	for p, want := range map[Path]bool{".git": true, "a/.GIT": true, "a.git": false, ".git/x": false, ".gitx": false, "git": false, Root: false} {
+		if p.IsGit() != want {
+			t.Errorf("%s: %v", p, !want)
 		}
 	}
 }
@@ -220,6 +248,22 @@ func FuzzJoin(f *testing.F) {
 			if d.Holds(g.Base()) && g.Match(d) && !g.MatchAbove(d.Child("x")) {
 				t.Fatalf("%q names %q and not what is in it", g, d)
 			}
+		}
+	})
+}
+
+func FuzzParseEntry(f *testing.F) {
+	for _, s := range append(badPaths, "a/b", "a\tb", `a\..\b`) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParseEntry(s)
+		if err != nil {
+			return
+		}
+		to := path.Clean("/x/" + strings.ReplaceAll(s, `\`, "/"))
+		if to != "/x" && !strings.HasPrefix(to, "/x/") || strings.Contains(s, "\x00") || p == Root {
+			t.Fatalf("got %q", p)
 		}
 	})
 }

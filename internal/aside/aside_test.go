@@ -1,0 +1,163 @@
+//go:build !windows
+
+package aside
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+func workspace(t *testing.T) *worktree.Work {
+	t.Helper()
+	w := worktree.Open(t.TempDir(), worktree.Options{})
+	must(t, w.Prepare())
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, w *worktree.Work, p repopath.Path, content string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(w.OS(p)), 0o777))
+	must(t, os.WriteFile(w.OS(p), []byte(content), 0o666))
+}
+
+// LESSONS 8: old outs are moved aside, and put back when the command fails.
+func TestOutsMovedAsideComeBackAndPartialOnesAreKept(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "old/a", "old")
+	a, err := Move(w, "build", []repopath.Path{"old", "new/deep"})
+	must(t, err)
+	if _, err := os.Lstat(w.OS("old")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old out is still there: %v", err)
+	}
+	if _, err := os.Stat(w.OS("new")); err != nil {
+		t.Errorf("the directory of a new out is not made: %v", err)
+	}
+	write(t, w, "old/b", "half")
+	write(t, w, "new/deep", "half")
+	partial, err := a.Restore()
+	must(t, err)
+	if want := []string{".pipe/partial/build/old", ".pipe/partial/build/new/deep"}; !reflect.DeepEqual(partial, want) {
+		t.Errorf("partial: %q", partial)
+	}
+	for path, want := range map[repopath.Path]string{"old/a": "old", ".pipe/partial/build/old/b": "half", ".pipe/partial/build/new/deep": "half"} {
+		if b, err := os.ReadFile(w.OS(path)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", path, b, err)
+		}
+	}
+	if _, err := os.Lstat(w.OS("new/deep")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the partial out is still there: %v", err)
+	}
+}
+
+func TestDroppedOutsAreGone(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "out", "old")
+	a, err := Move(w, "build", []repopath.Path{"out"})
+	must(t, err)
+	write(t, w, "out", "new")
+	must(t, a.Drop())
+	stages, err := Recover(w)
+	if b, rerr := os.ReadFile(w.OS("out")); err != nil || rerr != nil || len(stages) != 0 || string(b) != "new" {
+		t.Errorf("%q, %v, %v, recovered %q", b, err, rerr, stages)
+	}
+	if left, err := filepath.Glob(filepath.Join(w.Root(), worktree.Dir, "aside", "*")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "a", "old a")
+	write(t, w, "b", "old b")
+	a, err := Move(w, "build", []repopath.Path{"a", "b", "c"})
+	must(t, err)
+	write(t, w, "a", "half")
+	write(t, w, ".pipe/tmp/rubbish/x", "")
+	// As if it was killed between its moves: b was not yet moved.
+	must(t, os.Rename(filepath.Join(a.dir, "1"), w.OS("b")))
+	write(t, w, ".pipe/aside/run-without-note/0", "rubbish")
+	write(t, w, ".pipe/aside/run-evil/note.json", `{"stage":"evil","outs":[{"path":"../../x","kept":"0"}]}`)
+	write(t, w, ".pipe/aside/run-evil/0", "evil")
+	for range 2 {
+		stages, err := Recover(w)
+		must(t, err)
+		if len(stages) > 1 {
+			t.Errorf("recovered %q", stages)
+		}
+		for path, want := range map[repopath.Path]string{"a": "old a", "b": "old b", ".pipe/partial/build/a": "half"} {
+			if b, err := os.ReadFile(w.OS(path)); err != nil || string(b) != want {
+				t.Errorf("%s: %q, %v", path, b, err)
+			}
+		}
+	}
+	for _, dir := range []string{"aside", "tmp"} {
+		if left, err := os.ReadDir(filepath.Join(w.Root(), worktree.Dir, dir)); err != nil || len(left) != 0 {
+			t.Errorf("left in %s: %v, %v", dir, left, err)
+		}
+	}
+}
+
+// A kill in the middle of Drop must not leave a note over half of the old outs:
+// as long as the note cannot go, nothing goes.
+func TestDropRemovesTheNoteFirst(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "a", "old")
+	a, err := Move(w, "build", []repopath.Path{"a"})
+	must(t, err)
+	note := filepath.Join(a.dir, noteName)
+	must(t, os.Remove(note))
+	must(t, os.MkdirAll(filepath.Join(note, "cannot be removed"), 0o777))
+	if err := a.Drop(); err == nil {
+		t.Fatal("the note could be removed")
+	}
+	if b, err := os.ReadFile(filepath.Join(a.dir, "0")); err != nil || string(b) != "old" {
+		t.Errorf("the old out went before its note: %q, %v", b, err)
+	}
+}
+
+func TestNothingIsMovedThroughASymlink(t *testing.T) {
+	w, outside := workspace(t), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(outside, "x"), nil, 0o666))
+	must(t, os.Symlink(outside, w.OS("behind")))
+	write(t, w, "a", "old")
+	if _, err := Move(w, "s", []repopath.Path{"a", "behind/x"}); !diag.Is(err, diag.Policy) {
+		t.Errorf("%v", err)
+	}
+	for _, path := range []string{w.OS("a"), filepath.Join(outside, "x")} {
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The command put a file where the directory of an out was.
+func TestAFileInTheWayOfAnOldOutIsKeptAsPartial(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "d/deep/out", "old")
+	a, err := Move(w, "build", []repopath.Path{"d/deep/out"})
+	must(t, err)
+	must(t, os.RemoveAll(w.OS("d")))
+	write(t, w, "d", "in the way")
+	partial, err := a.Restore()
+	if err != nil || !reflect.DeepEqual(partial, []string{".pipe/partial/build/d"}) {
+		t.Errorf("%q, %v", partial, err)
+	}
+	if b, err := os.ReadFile(w.OS("d/deep/out")); err != nil || string(b) != "old" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -1,0 +1,126 @@
+// Package inputs reads what a stage depends on: files, directories and globs.
+package inputs
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/statindex"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Made is what a Reader must know of stages' outs to read a dep.
+type Made struct {
+	// Is reports whether some stage makes this very path.
+	Is func(repopath.Path) bool
+	// Inside are the outs that count for the dep: those below a directory, or
+	// named by a glob. What they are recorded to be stands for them, whatever
+	// lies on the disk. Sorted by path.
+	Inside []artifact.Output
+}
+
+// Reader reads deps that no stage makes. All methods may be called from many goroutines.
+type Reader struct {
+	work  *worktree.Work
+	rules *ignore.Rules // above the root
+	known sync.Map      // repopath.Path -> ruled: what was read of ignore files
+}
+
+// New returns a reader of a workspace. The rules are those that hold at its root
+// before the root's own files are read; nil: nothing is ignored.
+func New(w *worktree.Work, rules *ignore.Rules) *Reader { return &Reader{work: w, rules: rules} }
+
+// Read returns the state of a dep. The list is nil for a file; for a directory its
+// paths are relative to it, for a glob to the repository, and an out directory
+// inside it is one Nested entry. A missing dep is a diag.Usage error.
+func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
+	if d.Glob != "" {
+		return r.glob(ctx, d, exclude, made)
+	}
+	k, err := r.work.Kind(d.Path)
+	here := !errors.Is(err, worktree.ErrAbsent)
+	switch {
+	case !here && len(made.Inside) == 0:
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s is not there, and no stage makes it", d.Path).At(d.Place).
+			Hinted("create it, correct its name, or name it in the outs of the stage that makes it")
+	case here && err != nil:
+		return artifact.Input{}, nil, err
+	case here && k == statindex.IsFile:
+		return r.file(ctx, d)
+	case here && k != statindex.IsDir:
+		return artifact.Input{}, nil, diag.New(diag.Failed, "is neither a file nor a directory").At(string(d.Path))
+	}
+	return r.dir(ctx, d, exclude, made, here)
+}
+
+func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.Tree, error) {
+	if d.Dir {
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("write it without the slash")
+	}
+	e, err := r.work.File(ctx, d.Path)
+	return artifact.Input{Path: d.Path, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
+}
+
+func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made, here bool) (artifact.Input, *object.Tree, error) {
+	t := &object.Tree{}
+	above, ignored, err := r.above(d.Path)
+	if err != nil {
+		return artifact.Input{}, nil, err
+	}
+	// An ignored directory that is named as a dep counts, as it was asked for;
+	// but one that holds outs is where builds leave things: only the outs count.
+	if here && !(ignored && len(made.Inside) > 0) {
+		t, err = r.work.Scan(ctx, d.Path, &view{Reader: r, top: d.Path, rules: above, isOut: made.Is, exclude: exclude})
+		if err != nil {
+			return artifact.Input{}, nil, err
+		}
+	}
+	addMade(t, d.Path, made.Inside)
+	return t.Input(d.Path, artifact.Dir), t, nil
+}
+
+func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
+	base := d.Glob.Base()
+	above, _, err := r.above(base)
+	if err != nil {
+		return artifact.Input{}, nil, err
+	}
+	t, err := r.work.Scan(ctx, base, &view{Reader: r, top: base, rules: above, isOut: made.Is, exclude: exclude, only: d.Glob})
+	if errors.Is(err, worktree.ErrAbsent) {
+		t, err = &object.Tree{}, nil
+	}
+	if err != nil {
+		return artifact.Input{}, nil, err
+	}
+	for i := range t.Entries {
+		t.Entries[i].Path = base.Child(string(t.Entries[i].Path))
+	}
+	addMade(t, repopath.Root, made.Inside)
+	if len(t.Entries) == 0 {
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s names no file", d.Glob).At(d.Place).
+			Hinted("correct the pattern; files that git ignores do not count")
+	}
+	return t.Input(repopath.Path(d.Glob), artifact.Glob), t, nil
+}
+
+// addMade puts recorded outs into a list of paths relative to top.
+func addMade(t *object.Tree, top repopath.Path, outs []artifact.Output) {
+	for _, o := range outs {
+		e := object.Entry{Kind: object.File, Path: top.Rel(o.Path), Digest: o.Digest, Size: o.Size}
+		switch {
+		case o.Dir:
+			e.Kind, e.Size = object.Nested, 0
+		case o.Exec:
+			e.Kind = object.Executable
+		}
+		t.Entries = append(t.Entries, e)
+	}
+	t.Sort()
+}

@@ -1,0 +1,78 @@
+package inputs
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// ignoreFiles are read in each directory. Of the patterns that match, the last
+// one counts, so that .pipeignore goes before .gitignore of the same directory.
+var ignoreFiles = [...]string{".gitignore", ".pipeignore"}
+
+// ruled is what is known of a directory.
+type ruled struct {
+	rules   *ignore.Rules // inside it
+	ignored bool          // the directory itself is
+}
+
+// Forget drops what is remembered of ignore files: a command may have changed them.
+func (r *Reader) Forget() { r.known.Clear() }
+
+// Ignored reports whether git or a .pipeignore ignores the path, or a directory
+// on the way to it.
+func (r *Reader) Ignored(p repopath.Path, isDir bool) (bool, error) {
+	rules, ignored, err := r.above(p)
+	if err != nil || rules == nil || isDir {
+		return ignored, err
+	}
+	known, _ := r.known.Load(p.Dir())
+	return known.(ruled).ignored || rules.Match(p.Base(), false), nil
+}
+
+// above returns the ignore rules that hold in the directory above p, and
+// whether they ignore p as a directory, or a directory on the way to it.
+func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
+	if p == repopath.Root || r.rules == nil {
+		return r.rules, false, nil
+	}
+	dir := p.Dir()
+	known, ok := r.known.Load(dir)
+	if !ok {
+		rules, ignored, err := r.above(dir)
+		if err != nil {
+			return nil, false, err
+		}
+		inside, err := r.enter(rules, dir, func(string) bool { return true })
+		if err != nil {
+			return nil, false, err
+		}
+		known, _ = r.known.LoadOrStore(dir, ruled{inside, ignored})
+	}
+	k := known.(ruled)
+	return k.rules, k.ignored || k.rules.Match(p.Base(), true), nil
+}
+
+// enter adds the ignore files of p, of which it may have those that has names.
+func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name string) bool) (*ignore.Rules, error) {
+	var files [][]byte
+	for _, name := range ignoreFiles {
+		if !has(name) {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(r.work.OS(p), name))
+		if err != nil && !worktree.Gone(err) {
+			return nil, err
+		}
+		if len(b) > 0 {
+			files = append(files, b)
+		}
+	}
+	if p == repopath.Root {
+		return above.Enter("", files), nil
+	}
+	return above.Enter(p.Base(), files), nil
+}

@@ -1,0 +1,100 @@
+package inputs
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/statindex"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// view is what a stage sees of a directory.
+type view struct {
+	*Reader
+	top     repopath.Path
+	rules   *ignore.Rules            // above top
+	isOut   func(repopath.Path) bool // paths that stages make: left out, their recorded digests stand for them; may be nil
+	exclude []repopath.Pattern
+	only    repopath.Pattern // when set, only files that it names
+}
+
+// Enter implements worktree.View.
+func (v *view) Enter(p repopath.Path, above *ignore.Rules, has func(name string) bool) (*ignore.Rules, error) {
+	if p == v.top {
+		above = v.rules
+	}
+	if above == nil {
+		return nil, nil
+	}
+	return v.enter(above, p, has)
+}
+
+// Sees implements worktree.View.
+func (v *view) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
+	switch {
+	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), p.IsGit():
+		return false, nil
+	}
+	return v.only == "" || k == statindex.IsDir || v.only.Match(p), nil
+}
+
+// own reports whether p is pipe's own: its directory, its lock, and pipe.yaml,
+// of which what matters to a stage is in the stage's key already.
+func (v *view) own(p repopath.Path) bool {
+	return p == worktree.Dir || p == lockfile.FileName || p == spec.FileName
+}
+
+func (v *view) excluded(p repopath.Path) bool {
+	return slices.ContainsFunc(v.exclude, func(x repopath.Pattern) bool { return x.Match(p) })
+}
+
+// Link implements worktree.View. The bytes behind a link count, wherever they
+// are, else a change there would go unseen: a link to a file is that file. One to
+// a directory is kept as a link if everything in that directory is an input anyway.
+func (v *view) Link(ctx context.Context, p repopath.Path, target string) (object.Entry, bool, error) {
+	inside := worktree.Inside(v.top.Rel(p), target)
+	k, err := v.work.Kind(p)
+	switch {
+	case worktree.Gone(err):
+		return object.Link(target), inside, nil // dangling; outside there is nothing to hash
+	case err != nil:
+		return object.Entry{}, false, err
+	case k == statindex.IsFile:
+		e, err := v.work.File(ctx, p)
+		return e, true, err
+	case k == statindex.IsDir && inside && v.only == "" && v.covers(p):
+		return object.Link(target), true, nil
+	}
+	return object.Entry{}, false, diag.New(diag.Failed, "is a symlink to %s, which is not a file, nor a directory that is an input too", target).At(string(p)).
+		Hinted("name the target as a dep of its own, and leave the link out: \"!%s\"", p)
+}
+
+// covers reports whether the view shows the whole directory that a link leads to.
+func (v *view) covers(link repopath.Path) bool {
+	real, err := filepath.EvalSymlinks(v.work.OS(link))
+	if err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(v.work.Root(), real)
+	if err != nil {
+		return false
+	}
+	to, err := repopath.FromOS(rel)
+	if err != nil || !v.top.Holds(to) {
+		return false
+	}
+	for d := to; d != v.top; d = d.Dir() {
+		ignored, err := v.Ignored(d, true)
+		if err != nil || v.excluded(d) || v.rules != nil && ignored || v.isOut != nil && v.isOut(d) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,168 @@
+package statindex
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+const magic = "pipe-index 1\n"
+
+// decode takes the file apart, but for its directories; nil when it is damaged.
+func decode(b []byte) (files map[string]File, raw map[string][]byte) {
+	if len(b) < len(magic)+digest.Size || string(b[:len(magic)]) != magic {
+		return nil, nil
+	}
+	body := b[len(magic)+digest.Size:]
+	if digest.Of(body) != digest.Digest(b[len(magic):len(magic)+digest.Size]) {
+		return nil, nil
+	}
+	r := reader{b: body}
+	files, raw = map[string]File{}, map[string][]byte{}
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		name := r.string()
+		files[name] = r.file()
+	}
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		name := r.string()
+		raw[name] = r.bytes(int(r.uint()))
+	}
+	if r.bad {
+		return nil, nil
+	}
+	return files, raw
+}
+
+func encode(files map[string]File, raw map[string][]byte) []byte {
+	body := binary.AppendUvarint(nil, uint64(len(files)))
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		r := files[name]
+		body = appendFile(appendString(body, name), &r)
+	}
+	body = binary.AppendUvarint(body, uint64(len(raw)))
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		body = appendString(appendString(body, name), unsafeString(raw[name]))
+	}
+	sum := digest.Of(body)
+	return slices.Concat([]byte(magic), sum[:], body)
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendStat(b []byte, s *Stat) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint64(le.AppendUint64(b, s.Dev), s.Ino)
+	b = le.AppendUint64(le.AppendUint64(b, uint64(s.Size)), uint64(s.Mtime))
+	return le.AppendUint32(le.AppendUint64(b, uint64(s.Ctime)), s.Mode)
+}
+
+func appendFile(b []byte, r *File) []byte {
+	b = appendStat(b, &r.Stat)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Read))
+	return append(b, r.Digest[:]...)
+}
+
+func appendDir(b []byte, d *Dir) []byte {
+	b = appendStat(b, &d.Stat)
+	b = binary.LittleEndian.AppendUint64(b, uint64(d.Read))
+	b = append(b, d.Rules[:]...)
+	b = binary.AppendUvarint(b, uint64(len(d.Entries)))
+	for i := range d.Entries {
+		e := &d.Entries[i]
+		flags := byte(e.Kind)
+		if e.Ignored {
+			flags |= 0x80
+		}
+		if e.File.Read != 0 {
+			flags |= 0x40
+		}
+		b = appendString(append(b, flags), e.Name)
+		if e.File.Read != 0 {
+			b = appendFile(b, &e.File)
+		}
+	}
+	return b
+}
+
+func parseDir(b []byte) *Dir {
+	r := reader{b: b}
+	d := &Dir{Stat: r.stat(), Read: int64(r.fixed())}
+	copy(d.Rules[:], r.bytes(32))
+	n := r.uint()
+	if r.bad || n > uint64(len(b)) {
+		return nil
+	}
+	d.Entries = make([]Entry, n)
+	for i := range d.Entries {
+		e := &d.Entries[i]
+		flags := r.byte()
+		e.Kind, e.Ignored = Kind(flags&0x3f), flags&0x80 != 0
+		e.Name = r.string()
+		if flags&0x40 != 0 {
+			e.File = r.file()
+		}
+	}
+	if r.bad {
+		return nil
+	}
+	return d
+}
+
+// reader takes an index apart. Its strings share the file's memory.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) bytes(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.bad, r.b = true, nil
+		return make([]byte, min(max(n, 0), 64))
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > math.MaxInt32 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) fixed() uint64 { return binary.LittleEndian.Uint64(r.bytes(8)) }
+
+func (r *reader) string() string { return unsafeString(r.bytes(int(r.uint()))) }
+
+func (r *reader) stat() (s Stat) {
+	s.Dev, s.Ino = r.fixed(), r.fixed()
+	s.Size, s.Mtime, s.Ctime = int64(r.fixed()), int64(r.fixed()), int64(r.fixed())
+	s.Mode = binary.LittleEndian.Uint32(r.bytes(4))
+	return s
+}
+
+func (r *reader) file() (f File) {
+	f.Stat, f.Read = r.stat(), int64(r.fixed())
+	copy(f.Digest[:], r.bytes(digest.Size))
+	return f
+}
+
+// unsafeString shares memory that is never written again.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,179 @@
+// Package statindex remembers what a file's stat says about its digest.
+package statindex
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// File is what hashing a file found.
+type File struct {
+	Stat
+	Read   int64 // when hashing began; 0: never hashed
+	Digest digest.Digest
+}
+
+// Fits reports whether the digest still speaks of a file with this stat.
+func (f *File) Fits(st Stat) bool { return fits(f.Stat, st, f.Read) }
+
+// Dir is what listing a directory found. Once it is in an Index it is shared and
+// not changed: who has more to say changes a Clone.
+type Dir struct {
+	Stat
+	Read    int64    // when listing began
+	Rules   [32]byte // identify the ignore rules that the entries were judged by
+	Entries []Entry  // sorted by name
+}
+
+// Entry is one name of a listed directory.
+type Entry struct {
+	Name    string
+	Kind    Kind
+	Ignored bool // under the directory's rules
+	File    File
+}
+
+// Fits reports whether the names are still those of a directory with this stat.
+func (d *Dir) Fits(st Stat) bool { return fits(d.Stat, st, d.Read) }
+
+// racy is the time before a reading within which a change is not trusted to
+// show: what is written again in the same tick of the kernel's file clock keeps
+// its times. 10 ms is more than that tick (4 ms). Git compares with the time of
+// its index file instead; here each file has the time when its own reading began.
+const racy = int64(10e6)
+
+func fits(was, is Stat, read int64) bool {
+	return read != 0 && was == is && max(is.Mtime, is.Ctime) < read-racy
+}
+
+// Find returns the entry of a name, nil when there is none.
+func (d *Dir) Find(name string) *Entry {
+	i, ok := slices.BinarySearchFunc(d.Entries, name, func(e Entry, n string) int { return strings.Compare(e.Name, n) })
+	if !ok {
+		return nil
+	}
+	return &d.Entries[i]
+}
+
+// Clone returns a copy that may be changed.
+func (d *Dir) Clone() *Dir {
+	c := *d
+	c.Entries = slices.Clone(d.Entries)
+	return &c
+}
+
+// List reads the names of a directory whose stat was st at the time now, and
+// takes over what old, which may be nil, knows of its files.
+func (d *Directory) List(st Stat, now int64, old *Dir) (*Dir, error) {
+	names, err := d.names()
+	if err != nil {
+		return nil, err
+	}
+	dir := &Dir{Stat: st, Read: now, Entries: make([]Entry, 0, len(names))}
+	for _, n := range names {
+		e := Entry{Name: n.Name(), Kind: KindOf(n.Type())}
+		if old != nil {
+			if o := old.Find(e.Name); o != nil && o.Kind == e.Kind {
+				e.File = o.File
+			}
+		}
+		dir.Entries = append(dir.Entries, e)
+	}
+	slices.SortFunc(dir.Entries, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return dir, nil
+}
+
+// Index is a flat file, read whole, its directories parsed when asked for. All
+// methods may be called from many goroutines.
+type Index struct {
+	path string
+
+	mu    sync.Mutex
+	raw   map[string][]byte // directories of the file not yet parsed
+	dirs  map[string]*Dir
+	files map[string]File // files asked for alone
+	dirty bool
+}
+
+// Load reads an index; one that is missing or damaged is empty.
+func Load(path string) *Index {
+	x := &Index{path: path, dirs: map[string]*Dir{}}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		x.files, x.raw = decode(b)
+	}
+	if x.files == nil {
+		x.files, x.raw = map[string]File{}, map[string][]byte{}
+	}
+	return x
+}
+
+// File returns the digest of a file with this stat, if it is known.
+func (x *Index) File(name string, st Stat) (digest.Digest, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f, ok := x.files[name]
+	return f.Digest, ok && f.Fits(st)
+}
+
+// SetFile keeps what hashing a file found.
+func (x *Index) SetFile(name string, f File) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.files[name] = f
+	x.dirty = true
+}
+
+// Dir returns what is known of a directory, which need not fit any more; nil is nothing.
+func (x *Index) Dir(name string) *Dir {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if d := x.dirs[name]; d != nil {
+		return d
+	}
+	b, ok := x.raw[name]
+	if !ok {
+		return nil
+	}
+	d := parseDir(b)
+	if d != nil {
+		x.dirs[name] = d
+	}
+	return d
+}
+
+// SetDir keeps what listing a directory found. From now on d is shared.
+func (x *Index) SetDir(name string, d *Dir) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dirs[name] = d
+	delete(x.raw, name)
+	x.dirty = true
+}
+
+// Save writes the index if it changed.
+func (x *Index) Save() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.dirty {
+		return nil
+	}
+	for name, d := range x.dirs {
+		if _, ok := x.raw[name]; !ok {
+			x.raw[name] = appendDir(nil, d)
+		}
+	}
+	x.dirty = false
+	err := atomicfile.Write(x.path, encode(x.files, x.raw), 0o666, filepath.Dir(x.path))
+	if errors.Is(err, os.ErrPermission) {
+		return nil // a read-only checkout: every run hashes anew
+	}
+	return err
+}

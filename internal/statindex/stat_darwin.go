@@ -1,0 +1,14 @@
+package statindex
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+func fromInfo(info fs.FileInfo) Stat {
+	s := info.Sys().(*syscall.Stat_t)
+	return Stat{
+		Dev: uint64(s.Dev), Ino: s.Ino, Size: s.Size, Mode: uint32(s.Mode),
+		Mtime: s.Mtimespec.Sec*1e9 + s.Mtimespec.Nsec, Ctime: s.Ctimespec.Sec*1e9 + s.Ctimespec.Nsec,
+	}
+}

@@ -1,0 +1,260 @@
+//go:build !windows
+
+package worktree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/statindex"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// counted returns options that count the files that are opened, with a clock that
+// runs by ahead, so that nothing is racy unless ahead is small.
+func counted(ahead time.Duration) (Options, *atomic.Int64) {
+	n := new(atomic.Int64)
+	return Options{
+		Workers: 4,
+		Now:     func() int64 { return time.Now().Add(ahead).UnixNano() },
+		reading: func(string) { n.Add(1) },
+	}, n
+}
+
+func TestTheSecondScanReadsNoFile(t *testing.T) {
+	opt, opened := counted(time.Hour)
+	w, _ := workspace(t, opt)
+	const dirs, each = 20, 50
+	for i := range dirs {
+		dir := filepath.Join(w.root, "src", fmt.Sprint(i))
+		must(t, os.MkdirAll(dir, 0o777))
+		for j := range each {
+			must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(j)), []byte("x"), 0o666))
+		}
+	}
+	first, _, err := w.Output(t.Context(), "src")
+	must(t, err)
+	if n := opened.Swap(0); n != dirs*each {
+		t.Errorf("first %d files were read", n)
+	}
+	w = reopened(t, w)
+	must(t, os.Remove(filepath.Join(w.root, Dir, "index")))
+	again, _, err := w.Output(t.Context(), "src")
+	must(t, err)
+	if n := opened.Load(); n != 0 || again != first || again.Files != dirs*each {
+		t.Errorf("%d files were read again; %+v, then %+v", n, first, again)
+	}
+	must(t, w.SaveIndex())
+	if _, err := os.Lstat(filepath.Join(w.root, Dir, "index")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the index was written again: %v", err)
+	}
+}
+
+// A file that was written in the tick of the clock in which it was read is read again.
+func TestWhatChangedJustBeforeItWasReadIsReadAgain(t *testing.T) {
+	opt, opened := counted(0)
+	w, _ := workspace(t, opt)
+	w.write(t, "d/a", "1")
+	w.write(t, "b", "1")
+	future := time.Now().Add(time.Hour)
+	must(t, os.Chtimes(w.OS("d/a"), future, future))
+	must(t, os.Chtimes(w.OS("b"), future, future))
+	must(t, os.Chtimes(w.OS("d"), future, future))
+	for range 3 {
+		_, err := w.File(t.Context(), "b")
+		must(t, err)
+		_, _, err = w.Output(t.Context(), "d")
+		must(t, err)
+	}
+	if n := opened.Load(); n != 6 {
+		t.Errorf("%d of 6 readings", n)
+	}
+}
+
+// rewrite changes a file's bytes but neither its size nor its modification time,
+// until its change time, which only the kernel sets, is another one.
+func rewrite(t *testing.T, path, content string) {
+	t.Helper()
+	past := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	before, _, _ := statindex.Of(path)
+	for {
+		must(t, os.WriteFile(path, []byte(content), 0o666))
+		must(t, os.Chtimes(path, past, past))
+		after, _, err := statindex.Of(path)
+		must(t, err)
+		if after.Ctime != before.Ctime {
+			return
+		}
+	}
+}
+
+func TestAChangeThatOnlyTheChangeTimeTellsIsSeen(t *testing.T) {
+	for _, ahead := range []time.Duration{0, time.Hour} {
+		opt, _ := counted(ahead)
+		w, _ := workspace(t, opt)
+		must(t, os.Mkdir(w.OS("d"), 0o777))
+		for _, content := range []string{"1", "2", "3"} {
+			rewrite(t, w.OS("d/a"), content)
+			e, err := w.File(t.Context(), "d/a")
+			must(t, err)
+			_, tree, err := w.Output(t.Context(), "d")
+			must(t, err)
+			if want := digest.Of([]byte(content)); e.Digest != want || tree.Entries[0].Digest != want {
+				t.Errorf("%s ahead: change to %s went unseen: file %s, directory %s", ahead, content, e.Digest, tree.Entries[0].Digest)
+			}
+			w = reopened(t, w)
+		}
+	}
+}
+
+func TestAFileReplacedByRenameIsSeen(t *testing.T) {
+	opt, _ := counted(time.Hour)
+	w, _ := workspace(t, opt)
+	w.write(t, "d/a", "old")
+	w.write(t, "new", "new")
+	before, _, err := w.Output(t.Context(), "d")
+	must(t, err)
+	info, err := os.Stat(w.OS("d/a"))
+	must(t, err)
+	must(t, os.Chtimes(w.OS("new"), info.ModTime(), info.ModTime()))
+	must(t, os.Rename(w.OS("new"), w.OS("d/a")))
+	if after, _, err := w.Output(t.Context(), "d"); err != nil || after.Digest == before.Digest {
+		t.Errorf("the new file went unseen: %v", err)
+	}
+}
+
+// The bytes that are hashed must be those of one moment.
+func TestAFileThatChangesWhileItIsReadOrSavedIsRefused(t *testing.T) {
+	changes := 0
+	w, cache := workspace(t, Options{reading: func(path string) {
+		if changes > 0 {
+			changes--
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+			if err == nil {
+				_, err = f.WriteString("more")
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				panic(err)
+			}
+		}
+	}})
+	for name, read := range map[string]func() (digest.Digest, error){
+		"hash": func() (digest.Digest, error) { o, _, err := w.Output(t.Context(), "a"); return o.Digest, err },
+		"save": func() (digest.Digest, error) { o, err := w.Save(t.Context(), cache, "a"); return o.Digest, err },
+	} {
+		changes = 1000
+		w.write(t, "a", name)
+		if d, err := read(); !diag.Is(err, diag.Failed) || !strings.Contains(err.Error(), "being written to") {
+			t.Errorf("%s: %s, %v", name, d, err)
+		}
+		changes = 1
+		w.write(t, "a", name)
+		if d, err := read(); err != nil || d != digest.Of([]byte(name+"more")) {
+			t.Errorf("%s of a file that changed once: %s, %v", name, d, err)
+		}
+	}
+}
+
+// Others may be reading the record at the same time.
+func TestARecordOfTheIndexIsNotChangedInPlace(t *testing.T) {
+	opt, _ := counted(time.Hour)
+	w, _ := workspace(t, opt)
+	must(t, os.Mkdir(w.OS("d"), 0o777))
+	rewrite(t, w.OS("d/a"), "1")
+	_, _, err := w.Output(t.Context(), "d")
+	must(t, err)
+	shared := w.index.Dir("d")
+	before := shared.Clone()
+	rewrite(t, w.OS("d/a"), "2")
+	_, _, err = w.Output(t.Context(), "d")
+	must(t, err)
+	if !reflect.DeepEqual(shared, before) {
+		t.Errorf("%+v became %+v", before, shared)
+	}
+	if now := w.index.Dir("d"); now == shared || now.Find("a").File.Digest != digest.Of([]byte("2")) {
+		t.Errorf("the index did not learn: %+v", now)
+	}
+}
+
+// A disk that fails has not lost its files.
+func TestOnlyWhatIsNotThereIsAbsent(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want error
+	}{{syscall.EIO, syscall.EIO}, {syscall.EACCES, syscall.EACCES}, {syscall.ESTALE, syscall.ESTALE}, {syscall.ENOENT, nil}, {syscall.ENOTDIR, nil}} {
+		w, cache := workspace(t, Options{lstat: func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error) {
+			if name == "bad" {
+				return statindex.Stat{}, 0, &fs.PathError{Op: "lstat", Path: name, Err: c.err}
+			}
+			return d.Lstat(name)
+		}})
+		w.write(t, "out/good", "1")
+		w.write(t, "out/bad", "1")
+		o, err := w.Save(t.Context(), cache, "out")
+		if !errors.Is(err, c.want) || errors.Is(err, ErrAbsent) || err == nil && o.Files != 1 {
+			t.Errorf("%v: %+v, %v", c.err, o, err)
+		}
+	}
+}
+
+func TestOnlyTheOwnersBitMakesAFileExecutable(t *testing.T) {
+	w, _ := workspace(t)
+	for mode, want := range map[os.FileMode]object.Kind{0o644: object.File, 0o755: object.Executable, 0o655: object.File, 0o744: object.Executable} {
+		w.write(t, "d/a", "1")
+		must(t, os.Chmod(w.OS("d/a"), mode))
+		e, err := w.File(t.Context(), "d/a")
+		must(t, err)
+		_, tree, err := w.Output(t.Context(), "d")
+		must(t, err)
+		if e.Kind != want || tree.Entries[0].Kind != want {
+			t.Errorf("%o: file %c, in a directory %c", mode, e.Kind, tree.Entries[0].Kind)
+		}
+	}
+}
+
+// Where core.fileMode is false the disk's bits say nothing.
+func TestGitsWordOnExecutableFilesGoesBeforeTheDisks(t *testing.T) {
+	opt := Options{Exec: func(p repopath.Path) (bool, bool) { return p == "d/run", p != "d/unknown" }}
+	w, _ := workspace(t, opt)
+	for _, p := range []repopath.Path{"d/run", "d/text", "d/unknown"} {
+		w.write(t, p, string(p))
+	}
+	must(t, os.Chmod(w.OS("d/text"), 0o777))
+	must(t, os.Chmod(w.OS("d/unknown"), 0o777))
+	for range 2 { // by reading, then by the index
+		_, tree, err := w.Output(t.Context(), "d")
+		must(t, err)
+		if got := names(tree); !reflect.DeepEqual(got, []string{"x run", "f text", "x unknown"}) {
+			t.Errorf("%q", got)
+		}
+		e, err := w.File(t.Context(), "d/run")
+		if err != nil || e.Kind != object.Executable {
+			t.Errorf("%+v, %v", e, err)
+		}
+		w.opt.Now = func() int64 { return time.Now().Add(time.Hour).UnixNano() }
+	}
+}
+
+func TestACancelledScanStops(t *testing.T) {
+	w, _ := workspace(t)
+	w.write(t, "src/a", "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := w.Output(ctx, "src"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
