@@ -260,8 +260,10 @@ func TestAStateNamesWhatWasDeployed(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, want := range []object.Ref{
-		{Shelf: object.Trees, Digest: of("closure")}, {Shelf: object.Inputs, Digest: of("conf")},
-		{Shelf: object.Trees, Digest: of("dist")}, {Shelf: object.Files, Digest: of("app")},
+		{Shelf: object.Trees, Digest: of("closure")},
+		{Shelf: object.Inputs, Digest: of("conf")},
+		{Shelf: object.Trees, Digest: of("dist")},
+		{Shelf: object.Files, Digest: of("app")},
 	} {
 		if !slices.Contains(st.Roots(), want) {
 			t.Errorf("%v is no root", want)

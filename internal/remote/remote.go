@@ -76,17 +76,14 @@ func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error)
 
 // schemeOf returns the scheme of r's URL, nil for a directory.
 func schemeOf(r spec.Remote) (*scheme, error) {
-	name, rest, ok := strings.Cut(r.URL, "://")
+	name, _, ok := strings.Cut(r.URL, "://")
 	if !ok {
 		return nil, nil
 	}
-	for _, url := range []string{rest, r.Endpoint[strings.Index(r.Endpoint, "/")+1:]} {
-		// The URL itself stays out of the message, which may be a public log.
-		host, _, _ := strings.Cut(strings.TrimPrefix(url, "/"), "/")
-		if strings.Contains(host, "@") {
-			return nil, diag.New(diag.Usage, "the URL of remote %s holds credentials", r.Name).At(r.Place).
-				Hinted("remove USER:PASSWORD@ from the URL; pipe finds credentials as the provider's own tools do")
-		}
+	if hasCredentials(r.URL) || hasCredentials(r.Endpoint) {
+		// The URL itself stays out of the message, which may land in a public log.
+		return nil, diag.New(diag.Usage, "the URL of remote %s holds credentials", r.Name).At(r.Place).
+			Hinted("remove USER:PASSWORD@ from the URL; pipe finds credentials as the provider's own tools do")
 	}
 	for i := range schemes {
 		if schemes[i].name == name {
@@ -94,4 +91,11 @@ func schemeOf(r spec.Remote) (*scheme, error) {
 		}
 	}
 	return nil, diag.New(diag.Usage, "remote %s: %s:// is not supported", r.Name, name).At(r.Place).Hinted("use %s", Forms())
+}
+
+// hasCredentials looks at the form alone: a password that url.Parse refuses is one, too.
+func hasCredentials(url string) bool {
+	_, rest, ok := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return ok && strings.Contains(host, "@")
 }

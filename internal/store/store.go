@@ -52,7 +52,7 @@ type Index interface {
 }
 
 // Cells keeps small mutable values, each changed by compare-and-swap. A name is a
-// clean slash-separated path such as env/default/state.
+// clean slash-separated path such as projects/shop/env/default/state.
 type Cells interface {
 	// Load returns the value and an opaque version of it, or ErrNotFound.
 	Load(ctx context.Context, name string) (value []byte, version string, err error)
