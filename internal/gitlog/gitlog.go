@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,8 +133,8 @@ func (r *Repo) Shallow() bool {
 // partial reports whether packs came from a remote that keeps back a part of
 // the objects: git marks those packs for as long as that lasts.
 func (r *Repo) partial() bool {
-	marks, _ := filepath.Glob(filepath.Join(escapeGlob(r.commonDir), "objects", "pack", "*.promisor"))
-	return len(marks) > 0
+	packs, _ := os.ReadDir(filepath.Join(r.commonDir, "objects", "pack"))
+	return slices.ContainsFunc(packs, func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), ".promisor") })
 }
 
 // Rel returns the path inside the repository of a path of the file system,

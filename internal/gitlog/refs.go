@@ -165,10 +165,10 @@ func parseRef(file string, b []byte) (hash, target string, err error) {
 }
 
 // refs returns all references but the stash, sorted by name, and the HEAD of
-// every worktree. A broken one is left out: it names nothing. It is where every
+// every worktree. A broken one is left out by git: it names nothing. It is where every
 // reading of the history begins, so it refuses one that go-git cannot read.
 func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
-	all, err := r.allRefs(ctx)
+	all, err := r.askRefs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -183,27 +183,6 @@ func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	}
 	sort.Slice(refs, func(i, j int) bool { return refs[i].Name < refs[j].Name })
 	return refs, nil
-}
-
-func (r *Repo) allRefs(ctx context.Context) (map[string]string, error) {
-	if r.hasTables() {
-		return r.askRefs(ctx)
-	}
-	packed, err := r.packedRefs()
-	if err != nil {
-		return nil, err
-	}
-	all := refLines(packed)
-	if err := r.looseRefs(r.commonDir, all); err != nil {
-		return nil, err
-	}
-	if r.gitDir != r.commonDir {
-		if err := r.looseRefs(r.gitDir, all); err != nil {
-			return nil, err
-		}
-	}
-	r.heads(all)
-	return all, nil
 }
 
 // askRefs asks the git program for all references and the HEAD of every worktree.
@@ -222,46 +201,4 @@ func (r *Repo) askRefs(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return all, nil
-}
-
-func (r *Repo) looseRefs(dir string, all map[string]string) error {
-	return filepath.WalkDir(filepath.Join(dir, "refs"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			if absent(err) {
-				return nil
-			}
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil || strings.HasSuffix(path, ".lock") {
-			return err
-		}
-		name := filepath.ToSlash(rel)
-		if _, hash, err := r.follow(name); err == nil && hash != "" {
-			all[name] = hash
-		}
-		return nil
-	})
-}
-
-// heads adds the HEAD of every worktree: a detached one keeps its commits alive.
-func (r *Repo) heads(all map[string]string) {
-	if _, hash, err := r.follow("HEAD"); err == nil && hash != "" {
-		all["HEAD"] = hash
-	}
-	files, _ := filepath.Glob(filepath.Join(escapeGlob(r.commonDir), "worktrees", "*", "HEAD"))
-	for _, f := range append(files, filepath.Join(r.commonDir, "HEAD")) {
-		if b, err := os.ReadFile(f); err == nil {
-			if hash, _, err := parseRef(f, b); err == nil && hash != "" {
-				all[f] = hash
-			}
-		}
-	}
-}
-
-func escapeGlob(s string) string {
-	if filepath.Separator == '\\' {
-		return s // Windows has no escape, and no * in names
-	}
-	return strings.NewReplacer("*", `\*`, "?", `\?`, "[", `\[`, `\`, `\\`).Replace(s)
 }

@@ -64,3 +64,12 @@ func (r *Repo) entryInIndex(ctx context.Context, path repopath.Path) (entry, err
 	}
 	return entry{mode: info[0], hash: info[1]}, nil
 }
+
+// Origin returns the URL of the remote origin, "" when there is none.
+func (r *Repo) Origin(ctx context.Context) string {
+	url, err := r.git(ctx, nil, "config", "--get", "remote.origin.url")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(url))
+}

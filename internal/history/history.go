@@ -9,7 +9,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -21,6 +20,7 @@ const (
 	Inside = "inside" // a file inside a directory output
 	Dep    = "dep"    // an input
 	Key    = "key"    // a stage's key: the outs of that run are the artifact
+	Object = "object" // bytes that no lock names
 )
 
 // Hit is one place where a hash stands in a lock.
@@ -125,7 +125,7 @@ func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
 	}
 	for _, d := range s.Deps {
 		if f.match(d.Digest) {
-			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: d.Path, Ref: inputRef(d), Exec: d.Exec, Size: d.Size, Key: s.Key}))
+			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: d.Path, Ref: object.OfInput(d), Exec: d.Exec, Size: d.Size, Key: s.Key}))
 		}
 	}
 	return hits
@@ -154,14 +154,6 @@ func (f *finder) inside(dir Hit) (hits []*Hit) {
 		hits = append(hits, f.add(h))
 	}
 	return hits
-}
-
-// inputRef names what an input's digest is of.
-func inputRef(d artifact.Input) object.Ref {
-	if d.Kind == artifact.OneFile {
-		return object.Ref{Digest: d.Digest}
-	}
-	return object.Ref{Shelf: object.Inputs, Digest: d.Digest}
 }
 
 func (f *finder) match(d digest.Digest) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -110,6 +111,38 @@ func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	}
 	_, err = w.Work.Save(ctx, w.Cache, o.Path)
 	return err
+}
+
+// Export writes an output to a place outside the workspace, which must not exist:
+// a directory's tree, or a file, verified beside the target and then renamed.
+func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (err error) {
+	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
+		return err
+	}
+	if o.Dir {
+		t, err := w.Carrier.Tree(ctx, o.Path, o.Digest)
+		if err != nil {
+			return err
+		}
+		return w.Work.BuildTree(ctx, w.Cache, to, t)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", to, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	mode := os.FileMode(0o644)
+	if o.Exec {
+		mode = 0o755
+	}
+	if err := errors.Join(w.Cache.Fill(ctx, object.Of(o), tmp), tmp.Chmod(mode), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), to)
 }
 
 // Params reads the stage's declared keys from the files as they lie there now.

@@ -38,6 +38,14 @@ func Of(o artifact.Output) Ref {
 	return Ref{Files, o.Digest}
 }
 
+// OfInput names what an input's digest is of: a file's bytes, or a list.
+func OfInput(in artifact.Input) Ref {
+	if in.Kind == artifact.OneFile {
+		return Ref{Files, in.Digest}
+	}
+	return Ref{Inputs, in.Digest}
+}
+
 // String returns the digest, behind a word for what is no file.
 func (r Ref) String() string {
 	switch r.Shelf {

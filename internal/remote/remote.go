@@ -41,6 +41,30 @@ func Forms() string {
 // IsURL reports whether a text names a scheme, known or not; else it is a directory.
 func IsURL(s string) bool { return strings.Contains(s, "://") }
 
+// Choose returns the remote that want names: one of all by its name, the first of
+// them when want is empty, else a URL or a directory, which here makes absolute;
+// nil when there is none.
+func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec.Remote, error) {
+	if want == "" {
+		if len(all) == 0 {
+			return nil, nil
+		}
+		return &all[0], nil
+	}
+	for i := range all {
+		if all[i].Name == want {
+			return &all[i], nil
+		}
+	}
+	switch {
+	case IsURL(want):
+		return &spec.Remote{Name: "given", URL: want}, nil
+	case strings.ContainsAny(want, `/\`) || filepath.IsAbs(want):
+		return &spec.Remote{Name: "given", URL: here(want)}, nil
+	}
+	return nil, diag.New(diag.Usage, "no remote is called %q", want).At(spec.FileName).Hinted("pipe remote list")
+}
+
 // Check refuses a remote that Open could not take, at its place.
 func Check(r spec.Remote) error {
 	s, err := schemeOf(r)

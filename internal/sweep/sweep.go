@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Cache is a cache that can be swept.
@@ -41,6 +42,35 @@ func (r *Roots) Add(ctx context.Context, c store.Cache, ref object.Ref) error {
 	}
 	for _, e := range t.Entries {
 		r.keep[object.Ref{Digest: e.Digest}] = true
+	}
+	return nil
+}
+
+// AddLock keeps what a lock names: its outputs, the lists of its inputs, and the
+// logs that the cache's records of its stages name.
+func (r *Roots) AddLock(ctx context.Context, c store.Cache, l *lockfile.File) error {
+	for i := range l.Stages {
+		s := &l.Stages[i]
+		var refs []object.Ref
+		for _, o := range s.Outs {
+			refs = append(refs, object.Of(o))
+		}
+		for _, d := range s.Deps {
+			refs = append(refs, object.OfInput(d))
+		}
+		id := object.RunID{Key: s.Key, Generation: s.Generation}
+		b, err := c.Lookup(ctx, id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if rec, perr := object.ParseRecord(b, id); err == nil && perr == nil && !rec.Log.IsZero() {
+			refs = append(refs, object.Ref{Shelf: object.Logs, Digest: rec.Log})
+		}
+		for _, ref := range refs {
+			if err := r.Add(ctx, c, ref); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -28,44 +27,6 @@ type Carrier struct {
 
 	mu      sync.Mutex
 	present map[object.Ref]bool // known to be in the remote
-}
-
-// Missing is an output whose bytes are neither in the cache nor in the remote.
-type Missing struct {
-	Path repopath.Path
-	Ref  object.Ref
-	URL  string // of the remote; "" when there is none
-}
-
-// Error names the path and the object.
-func (m *Missing) Error() string {
-	where := "in the cache, and there is no remote"
-	if m.URL != "" {
-		where = "in the cache nor in " + m.URL
-		return fmt.Sprintf("%s: %s is neither %s", m.Path, m.Ref, where)
-	}
-	return fmt.Sprintf("%s: %s is not %s", m.Path, m.Ref, where)
-}
-
-// Unwrap makes it a store.ErrNotFound.
-func (m *Missing) Unwrap() error { return store.ErrNotFound }
-
-func (c *Carrier) missing(p repopath.Path, ref object.Ref) error {
-	m := &Missing{Path: p, Ref: ref}
-	if c.Remote != nil {
-		m.URL = c.Remote.URL()
-	}
-	return m
-}
-
-// Explained gives a Missing its kind and its next step.
-func Explained(err error) error {
-	var m *Missing
-	if !errors.As(err, &m) || diag.KindOf(err) == diag.NotFound {
-		return err
-	}
-	return diag.New(diag.NotFound, "%w", err).
-		Hinted("push it from a machine that has it (pipe push), or build it anew: pipe repro --rebuild-missing")
 }
 
 func (c *Carrier) moved(where string, n int64) {
@@ -120,6 +81,20 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 	}
 	c.learn(ref)
 	return t, nil
+}
+
+// List returns a list of inputs from the cache, else from the remote; nowhere is
+// store.ErrNotFound.
+func (c *Carrier) List(ctx context.Context, d digest.Digest) (*object.Tree, error) {
+	ref := object.Ref{Shelf: object.Inputs, Digest: d}
+	b, err := store.ReadAll(ctx, c.Cache, ref, object.MaxTree)
+	if errors.Is(err, store.ErrNotFound) && c.Remote != nil && !c.NoFetch {
+		b, err = store.ReadAll(ctx, c.Remote, ref, object.MaxTree)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return object.ParseInput(b)
 }
 
 // item is a blob to move.
@@ -246,11 +221,6 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	return nil
 }
 
-// corrupt says that the cache's copy is damaged.
-func corrupt(p repopath.Path, err error) error {
-	return diag.New(diag.Integrity, "push %s: %w", p, err).Hinted("pipe verify names every damaged object of the cache and puts it out of the way")
-}
-
 // batcher is a store that takes many objects at the price of one.
 type batcher interface {
 	Begin() (store.Batch, error)
@@ -337,17 +307,6 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 	}
 	return firstFew(gone)
-}
-
-// firstFew joins the errors, in order, and counts those beyond a screenful.
-func firstFew(errs []error) error {
-	const most = 10
-	errs = slices.DeleteFunc(errs, func(e error) bool { return e == nil })
-	if len(errs) > most {
-		more := fmt.Errorf("and %d more", len(errs)-most)
-		errs = append(errs[:most:most], more)
-	}
-	return errors.Join(errs...)
 }
 
 // Fetch brings the outputs' bytes and trees into the cache, what is there

@@ -2,9 +2,7 @@ package pipe
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,16 +102,16 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range hits {
-		f.Artifacts = append(f.Artifacts, found(h))
-	}
 	if len(hits) == 0 {
-		if err := p.unnamed(ctx, f, prefix); err != nil {
+		if hits, err = history.Unnamed(ctx, p.cache, c.Remote, prefix); err != nil {
 			return nil, err
 		}
 	}
-	if len(f.Artifacts) == 0 {
+	if len(hits) == 0 {
 		return nil, p.notFound(f, query)
+	}
+	for _, h := range hits {
+		f.Artifacts = append(f.Artifacts, found(h))
 	}
 	if err := p.whereabouts(ctx, f, hits); err != nil {
 		return nil, err
@@ -157,8 +155,11 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 
 func found(h *history.Hit) Artifact {
 	a := Artifact{
-		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Shelf == object.Trees, Stage: h.Stage, Path: string(h.Path), Size: h.Size, Key: h.Key.String(),
+		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Shelf == object.Trees, Stage: h.Stage, Path: string(h.Path), Size: h.Size,
 		Now: h.Now, ref: h.Ref, in: h.In, exec: h.Exec,
+	}
+	if !h.Key.IsZero() {
+		a.Key = h.Key.String()
 	}
 	if n := len(h.Commit); n > 0 {
 		a.Last, a.First = commitOf(h.Commit[0]), commitOf(h.Commit[n-1])
@@ -168,33 +169,6 @@ func found(h *history.Hit) Artifact {
 
 func commitOf(c gitlog.Commit) *Commit {
 	return &Commit{Hash: c.Hash, When: c.When, Author: c.Author, Subject: c.Subject}
-}
-
-// unnamed looks for bytes that no lock names: a kept edit, an environment's closure.
-func (p *Project) unnamed(ctx context.Context, f *Found, prefix string) error {
-	err := p.cache.List(ctx, func(e store.Entry) error {
-		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {
-			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: e.Ref.Digest, Dir: e.Ref.Shelf == object.Trees, Size: e.Size, ref: e.Ref})
-		}
-		return nil
-	})
-	if err != nil || len(f.Artifacts) > 0 || p.remote == nil || len(prefix) < 2*digest.Size {
-		return err
-	}
-	b, err := hex.DecodeString(prefix)
-	if err != nil {
-		return err
-	}
-	for shelf := range object.Shelves {
-		ref := object.Ref{Shelf: object.Shelf(shelf), Digest: digest.Digest(b)}
-		size, err := p.remote.Stat(ctx, ref)
-		if err == nil {
-			f.Artifacts = append(f.Artifacts, Artifact{What: "object", Hash: ref.Digest, Dir: ref.Shelf == object.Trees, Size: size, ref: ref})
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }
 
 // whereabouts fills in refs, environments and stores.
@@ -224,38 +198,11 @@ func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit
 			there := err == nil
 			a.Remote = &there
 		}
-		if i < len(hits) {
-			if a.Refs, err = p.refsOf(ctx, hits[i].Commit); err != nil {
-				return err
-			}
+		if a.Refs, err = hits[i].Refs(ctx, p.repo); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-func (p *Project) refsOf(ctx context.Context, commits []gitlog.Commit) ([]string, error) {
-	if p.repo == nil || len(commits) == 0 {
-		return nil, nil
-	}
-	hashes := make([]string, len(commits))
-	for i, c := range commits {
-		hashes[i] = c.Hash
-	}
-	by, err := p.repo.Containing(ctx, hashes)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	var out []string
-	for _, h := range hashes {
-		for _, r := range by[h] {
-			if n := r.Short(); !seen[n] {
-				seen[n] = true
-				out = append(out, n)
-			}
-		}
-	}
-	return out, nil
 }
 
 // states reads every environment of the project.
@@ -283,17 +230,7 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if err := p.work.Prepare(); err != nil {
 		return err
 	}
-	if err := c.Fetch(ctx, []artifact.Output{o}); err != nil {
-		return transfer.Explained(err)
-	}
-	if a.Dir {
-		t, err := c.Tree(ctx, o.Path, o.Digest)
-		if err != nil {
-			return err
-		}
-		return p.work.BuildTree(ctx, p.cache, to, t)
-	}
-	return p.export(ctx, o, to)
+	return transfer.Explained(p.files(c).Export(ctx, o, to))
 }
 
 // only returns the artifact when all hits have the same bytes.
@@ -305,26 +242,4 @@ func (f *Found) only() (*Artifact, error) {
 		}
 	}
 	return &f.Artifacts[0], nil
-}
-
-// export writes verified bytes beside the target, then renames.
-func (p *Project) export(ctx context.Context, o artifact.Output, to string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", to, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	mode := os.FileMode(0o644)
-	if o.Exec {
-		mode = 0o755
-	}
-	err = errors.Join(p.cache.Fill(ctx, object.Of(o), tmp), tmp.Chmod(mode), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), to)
 }

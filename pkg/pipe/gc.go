@@ -8,7 +8,6 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/history"
-	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
@@ -39,7 +38,7 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.release()) }()
+	defer func() { err = errors.Join(err, h.Release()) }()
 	unlock, err := p.lockCache(ctx, atomicfile.Exclusive)
 	if err != nil {
 		return nil, err
@@ -69,24 +68,7 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 // of any reference, and what environments kept in this workspace name.
 func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	roots := &sweep.Roots{}
-	add := func(l *lockfile.File) error {
-		for i := range l.Stages {
-			for _, o := range l.Stages[i].Outs {
-				if err := roots.Add(ctx, p.cache, object.Of(o)); err != nil {
-					return err
-				}
-			}
-			for _, d := range l.Stages[i].Deps {
-				if err := roots.Add(ctx, p.cache, object.Ref{Shelf: object.Inputs, Digest: d.Digest}); err != nil {
-					return err
-				}
-			}
-			if err := p.addLog(ctx, roots, object.RunID{Key: l.Stages[i].Key, Generation: l.Stages[i].Generation}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	add := func(l *lockfile.File) error { return roots.AddLock(ctx, p.cache, l) }
 	lock, err := p.lock()
 	if err != nil {
 		return nil, err
@@ -103,21 +85,6 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 		}
 	}
 	return roots, p.addLive(ctx, roots)
-}
-
-// addLog keeps the log that a stage's record names.
-func (p *Project) addLog(ctx context.Context, roots *sweep.Roots, run object.RunID) error {
-	b, err := p.cache.Lookup(ctx, run)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if rec, err := object.ParseRecord(b, run); err == nil && !rec.Log.IsZero() {
-		return roots.Add(ctx, p.cache, object.Ref{Shelf: object.Logs, Digest: rec.Log})
-	}
-	return nil
 }
 
 // addLive keeps what the workspace's own environments name.

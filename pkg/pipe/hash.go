@@ -3,12 +3,8 @@ package pipe
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/inputs"
-	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -62,34 +58,11 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 	if err != nil {
 		return Hashed{}, err
 	}
-	_, isOut := outs[at]
-	for up := at.Dir(); up != repopath.Root && up != "" && at != repopath.Root; up = up.Dir() {
-		_, in := outs[up]
-		isOut = isOut || in
-	}
-	if isOut {
-		o, _, err := p.work.Output(ctx, at)
-		if errors.Is(err, worktree.ErrAbsent) && !outs[at].Digest.IsZero() {
-			o, err = outs[at], nil
-		}
-		if err != nil {
-			return Hashed{}, missingPath(name, err)
-		}
-		return Hashed{Path: string(at), Hash: o.Digest, Dir: o.Dir, Size: o.Size}, nil
-	}
-	var below []artifact.Output
-	for path, o := range outs {
-		if path != at && at.Holds(path) && !o.Digest.IsZero() {
-			below = append(below, o)
-		}
-	}
-	slices.SortFunc(below, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	is := func(q repopath.Path) bool { _, ok := outs[q]; return ok }
-	in, tree, err := p.inputs.Read(ctx, spec.Dep{Path: at, Place: name}, nil, inputs.Made{Is: is, Inside: below})
+	o, err := p.inputs.Hash(ctx, at, outs)
 	if err != nil {
 		return Hashed{}, missingPath(name, err)
 	}
-	return Hashed{Path: string(at), Hash: in.Digest, Dir: tree != nil, Size: in.Size}, nil
+	return Hashed{Path: string(at), Hash: o.Digest, Dir: o.Dir, Size: o.Size}, nil
 }
 
 func missingPath(name string, err error) error {

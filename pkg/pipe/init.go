@@ -14,33 +14,6 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 )
 
-// firstFile is the pipe.yaml that Init writes: it works as it stands.
-const firstFile = `# pipe.yaml: what is built from what. Commit it, and pipe.lock too.
-# Run "pipe repro"; run it again and nothing happens.
-
-# The project's name in a shared store. Two projects need two names.
-project: NAME
-
-# Where artifacts are shared: s3://bucket/prefix, or a directory.
-# remote: s3://my-bucket/my-project
-
-stages:
-  # A build stage has outs. It runs when its command, deps, params or env
-  # change; else what it made before is taken, from whichever machine made it.
-  hello:
-    cmd: |
-      mkdir -p artifacts
-      echo "built from $(wc -c < pipe.yaml) bytes" > artifacts/hello.txt
-    deps: [pipe.yaml]        # files, directories, globs; "!pattern" leaves out
-    outs: [artifacts/hello.txt]
-
-  # A deploy stage has no outs. It runs when what it depends on is not what is
-  # live, in a fresh directory that holds its deps alone.
-  # deploy:
-  #   cmd: ./deploy.sh
-  #   deps: [artifacts/, deploy.sh]
-`
-
 // Initialized is what Init wrote.
 type Initialized struct {
 	Root  string   `json:"root"`  // the project's directory
@@ -93,8 +66,7 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 	}
 	data, err := os.ReadFile(p.path(spec.FileName))
 	if errors.Is(err, fs.ErrNotExist) {
-		text := strings.Replace(firstFile, "NAME", p.proposedName(ctx), 1)
-		return true, atomicfile.Write(p.path(spec.FileName), []byte(text), 0o666, "")
+		return true, atomicfile.Write(p.path(spec.FileName), []byte(spec.First(p.proposedName(ctx))), 0o666, "")
 	}
 	if err != nil {
 		return false, err
@@ -103,7 +75,7 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 	if err != nil || p.spec.Name != "" || !p.spec.Deploys() || len(p.spec.Remotes) == 0 {
 		return false, err
 	}
-	text, err := withName(string(data), p.proposedName(ctx))
+	text, err := spec.AddName(string(data), p.proposedName(ctx))
 	if err != nil {
 		return false, err
 	}

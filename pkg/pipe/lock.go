@@ -28,7 +28,7 @@ func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed,
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.release()) }()
+	defer func() { err = errors.Join(err, h.Release()) }()
 	lock, err := p.lock()
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -29,41 +28,8 @@ func (p *Project) proposedName(ctx context.Context) string {
 		return spec.FitName(filepath.Base(p.root))
 	}
 	name := filepath.Base(p.repo.Root())
-	cmd := exec.CommandContext(ctx, "git", "-C", p.root, "config", "--get", "remote.origin.url")
-	cmd.Env = p.env
-	if url, err := cmd.Output(); err == nil {
-		last := strings.TrimRight(strings.TrimSpace(string(url)), "/")
+	if last := strings.TrimRight(p.repo.Origin(ctx), "/"); last != "" {
 		name = path.Base(last[strings.LastIndexByte(last, ':')+1:]) // host:repo, too
 	}
 	return spec.FitName(path.Join(strings.TrimSuffix(name, ".git"), string(p.lockAt.Dir())))
-}
-
-// withName returns the text of a pipe.yaml with project: above its first key, and
-// all else as it is. A comment directly above that key stays with it.
-func withName(text, name string) (string, error) {
-	line := "project: " + name
-	lines := strings.SplitAfter(text, "\n")
-	at := 0
-	for i, l := range lines {
-		l = strings.TrimSpace(l)
-		if l == "" || l == "---" {
-			at = i + 1
-		} else if !strings.HasPrefix(l, "#") {
-			break
-		}
-	}
-	end := "\n"
-	if strings.HasSuffix(lines[0], "\r\n") {
-		end = "\r\n"
-	}
-	rest := strings.Join(lines[at:], "")
-	if strings.HasPrefix(rest, "#") {
-		rest = end + rest // or that comment would seem to be about the name
-	}
-	next := strings.Join(lines[:at], "") + line + end + rest
-	if got, err := spec.Parse(spec.FileName, []byte(next)); err != nil || got.Name != name {
-		return "", diag.New(diag.Usage, "cannot add a line to %s as it is written", spec.FileName).At(spec.FileName).
-			Hinted("add it by hand: %s", line)
-	}
-	return next, nil
 }

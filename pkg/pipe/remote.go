@@ -2,18 +2,14 @@ package pipe
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/remote"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/transfer"
-	"github.com/pipe-build/pipe/internal/yamldoc"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -80,71 +76,16 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 	if err != nil {
 		return err
 	}
-	value := yamldoc.Quote(r.URL)
-	if r.Endpoint != "" || r.Region != "" {
-		value = "{url: " + value
-		if r.Endpoint != "" {
-			value += ", endpoint: " + yamldoc.Quote(r.Endpoint)
-		}
-		if r.Region != "" {
-			value += ", region: " + yamldoc.Quote(r.Region)
-		}
-		value += "}"
-	}
-	line := fmt.Sprintf("  %s: %s", yamldoc.Quote(r.Name), value)
-	next, err := p.withRemote(string(data), line)
+	next, err := spec.AddRemote(string(data), spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region})
 	if err != nil {
 		return err
 	}
-	changed, err := spec.Parse(spec.FileName, []byte(next))
-	if err != nil {
-		return diag.New(diag.Usage, "cannot add the remote to pipe.yaml: %w", err).At(spec.FileName).
-			Hinted("write it by hand, below remote: %s", strings.TrimSpace(line))
-	}
-	if len(changed.Remotes) != len(p.spec.Remotes)+1 {
-		return byHand(line)
-	}
 	if p.spec.Name == "" {
-		if next, err = withName(next, p.proposedName(ctx)); err != nil {
+		if next, err = spec.AddName(next, p.proposedName(ctx)); err != nil {
 			return err
 		}
 	}
 	return atomicfile.Write(path, []byte(next), 0o666, "")
-}
-
-func byHand(line string) error {
-	return diag.New(diag.Usage, "cannot add a line below remote: in pipe.yaml as it is written").At(spec.FileName).
-		Hinted("write it by hand: %s", strings.TrimSpace(line))
-}
-
-// withRemote returns the text with one more line below remote:.
-func (p *Project) withRemote(text, line string) (string, error) {
-	lines := strings.SplitAfter(text, "\n")
-	for i, l := range lines {
-		rest, ok := strings.CutPrefix(l, "remote:")
-		if !ok {
-			continue
-		}
-		value, _, _ := strings.Cut(rest, " #")
-		value = strings.TrimSpace(value)
-		switch {
-		case value == "":
-			// The first remote is the default, so the new one goes behind the last.
-			end := i + 1
-			for end < len(lines) && (strings.HasPrefix(lines[end], " ") || strings.TrimSpace(lines[end]) == "") {
-				end++
-			}
-			for end > i+1 && strings.TrimSpace(lines[end-1]) == "" {
-				end--
-			}
-			return strings.Join(lines[:end], "") + line + "\n" + strings.Join(lines[end:], ""), nil
-		case strings.HasPrefix(value, "{"):
-			return "", byHand(line)
-		}
-		lines[i] = "remote:\n  default: " + value + "\n" + line + "\n"
-		return strings.Join(lines, ""), nil
-	}
-	return "remote:\n" + line + "\n\n" + text, nil
 }
 
 // chosen returns the remote that options, environment and pipe.yaml name; nil when there is none.
@@ -157,24 +98,7 @@ func (p *Project) chosen() (*spec.Remote, error) {
 	if p.spec != nil {
 		all = p.spec.Remotes
 	}
-	if want == "" {
-		if len(all) == 0 {
-			return nil, nil
-		}
-		return &all[0], nil
-	}
-	for i := range all {
-		if all[i].Name == want {
-			return &all[i], nil
-		}
-	}
-	if remote.IsURL(want) {
-		return &spec.Remote{Name: "given", URL: want}, nil
-	}
-	if strings.ContainsAny(want, `/\`) || filepath.IsAbs(want) {
-		return &spec.Remote{Name: "given", URL: p.here(want)}, nil
-	}
-	return nil, diag.New(diag.Usage, "no remote is called %q", want).At(spec.FileName).Hinted("pipe remote list")
+	return remote.Choose(all, want, p.here)
 }
 
 // open the remote once; nil when the project has none. No network.

@@ -65,7 +65,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, h.release()) }()
+	defer func() { err = errors.Join(err, h.Release()) }()
 	unlock, err := p.useCache(ctx)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
 }
 
 // run makes an engine and lets it go.
-func (p *Project) run(ctx context.Context, opt ReproOptions, h *hold, dry bool) (*Result, error) {
+func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
 	lock, err := p.lock()
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func results(r *engine.Result) *Result {
 	return out
 }
 
-func (p *Project) engine(ctx context.Context, opt ReproOptions, h *hold) (*engine.Engine, error) {
+func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (*engine.Engine, error) {
 	carrier, err := p.carry(ctx)
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 }
 
 // runner runs commands on this machine, under the workspace's lock.
-func (p *Project) runner(files *local.Workspace, h *hold) *local.Runner {
+func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 	outs := map[repopath.Path]bool{}
 	for i := range p.spec.Stages {
 		for _, o := range p.spec.Stages[i].Outs {
@@ -199,7 +199,7 @@ func (p *Project) runner(files *local.Workspace, h *hold) *local.Runner {
 	}
 	r := &local.Runner{
 		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
-		Hold: h.lock.File(), Running: h.running, Now: p.opt.Now,
+		Hold: h.File(), Running: h.Running, Now: p.opt.Now,
 	}
 	if p.repo != nil {
 		r.Tracked = p.tracked

@@ -3,13 +3,11 @@ package pipe
 import (
 	"context"
 	"errors"
-	"io"
 	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -44,30 +42,18 @@ func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err e
 		}
 		s, lister, v.Store = remote, l, remote.URL()
 	}
-	var all []store.Entry
-	if err := lister.List(ctx, func(e store.Entry) error { all = append(all, e); return nil }); err != nil {
-		return nil, err
-	}
-	damaged := make([]bool, len(all))
-	err = par.Each(ctx, len(all), p.workers(), func(ctx context.Context, i int) error {
-		err := readThrough(ctx, s, all[i].Ref)
-		damaged[i] = errors.Is(err, store.ErrCorrupt)
-		if damaged[i] || errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
+	all, damaged, err := sweep.Verify(ctx, s, lister, p.workers())
 	if err != nil {
 		return nil, err
 	}
-	for i, e := range all {
+	for _, e := range all {
 		v.Objects++
 		v.Bytes += e.Size
-		if damaged[i] {
-			v.Damaged = append(v.Damaged, e.Ref.Digest)
-			if !inRemote {
-				err = errors.Join(err, p.cache.Quarantine(e.Ref))
-			}
+	}
+	for _, e := range damaged {
+		v.Damaged = append(v.Damaged, e.Ref.Digest)
+		if !inRemote {
+			err = errors.Join(err, p.cache.Quarantine(e.Ref))
 		}
 	}
 	if err == nil && len(v.Damaged) > 0 {
@@ -82,20 +68,4 @@ func (p *Project) damage(v *Verified, inRemote bool) error {
 		return e.Hinted("remove them there, then pipe push from a machine whose pipe verify passes")
 	}
 	return e.Hinted("they are moved to %s; pipe pull fetches good copies", filepath.Join(v.Store, "corrupt"))
-}
-
-// readThrough reads an object to its end, which verifies it.
-func readThrough(ctx context.Context, s store.Store, ref object.Ref) error {
-	r, err := s.Open(ctx, ref)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 64<<10)
-	for err == nil {
-		_, err = r.Read(buf)
-	}
-	if cerr := r.Close(); errors.Is(err, io.EOF) {
-		return cerr
-	}
-	return err
 }

@@ -36,16 +36,24 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 
 // changedFiles compares the manifests of directory deps, then and now.
 func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []lockfile.Change, err error) {
+	c, err := p.carry(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, why := range s.Because {
 		now := s.trees[repopath.Path(why.Path)]
 		if why.Code != event.DepChanged || now == nil {
 			continue
 		}
-		then, err := p.manifest(ctx, why.Old)
+		d, err := digest.Parse(why.Old)
 		if err != nil {
+			continue // only its executable bit changed
+		}
+		then, err := c.List(ctx, d)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		if then == nil {
+		if err != nil {
 			p.note("cannot list the changed files of " + why.Path + ": the old listing is not in the cache")
 			continue
 		}
@@ -58,26 +66,4 @@ func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []loc
 		}
 	}
 	return files, nil
-}
-
-// manifest reads the list of an input of the past; nil when no store has it.
-func (p *Project) manifest(ctx context.Context, hash string) (*object.Tree, error) {
-	d, err := digest.Parse(hash)
-	if err != nil {
-		return nil, nil //nolint:nilerr // the reason names no digest: an executable bit
-	}
-	for _, s := range []store.Store{p.cache, p.remote} {
-		if s == nil {
-			continue
-		}
-		b, err := store.ReadAll(ctx, s, object.Ref{Shelf: object.Inputs, Digest: d}, object.MaxTree)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return object.ParseInput(b)
-	}
-	return nil, nil
 }

@@ -1,8 +1,8 @@
-package pipe
+package spec
 
 import "testing"
 
-func TestWithNameAddsOneLineAndLeavesTheRest(t *testing.T) {
+func TestAddNameAddsOneLineAndLeavesTheRest(t *testing.T) {
 	for text, want := range map[string]string{
 		"stages: {a: {cmd: x}}\n":                           "project: shop\nstages: {a: {cmd: x}}\n",
 		"# why\nstages: {a: {cmd: x}}\n":                    "project: shop\n\n# why\nstages: {a: {cmd: x}}\n",
@@ -11,12 +11,12 @@ func TestWithNameAddsOneLineAndLeavesTheRest(t *testing.T) {
 		"stages: {a: {cmd: x}}\r\nremote: ../r\r\n":         "project: shop\r\nstages: {a: {cmd: x}}\r\nremote: ../r\r\n",
 		"stages:\n  a:\n    cmd: |\n      # no comment\n\n": "project: shop\nstages:\n  a:\n    cmd: |\n      # no comment\n\n",
 	} {
-		if got, err := withName(text, "shop"); err != nil || got != want {
+		if got, err := AddName(text, "shop"); err != nil || got != want {
 			t.Errorf("%q:\n%q, %v, want\n%q", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"{stages: {a: {cmd: x}}}\n", "project: other\nstages: {a: {cmd: x}}\n"} {
-		if got, err := withName(text, "shop"); err == nil {
+		if got, err := AddName(text, "shop"); err == nil {
 			t.Errorf("%q became %q", text, got)
 		}
 	}

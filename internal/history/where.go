@@ -1,0 +1,66 @@
+package history
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Unnamed looks for bytes that no lock names, such as a kept edit or what an
+// environment got: in the cache, and for a whole hash in the remote, which may be nil.
+func Unnamed(ctx context.Context, cache store.Lister, remote store.Store, prefix string) (hits []*Hit, err error) {
+	err = cache.List(ctx, func(e store.Entry) error {
+		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {
+			hits = append(hits, &Hit{What: Object, Ref: e.Ref, Size: e.Size})
+		}
+		return nil
+	})
+	if err != nil || len(hits) > 0 || remote == nil || len(prefix) < 2*digest.Size {
+		return hits, err
+	}
+	b, err := hex.DecodeString(prefix)
+	if err != nil {
+		return nil, err
+	}
+	for shelf := range object.Shelves {
+		ref := object.Ref{Shelf: object.Shelf(shelf), Digest: digest.Digest(b)}
+		size, err := remote.Stat(ctx, ref)
+		if err == nil {
+			hits = append(hits, &Hit{What: Object, Ref: ref, Size: size})
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return hits, nil
+}
+
+// Refs returns the branches and tags that have one of the hit's commits, each once.
+func (h *Hit) Refs(ctx context.Context, repo *gitlog.Repo) (names []string, err error) {
+	if len(h.Commit) == 0 {
+		return nil, nil
+	}
+	hashes := make([]string, len(h.Commit))
+	for i, c := range h.Commit {
+		hashes[i] = c.Hash
+	}
+	by, err := repo.Containing(ctx, hashes)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, hash := range hashes {
+		for _, r := range by[hash] {
+			if n := r.Short(); !seen[n] {
+				seen[n] = true
+				names = append(names, n)
+			}
+		}
+	}
+	return names, nil
+}
