@@ -158,6 +158,19 @@ func TestPatternsMatchWholePaths(t *testing.T) {
 		{Root, "b*", "build/x/y", false, true},
 		{"a[1]{x}*", "*.go", "a[1]{x}*/m.go", true, true},
 		{"a[1]", "*.go", "a1/m.go", false, false},
+		{Root, "*", ".hidden", true, true},
+		{Root, "?", "é", true, true},
+		{Root, "a?b", "a/b", false, false},
+		{Root, "a[^x]b", "a/b", true, true},
+		{Root, "[!a-c]x", "dx", true, true},
+		{Root, "[^a-c]x", "bx", false, false},
+		{Root, "a**/c", "ab/c", true, true},
+		{Root, "a**/c", "ab/b/c", false, false},
+		{Root, "a/**", "a", true, true},
+		{Root, "{a,b/*}/c", "b/x/c", true, true},
+		{Root, "[*]", "*", true, true},
+		{Root, "[*]", "a", false, false},
+		{Root, "A", "a", false, false},
 	} {
 		g, err := JoinPattern(c.dir, c.glob)
 		if err != nil {
