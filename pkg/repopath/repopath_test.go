@@ -199,6 +199,21 @@ func TestBaseHoldsAllThatMatches(t *testing.T) {
 	})
 }
 
+func TestEntersNeverSaysNoInVain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g, err := JoinPattern(Root, rapid.StringMatching(`([ab*?/]|\[[!^]?[ab]\]|\{a,b/a\}){1,5}`).Draw(t, "glob"))
+		p, perr := Join(Root, rapid.StringMatching(`[ab](/?[ab]){1,5}`).Draw(t, "path"))
+		if err != nil || perr != nil || !g.Match(p) {
+			return
+		}
+		for d := p.Dir(); d != Root; d = d.Dir() {
+			if !g.Enters(d) {
+				t.Fatalf("%s names %s, but does not enter %s", g, p, d)
+			}
+		}
+	})
+}
+
 func TestAPatternCannotTakeForEver(t *testing.T) {
 	for _, glob := range []string{
 		strings.Repeat("{a,a,a,a,a,a,a,a}", 4) + "b", strings.Repeat("**/a/", 30) + "b", strings.Repeat("*a", 60) + "b", strings.Repeat("**/*a/", 30) + "b",
