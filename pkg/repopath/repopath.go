@@ -237,7 +237,8 @@ func (g Pattern) Match(q Path) bool {
 // Enters reports whether the pattern may name something below q. It may say yes
 // in vain, but never no.
 func (g Pattern) Enters(q Path) bool {
-	if strings.Contains(string(g), "{") {
+	// Alternatives and negated classes may match a slash.
+	if s := string(g); strings.Contains(s, "{") || strings.Contains(s, "[^") || strings.Contains(s, "[!") {
 		return g.Base().Holds(q) || q.Holds(g.Base())
 	}
 	want := strings.Split(string(g), "/")

@@ -158,6 +158,19 @@ func TestPatternsMatchWholePaths(t *testing.T) {
 		{Root, "b*", "build/x/y", false, true},
 		{"a[1]{x}*", "*.go", "a[1]{x}*/m.go", true, true},
 		{"a[1]", "*.go", "a1/m.go", false, false},
+		{Root, "*", ".hidden", true, true},
+		{Root, "?", "é", true, true},
+		{Root, "a?b", "a/b", false, false},
+		{Root, "a[^x]b", "a/b", true, true},
+		{Root, "[!a-c]x", "dx", true, true},
+		{Root, "[^a-c]x", "bx", false, false},
+		{Root, "a**/c", "ab/c", true, true},
+		{Root, "a**/c", "ab/b/c", false, false},
+		{Root, "a/**", "a", true, true},
+		{Root, "{a,b/*}/c", "b/x/c", true, true},
+		{Root, "[*]", "*", true, true},
+		{Root, "[*]", "a", false, false},
+		{Root, "A", "a", false, false},
 	} {
 		g, err := JoinPattern(c.dir, c.glob)
 		if err != nil {
@@ -182,6 +195,21 @@ func TestBaseHoldsAllThatMatches(t *testing.T) {
 		p, perr := Join(Root, rapid.StringMatching(`[ab/]{1,8}`).Draw(t, "path"))
 		if err == nil && perr == nil && g.Match(p) && !g.Base().Holds(p) {
 			t.Fatalf("%s names %s, not in %s", g, p, g.Base())
+		}
+	})
+}
+
+func TestEntersNeverSaysNoInVain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g, err := JoinPattern(Root, rapid.StringMatching(`([ab*?/]|\[[!^]?[ab]\]|\{a,b/a\}){1,5}`).Draw(t, "glob"))
+		p, perr := Join(Root, rapid.StringMatching(`[ab](/?[ab]){1,5}`).Draw(t, "path"))
+		if err != nil || perr != nil || !g.Match(p) {
+			return
+		}
+		for d := p.Dir(); d != Root; d = d.Dir() {
+			if !g.Enters(d) {
+				t.Fatalf("%s names %s, but does not enter %s", g, p, d)
+			}
 		}
 	})
 }
