@@ -102,16 +102,16 @@ func damages() map[string]string {
 		"base of a conflict":   lock(a, "<<<<<<< ours\n||||||| base\n"+b+"=======\n>>>>>>> theirs\n", c),
 		"base within a base":   lock(a, "<<<<<<< ours\n||||||| base\n<<<<<<<<< x\n||||||||| y\n=========\n>>>>>>>>> z\n"+b+"=======\n>>>>>>> theirs\n", c),
 		"base in long markers": lock(a, "<<<<<<<<< ours\n||||||||| base\n=======\n"+b+"=========\n>>>>>>>>> theirs\n", c),
-		"form: empty key":      forge("    outs:", "    params:\n      - {file: p, key: \"\", value: \"1\"}\n    outs:"),
-		"form: zero hash":      forge("    outs:", "    params:\n      - {file: p, hash: "+digest.Digest{}.String()+"}\n    outs:"),
-		"form: empty hash":     forge("    outs:", "    env:\n      - {name: A, hash: \"\"}\n    outs:"),
-		"form: zero in":        forge("    outs:", "    deps:\n      - {path: p, hash: "+sum("b").String()+", size: 1, in: "+digest.Digest{}.String()+"}\n    outs:"),
+		"form: empty key":      forge("    outs:", "    params: # b\n      - {file: p, key: \"\", value: \"1\"} # b\n    outs:"),
+		"form: zero hash":      forge("    outs:", "    params: # b\n      - {file: p, hash: "+digest.Digest{}.String()+"} # b\n    outs:"),
+		"form: empty hash":     forge("    outs:", "    env: # b\n      - {name: A, hash: \"\"} # b\n    outs:"),
+		"form: zero in":        forge("    outs:", "    deps: # b\n      - {path: p, hash: "+sum("b").String()+", size: 1, in: "+digest.Digest{}.String()+"} # b\n    outs:"),
 		"form: x- name":        forge("size: 1}", "size: 1, x-A: 1}"),
 		"form: x- twice":       forge("size: 1}", "size: 1, x-a: 1, x-a: 1}"),
-		"form: x- lines":       forge("size: 1}\n", "size: 1}\n    x-a: 1\n    x-a: 1\n"),
-		"form: x- control":     forge("size: 1}\n", "size: 1}\n    x-a: \t1\n"),
+		"form: x- lines":       forge("size: 1} # b\n", "size: 1} # b\n    x-a: 1\n    x-a: 1\n"),
+		"form: x- control":     forge("size: 1} # b\n", "size: 1} # b\n    x-a: \t1\n"),
 		"reformatted":          lock(a, strings.ReplaceAll(b, "\n    ", "\n      "), c),
-		"line too long":        forge("    outs:", "    env:\n      - {name: A, value: \""+strings.Repeat("a", maxLine)+"\"}\n    outs:"),
+		"line too long":        forge("    outs:", "    env: # b\n      - {name: A, value: \""+strings.Repeat("a", maxLine)+"\"} # b\n    outs:"),
 		"form: space":          forge("size: 1", "size:  1"),
 		"form: comment":        forge("    cmd:", "    # a remark\n    cmd:"),
 		"form: order":          forge("hash: "+sum("b").String()+", size: 1", "size: 1, hash: "+sum("b").String()),
@@ -128,12 +128,15 @@ func damages() map[string]string {
 		"form: capitals":       forge(sum("b").Hex(), strings.ToUpper(sum("b").Hex())),
 		"form: generation":     forge("    cmd:", "    generation: 0\n    cmd:"),
 		"form: generations":    forge("    cmd:", "    generation: 2147483648\n    cmd:"),
-		"form: no outs":        forge("    outs:\n", "    outs:\n    outs:\n"),
-		"form: two outs":       forge("      - {path", "      - {path: out, hash: "+sum("b").String()+", size: 1}\n      - {path"),
+		"form: no outs":        forge("    outs: # b\n", "    outs: # b\n    outs: # b\n"),
+		"form: two outs":       forge("      - {path", "      - {path: out, hash: "+sum("b").String()+", size: 1} # b\n      - {path"),
 		"form: false":          forge(", hash:", ", exec: false, hash:"),
 		"form: sha256":         forge("size: 1", "size: 1, sha256: ab"),
+		"form: other mark":     forge("} # b", "} # a"),
+		"form: no mark at all": forge("outs: # b", "outs:"),
+		"form: no mark":        forge("} # b", "}"),
 		"form: other name":     forge("  b:", "  a:"),
-		"form: x- unsorted":    forge("size: 1}\n", "size: 1}\n    x-b: 1\n    x-a: 1\n"),
+		"form: x- unsorted":    forge("size: 1} # b\n", "size: 1} # b\n    x-b: 1\n    x-a: 1\n"),
 		"form: x- early":       forge("    cmd:", "    x-a: 1\n    cmd:"),
 		"form: x- of a list":   forge("size: 1}", "size: 1, x-a: [1]}"),
 		"path: leaves":         forge("path: out", `path: "../out"`),
@@ -176,10 +179,10 @@ func newers() map[string]string {
 	return map[string]string{
 		"schema":          strings.Replace(head, "schema: 1", "schema: 2", 1) + blockOf("a"),
 		"field":           forge("    outs:", "    colour: red\n    outs:"),
-		"list":            forge("    outs:", "    tools:\n      - {path: cc}\n    outs:"),
+		"list":            forge("    outs:", "    tools:\n      - {path: cc} # b\n    outs:"),
 		"field of an out": forge("size: 1}", "size: 1, mode: 493}"),
 		"first of an out": forge("{path", "{link: true, path"),
-		"field of a dep":  forge("    outs:", "    deps:\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1}\n    outs:"),
+		"field of a dep":  forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
 		"kind of an out":  forge("path: out", "path: out, kind: image"),
 		"glob of an out":  forge("path: out", "path: out, kind: glob"),
 		"key":             forge("key: k1:", "key: k2:"),
@@ -254,7 +257,7 @@ func TestOfOneKeyTheLatestDeliberateRebuildCounts(t *testing.T) {
 func TestFieldsBeginningWithXAreKept(t *testing.T) {
 	block := forged(string(example().Stages[0].append(nil)), "sha256: "+strings.Repeat("ab", 32)+"}", "sha256: "+strings.Repeat("ab", 32)+", x-a: 1.5, x-b: \"} ü,\"}")
 	block = forged(block, "size: 120}", "size: 120, x-mode: 0o755}")
-	block = forged(block, "files: 1}\n", "files: 1}\n    x-note: anything, even {this}\n    x-tools:\n      - cc\n\x20      deeper: 1\n")
+	block = forged(block, "files: 1} # build\n", "files: 1} # build\n    x-note: anything, even {this}\n    x-tools:\n      - cc\n\x20      deeper: 1\n")
 	lock := head + block
 	f, err := Parse(FileName, []byte(lock))
 	if err != nil || len(f.Absent) > 0 || len(f.Stages) != 1 {
@@ -283,7 +286,7 @@ func TestFieldsBeginningWithXAreKept(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(example().Encode())
 	f.Add([]byte(head))
-	f.Add([]byte(head + forged(blockOf("b"), "size: 1}\n", "size: 1, x-a: 1}\n    x-b:\n      - 1\n")))
+	f.Add([]byte(head + forged(blockOf("b"), "size: 1} # b\n", "size: 1, x-a: 1}\n    x-b:\n      - 1\n")))
 	for _, lock := range damages() {
 		if len(lock) < maxLine {
 			f.Add([]byte(lock))
