@@ -163,7 +163,7 @@ func (s *Stage) fields(b []byte) []byte {
 		b = append(strconv.AppendInt(append(b, "    generation: "...), int64(s.Generation), 10), '\n')
 	}
 	b = append(append(append(b, "    cmd: "...), s.Cmd.String()...), '\n')
-	b = list(b, "deps", s.Deps, depOrder, func(b []byte, d *artifact.Input) []byte {
+	b = list(b, "deps", s.Name, s.Deps, depOrder, func(b []byte, d *artifact.Input) []byte {
 		b = text(b, "path", string(d.Path))
 		b = text(b, "kind", string(d.Kind))
 		b = common(b, d.Exec, d.Digest, d.Size, d.Files)
@@ -172,7 +172,7 @@ func (s *Stage) fields(b []byte) []byte {
 		}
 		return b
 	})
-	b = list(b, "params", s.Params, paramOrder, func(b []byte, p *Param) []byte {
+	b = list(b, "params", s.Name, s.Params, paramOrder, func(b []byte, p *Param) []byte {
 		b = text(b, "file", string(p.File))
 		b = text(b, "key", p.Key)
 		if !p.Hash.IsZero() {
@@ -180,14 +180,14 @@ func (s *Stage) fields(b []byte) []byte {
 		}
 		return append(append(b, ", value: "...), yamldoc.Quote(p.Value)...)
 	})
-	b = list(b, "env", s.Env, envOrder, func(b []byte, e *Env) []byte {
+	b = list(b, "env", s.Name, s.Env, envOrder, func(b []byte, e *Env) []byte {
 		b = text(b, "name", e.Name)
 		if e.Hash != "" {
 			return append(append(b, ", hash: "...), yamldoc.Quote(e.Hash)...)
 		}
 		return append(append(b, ", value: "...), yamldoc.Quote(e.Value)...)
 	})
-	return list(b, "outs", s.Outs, outOrder, func(b []byte, o *artifact.Output) []byte {
+	return list(b, "outs", s.Name, s.Outs, outOrder, func(b []byte, o *artifact.Output) []byte {
 		b = text(b, "path", string(o.Path))
 		if o.Dir {
 			b = append(b, ", kind: dir"...)
@@ -213,7 +213,9 @@ func envOrder(a, b Env) int { return cmp.Compare(a.Name, b.Name) }
 
 func outOrder(a, b artifact.Output) int { return cmp.Compare(a.Path, b.Path) }
 
-func list[T any](b []byte, name string, items []T, order func(a, b T) int, one func([]byte, *T) []byte) []byte {
+// list writes each line with the stage's name behind it: so no two stages have one
+// in common by which git could take one stage for the other.
+func list[T any](b []byte, name, stage string, items []T, order func(a, b T) int, one func([]byte, *T) []byte) []byte {
 	if len(items) == 0 {
 		return b
 	}
@@ -221,11 +223,12 @@ func list[T any](b []byte, name string, items []T, order func(a, b T) int, one f
 		items = slices.Clone(items)
 		slices.SortStableFunc(items, order)
 	}
-	b = append(append(append(b, "    "...), name...), ":\n"...)
+	b = append(append(append(b, "    "...), name...), ": # "...)
+	b = append(append(b, stage...), '\n')
 	for i := range items {
 		b = append(b, "      - {"...)
 		b = one(b, &items[i])
-		b = append(b, "}\n"...)
+		b = append(append(append(b, "} # "...), stage...), '\n')
 	}
 	return b
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // small is a stage with one line of everything that may vary.
@@ -86,50 +87,62 @@ func damages() map[string]string {
 	change := func(old, new string) string { return lock(a, strings.Replace(b, old, new, 1), c) }
 	forge := func(old, new string) string { return lock(a, forged(b, old, new), c) }
 	return map[string]string{
-		"edited":             change("size: 1", "size: 2"),
-		"other sum":          change("sum: ", "sum: 0000000000000000\n    sum: "),
-		"sum in capitals":    lock(a, strings.Replace(b, sumLine, sumField+strings.ToUpper(sumLine[len(sumField):]), 1), c),
-		"no sum":             lock(a, strings.Join(slices.Concat(lines[:len(lines)-3], lines[len(lines)-2:]), ""), c),
-		"empty":              lock(a, lines[0], lines[len(lines)-2], c),
-		"doubled key":        change("    cmd:", lines[2]+"    cmd:"),
-		"markers inside":     change("    cmd:", "<<<<<<< ours\n=======\n    x: 1\n>>>>>>> theirs\n    cmd:"),
-		"no end":             lock(a, strings.TrimSuffix(b, lines[len(lines)-2]), c),
-		"no begin":           lock(a, strings.TrimPrefix(b, lines[0]), c),
-		"end of another":     change("# end b", "# end c"),
-		"cut off":            lock(a, c, b[:len(b)/2]),
-		"two different":      lock(a, b, c, string(other.append(nil))),
-		"base of a conflict": lock(a, "<<<<<<< ours\n||||||| base\n"+b+"=======\n>>>>>>> theirs\n", c),
-		"base within a base": lock(a, "<<<<<<< ours\n||||||| base\n<<<<<<<<< x\n||||||||| y\n=========\n>>>>>>>>> z\n"+b+"=======\n>>>>>>> theirs\n", c),
-		"reformatted":        lock(a, strings.ReplaceAll(b, "\n    ", "\n      "), c),
-		"line too long":      forge("    outs:", "    env:\n      - {name: A, value: \""+strings.Repeat("a", maxLine)+"\"}\n    outs:"),
-		"form: space":        forge("size: 1", "size:  1"),
-		"form: comment":      forge("    cmd:", "    # a remark\n    cmd:"),
-		"form: order":        forge("hash: "+sum("b").String()+", size: 1", "size: 1, hash: "+sum("b").String()),
-		"form: doubled":      forge("    cmd:", "    cmd: "+sum("make").String()+"\n    cmd:"),
-		"form: quotes":       forge("path: out", `path: "out"`),
-		"form: quoted key":   forge("key: "+keyOf("b").String(), `key: "`+keyOf("b").String()+`"`),
-		"form: plus":         forge("size: 1", "size: +1"),
-		"form: zero":         forge("size: 1", "size: 01"),
-		"form: negative":     forge("size: 1", "size: -1"),
-		"form: huge":         forge("size: 1", "size: 99999999999999999999"),
-		"form: surrogates":   forge("path: out", `path: "\ud83d\ude00"`),
-		"form: slash":        forge("path: out", `path: "a \/"`),
-		"form: UTF-8":        forge("path: out", "path: \"\xff\""),
-		"form: capitals":     forge(sum("b").Hex(), strings.ToUpper(sum("b").Hex())),
-		"form: generation":   forge("    cmd:", "    generation: 0\n    cmd:"),
-		"form: generations":  forge("    cmd:", "    generation: 2147483648\n    cmd:"),
-		"form: no outs":      forge("    outs:\n", "    outs:\n    outs:\n"),
-		"form: two outs":     forge("      - {path", "      - {path: out, hash: "+sum("b").String()+", size: 1}\n      - {path"),
-		"form: false":        forge(", hash:", ", exec: false, hash:"),
-		"form: sha256":       forge("size: 1", "size: 1, sha256: ab"),
-		"form: other name":   forge("  b:", "  a:"),
-		"form: x- unsorted":  forge("size: 1}\n", "size: 1}\n    x-b: 1\n    x-a: 1\n"),
-		"form: x- early":     forge("    cmd:", "    x-a: 1\n    cmd:"),
-		"form: x- of a list": forge("size: 1}", "size: 1, x-a: [1]}"),
-		"path: leaves":       forge("path: out", `path: "../out"`),
-		"path: absolute":     forge("path: out", `path: "/etc/passwd"`),
-		"path: .git":         forge("path: out", `path: ".git/hooks/x"`),
-		"path: root":         forge("path: out", `path: "."`),
+		"edited":               change("size: 1", "size: 2"),
+		"other sum":            change("sum: ", "sum: 0000000000000000\n    sum: "),
+		"sum in capitals":      lock(a, strings.Replace(b, sumLine, sumField+strings.ToUpper(sumLine[len(sumField):]), 1), c),
+		"no sum":               lock(a, strings.Join(slices.Concat(lines[:len(lines)-3], lines[len(lines)-2:]), ""), c),
+		"empty":                lock(a, lines[0], lines[len(lines)-2], c),
+		"doubled key":          change("    cmd:", lines[2]+"    cmd:"),
+		"markers inside":       change("    cmd:", "<<<<<<< ours\n=======\n    x: 1\n>>>>>>> theirs\n    cmd:"),
+		"no end":               lock(a, strings.TrimSuffix(b, lines[len(lines)-2]), c),
+		"no begin":             lock(a, strings.TrimPrefix(b, lines[0]), c),
+		"end of another":       change("# end b", "# end c"),
+		"cut off":              lock(a, c, b[:len(b)/2]),
+		"two different":        lock(a, b, c, string(other.append(nil))),
+		"base of a conflict":   lock(a, "<<<<<<< ours\n||||||| base\n"+b+"=======\n>>>>>>> theirs\n", c),
+		"base within a base":   lock(a, "<<<<<<< ours\n||||||| base\n<<<<<<<<< x\n||||||||| y\n=========\n>>>>>>>>> z\n"+b+"=======\n>>>>>>> theirs\n", c),
+		"base in long markers": lock(a, "<<<<<<<<< ours\n||||||||| base\n=======\n"+b+"=========\n>>>>>>>>> theirs\n", c),
+		"form: empty key":      forge("    outs:", "    params: # b\n      - {file: p, key: \"\", value: \"1\"} # b\n    outs:"),
+		"form: zero hash":      forge("    outs:", "    params: # b\n      - {file: p, hash: "+digest.Digest{}.String()+"} # b\n    outs:"),
+		"form: empty hash":     forge("    outs:", "    env: # b\n      - {name: A, hash: \"\"} # b\n    outs:"),
+		"form: zero in":        forge("    outs:", "    deps: # b\n      - {path: p, hash: "+sum("b").String()+", size: 1, in: "+digest.Digest{}.String()+"} # b\n    outs:"),
+		"form: x- name":        forge("size: 1}", "size: 1, x-A: 1}"),
+		"form: x- twice":       forge("size: 1}", "size: 1, x-a: 1, x-a: 1}"),
+		"form: x- lines":       forge("size: 1} # b\n", "size: 1} # b\n    x-a: 1\n    x-a: 1\n"),
+		"form: x- control":     forge("size: 1} # b\n", "size: 1} # b\n    x-a: \t1\n"),
+		"reformatted":          lock(a, strings.ReplaceAll(b, "\n    ", "\n      "), c),
+		"line too long":        forge("    outs:", "    env: # b\n      - {name: A, value: \""+strings.Repeat("a", maxLine)+"\"} # b\n    outs:"),
+		"form: space":          forge("size: 1", "size:  1"),
+		"form: comment":        forge("    cmd:", "    # a remark\n    cmd:"),
+		"form: order":          forge("hash: "+sum("b").String()+", size: 1", "size: 1, hash: "+sum("b").String()),
+		"form: doubled":        forge("    cmd:", "    cmd: "+sum("make").String()+"\n    cmd:"),
+		"form: quotes":         forge("path: out", `path: "out"`),
+		"form: quoted key":     forge("key: "+keyOf("b").String(), `key: "`+keyOf("b").String()+`"`),
+		"form: plus":           forge("size: 1", "size: +1"),
+		"form: zero":           forge("size: 1", "size: 01"),
+		"form: negative":       forge("size: 1", "size: -1"),
+		"form: huge":           forge("size: 1", "size: 99999999999999999999"),
+		"form: surrogates":     forge("path: out", `path: "\ud83d\ude00"`),
+		"form: slash":          forge("path: out", `path: "a \/"`),
+		"form: UTF-8":          forge("path: out", "path: \"\xff\""),
+		"form: capitals":       forge(sum("b").Hex(), strings.ToUpper(sum("b").Hex())),
+		"form: generation":     forge("    cmd:", "    generation: 0\n    cmd:"),
+		"form: generations":    forge("    cmd:", "    generation: 2147483648\n    cmd:"),
+		"form: no outs":        forge("    outs: # b\n", "    outs: # b\n    outs: # b\n"),
+		"form: two outs":       forge("      - {path", "      - {path: out, hash: "+sum("b").String()+", size: 1} # b\n      - {path"),
+		"form: false":          forge(", hash:", ", exec: false, hash:"),
+		"form: sha256":         forge("size: 1", "size: 1, sha256: ab"),
+		"form: other mark":     forge("} # b", "} # a"),
+		"form: no mark at all": forge("outs: # b", "outs:"),
+		"form: no mark":        forge("} # b", "}"),
+		"form: other name":     forge("  b:", "  a:"),
+		"form: x- unsorted":    forge("size: 1} # b\n", "size: 1} # b\n    x-b: 1\n    x-a: 1\n"),
+		"form: x- early":       forge("    cmd:", "    x-a: 1\n    cmd:"),
+		"form: x- of a list":   forge("size: 1}", "size: 1, x-a: [1]}"),
+		"path: leaves":         forge("path: out", `path: "../out"`),
+		"path: absolute":       forge("path: out", `path: "/etc/passwd"`),
+		"path: .git":           forge("path: out", `path: ".git/hooks/x"`),
+		"path: root":           forge("path: out", `path: "."`),
 	}
 }
 
@@ -166,10 +179,10 @@ func newers() map[string]string {
 	return map[string]string{
 		"schema":          strings.Replace(head, "schema: 1", "schema: 2", 1) + blockOf("a"),
 		"field":           forge("    outs:", "    colour: red\n    outs:"),
-		"list":            forge("    outs:", "    tools:\n      - {path: cc}\n    outs:"),
+		"list":            forge("    outs:", "    tools:\n      - {path: cc} # b\n    outs:"),
 		"field of an out": forge("size: 1}", "size: 1, mode: 493}"),
 		"first of an out": forge("{path", "{link: true, path"),
-		"field of a dep":  forge("    outs:", "    deps:\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1}\n    outs:"),
+		"field of a dep":  forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
 		"kind of an out":  forge("path: out", "path: out, kind: image"),
 		"glob of an out":  forge("path: out", "path: out, kind: glob"),
 		"key":             forge("key: k1:", "key: k2:"),
@@ -244,7 +257,7 @@ func TestOfOneKeyTheLatestDeliberateRebuildCounts(t *testing.T) {
 func TestFieldsBeginningWithXAreKept(t *testing.T) {
 	block := forged(string(example().Stages[0].append(nil)), "sha256: "+strings.Repeat("ab", 32)+"}", "sha256: "+strings.Repeat("ab", 32)+", x-a: 1.5, x-b: \"} ü,\"}")
 	block = forged(block, "size: 120}", "size: 120, x-mode: 0o755}")
-	block = forged(block, "files: 1}\n", "files: 1}\n    x-note: anything, even {this}\n    x-tools:\n      - cc\n\x20      deeper: 1\n")
+	block = forged(block, "files: 1} # build\n", "files: 1} # build\n    x-note: anything, even {this}\n    x-tools:\n      - cc\n\x20      deeper: 1\n")
 	lock := head + block
 	f, err := Parse(FileName, []byte(lock))
 	if err != nil || len(f.Absent) > 0 || len(f.Stages) != 1 {
@@ -273,7 +286,7 @@ func TestFieldsBeginningWithXAreKept(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(example().Encode())
 	f.Add([]byte(head))
-	f.Add([]byte(head + forged(blockOf("b"), "size: 1}\n", "size: 1, x-a: 1}\n    x-b:\n      - 1\n")))
+	f.Add([]byte(head + forged(blockOf("b"), "size: 1} # b\n", "size: 1, x-a: 1}\n    x-b:\n      - 1\n")))
 	for _, lock := range damages() {
 		if len(lock) < maxLine {
 			f.Add([]byte(lock))

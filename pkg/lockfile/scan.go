@@ -17,7 +17,7 @@ import (
 // almost without allocation: exactly what Encode writes, and fields beginning
 // with x- in their places. It says false to anything else.
 func scan(name, text string) (Stage, bool) {
-	s := &scanner{rest: text, ok: true}
+	s := &scanner{stage: name, rest: text, ok: true}
 	st := Stage{Name: name}
 	s.eat("  ")
 	s.ok = s.scalar() == name && s.ok
@@ -32,10 +32,10 @@ func scan(name, text string) (Stage, bool) {
 	s.eat("    cmd: ")
 	st.Cmd = s.digest()
 	s.eat("\n")
-	st.Deps = items(s, "    deps:\n", depOrder, (*scanner).dep)
-	st.Params = items(s, "    params:\n", paramOrder, (*scanner).param)
-	st.Env = items(s, "    env:\n", envOrder, (*scanner).env)
-	st.Outs = items(s, "    outs:\n", outOrder, (*scanner).out)
+	st.Deps = items(s, "    deps: # ", depOrder, (*scanner).dep)
+	st.Params = items(s, "    params: # ", paramOrder, (*scanner).param)
+	st.Env = items(s, "    env: # ", envOrder, (*scanner).env)
+	st.Outs = items(s, "    outs: # ", outOrder, (*scanner).out)
 	s.extraLines()
 	if s.extra {
 		st.raw = text
@@ -44,6 +44,7 @@ func scan(name, text string) (Stage, bool) {
 }
 
 type scanner struct {
+	stage string
 	rest  string
 	ok    bool
 	extra bool // met a field beginning with x-
@@ -166,16 +167,24 @@ func items[T any](s *scanner, head string, order func(a, b T) int, one func(*sca
 	if !s.has(head) {
 		return nil
 	}
+	s.mark()
 	for s.has("      - {") {
 		out = append(out, one(s))
 		s.extraFields()
-		s.eat("}\n")
+		s.eat("} # ")
+		s.mark()
 		if n := len(out); n > 1 && order(out[n-2], out[n-1]) >= 0 {
 			s.ok = false
 		}
 	}
 	s.ok = s.ok && len(out) > 0
 	return out
+}
+
+// mark reads the stage's name at the end of a line.
+func (s *scanner) mark() {
+	s.eat(s.stage)
+	s.eat("\n")
 }
 
 // extraFields passes over `, x-name: scalar` at the end of an item, sorted by name.

@@ -108,7 +108,7 @@ func writeVectors(t *testing.T) {
 	t.Helper()
 	a, b := blockOf("a"), blockOf("b")
 	first := string(example().Stages[0].append(nil))
-	extra := forged(forged(first, "size: 120}", "size: 120, x-mode: 0o755, x-note: \"a } b\"}"), "files: 1}\n", "files: 1}\n    x-a: anything {\n    x-b:\n      - 1\n")
+	extra := forged(forged(first, "size: 120}", "size: 120, x-mode: 0o755, x-note: \"a } b\"}"), "files: 1} # build\n", "files: 1} # build\n    x-a: anything {\n    x-b:\n      - 1\n")
 	locks := map[string]map[string]string{
 		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra},
 		"damaged": {
