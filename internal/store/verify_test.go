@@ -23,8 +23,11 @@ func TestVerifiedEndsCleanlyOnlyWithTheRightBytes(t *testing.T) {
 		name, content string
 		want          error
 	}{
-		{"right", "good bytes", nil}, {"changed", "evil bytes", store.ErrCorrupt}, {"short", "good byte", store.ErrCorrupt},
-		{"long", "good bytes!", store.ErrCorrupt}, {"empty", "", store.ErrCorrupt},
+		{"right", "good bytes", nil},
+		{"changed", "evil bytes", store.ErrCorrupt},
+		{"short", "good byte", store.ErrCorrupt},
+		{"long", "good bytes!", store.ErrCorrupt},
+		{"empty", "", store.ErrCorrupt},
 	} {
 		for how, r := range map[string]io.Reader{
 			"at once": strings.NewReader(c.content), "byte by byte": iotest.OneByteReader(strings.NewReader(c.content)),

@@ -72,6 +72,24 @@ func TestNotesThatCannotBeLookedForAreAnError(t *testing.T) {
 	}
 }
 
+func TestOneContentAtManyPathsIsSentOnce(t *testing.T) {
+	p, remote := newProject(t), watch(t)
+	app := object.Entry{Kind: object.File, Path: "1", Digest: ref("app").Digest, Size: 3}
+	tree := &object.Tree{Entries: []object.Entry{app, app}}
+	tree.Entries[1].Path = "2"
+	at := object.Ref{Shelf: object.Trees, Digest: tree.Digest()}
+	if err := p.cache.Put(t.Context(), at, store.Bytes(tree.Encode())); err != nil {
+		t.Fatal(err)
+	}
+	dir := artifact.Output{Path: "copies", Dir: true, Digest: at.Digest, Size: 6, Files: 2}
+	outs := []artifact.Output{p.outs[0], p.outs[0], dir, dir}
+	outs[1].Path, outs[3].Path = "dist/copy", "more"
+	c := &transfer.Carrier{Cache: p.cache, Remote: remote, Workers: 2}
+	if err := c.Publish(t.Context(), outs); err != nil || !slices.Equal(remote.sizes(), []int{1, 1}) {
+		t.Errorf("%d objects, %v", remote.sizes(), err)
+	}
+}
+
 func TestWhatIsMovedIsCountedOnce(t *testing.T) {
 	p, remote := newProject(t), watch(t)
 	files, n := int64(len("app")+len("inside a")+len("inside b")), &noted{bytes: map[string]int64{}}

@@ -171,7 +171,7 @@ func TestAMissingObjectIsNamed(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, doing, err)
 			}
 			e := transfer.Explained(err)
-			if again := transfer.Explained(e); again.Error() != e.Error() || !errors.Is(again, e) {
+			if again := transfer.Explained(e); again != e { //nolint:errorlint // the very same
 				t.Errorf("%s, %s explained twice: %v", name, doing, again)
 			}
 			if diag.ExitCode(e) != 8 || !strings.Contains(e.Error(), string(c.path)) || !strings.Contains(e.Error(), c.lost.String()) {

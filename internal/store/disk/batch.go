@@ -139,8 +139,8 @@ func (b *batch) Commit() error {
 	defer b.mu.Unlock()
 	// Another batch may have named what was there, and have failed or been killed
 	// before the names were durable; or it is at it.
-	if len(b.there) > 0 && b.s.marked() {
-		if err := b.s.settle(b.there); err != nil {
+	if len(b.there) > 0 && b.s.marked("") {
+		if err := b.s.settle(b.there, ""); err != nil {
 			return b.s.mapped(err, "sync")
 		}
 	}
@@ -155,14 +155,14 @@ func (b *batch) Commit() error {
 		return err
 	}
 	// Files before trees: a tree's presence implies its files', after a power cut too.
-	if err := first(b.name(false), func() error { return b.name(true) }); err != nil {
+	if err := first(b.name(false, mark), func() error { return b.name(true, mark) }); err != nil {
 		return err
 	}
 	return b.s.files.Remove(mark)
 }
 
 // name gives the pending trees, or the other objects, their names.
-func (b *batch) name(trees bool) error {
+func (b *batch) name(trees bool, mark string) error {
 	dirs := map[string]bool{}
 	for ref, tmp := range b.pending {
 		if (ref.Shelf == object.Trees) != trees {
@@ -181,7 +181,7 @@ func (b *batch) name(trees bool) error {
 		}
 		delete(b.pending, ref)
 	}
-	return b.s.mapped(b.s.settle(dirs), "sync")
+	return b.s.mapped(b.s.settle(dirs, mark), "sync")
 }
 
 // few files or directories are synced one by one; for more, one sync of the whole

@@ -144,8 +144,10 @@ func TestProbeAndKilledWritersLeaveNoCells(t *testing.T) {
 	if err := errors.Join(s.Probe(t.Context()), s.Swap(t.Context(), "env/a", "", nil)); err != nil {
 		t.Fatal(err)
 	}
-	if left := below(t, filepath.Join(root, "probe")); len(left) != 0 {
-		t.Errorf("left behind: %q", left)
+	for _, dir := range []string{"probe", "tmp"} {
+		if left := below(t, filepath.Join(root, dir)); len(left) != 0 {
+			t.Errorf("left behind: %q", left)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(root, "env", ".tmp-KILLED"), nil, 0o666); err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 		return err
 	}
 	path := s.path(name)
-	if err := s.settled(filepath.Dir(path)); err != nil {
+	if err := s.room(filepath.Dir(path)); err != nil {
 		return err
 	}
 	lock, err := atomicfile.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)

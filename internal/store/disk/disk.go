@@ -24,7 +24,7 @@ type Store struct {
 	root  string
 	files atomicfile.Files
 	bufs  sync.Pool
-	dirs  sync.Map // directories known to be there; true: their own names are durable
+	dirs  sync.Map // what is known of directories: made, found or durable
 }
 
 // bufSize is where read, hash and write of one file get no faster: BenchmarkSave.

@@ -18,11 +18,45 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 )
 
+// What is known of a directory. Only the first says that its name may be lost.
+const (
+	made    = iota // by this process: its name is not durable yet
+	found          // it was there: durable, unless a mark stands
+	durable        // or its maker has removed its mark
+)
+
 // mkdir makes a directory below the root, and the root itself if its parent is
-// there. Their names are made durable by settle, with what is named in them: a
-// batch may make hundreds.
+// there. Their names are made durable with what is named in them: a batch may
+// make hundreds. Whoever may make one has a mark.
 func (s *Store) mkdir(dir string) error {
 	if _, ok := s.dirs.Load(dir); ok {
+		return nil
+	}
+	if err := s.mkroot(); err != nil {
+		return err
+	}
+	var fresh []string
+	for d := dir; d != s.root; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); err != nil {
+			fresh = append(fresh, d)
+		}
+	}
+	if err := s.files.Mkdir(dir); err != nil {
+		return s.mapped(err, "make directory")
+	}
+	for d := dir; d != s.root; d = filepath.Dir(d) {
+		s.dirs.LoadOrStore(d, found)
+	}
+	for _, d := range fresh {
+		s.dirs.Store(d, made) // even when another goroutine has found it since: a sync too many does no harm
+	}
+	return nil
+}
+
+// mkroot makes the root and tmp/ in it, where marks stand. That tmp/ is there says
+// that the root's name is durable.
+func (s *Store) mkroot() error {
+	if _, err := os.Lstat(s.path("tmp")); err == nil {
 		return nil
 	}
 	err := os.Mkdir(s.root, 0o777)
@@ -30,57 +64,91 @@ func (s *Store) mkdir(dir string) error {
 		return diag.New(diag.NotFound, "the directory above the store is not there: %w", err).At(s.root).
 			Hinted("mount it, correct the remote in pipe.yaml, or make it: mkdir -p %s", s.root)
 	}
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		err = s.files.Mkdir(dir)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return s.mapped(err, "make directory")
 	}
-	s.dirs.LoadOrStore(dir, false)
-	return nil
+	err = s.files.SyncDir(filepath.Dir(s.root))
+	if err != nil && !errors.Is(err, fs.ErrPermission) { // one that is not ours to read: whoever gave us the root made it
+		return s.mapped(err, "sync")
+	}
+	return s.mapped(s.files.Mkdir(s.path("tmp")), "make directory")
 }
 
-// settle makes the names in dirs durable, and the names of dirs themselves,
-// which may be new: after a power cut a file is found only if every directory on
-// the way to it is.
-func (s *Store) settle(dirs map[string]bool) error {
-	todo := maps.Clone(dirs)
-	s.unsettled(dirs, func(d string) { todo[filepath.Dir(d)] = true })
+// settle makes the names in dirs durable, and those of the directories on the way
+// to them: after a power cut a file is found only if all of them are. own is the
+// caller's mark, or "".
+func (s *Store) settle(dirs map[string]bool, own string) error {
+	todo := s.above(dirs, own)
+	maps.Copy(todo, dirs)
 	if len(dirs) <= few || s.files.SyncFS(s.root) != nil {
-		for d := range todo {
-			err := s.files.SyncDir(d)
-			if d == filepath.Dir(s.root) && errors.Is(err, fs.ErrPermission) {
-				err = nil // not ours to read; whoever gave us the root made it
-			}
-			if err != nil {
-				return err
-			}
+		if err := s.syncDirs(todo); err != nil {
+			return err
 		}
 	}
-	s.unsettled(dirs, func(d string) { s.dirs.Store(d, true) })
+	s.settled(dirs)
 	return nil
 }
 
-// unsettled calls f for dirs and those above them whose names are not known to be durable.
-func (s *Store) unsettled(dirs map[string]bool, f func(string)) {
+func (s *Store) syncDirs(dirs map[string]bool) error {
 	for d := range dirs {
-		for ; len(d) >= len(s.root); d = filepath.Dir(d) {
-			if durable, _ := s.dirs.Load(d); durable != true {
-				f(d)
+		if err := s.files.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// above returns the directories whose sync makes the names of dirs durable, and of those above them.
+func (s *Store) above(dirs map[string]bool, own string) map[string]bool {
+	others := s.marked(own)
+	todo := map[string]bool{}
+	for d := range dirs {
+		for ; d != s.root; d = filepath.Dir(d) {
+			if state, _ := s.dirs.Load(d); state != durable && (state != found || others) {
+				todo[filepath.Dir(d)] = true
 			}
+		}
+	}
+	return todo
+}
+
+func (s *Store) settled(dirs map[string]bool) {
+	for d := range dirs {
+		for ; d != s.root; d = filepath.Dir(d) {
+			s.dirs.Store(d, durable)
 		}
 	}
 }
 
-// settled makes a directory whose own name is durable.
-func (s *Store) settled(dir string) error {
-	if durable, _ := s.dirs.Load(dir); durable == true {
+// room makes a directory whose name is durable, for what is written without a batch.
+func (s *Store) room(dir string) (err error) {
+	if state, ok := s.dirs.Load(dir); ok && state == durable {
 		return nil
 	}
-	return first(s.mkdir(dir), func() error { return s.settle(map[string]bool{dir: true}) })
+	if err := s.mkdir(s.path("tmp")); err != nil {
+		return err
+	}
+	own := ""
+	if _, err := os.Lstat(dir); err != nil {
+		if own, err = s.mark(); err != nil {
+			return err
+		}
+	}
+	dirs := map[string]bool{dir: true}
+	if err := s.mkdir(dir); err != nil {
+		return err
+	}
+	if err := s.syncDirs(s.above(dirs, own)); err != nil {
+		return s.mapped(err, "sync")
+	}
+	s.settled(dirs)
+	if own == "" {
+		return nil
+	}
+	return s.files.Remove(own)
 }
 
-// naming begins the name of a mark in tmp/, which stands there while a batch gives
+// naming begins the name of a mark in tmp/, which stands there while somebody gives
 // names that are not durable yet. It needs no sync: a killed process leaves it,
 // and after a power cut nothing is left that is not durable.
 const naming = "naming-"
@@ -95,10 +163,12 @@ func (s *Store) mark() (string, error) {
 	return path, f.Close()
 }
 
-// marked reports whether there is any mark: names in the store may not be durable.
-func (s *Store) marked() bool {
+// marked reports whether there is a mark besides own: names in the store may not be durable.
+func (s *Store) marked(own string) bool {
 	entries, err := os.ReadDir(s.path("tmp"))
-	return err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), naming) })
+	return err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), naming) && e.Name() != filepath.Base(own)
+	})
 }
 
 // Record implements store.Index.
@@ -112,7 +182,7 @@ func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]by
 	if err == nil || there {
 		// Also for a record that was there: its writer, or our own first try, may
 		// have ended before its name was durable.
-		err = s.settle(map[string]bool{filepath.Dir(path): true})
+		err = s.files.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, s.mapped(err, "record "+id.Short())
@@ -125,7 +195,7 @@ func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]by
 
 // create gives data the name path, whole, or fails with fs.ErrExist.
 func (s *Store) create(ctx context.Context, path string, data []byte) error {
-	if err := errors.Join(s.mkdir(filepath.Dir(path)), s.mkdir(s.path("tmp"))); err != nil {
+	if err := s.room(filepath.Dir(path)); err != nil {
 		return err
 	}
 	tmp := filepath.Join(s.path("tmp"), "record-"+rand.Text())
@@ -163,7 +233,7 @@ func (s *Store) renameNew(ctx context.Context, tmp, path string) (err error) {
 // Adopt implements store.Cache.
 func (s *Store) Adopt(_ context.Context, id object.RunID, value []byte) error {
 	path := s.path(store.RecordPath(id))
-	if err := s.settled(filepath.Dir(path)); err != nil {
+	if err := s.room(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return s.mapped(s.files.Write(path, value, 0o444, ""), "record "+id.Short())
