@@ -73,23 +73,33 @@ func (o *output) masked(text string) string {
 	return b.String()
 }
 
+// half of maxLog is kept of the beginning, and half of the end.
+const half = maxLog / 2
+
 // add keeps a line, and returns it as it may be shown.
 func (o *output) add(line []byte) string {
-	const half = maxLog / 2
 	text := o.masked(string(line))
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
 		return text
 	}
 	o.last = append(append(o.last, text...), '\n')
-	if len(o.last) > 2*half {
-		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
-		o.cut = true
+	if len(o.last) > 2*half { // seldom, because it copies
+		o.trim()
 	}
 	return text
 }
 
+// trim drops what is between the two halves.
+func (o *output) trim() {
+	if len(o.last) > half {
+		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
+		o.cut = true
+	}
+}
+
 func (o *output) bytes() []byte {
+	o.trim()
 	b := append([]byte(nil), o.head...)
 	if o.cut {
 		b = append(b, "[...]\n"...)
