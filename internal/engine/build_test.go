@@ -33,6 +33,9 @@ func TestASecondRunAsksTheRunnerForNothing(t *testing.T) {
 	if p.jobs() != "a b c" || p.reasons("a") != event.NeverRun {
 		t.Errorf("the first run: jobs %s, because %s", p.jobs(), p.reasons("a"))
 	}
+	if rec := p.record(p.cache, p.id("a")); !rec.Log.IsZero() || len(rec.Inputs) > 0 {
+		t.Errorf("a silent command that reads a file has notes: %+v", rec)
+	}
 	written := len(p.saved)
 	p.repro(allSkipped, all)
 	if p.jobs() != "" || p.reasons("b") != event.OutsAbsent || len(p.saved) != written {
@@ -210,6 +213,12 @@ func TestAFrozenStageIsAsItIsRecordedElseAsItLiesThere(t *testing.T) {
 	p.repro("a:frozen b:run c:run", all)
 	if got := p.job("b").Made; len(got) != 1 || got[0].Path != "out/a" {
 		t.Errorf("b got %v", got)
+	}
+	must(t, os.Remove(p.path("out/a")))
+	must(t, os.Symlink("/etc", p.path("out/a")))
+	p.lock.Keep(func(name string) bool { return name != "a" })
+	if _, _, err := p.run(all); err == nil || !strings.Contains(err.Error(), "is a symlink") {
+		t.Errorf("%v", err)
 	}
 	q := open(t, chain, "src", "other")
 	q.repro(allRan, all)

@@ -295,6 +295,29 @@ func TestWhatOnlyTheWorkspaceHasIsDeployed(t *testing.T) {
 	}
 }
 
+func TestWhatHasNoRecordIsDeployedWithoutOne(t *testing.T) {
+	p := open(t, `
+stages:
+  a: {cmd: a, deps: [src], outs: [out/a], always_changed: true}
+  b: {cmd: b, deps: [src], outs: [out/b, {path: out/private, push: false}]}
+  c: {cmd: c, deps: [src], outs: [out/c]}
+  live: {cmd: x, deps: [out/a, out/b, out/c]}
+`, "src")
+	p.write("out/c", "by hand")
+	_, err := p.work.Save(t.Context(), p.cache, "out/c")
+	must(t, err)
+	p.repro("a:run b:run", engine.Options{Targets: []string{"a", "b"}})
+	p.repro("live:run", engine.Options{Targets: []string{"live"}, Single: true})
+	for _, o := range p.job("live").Made {
+		if !has(t, p.remote, object.Of(o)) {
+			t.Errorf("%s is not in the remote", o.Path)
+		}
+	}
+	if p.record(p.remote, p.id("a")) != nil || p.record(p.remote, p.id("b")) != nil || p.lock.Stage("c") != nil {
+		t.Error("somebody has a record")
+	}
+}
+
 func TestADeploymentIsTold(t *testing.T) {
 	p := open(t, "stages:\n  live: {cmd: x, deps: [src]}\n", "src")
 	p.repro("live:run", all)

@@ -41,6 +41,9 @@ func TestAStoreThatFailsLeavesNothingRecorded(t *testing.T) {
 		if len(p.runner.settled) != 1 || p.runner.settled[0] {
 			t.Errorf("%s: settled %v", c.name, p.runner.settled)
 		}
+		if p.remote.on["put"] != nil && p.remote.n["record"] > 0 {
+			t.Errorf("%s: a record was written before its objects", c.name)
+		}
 		if len(p.lock.Stages) > 0 || len(p.saved) > 0 {
 			t.Errorf("%s: the lock holds what is not recorded", c.name)
 		}

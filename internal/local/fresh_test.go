@@ -61,6 +61,16 @@ func TestAFreshDirectoryGoesThoughTheCommandFails(t *testing.T) {
 	}
 }
 
+func TestNothingRunsWithoutAFreshDirectory(t *testing.T) {
+	p := open(t, "  live: {cmd: 'echo ran'}\n")
+	j := p.job("live")
+	j.Fresh, j.Inputs = true, p.tree("conf")
+	must(t, os.RemoveAll(p.Work.Tmp()))
+	if _, err := p.Run(t.Context(), j); !errors.Is(err, os.ErrNotExist) || len(p.printed) > 0 {
+		t.Errorf("%v; printed %q", err, p.printed)
+	}
+}
+
 func TestADeploymentInTheRepositoryNoticesChangedInputs(t *testing.T) {
 	p := open(t, "  live: {cmd: 'cat conf; echo x >> conf', deps: [conf], workdir: repo}\n", "conf")
 	made, err := p.Run(t.Context(), p.job("live"))

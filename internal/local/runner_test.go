@@ -232,6 +232,7 @@ func TestWhatACommandDidNotMakeIsNamed(t *testing.T) {
 		"cmd: touch out, outs: [out/]":                            "a: the output out/ is a file, not a directory",
 		"cmd: mkdir out, outs: [{path: out, sha256: true}]":       "the output out is a directory; sha256 is for files",
 		"cmd: mkfifo out, outs: [out]":                            "is a named pipe",
+		"cmd: 'true', outs: [{path: out, sha256: true}]":          "a: the command succeeded but did not create out",
 		"cmd: 'true', wdir: sub, outs: [../out]":                  "a: wdir: ",
 		"cmd: 'true', wdir: file, outs: [../out]":                 "a: wdir: file is not a directory",
 		"cmd: 'true', outs: [out, {path: kept, cache: false}]":    "did not create kept",
@@ -255,6 +256,18 @@ func TestSHA256OfAnOut(t *testing.T) {
 	}
 	if got["out"] != abc || got["kept"] != abc || got["other"] != "" {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestAFileThatSomethingStillWritesGetsNoSHA256(t *testing.T) {
+	p := open(t, "  a: {cmd: 'printf abc > out', outs: [{path: out, sha256: true}]}\n")
+	p.hook(nil, func() error {
+		p.write("out", "abd")
+		return nil
+	})
+	_, err := p.Run(t.Context(), p.job("a"))
+	if err == nil || !strings.Contains(err.Error(), "out: is being written to while it is saved") || p.read("out") != "-" {
+		t.Errorf("%v; out holds %q", err, p.read("out"))
 	}
 }
 

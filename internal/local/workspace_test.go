@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -48,7 +51,7 @@ func TestPlaceKeepsAnEditAndNamesItOnce(t *testing.T) {
 	p := open(t, "")
 	o := p.saved("out", "built")
 	p.write("out", "edited")
-	if !p.placed(o) || p.read("out") != "built" {
+	if !p.placed(o, o) || p.read("out") != "built" {
 		t.Errorf("out holds %q", p.read("out"))
 	}
 	edit := digest.Of([]byte("edited"))
@@ -135,11 +138,53 @@ func TestADamagedObjectThatNobodyElseHasIsNamed(t *testing.T) {
 	}
 }
 
+// hooked is a cache that calls a function before a batch begins or commits.
+type hooked struct {
+	*disk.Store
+	begin, commit func() error
+}
+
+func (h *hooked) Begin() (store.Batch, error) {
+	if err := h.begin(); err != nil {
+		return nil, err
+	}
+	b, err := h.Store.Begin()
+	return &hookedBatch{b, h}, err
+}
+
+type hookedBatch struct {
+	store.Batch
+	h *hooked
+}
+
+func (b *hookedBatch) Commit() error { return errors.Join(b.h.commit(), b.Batch.Commit()) }
+
+// hook puts functions between the workspace and its cache.
+func (p *place) hook(begin, commit func() error) {
+	fine := func() error { return nil }
+	h := &hooked{p.cache, fine, fine}
+	if begin != nil {
+		h.begin = begin
+	}
+	if commit != nil {
+		h.commit = commit
+	}
+	p.Workspace.Cache = h
+}
+
 func TestStagesThatWantOneOutputAtOncePlaceItOnce(t *testing.T) {
-	const n = 16
 	p := open(t, "")
 	o := p.saved("out", "built")
 	p.write("out", "edited")
+	var keeps atomic.Int32
+	p.hook(func() error {
+		keeps.Add(1)
+		for range 10_000 { // the others get here, unless they wait for the first to end
+			runtime.Gosched()
+		}
+		return nil
+	}, nil)
+	const n = 4
 	changed := make([]bool, n)
 	must(t, par.Each(t.Context(), n, n, func(ctx context.Context, i int) (err error) {
 		changed[i], err = p.Place(ctx, "s", o, nil)
@@ -151,8 +196,22 @@ func TestStagesThatWantOneOutputAtOncePlaceItOnce(t *testing.T) {
 			times++
 		}
 	}
-	if times != 1 || len(p.notes) != 1 || p.read("out") != "built" {
-		t.Errorf("placed %d times, notes %q", times, p.notes)
+	if times != 1 || keeps.Load() != 1 || len(p.notes) != 1 || p.read("out") != "built" {
+		t.Errorf("placed %d times, kept %d times, notes %q", times, keeps.Load(), p.notes)
+	}
+}
+
+func TestAnEditThatCannotBeKeptIsNotReplaced(t *testing.T) {
+	p := open(t, "  a: {cmd: 'echo new > out', outs: [out]}\n")
+	o := p.saved("out", "built")
+	p.write("out", "edited")
+	broken := errors.New("broken")
+	p.hook(nil, func() error { return broken })
+	if _, err := p.Place(t.Context(), "s", o, nil); !errors.Is(err, broken) || p.read("out") != "edited" {
+		t.Errorf("place: %v; out holds %q", err, p.read("out"))
+	}
+	if _, err := p.Run(t.Context(), p.job("a")); !errors.Is(err, broken) || p.read("out") != "edited" || p.left() != "" {
+		t.Errorf("run: %v; out holds %q, left %s", err, p.read("out"), p.left())
 	}
 }
 
