@@ -295,6 +295,28 @@ func TestWhatOnlyTheWorkspaceHasIsDeployed(t *testing.T) {
 	}
 }
 
+func TestADeploymentWithoutItsDepsFails(t *testing.T) {
+	p := open(t, "stages:\n  live: {cmd: x, deps: [none]}\n")
+	if _, counts, err := p.run(all); !diag.Is(err, diag.Usage) || counts.Failed != 1 || !strings.Contains(err.Error(), "dep none is not there") {
+		t.Errorf("%+v: %v", counts, err)
+	}
+}
+
+func TestWhatMustNotLeaveThisMachineIsDeployedFromHere(t *testing.T) {
+	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [{path: out/a, push: false}, out/b]}\n  live: {cmd: x, deps: [out]}\n", "src")
+	p.repro("a:run live:run", all)
+	if listed(p.job("live").Inputs) != "f out/a, f out/b" || p.status("live") != action.StatusOK {
+		t.Errorf("%s; %s", listed(p.job("live").Inputs), p.status("live"))
+	}
+	if outs := p.locked("a").Outs; has(t, p.remote, object.Of(outs[0])) || !has(t, p.remote, object.Of(outs[1])) {
+		t.Error("out/a is in the remote, or out/b is not")
+	}
+	// A tree in the remote implies its files.
+	if has(t, p.remote, object.Ref{Shelf: object.Trees, Digest: p.job("live").Inputs.Digest()}) {
+		t.Error("the remote has a tree without its files")
+	}
+}
+
 func TestWhatHasNoRecordIsDeployedWithoutOne(t *testing.T) {
 	p := open(t, `
 stages:
