@@ -191,6 +191,9 @@ func TestAlwaysChangedRunsEachTimeAndIsNeverRecorded(t *testing.T) {
 	if p.record(p.cache, p.id("a")) != nil || p.record(p.remote, p.id("a")) != nil {
 		t.Error("it has a record")
 	}
+	if n := p.remote.n["lookup "+p.id("a").Name()]; n > 1 { // by this test
+		t.Errorf("a record was looked for %d times", n-1)
+	}
 	if !has(t, p.remote, object.Of(p.out("a"))) {
 		t.Error("its outs were not published")
 	}

@@ -166,6 +166,13 @@ func TestAGlobThatReachesIntoWhatTurnsOutToBeADirectoryIsRefused(t *testing.T) {
 func TestParamsThatAStageMakesAreReadFromThere(t *testing.T) {
 	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [p.yaml]}\n  b: {cmd: b, params: [{p.yaml: [k]}], outs: [out/b]}\n", "src")
 	p.runner.bytes = func(_ *action.Job, o spec.Out) string { return "k: " + p.read("src") + "\nrest: 1\n" }
+	if verbs, _, err := p.run(engine.Options{Dry: true}); err != nil || verbs != "a:run b:depends" {
+		t.Errorf("the plan: %s, %v", verbs, err)
+	}
+	_, _, err := p.run(engine.Options{Targets: []string{"b"}, Single: true})
+	if !diag.Is(err, diag.NotFound) || !strings.Contains(err.Error(), "p.yaml is not here, and a, which makes it, never ran") {
+		t.Errorf("b alone: %v", err)
+	}
 	p.repro("a:run b:run", all)
 	if got := p.locked("b").Params; len(got) != 1 || got[0].Value != `"src"` || made(p.job("b").Made) != "p.yaml" {
 		t.Errorf("params %v, made %s", got, made(p.job("b").Made))
@@ -177,7 +184,7 @@ func TestParamsThatAStageMakesAreReadFromThere(t *testing.T) {
 	}
 	p.loses(p.out("a"))
 	must(t, os.Remove(p.path("p.yaml")))
-	_, _, err := p.run(all)
+	_, _, err = p.run(all)
 	if !diag.Is(err, diag.Failed) || !strings.Contains(err.Error(), "p.yaml") {
 		t.Errorf("nowhere: %v", err)
 	}

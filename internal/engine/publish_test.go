@@ -77,6 +77,17 @@ func TestPushPublishesWhatNeedNotRun(t *testing.T) {
 	}
 }
 
+func TestEnsureSaysWhetherItWroteTheRecord(t *testing.T) {
+	p := open(t, one, "src")
+	p.repro("a:run", all)
+	for _, want := range []bool{true, false} {
+		rec, wrote, err := p.engine.Ensure(t.Context(), p.engine.Project.Stage("a"), p.locked("a"))
+		if err != nil || rec == nil || wrote != want {
+			t.Errorf("%v, wrote %v: %v", rec, wrote, err)
+		}
+	}
+}
+
 func TestARecordThatIsNowhereIsMadeFromTheLock(t *testing.T) {
 	p := open(t, one, "src")
 	p.repro("a:run", push)

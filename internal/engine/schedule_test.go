@@ -245,7 +245,7 @@ func TestALockDropsWhatItMustNotHold(t *testing.T) {
 		p.lock.Set(lockfile.Stage{Name: name, Outs: p.locked("a").Outs})
 	}
 	p.repro(allSkipped, engine.Options{Targets: []string{"a", "b", "c"}})
-	if p.lock.Stage("gone") != nil || p.lock.Stage("live") != nil || !strings.HasSuffix(p.saved[len(p.saved)-1], string(p.lock.Encode())) {
+	if p.lock.Stage("gone") != nil || p.lock.Stage("live") != nil || len(p.saved) != 2 || p.saved[1] != p.saved[0] {
 		t.Errorf("the lock says\n%s", p.lock.Encode())
 	}
 }
