@@ -31,8 +31,11 @@ func rivals(t *testing.T, yaml string, files ...string) (p, q *project) {
 }
 
 func TestPushPublishesAtOnce(t *testing.T) {
-	p := open(t, chain, "src", "other")
+	p := open(t, chain, "src/1", "other")
 	p.repro(allRan, push)
+	if list := p.locked("a").Deps[0]; !has(t, p.remote, object.Ref{Shelf: object.Inputs, Digest: list.Digest}) {
+		t.Error("the list of a's inputs is not in the remote")
+	}
 	for _, name := range []string{"a", "b", "c"} {
 		here, there := p.record(p.cache, p.id(name)), p.record(p.remote, p.id(name))
 		if here == nil || there == nil || !here.Outs[0].Same(there.Outs[0]) || !has(t, p.remote, object.Of(p.out(name))) {
