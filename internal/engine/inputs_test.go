@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -122,6 +123,14 @@ stages:
 		if made(p.job(stage).Made) != "dir" || len(p.job(stage).Reads) > 0 {
 			t.Errorf("%s: made %s, reads %v", stage, made(p.job(stage).Made), p.job(stage).Reads)
 		}
+	}
+	// A glob's list names its files as one of sources does.
+	listing, err := store.ReadTree(t.Context(), p.cache, tree.Digest)
+	must(t, err)
+	y, _ := listing.Find("sub/y")
+	y.Path = "dir/sub/y"
+	if want := (&object.Tree{Entries: []object.Entry{y}}).Digest(); p.locked("g").Deps[0].Digest != want {
+		t.Errorf("g reads %v", p.locked("g").Deps[0])
 	}
 	// What was looked up once stands as long as the tree does, though the tree is gone.
 	p.loses(tree)
