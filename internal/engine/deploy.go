@@ -178,7 +178,12 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	for _, d := range notes.Inputs {
 		lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
 	}
-	return o, tree, r.Carrier.Publish(ctx, append(slices.Clone(in.made), o), lists...)
+	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(o.Path) })
+	if len(outs) == len(in.made) {
+		// A tree in the remote implies its files: with one that stays here, it stays, too.
+		outs = append(outs, o)
+	}
+	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
 }
 
 // runDeploy runs the command between "deploying" and "ok" or "failed".

@@ -357,9 +357,14 @@ func (r *run) lostOr(err error) error {
 		return err
 	}
 	s := &r.Project.Stages[r.outs.by[holder]]
-	private := slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == holder && o.NoPush })
-	if r.opt.RebuildMissing || r.Carrier.Remote == nil || private {
+	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.isPrivate(holder) {
 		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
 	}
 	return fmt.Errorf("%s: %w", s.Name, err)
+}
+
+// isPrivate reports whether a stage's output must not leave this machine.
+func (r *run) isPrivate(p repopath.Path) bool {
+	s := &r.Project.Stages[r.outs.by[p]]
+	return slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p && o.NoPush })
 }

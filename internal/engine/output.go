@@ -17,7 +17,7 @@ const maxLog = 4 << 20
 
 // output keeps what a command prints, within maxLog, with secrets masked.
 type output struct {
-	mask       *strings.Replacer // nil: there are none
+	secrets    []string // none is empty
 	head, last []byte
 	cut        bool
 }
@@ -25,43 +25,81 @@ type output struct {
 // newOutput masks the values of the stage's secrets, line by line: a command
 // prints lines, and so a value of several lines is several.
 func newOutput(env []action.EnvValue) *output {
-	var pairs []string
+	o := &output{}
 	for _, e := range env {
 		if !e.Secret {
 			continue
 		}
 		for line := range strings.SplitSeq(e.Value, "\n") {
 			if line = strings.TrimSpace(line); line != "" {
-				pairs = append(pairs, line, "***")
+				o.secrets = append(o.secrets, line)
 			}
 		}
 	}
-	if pairs == nil {
-		return &output{}
-	}
-	return &output{mask: strings.NewReplacer(pairs...)}
+	return o
 }
+
+// masked returns the text with *** in place of secrets. All are looked for before
+// any is replaced: one may begin another, and what is left of it would be shown.
+func (o *output) masked(text string) string {
+	var hidden []bool
+	for _, s := range o.secrets {
+		for from := 0; ; from++ {
+			at := strings.Index(text[from:], s)
+			if at < 0 {
+				break
+			}
+			if hidden == nil {
+				hidden = make([]bool, len(text))
+			}
+			from += at
+			for i := range len(s) {
+				hidden[from+i] = true
+			}
+		}
+	}
+	if hidden == nil {
+		return text
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch {
+		case !hidden[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !hidden[i-1]:
+			b.WriteString("***")
+		}
+	}
+	return b.String()
+}
+
+// half of maxLog is kept of the beginning, and half of the end.
+const half = maxLog / 2
 
 // add keeps a line, and returns it as it may be shown.
 func (o *output) add(line []byte) string {
-	const half = maxLog / 2
-	text := string(line)
-	if o.mask != nil {
-		text = o.mask.Replace(text)
-	}
+	text := o.masked(string(line))
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
 		return text
 	}
 	o.last = append(append(o.last, text...), '\n')
-	if len(o.last) > 2*half {
-		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
-		o.cut = true
+	if len(o.last) > 2*half { // seldom, because it copies
+		o.trim()
 	}
 	return text
 }
 
+// trim drops what is between the two halves.
+func (o *output) trim() {
+	if len(o.last) > half {
+		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
+		o.cut = true
+	}
+}
+
 func (o *output) bytes() []byte {
+	o.trim()
 	b := append([]byte(nil), o.head...)
 	if o.cut {
 		b = append(b, "[...]\n"...)

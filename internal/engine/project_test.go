@@ -1,0 +1,302 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func clock() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+
+// project is one machine's workspace and cache, with an engine over them. Machines
+// that share a remote are made by clone.
+type project struct {
+	t      testing.TB
+	yaml   string
+	files  map[string]string
+	work   *worktree.Work
+	cache  *cache
+	remote *remote // nil: there is none
+	runner *runner
+	lock   *lockfile.File
+	saved  []string // what was written to pipe.lock, one after the other
+	engine *engine.Engine
+
+	mu     sync.Mutex
+	events []event.Event
+}
+
+// open returns a project with a remote of its own. The files' contents are their names.
+func open(t testing.TB, yaml string, files ...string) *project {
+	t.Helper()
+	p := &project{t: t, yaml: yaml, files: map[string]string{}, remote: newRemote()}
+	for _, f := range files {
+		p.files[f] = f
+	}
+	p.start()
+	return p
+}
+
+// alone returns a project without a remote.
+func alone(t testing.TB, yaml string, files ...string) *project {
+	t.Helper()
+	p := open(t, yaml, files...)
+	p.remote = nil
+	p.start()
+	return p
+}
+
+// clone is the same project, never built, on another machine.
+func (p *project) clone() *project {
+	p.t.Helper()
+	q := &project{t: p.t, yaml: p.yaml, files: p.files, remote: p.remote}
+	q.start()
+	return q
+}
+
+func (p *project) start() {
+	p.t.Helper()
+	root := p.t.TempDir()
+	p.lock = &lockfile.File{}
+	p.work = worktree.Open(root, worktree.Options{Rules: gitlog.NoRepoRules(), Workers: 2})
+	must(p.t, p.work.Prepare())
+	p.cache = newCache(filepath.Join(root, worktree.Dir, "cache"))
+	carrier := &transfer.Carrier{Cache: p.cache, Workers: 2}
+	cells := store.Cells(p.cache.Store)
+	p.engine = &engine.Engine{
+		Publisher: engine.Publisher{
+			Workspace: &local.Workspace{Work: p.work, Cache: p.cache, Carrier: carrier, Note: func(stage, text string) {
+				p.emit(event.Event{Type: event.Note, Stage: stage, Text: text})
+			}},
+			Stamp: object.Stamp{By: "ann", Version: "test"},
+		},
+		EnvName: "default", Environ: []string{"PATH=/bin", "CREDENTIAL=from outside"}, Platform: "plan9/arm",
+		Now: clock, Emit: p.emit,
+		SaveLock: func(l *lockfile.File) error {
+			p.saved = append(p.saved, string(l.Encode()))
+			return nil
+		},
+	}
+	if p.remote != nil {
+		carrier.Remote, p.engine.Records, p.engine.Remote, cells = p.remote, p.remote, p.remote, p.remote
+	}
+	p.engine.Env = environment(p.t, cells)
+	p.runner = &runner{cache: p.cache.Store, carrier: carrier}
+	p.engine.Runner = p.runner
+	p.declare(p.yaml)
+	for name, content := range p.files {
+		p.write(name, content)
+	}
+}
+
+// environment keeps what is live in cells.
+func environment(t testing.TB, cells store.Cells) engine.Environment {
+	t.Helper()
+	e, err := release.Open(cells, "default", clock)
+	must(t, err)
+	return deployments{e}
+}
+
+// deployments is what pkg/pipe makes of a release.Environment.
+type deployments struct{ env *release.Environment }
+
+func (d deployments) Live(ctx context.Context, stage string) (action.Live, error) {
+	return d.env.Live(ctx, stage)
+}
+
+func (d deployments) Begin(ctx context.Context, x engine.Deployment) (string, error) {
+	s := release.Stage{Key: x.Key, Deps: x.Deps, Closure: x.Closure, Artifacts: x.Artifacts}
+	token, err := d.env.Begin(ctx, x.Stage, s, x.Again)
+	if errors.Is(err, release.ErrLive) {
+		err = engine.ErrLive
+	}
+	return token, err
+}
+
+func (d deployments) End(ctx context.Context, x engine.Deployment, token string, ok bool) error {
+	return d.env.End(ctx, x.Stage, token, x.Key, ok)
+}
+
+// declare replaces pipe.yaml.
+func (p *project) declare(yaml string) {
+	p.t.Helper()
+	s, err := spec.Parse(spec.FileName, []byte(yaml))
+	must(p.t, err)
+	p.yaml, p.engine.Project, p.engine.Graph = yaml, s, s.Edges()
+}
+
+func (p *project) emit(e event.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, e)
+}
+
+func (p *project) path(name string) string { return p.work.OS(repopath.Path(name)) }
+
+func (p *project) write(name, content string) {
+	p.t.Helper()
+	must(p.t, os.MkdirAll(filepath.Dir(p.path(name)), 0o777))
+	must(p.t, os.WriteFile(p.path(name), []byte(content), 0o666))
+}
+
+func (p *project) read(name string) string {
+	p.t.Helper()
+	b, err := os.ReadFile(p.path(name))
+	must(p.t, err)
+	return string(b)
+}
+
+// run forgets earlier jobs and events and runs once. What it returns of the
+// stages is "name:verb name:verb", in their order.
+func (p *project) run(opt engine.Options) (verbs string, counts event.Counts, err error) {
+	p.t.Helper()
+	return p.runWithin(p.t.Context(), opt)
+}
+
+func (p *project) runWithin(ctx context.Context, opt engine.Options) (verbs string, counts event.Counts, err error) {
+	p.t.Helper()
+	p.runner.jobs, p.runner.settled, p.events = nil, nil, nil
+	r, err := p.engine.Run(ctx, p.lock, opt)
+	if r == nil {
+		return "", counts, err
+	}
+	var all []string
+	for _, o := range r.Stages {
+		all = append(all, o.Stage.Name+":"+string(o.Verdict.Do))
+	}
+	return strings.Join(all, " "), r.Counts, err
+}
+
+// repro runs, which must succeed with these verbs.
+func (p *project) repro(want string, opt engine.Options) {
+	p.t.Helper()
+	got, _, err := p.run(opt)
+	must(p.t, err)
+	if got != want {
+		p.t.Fatalf("%s, want %s", got, want)
+	}
+}
+
+// jobs names the stages whose commands ran, in their order.
+func (p *project) jobs() string {
+	var all []string
+	for _, j := range p.runner.jobs {
+		all = append(all, j.Stage.Name)
+	}
+	return strings.Join(all, " ")
+}
+
+// job returns the last job of the stage.
+func (p *project) job(stage string) *action.Job {
+	p.t.Helper()
+	for i := len(p.runner.jobs) - 1; i >= 0; i-- {
+		if p.runner.jobs[i].Stage.Name == stage {
+			return p.runner.jobs[i]
+		}
+	}
+	p.t.Fatalf("%s did not run", stage)
+	return nil
+}
+
+// reasons returns the codes of the stage's verdict in the last run.
+func (p *project) reasons(stage string) string {
+	var codes []string
+	for _, e := range p.events {
+		if e.Type == event.Decided && e.Stage == stage {
+			codes = nil
+			for _, r := range e.Because {
+				codes = append(codes, r.Code)
+			}
+		}
+	}
+	return strings.Join(codes, " ")
+}
+
+// told returns the texts of the last run's events of a type.
+func (p *project) told(typ event.Type) string {
+	var all []string
+	for _, e := range p.events {
+		if e.Type == typ {
+			all = append(all, e.Text)
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// locked returns the lock's block of a stage.
+func (p *project) locked(stage string) *lockfile.Stage {
+	p.t.Helper()
+	l := p.lock.Stage(stage)
+	if l == nil {
+		p.t.Fatalf("pipe.lock does not name %s", stage)
+	}
+	return l
+}
+
+func (p *project) id(stage string) object.RunID {
+	p.t.Helper()
+	l := p.locked(stage)
+	return object.RunID{Key: l.Key, Generation: l.Generation}
+}
+
+// out returns the first out of a stage in the lock.
+func (p *project) out(stage string) artifact.Output {
+	p.t.Helper()
+	return p.locked(stage).Outs[0]
+}
+
+// record returns the record in an index; nil when there is none.
+func (p *project) record(ix store.Index, id object.RunID) *object.Record {
+	p.t.Helper()
+	rec, err := engine.Lookup(p.t.Context(), ix, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	must(p.t, err)
+	return rec
+}
+
+// status says how a deploy stage stands in the environment.
+func (p *project) status(stage string) string {
+	p.t.Helper()
+	live, err := p.engine.Env.Live(p.t.Context(), stage)
+	must(p.t, err)
+	return live.Status
+}
+
+// has reports whether a store has an object.
+func has(t testing.TB, s store.Store, ref object.Ref) bool {
+	t.Helper()
+	_, err := s.Stat(t.Context(), ref)
+	if !errors.Is(err, store.ErrNotFound) {
+		must(t, err)
+	}
+	return err == nil
+}
