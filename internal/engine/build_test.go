@@ -177,7 +177,7 @@ func TestALockOfALaterTimeDoesNotNeedTheRecord(t *testing.T) {
 	p := open(t, chain, "src", "other")
 	p.repro(allRan, all)
 	q := p.clone()
-	q.lock = p.lock.Clone()
+	q.lock = copyOf(p.lock)
 	q.repro(allSkipped, all)
 	if n := q.remote.n["lookup "+q.id("a").Name()]; n != 1 { // p's own
 		t.Errorf("the remote was asked %d times for the record", n)

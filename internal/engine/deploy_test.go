@@ -10,11 +10,11 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -38,7 +38,7 @@ func TestADeploymentRunsUntilItIsLive(t *testing.T) {
 		t.Errorf("because %s", p.reasons("live"))
 	}
 	q := p.clone()
-	q.lock = p.lock.Clone()
+	q.lock = copyOf(p.lock)
 	q.repro("a:skip b:skip live:skip", all)
 	q.write("conf/1", "changed")
 	q.repro("a:skip b:skip live:run", all)
@@ -95,9 +95,9 @@ func TestADeploymentPublishesWhatItIsMadeOf(t *testing.T) {
 			t.Errorf("log or outs of %s are not in the remote", name)
 		}
 	}
-	_, inputs, err := p.work.Dep(t.Context(), spec.Dep{Path: "conf"}, nil, worktree.Made{})
+	_, list, err := p.engine.Inputs.Read(t.Context(), spec.Dep{Path: "conf"}, nil, inputs.Made{})
 	must(t, err)
-	if !has(t, p.remote, object.Ref{Shelf: object.Inputs, Digest: inputs.Digest()}) {
+	if !has(t, p.remote, object.Ref{Shelf: object.Inputs, Digest: list.Digest()}) {
 		t.Error("the list of the deployment's inputs is not in the remote")
 	}
 }

@@ -76,7 +76,7 @@ func TestALookUpThatFailsIsNotAMiss(t *testing.T) {
 	for _, opt := range []engine.Options{all, force, push} {
 		q := p.clone()
 		if opt.Push {
-			q.lock = p.lock.Clone()
+			q.lock = copyOf(p.lock)
 		}
 		q.remote.fails("lookup "+p.id("a").Name(), broken)
 		if _, _, err := q.run(opt); !errors.Is(err, broken) || q.jobs() != "" {

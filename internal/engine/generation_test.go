@@ -87,7 +87,7 @@ func TestANewGenerationIsAboveAllThatLockAndRecordsName(t *testing.T) {
 	p := open(t, one, "src")
 	p.runner.bytes = numbered("build")
 	p.repro("a:run", engine.Options{Push: true})
-	old := p.lock.Clone()
+	old := copyOf(p.lock)
 	p.repro("a:run", engine.Options{Push: true, Force: true})
 	p.repro("a:run", engine.Options{Push: true, Force: true})
 	for _, c := range []struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,7 +13,8 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/engine"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
@@ -85,19 +87,19 @@ func (p *project) start() {
 	p.t.Helper()
 	root := p.t.TempDir()
 	p.lock = &lockfile.File{}
-	p.work = worktree.Open(root, worktree.Options{Rules: gitlog.NoRepoRules(), Workers: 2})
+	p.work = worktree.Open(root, worktree.Options{Workers: 2})
 	must(p.t, p.work.Prepare())
 	p.cache = newCache(filepath.Join(root, worktree.Dir, "cache"))
 	carrier := &transfer.Carrier{Cache: p.cache, Workers: 2}
 	cells := store.Cells(p.cache.Store)
 	p.engine = &engine.Engine{
 		Publisher: engine.Publisher{
-			Workspace: &local.Workspace{Work: p.work, Cache: p.cache, Carrier: carrier, Note: func(stage, text string) {
+			Workspace: &local.Workspace{Work: p.work, Inputs: inputs.New(p.work, ignore.NoRepoRules()), Cache: p.cache, Carrier: carrier, Note: func(stage, text string) {
 				p.emit(event.Event{Type: event.Note, Stage: stage, Text: text})
 			}},
 			Stamp: object.Stamp{By: "ann", Version: "test"},
 		},
-		EnvName: "default", Environ: []string{"PATH=/bin", "CREDENTIAL=from outside"}, Platform: "plan9/arm",
+		Environ: []string{"PATH=/bin", "CREDENTIAL=from outside"}, Platform: "plan9/arm",
 		Now: clock, Emit: p.emit,
 		SaveLock: func(l *lockfile.File) error {
 			p.saved = append(p.saved, string(l.Encode()))
@@ -117,32 +119,18 @@ func (p *project) start() {
 }
 
 // environment keeps what is live in cells.
-func environment(t testing.TB, cells store.Cells) engine.Environment {
+func environment(t testing.TB, cells store.Cells) *release.Environment {
 	t.Helper()
-	e, err := release.Open(cells, "default", clock)
+	e, err := release.Open(cells, release.Options{
+		Project: "shop", Name: "default", Now: clock, Note: func(string) {},
+		Probe: func(context.Context) error { return nil },
+	})
 	must(t, err)
-	return deployments{e}
+	return e
 }
 
-// deployments is what pkg/pipe makes of a release.Environment.
-type deployments struct{ env *release.Environment }
-
-func (d deployments) Live(ctx context.Context, stage string) (action.Live, error) {
-	return d.env.Live(ctx, stage)
-}
-
-func (d deployments) Begin(ctx context.Context, x engine.Deployment) (string, error) {
-	s := release.Stage{Key: x.Key, Deps: x.Deps, Closure: x.Closure, Artifacts: x.Artifacts}
-	token, err := d.env.Begin(ctx, x.Stage, s, x.Again)
-	if errors.Is(err, release.ErrLive) {
-		err = engine.ErrLive
-	}
-	return token, err
-}
-
-func (d deployments) End(ctx context.Context, x engine.Deployment, token string, ok bool) error {
-	return d.env.End(ctx, x.Stage, token, x.Key, ok)
-}
+// copyOf is the lock as another machine has it from git.
+func copyOf(l *lockfile.File) *lockfile.File { return &lockfile.File{Stages: slices.Clone(l.Stages)} }
 
 // declare replaces pipe.yaml.
 func (p *project) declare(yaml string) {

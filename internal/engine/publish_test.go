@@ -97,7 +97,7 @@ func TestARecordThatIsNowhereIsMadeFromTheLock(t *testing.T) {
 	q := p.clone()
 	q.remote = newRemote()
 	q.start()
-	q.lock = p.lock.Clone()
+	q.lock = copyOf(p.lock)
 	if _, err := q.runner.put(t.Context(), spec.Out{Path: "out/a"}, "out/a of "+p.job("a").Inputs.Digest().String()); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestARecordOfOtherOutsThanTheLockIsNotPublishedForIt(t *testing.T) {
 	p, q := rivals(t, one, "src")
 	p.repro("a:run", all)
 	q.repro("a:run", all)
-	p.lock = q.lock.Clone() // as a merge brings it
+	p.lock = copyOf(q.lock) // as a merge brings it
 	_, err := p.runner.put(t.Context(), spec.Out{Path: "out/a"}, "q made out/a")
 	must(t, err)
 	p.repro("a:skip", push)
@@ -266,7 +266,7 @@ func TestALockThatContradictsARecordIsNotDeployed(t *testing.T) {
 			p.repro("a:run b:run live:run", push)
 			if where == "remote" {
 				q := p.clone()
-				q.lock = p.lock.Clone()
+				q.lock = copyOf(p.lock)
 				p = q
 			} else {
 				p.engine.Remote = nil

@@ -91,7 +91,7 @@ func (r *runner) put(ctx context.Context, o spec.Out, text string) (artifact.Out
 		{Kind: object.File, Path: "sub/y", Digest: y.Digest, Size: int64(len(rest))},
 		{Kind: object.Executable, Path: "x", Digest: x.Digest, Size: int64(len(first))},
 	}}
-	out := artifact.Output{Path: o.Path, Dir: true, Digest: tree.Digest(), Size: tree.Size(), Files: 2}
+	out := tree.Output(o.Path)
 	return out, r.cache.Put(ctx, object.Of(out), store.Bytes(tree.Encode()))
 }
 

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
-	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -52,11 +53,11 @@ func open(t testing.TB, stages string, files ...string) *place {
 	t.Helper()
 	root := t.TempDir()
 	p := &place{t: t, remote: mem.New(), cache: disk.Open(filepath.Join(root, worktree.Dir, "cache")), outs: map[repopath.Path]bool{}}
-	work := worktree.Open(root, worktree.Options{Rules: gitlog.NoRepoRules(), Workers: 2})
+	work := worktree.Open(root, worktree.Options{Workers: 2})
 	must(t, work.Prepare())
 	p.Runner = &local.Runner{
 		Workspace: &local.Workspace{
-			Work: work, Cache: p.cache, Carrier: &transfer.Carrier{Cache: p.cache, Remote: p.remote, Workers: 2},
+			Work: work, Inputs: inputs.New(work, ignore.NoRepoRules()), Cache: p.cache, Carrier: &transfer.Carrier{Cache: p.cache, Remote: p.remote, Workers: 2},
 			Note: func(stage, text string) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
@@ -155,7 +156,7 @@ func (p *place) job(stage string, made ...artifact.Output) *action.Job {
 		p.printed = append(p.printed, string(line))
 	}}
 	for _, d := range s.Deps {
-		was, _, err := p.Work.Dep(p.t.Context(), d, s.Excludes, worktree.Made{Is: p.IsOut})
+		was, _, err := p.Inputs.Read(p.t.Context(), d, s.Excludes, inputs.Made{Is: p.IsOut})
 		must(p.t, err)
 		j.Reads = append(j.Reads, action.Read{Dep: d, Was: was})
 	}

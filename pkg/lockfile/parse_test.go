@@ -3,6 +3,7 @@ package lockfile
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -76,8 +77,15 @@ func TestParseReadsTheSameBlocksHoweverTheyStand(t *testing.T) {
 	}
 }
 
-// damages is every way in which a block does not count, in a lock of a, b and c.
+// damages is every way in which a block does not count.
 func damages() map[string]string {
+	all := damaged()
+	maps.Copy(all, malformed())
+	return all
+}
+
+// damaged is every way in which a sum is wrong or not where it belongs, in a lock of a, b and c.
+func damaged() map[string]string {
 	a, b, c := blockOf("a"), blockOf("b"), blockOf("c")
 	lines := strings.SplitAfter(b, "\n")
 	sumLine := lines[len(lines)-3]
@@ -85,7 +93,6 @@ func damages() map[string]string {
 	other.Outs[0].Digest = sum("other bytes")
 	lock := func(parts ...string) string { return head + strings.Join(parts, "") }
 	change := func(old, new string) string { return lock(a, strings.Replace(b, old, new, 1), c) }
-	forge := func(old, new string) string { return lock(a, forged(b, old, new), c) }
 	return map[string]string{
 		"edited":               change("size: 1", "size: 2"),
 		"other sum":            change("sum: ", "sum: 0000000000000000\n    sum: "),
@@ -102,6 +109,15 @@ func damages() map[string]string {
 		"base of a conflict":   lock(a, "<<<<<<< ours\n||||||| base\n"+b+"=======\n>>>>>>> theirs\n", c),
 		"base within a base":   lock(a, "<<<<<<< ours\n||||||| base\n<<<<<<<<< x\n||||||||| y\n=========\n>>>>>>>>> z\n"+b+"=======\n>>>>>>> theirs\n", c),
 		"base in long markers": lock(a, "<<<<<<<<< ours\n||||||||| base\n=======\n"+b+"=========\n>>>>>>>>> theirs\n", c),
+		"reformatted":          lock(a, strings.ReplaceAll(b, "\n    ", "\n      "), c),
+	}
+}
+
+// malformed is every way in which a sum is right over lines that pipe would not write.
+func malformed() map[string]string {
+	a, b, c := blockOf("a"), blockOf("b"), blockOf("c")
+	forge := func(old, new string) string { return head + a + forged(b, old, new) + c }
+	return map[string]string{
 		"form: empty key":      forge("    outs:", "    params: # b\n      - {file: p, key: \"\", value: \"1\"} # b\n    outs:"),
 		"form: zero hash":      forge("    outs:", "    params: # b\n      - {file: p, hash: "+digest.Digest{}.String()+"} # b\n    outs:"),
 		"form: empty hash":     forge("    outs:", "    env: # b\n      - {name: A, hash: \"\"} # b\n    outs:"),
@@ -110,7 +126,6 @@ func damages() map[string]string {
 		"form: x- twice":       forge("size: 1}", "size: 1, x-a: 1, x-a: 1}"),
 		"form: x- lines":       forge("size: 1} # b\n", "size: 1} # b\n    x-a: 1\n    x-a: 1\n"),
 		"form: x- control":     forge("size: 1} # b\n", "size: 1} # b\n    x-a: \t1\n"),
-		"reformatted":          lock(a, strings.ReplaceAll(b, "\n    ", "\n      "), c),
 		"line too long":        forge("    outs:", "    env: # b\n      - {name: A, value: \""+strings.Repeat("a", maxLine)+"\"} # b\n    outs:"),
 		"form: space":          forge("size: 1", "size:  1"),
 		"form: comment":        forge("    cmd:", "    # a remark\n    cmd:"),
