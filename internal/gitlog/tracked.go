@@ -44,9 +44,9 @@ func (r *Repo) Tracked(ctx context.Context, paths []repopath.Path) (map[repopath
 
 // FileMode reports whether a file's mode tells that it is executable:
 // core.fileMode, which git init finds out. Where it does not, executable tells
-// what git's index says; it reads the index once, when it is first called, and
-// may be called by several goroutines.
-func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (bool, error), err error) {
+// what git's index says, if it knows the file; it reads the index once, when it is
+// first called, and may be called by several goroutines.
+func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (exec, known bool, err error), err error) {
 	// The repository's own configuration alone: asking git would cost every command a process.
 	file := filepath.Join(r.commonDir, "config")
 	b, err := os.ReadFile(file)
@@ -68,14 +68,15 @@ func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopa
 		out, err := r.git(ctx, nil, "ls-files", "-s", "-z")
 		set := map[string]bool{}
 		for line := range strings.SplitSeq(string(out), "\x00") {
-			if info, name, _ := strings.Cut(line, "\t"); strings.HasPrefix(info, "100755 ") {
-				set[name] = true
+			if info, name, ok := strings.Cut(line, "\t"); ok {
+				set[name] = strings.HasPrefix(info, "100755 ")
 			}
 		}
 		return set, err
 	})
-	return false, func(p repopath.Path) (bool, error) {
+	return false, func(p repopath.Path) (exec, known bool, err error) {
 		set, err := read()
-		return set[string(p)], err
+		exec, known = set[string(p)]
+		return exec, known, err
 	}, nil
 }
