@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -57,6 +58,9 @@ func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
 	return k.rules, k.ignored || k.rules.Match(p.Base(), true), nil
 }
 
+// maxIgnore is the largest ignore file in bytes that is read.
+const maxIgnore = 16 << 20
+
 // enter adds the ignore files of p, of which it may have those that has names.
 func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name string) bool) (*ignore.Rules, error) {
 	var files [][]byte
@@ -64,7 +68,7 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 		if !has(name) {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(r.work.OS(p), name))
+		b, err := atomicfile.Read(filepath.Join(r.work.OS(p), name), maxIgnore)
 		if err != nil && !worktree.Gone(err) {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
@@ -19,6 +20,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 )
 
@@ -149,7 +151,7 @@ func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (e
 func (w *Workspace) Params(s *spec.Stage) ([]params.Value, error) {
 	var all []params.Value
 	for _, p := range s.Params {
-		b, err := os.ReadFile(w.Work.OS(p.File))
+		b, err := atomicfile.Read(w.Work.OS(p.File), yamldoc.MaxSize)
 		if err != nil {
 			return nil, diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
 		}

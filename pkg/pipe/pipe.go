@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -29,6 +30,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -68,7 +70,7 @@ func Open(ctx context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(p.path(spec.FileName))
+	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
 	if err != nil {
 		return nil, err
 	}
