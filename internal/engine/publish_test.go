@@ -89,6 +89,12 @@ func TestEnsureSaysWhetherItWroteTheRecord(t *testing.T) {
 			t.Errorf("%v, wrote %v: %v", rec, wrote, err)
 		}
 	}
+	p.declare(strings.Replace(one, "cmd: a,", "cmd: a, always_changed: true,", 1))
+	p.repro("a:run", all)
+	rec, wrote, err := p.engine.Ensure(t.Context(), p.engine.Project.Stage("a"), p.locked("a"))
+	if err != nil || rec != nil || wrote {
+		t.Errorf("one that always runs: %v, wrote %v: %v", rec, wrote, err)
+	}
 }
 
 func TestARecordThatIsNowhereIsMadeFromTheLock(t *testing.T) {

@@ -109,9 +109,10 @@ func numbered(name string) func(*action.Job, spec.Out) string {
 
 // faults makes a store's operations fail, or does something before them.
 type faults struct {
-	mu sync.Mutex
-	on map[string]func() error
-	n  map[string]int // calls, by operation
+	mu   sync.Mutex
+	on   map[string]func() error
+	each func() error   // before every operation; nil: nothing
+	n    map[string]int // calls, by operation
 }
 
 // before makes the operation call f first; its error is the operation's.
@@ -133,7 +134,13 @@ func (f *faults) at(op string) error {
 		f.n = map[string]int{}
 	}
 	f.n[op]++
+	each := f.each
 	f.mu.Unlock()
+	if each != nil {
+		if err := each(); err != nil {
+			return err
+		}
+	}
 	if do == nil {
 		return nil
 	}
