@@ -77,6 +77,17 @@ stages:
 	if len(job.Params) != 1 || job.Params[0].Key != "k" || job.Fresh || job.Recorded != nil {
 		t.Errorf("params %v, fresh %v, recorded %v", job.Params, job.Fresh, job.Recorded)
 	}
+	lists := map[string]string{"gen": "t dir, f file", "lib/*.c": "f lib/x.c", "src": "f 1, f sub/2"}
+	for path, tree := range p.outcome("b").Trees {
+		if listed(tree) != lists[string(path)] {
+			t.Errorf("the list of %s is %s", path, listed(tree))
+		}
+		delete(lists, string(path))
+	}
+	sorted := func(a, b digest.Digest) int { return strings.Compare(a.Hex(), b.Hex()) }
+	if in := p.record(p.cache, p.id("b")).Inputs; len(lists) > 0 || len(in) != 3 || !slices.IsSortedFunc(in, sorted) {
+		t.Errorf("without a list: %v; recorded %v", lists, in)
+	}
 	p.write("src/1", "changed")
 	p.repro("a:skip b:run", all)
 	if got := p.job("b").Recorded; len(got) != 1 || got[0].Path != "out/b" {
@@ -241,7 +252,7 @@ func TestARecordSaysWhoRanWhatAndWhen(t *testing.T) {
 		}
 	}
 	done := p.events[len(p.events)-1]
-	if got := strings.Join(types, " "); got != "decided started output output done" || done.Seconds != 1.5 || !slices.Equal(done.Outs, p.locked("a").Outs) || done.Key == "" {
+	if got := strings.Join(types, " "); got != "decided started output output done" || done.Seconds != 1.5 || !slices.Equal(done.Outs, p.locked("a").Outs) || done.Key == "" || p.events[0].Key != done.Key {
 		t.Errorf("events: %s; the last: %+v", got, done)
 	}
 }
