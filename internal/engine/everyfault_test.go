@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -60,9 +61,9 @@ func TestAFaultAtAnyStepIsToldAndTheNextRunGoesWell(t *testing.T) {
 	for name, begin := range situations {
 		for n := 1; ; n++ {
 			p, opt := begin(t)
-			left := n
+			var done atomic.Int64
 			each := func() error {
-				if left--; left == 0 {
+				if done.Add(1) == int64(n) {
 					return broken
 				}
 				return nil
@@ -70,7 +71,7 @@ func TestAFaultAtAnyStepIsToldAndTheNextRunGoesWell(t *testing.T) {
 			p.cache.each, p.remote.each = each, each
 			_, counts, err := p.run(opt)
 			p.cache.each, p.remote.each = nil, nil
-			if left > 0 { // fewer operations than that
+			if done.Load() < int64(n) { // fewer operations than that
 				must(t, err)
 				if n < 10 {
 					t.Errorf("%s: only %d operations", name, n)

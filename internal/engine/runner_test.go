@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -197,6 +198,13 @@ func (c *cache) Begin() (store.Batch, error) {
 	}
 	b, err := c.Store.Begin()
 	return &batch{b, c}, err
+}
+
+func (c *cache) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if err := c.at("open"); err != nil {
+		return nil, err
+	}
+	return c.Store.Open(ctx, ref)
 }
 
 func (c *cache) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {
