@@ -104,6 +104,18 @@ func TestWhatLiesAtARestoredOutGetsTheRecordedBytesAndIsKept(t *testing.T) {
 	}
 }
 
+func TestOutsInEachOthersPlacesAreRestored(t *testing.T) {
+	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [x, y]}\n", "src")
+	p.runner.bytes = func(_ *action.Job, o spec.Out) string { return "built " + string(o.Path) }
+	p.repro("a:run", all)
+	p.write("x", "built y")
+	p.write("y", "built x")
+	p.repro("a:restore", all)
+	if p.read("x") != "built x" || p.read("y") != "built y" {
+		t.Errorf("x holds %q, y %q", p.read("x"), p.read("y"))
+	}
+}
+
 func TestAnOutThatGitKeepsIsBuiltAgainWhenItDiffers(t *testing.T) {
 	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [{path: kept, cache: false}, out/a]}\n", "src")
 	p.runner.bytes = func(_ *action.Job, o spec.Out) string { return "built " + string(o.Path) }

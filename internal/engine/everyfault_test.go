@@ -57,50 +57,59 @@ var situations = map[string]func(t *testing.T) (*project, engine.Options){
 // Whichever operation of a store fails, the run fails with its error and says
 // nothing that is not so: when the store works again, the same run goes well.
 func TestAFaultAtAnyStepIsToldAndTheNextRunGoesWell(t *testing.T) {
-	broken := errors.New("broken")
 	for name, begin := range situations {
-		for n := 1; ; n++ {
-			p, opt := begin(t)
-			var done atomic.Int64
-			each := func() error {
-				if done.Add(1) == int64(n) {
-					return broken
-				}
-				return nil
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait for the disk
+			for n := 1; fails(t, begin, n); n++ {
 			}
-			p.cache.each, p.remote.each = each, each
-			_, counts, err := p.run(opt)
-			p.cache.each, p.remote.each = nil, nil
-			if done.Load() < int64(n) { // fewer operations than that
-				must(t, err)
-				if n < 10 {
-					t.Errorf("%s: only %d operations", name, n)
-				}
-				break
-			}
-			if !errors.Is(err, broken) || counts.Failed == 0 {
-				t.Errorf("%s, operation %d: %+v, %v", name, n, counts, err)
-			}
-			if _, _, err := p.run(opt); err != nil || p.status("live") != action.StatusOK {
-				t.Errorf("%s, after operation %d: %v", name, n, err)
-			}
-			p.sound(name, n)
-		}
+		})
 	}
 }
 
+// fails makes the run's n-th operation fail, and reports whether it has so many.
+func fails(t *testing.T, begin func(t *testing.T) (*project, engine.Options), n int) bool {
+	t.Helper()
+	broken := errors.New("broken")
+	p, opt := begin(t)
+	var done atomic.Int64
+	each := func() error {
+		if done.Add(1) == int64(n) {
+			return broken
+		}
+		return nil
+	}
+	p.cache.each, p.remote.each = each, each
+	_, counts, err := p.run(opt)
+	p.cache.each, p.remote.each = nil, nil
+	if done.Load() < int64(n) {
+		must(t, err)
+		if n < 10 {
+			t.Errorf("only %d operations", n)
+		}
+		return false
+	}
+	if !errors.Is(err, broken) || counts.Failed == 0 {
+		t.Errorf("operation %d: %+v, %v", n, counts, err)
+	}
+	if _, _, err := p.run(opt); err != nil || p.status("live") != action.StatusOK {
+		t.Errorf("after operation %d: %v", n, err)
+	}
+	p.sound(n)
+	return true
+}
+
 // sound checks that what lock and remote name is what was deployed.
-func (p *project) sound(name string, n int) {
+func (p *project) sound(n int) {
 	p.t.Helper()
 	o := p.out("a")
 	if rec := p.record(p.cache, p.id("a")); rec != nil && !rec.Outs[0].Same(o) {
-		p.t.Errorf("%s, after operation %d: the cache's record is %v, the lock says %s", name, n, rec, o.Digest.Short())
+		p.t.Errorf("after operation %d: the cache's record is %v, the lock says %s", n, rec, o.Digest.Short())
 	}
 	rec := p.record(p.remote, p.id("a"))
 	if len(p.locked("a").Outs) == 1 && (rec == nil || !rec.Outs[0].Same(o)) {
-		p.t.Errorf("%s, after operation %d: the remote's record is %v, the lock says %s", name, n, rec, o.Digest.Short())
+		p.t.Errorf("after operation %d: the remote's record is %v, the lock says %s", n, rec, o.Digest.Short())
 	}
 	if err := p.engine.Carrier.Fetch(p.t.Context(), []artifact.Output{o}); err != nil || !has(p.t, p.remote, object.Of(o)) {
-		p.t.Errorf("%s, after operation %d: what was deployed is not in the remote: %v", name, n, err)
+		p.t.Errorf("after operation %d: what was deployed is not in the remote: %v", n, err)
 	}
 }
