@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -183,7 +184,7 @@ func (a *Outs) Drop() error {
 // and has made sure that no command of that run still works. It returns the
 // stages whose outs were put back.
 func Recover(w *worktree.Work) (stages []string, err error) {
-	dirs, err := filepath.Glob(filepath.Join(top(w), "run-*"))
+	dirs, err := worktree.Below(top(w), "run-")
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +197,7 @@ func Recover(w *worktree.Work) (stages []string, err error) {
 			return stages, err
 		}
 	}
-	tmp, err := filepath.Glob(filepath.Join(w.Tmp(), "*"))
+	tmp, err := worktree.Below(w.Tmp(), "")
 	if err != nil {
 		return stages, err
 	}
@@ -225,10 +226,16 @@ func recoverOne(a *Outs) (stage string, err error) {
 	return fmt.Sprintf("%s (not put back: %v; the old outs are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
 }
 
-// valid reports whether the note names paths inside the repository only.
+// valid reports whether the note is one that Move writes: it may come from anywhere,
+// and says what is moved where.
 func (a *Outs) valid() bool {
-	return !slices.ContainsFunc(a.Moved, func(o out) bool {
-		_, err := repopath.Parse(string(o.Path))
-		return err != nil
-	})
+	if _, err := repopath.Parse(a.Stage); err != nil || !artifact.IsStageName(a.Stage) {
+		return false
+	}
+	for i, o := range a.Moved {
+		if _, err := repopath.Parse(string(o.Path)); err != nil || o.Kept != "" && o.Kept != strconv.Itoa(i) {
+			return false
+		}
+	}
+	return true
 }

@@ -43,6 +43,26 @@ func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.
 	return tracked, err
 }
 
+// Carries reports whether git tracks anything in a directory. It reads the index
+// itself, to cost no process where the answer is no, which it nearly always is.
+func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
+	b, err := os.ReadFile(filepath.Join(r.gitDir, "index"))
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// Versions 2 and 3 have every path in full; 4 shortens them, and a split index
+	// has a part of them elsewhere.
+	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link"))
+	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {
+		return false, nil
+	}
+	tracked, err := r.Tracked(ctx, repopath.Root, []repopath.Path{dir})
+	return len(tracked) > 0, err
+}
+
 // FileMode reports whether a file's mode tells that it is executable:
 // core.fileMode, which git init finds out. Where it does not, executable tells
 // what git's index says, if it knows the file; it reads the index once, when it is

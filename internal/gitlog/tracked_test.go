@@ -91,3 +91,27 @@ func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
 		t.Error(trust, err)
 	}
 }
+
+func TestCarriesTellsWhateverTheIndexsForm(t *testing.T) {
+	for _, setup := range [][]string{
+		{"update-index", "--index-version", "2"},
+		{"update-index", "--index-version", "4"},
+		{"update-index", "--split-index"},
+		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
+	} {
+		s := newSandbox(t)
+		s.commit(1, ".pipes", "x")
+		s.commit(2, "a/.pipe/state", "x")
+		s.git(setup...)
+		r := s.open(s.dir)
+		for dir, want := range map[repopath.Path]bool{".pipe": false, "a/.pipe": true, "a": true, "b": false} {
+			if got, err := r.Carries(t.Context(), dir); got != want || err != nil {
+				t.Errorf("%v: %s: %v, %v", setup, dir, got, err)
+			}
+		}
+	}
+	empty := newSandbox(t)
+	if got, err := empty.open(empty.dir).Carries(t.Context(), ".pipe"); got || err != nil {
+		t.Error(got, err)
+	}
+}
