@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -52,13 +53,13 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 		a.Moved = append(a.Moved, o)
 	}
 	note, err := json.Marshal(a)
+	if err == nil {
+		err = os.MkdirAll(top(w), 0o777)
+	}
+	if err == nil {
+		a.dir, err = os.MkdirTemp(top(w), "run-*")
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(top(w), 0o777); err != nil {
-		return nil, err
-	}
-	if a.dir, err = os.MkdirTemp(top(w), "run-*"); err != nil {
 		return nil, err
 	}
 	// The note before the moves: whatever was moved can be put back after a kill.
@@ -66,8 +67,10 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	if err := os.WriteFile(filepath.Join(a.dir, noteName), note, 0o666); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(a.dir))
 	}
-	for _, o := range a.Moved {
+	for i, o := range a.Moved {
 		if err := a.move(o); err != nil {
+			// Of those that were not moved, nothing is in the way but what was there before.
+			a.Moved = a.Moved[:i]
 			_, rerr := a.Restore()
 			return nil, errors.Join(err, rerr)
 		}
@@ -184,12 +187,15 @@ func (a *Outs) Drop() error {
 // and has made sure that no command of that run still works. It returns the
 // stages whose outs were put back.
 func Recover(w *worktree.Work) (stages []string, err error) {
-	dirs, err := worktree.Below(top(w), "run-")
-	if err != nil {
+	dirs, err := os.ReadDir(top(w))
+	if err != nil && !worktree.Gone(err) {
 		return nil, err
 	}
-	for _, dir := range dirs {
-		stage, err := recoverOne(&Outs{w: w, dir: dir})
+	for _, d := range dirs {
+		if !strings.HasPrefix(d.Name(), "run-") {
+			continue
+		}
+		stage, err := recoverOne(&Outs{w: w, dir: filepath.Join(top(w), d.Name())})
 		if stage != "" {
 			stages = append(stages, stage)
 		}
@@ -197,12 +203,12 @@ func Recover(w *worktree.Work) (stages []string, err error) {
 			return stages, err
 		}
 	}
-	tmp, err := worktree.Below(w.Tmp(), "")
-	if err != nil {
+	tmp, err := os.ReadDir(w.Tmp())
+	if err != nil && !worktree.Gone(err) {
 		return stages, err
 	}
 	for _, t := range tmp {
-		if err := os.RemoveAll(t); err != nil {
+		if err := os.RemoveAll(filepath.Join(w.Tmp(), t.Name())); err != nil {
 			return stages, err
 		}
 	}

@@ -3,8 +3,6 @@ package worktree
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -57,19 +55,4 @@ func absentIsNil(err error) error {
 		return nil
 	}
 	return err
-}
-
-// Below returns the directories directly in dir whose names begin with prefix. It
-// takes dir literally, whatever characters its path has.
-func Below(dir, prefix string) (paths []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, absentIsNil(err)
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
-	}
-	return paths, nil
 }

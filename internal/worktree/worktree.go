@@ -25,7 +25,7 @@ const Dir = ".pipe"
 
 // Options say how a workspace is read. The zero value is right.
 type Options struct {
-	Workers int          // goroutines that stat and hash; at least 1
+	Workers int          // goroutines that stat and hash; 0 is one
 	Now     func() int64 // the clock that files' times come from, in nanoseconds; nil: the system's
 	// Exec says whether a file is executable where the disk cannot tell, and
 	// whether it knows; nil: it never does. Git's index is asked where
@@ -54,7 +54,6 @@ const bufSize = 256 << 10
 // Open returns the workspace at root, an absolute directory. It reads the stat
 // index and writes nothing.
 func Open(root string, opt Options) *Work {
-	opt.Workers = max(opt.Workers, 1)
 	if opt.Now == nil {
 		opt.Now = func() int64 { return time.Now().UnixNano() }
 	}
