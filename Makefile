@@ -10,7 +10,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/pipe
-	$(GO) build -trimpath -ldflags="-s -w" -o $(BIN) ./cmd/pipe
+	$(GO) build -trimpath -buildvcs=auto -ldflags="-s -w" -o $(BIN) ./cmd/pipe
 
 demo: build ## build pipe and run examples/lambda: build, no-op, fresh clone, find
 	@sh examples/lambda/demo.sh "$(CURDIR)/$(BIN)"

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +12,13 @@ import (
 
 func (a *app) versionCmd() *cobra.Command {
 	return command("version", "print the version", "", cobra.NoArgs, func(*cobra.Command, []string) error {
-		v := map[string]string{"version": pipe.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+		v := pipe.Build()
 		return a.answer("pipe.version/1", v, func(w io.Writer) {
-			_, _ = fmt.Fprintf(w, "pipe %s (%s, %s)\n", v["version"], v["go"], v["platform"])
+			commit := ""
+			if v.Commit != "" {
+				commit = fmt.Sprintf("commit %.12s, ", v.Commit)
+			}
+			_, _ = fmt.Fprintf(w, "pipe %s (%s%s, %s)\n", v.Version, commit, v.Go, v.Platform)
 		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,27 +17,27 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Tracked tells which of the files and directories git tracks: they, or
+// Tracked tells which of the files and directories below dir git tracks: they, or
 // anything inside them, have an entry in the index. Where there is no git
 // program, nothing is tracked.
-func (r *Repo) Tracked(ctx context.Context, paths []repopath.Path) (map[repopath.Path]bool, error) {
-	tracked := make(map[repopath.Path]bool, len(paths))
+func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.Path) (tracked []repopath.Path, err error) {
 	if len(paths) == 0 {
-		return tracked, nil
+		return nil, nil
 	}
 	args := []string{"ls-files", "-z", "--"}
+	first := len(args)
 	for _, p := range paths {
-		args = append(args, string(p))
+		args = append(args, string(dir.Child(string(p))))
 	}
 	out, err := r.git(ctx, nil, args...)
 	if errors.Is(err, errNoProgram) {
-		return tracked, nil
+		return nil, nil
 	}
-	for name := range strings.SplitSeq(string(out), "\x00") {
-		for _, p := range paths {
-			if name != "" && (p == repopath.Root || name == string(p) || strings.HasPrefix(name, string(p)+"/")) {
-				tracked[p] = true
-			}
+	names := strings.Split(string(out), "\x00")
+	for i, p := range paths {
+		at := repopath.Path(args[first+i])
+		if slices.ContainsFunc(names, func(n string) bool { return n != "" && at.Holds(repopath.Path(n)) }) {
+			tracked = append(tracked, p)
 		}
 	}
 	return tracked, err
@@ -44,9 +45,9 @@ func (r *Repo) Tracked(ctx context.Context, paths []repopath.Path) (map[repopath
 
 // FileMode reports whether a file's mode tells that it is executable:
 // core.fileMode, which git init finds out. Where it does not, executable tells
-// what git's index says; it reads the index once, when it is first called, and
-// may be called by several goroutines.
-func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (bool, error), err error) {
+// what git's index says, if it knows the file; it reads the index once, when it is
+// first called, and may be called by several goroutines.
+func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (exec, known bool, err error), err error) {
 	// The repository's own configuration alone: asking git would cost every command a process.
 	file := filepath.Join(r.commonDir, "config")
 	b, err := os.ReadFile(file)
@@ -68,14 +69,15 @@ func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopa
 		out, err := r.git(ctx, nil, "ls-files", "-s", "-z")
 		set := map[string]bool{}
 		for line := range strings.SplitSeq(string(out), "\x00") {
-			if info, name, _ := strings.Cut(line, "\t"); strings.HasPrefix(info, "100755 ") {
-				set[name] = true
+			if info, name, ok := strings.Cut(line, "\t"); ok {
+				set[name] = strings.HasPrefix(info, "100755 ")
 			}
 		}
 		return set, err
 	})
-	return false, func(p repopath.Path) (bool, error) {
+	return false, func(p repopath.Path) (exec, known bool, err error) {
 		set, err := read()
-		return set[string(p)], err
+		exec, known = set[string(p)]
+		return exec, known, err
 	}, nil
 }

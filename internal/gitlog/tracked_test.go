@@ -21,16 +21,20 @@ func TestTrackedSeesFilesAndDirectories(t *testing.T) {
 		s.commit(2, "a-b/c.txt", "x")
 		s.commit(3, "z/y/x.txt", "x")
 		s.git(setup...)
-		got, err := s.open(s.dir).Tracked(t.Context(), []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
+		got, err := s.open(s.dir).Tracked(t.Context(), ".", []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
 		if err != nil {
 			t.Fatal(setup, err)
 		}
-		if want := "map[.:true a:true a-b:true a/b.txt:true z/y:true z/y/x.txt:true]"; fmt.Sprint(got) != want {
+		if want := "[a a/b.txt a-b z/y z/y/x.txt .]"; fmt.Sprint(got) != want {
 			t.Errorf("%v: %v", setup, got)
+		}
+		// A project below the repository's root names its paths from there.
+		if got, err := s.open(s.dir).Tracked(t.Context(), "z", []repopath.Path{"y", "x", "a"}); err != nil || fmt.Sprint(got) != "[y]" {
+			t.Errorf("%v: below z: %v, %v", setup, got, err)
 		}
 	}
 	empty := newSandbox(t)
-	if got, err := empty.open(empty.dir).Tracked(t.Context(), []repopath.Path{".", "a"}); err != nil || len(got) != 0 && got["."] {
+	if got, err := empty.open(empty.dir).Tracked(t.Context(), ".", []repopath.Path{".", "a"}); err != nil || len(got) != 0 {
 		t.Error(got, err)
 	}
 }
@@ -38,7 +42,7 @@ func TestTrackedSeesFilesAndDirectories(t *testing.T) {
 func TestTrackedNeedsNoGitProgram(t *testing.T) {
 	s := newSandbox(t)
 	s.commit(1, "a", "x")
-	if got, err := s.with("PATH=").open(s.dir).Tracked(t.Context(), []repopath.Path{"a"}); err != nil || len(got) != 0 {
+	if got, err := s.with("PATH=").open(s.dir).Tracked(t.Context(), ".", []repopath.Path{"a"}); err != nil || len(got) != 0 {
 		t.Error(got, err)
 	}
 }
@@ -63,8 +67,9 @@ func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
 			continue
 		}
 		for path, want := range map[repopath.Path]bool{"run.sh": true, "sub/a b.sh": true, "plain": false, "none": false, "sub": false} {
-			if got, err := executable(path); got != want || err != nil {
-				t.Errorf("%s executable: %v %v", path, got, err)
+			tracked := path != "none" && path != "sub"
+			if got, known, err := executable(path); got != want || known != tracked || err != nil {
+				t.Errorf("%s executable: %v, known %v, %v", path, got, known, err)
 			}
 		}
 	}
@@ -74,9 +79,9 @@ func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.git("update-index", "--chmod=+x", "plain")
-	first, _ := executable("plain")
+	first, _, _ := executable("plain")
 	s.git("update-index", "--chmod=-x", "plain")
-	if second, _ := executable("plain"); !first || !second {
+	if second, _, _ := executable("plain"); !first || !second {
 		t.Error(first, second)
 	}
 	if err := os.Remove(filepath.Join(s.dir, ".git/config")); err != nil {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -75,4 +76,24 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 		return above.Enter("", files), nil
 	}
 	return above.Enter(p.Base(), files), nil
+}
+
+// Unignored returns the outputs that git does not ignore though pipe keeps their bytes.
+func (r *Reader) Unignored(p *spec.Project) (outs []string, err error) {
+	for i := range p.Stages {
+		for _, o := range p.Stages[i].Outs {
+			if o.NoCache {
+				continue
+			}
+			info, err := os.Lstat(r.work.OS(o.Path))
+			ignored, ierr := r.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
+			if ierr != nil {
+				return nil, ierr
+			}
+			if !ignored {
+				outs = append(outs, string(o.Path))
+			}
+		}
+	}
+	return outs, nil
 }

@@ -77,6 +77,29 @@ func (w *Work) OS(p repopath.Path) string {
 	return filepath.Join(w.root, filepath.FromSlash(string(p)))
 }
 
+// Inside returns the path in the project of a name as a user wrote it in dir.
+func (w *Work) Inside(dir, name string) (repopath.Path, error) {
+	abs := name
+	if !filepath.IsAbs(abs) {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		abs = filepath.Join(dir, name)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(real, filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(w.root, abs)
+	if err == nil {
+		var at repopath.Path
+		if at, err = repopath.FromOS(rel); err == nil {
+			return at, nil
+		}
+	}
+	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("give a path inside %s", w.root)
+}
+
 // Prepare makes pipe's own directory, which git ignores by a file inside it.
 func (w *Work) Prepare() error {
 	if err := os.MkdirAll(w.Tmp(), 0o777); err != nil {

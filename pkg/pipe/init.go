@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Initialized is what Init wrote.
@@ -21,8 +22,9 @@ type Initialized struct {
 }
 
 // Init writes a first pipe.yaml into dir when there is none, the project's name
-// into one that needs it, and the lines that .gitignore lacks: pipe's own
-// directory and the outs. It overwrites nothing: a file that is there gets more lines.
+// into one that needs it, and the lines that .gitignore and .gitattributes lack:
+// pipe's own directory and the outs are ignored, and pipe.lock merges by union. It
+// overwrites nothing: a file that is there gets more lines.
 func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
@@ -44,12 +46,18 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	if p.repo == nil {
 		return r, nil
 	}
-	lines, err := p.ignoreLines()
-	if err != nil || len(lines) == 0 {
+	ignored, err := p.ignoreLines()
+	if err != nil {
 		return r, err
 	}
-	r.Wrote = append(r.Wrote, ".gitignore")
-	return r, appendLines(filepath.Join(p.root, ".gitignore"), lines)
+	if err := p.appendLines(r, ".gitignore", ignored); err != nil {
+		return r, err
+	}
+	merged, err := p.attributeLines()
+	if err != nil {
+		return r, err
+	}
+	return r, p.appendLines(r, ".gitattributes", merged)
 }
 
 // writeFirst makes pipe.yaml, or names the project in the one that is there when it
@@ -99,7 +107,28 @@ func (p *Project) ignoreLines() ([]string, error) {
 	return lines, err
 }
 
-func appendLines(path string, lines []string) error {
+// attributeLines returns what .gitattributes should say of pipe.lock, if it says
+// nothing. A union needs no driver: a block that it cut does not count, and the
+// record answers for it.
+func (p *Project) attributeLines() ([]string, error) {
+	b, err := os.ReadFile(p.path(".gitattributes"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 0 && strings.TrimPrefix(f[0], "/") == lockfile.FileName {
+			return nil, nil
+		}
+	}
+	return []string{lockfile.FileName + " merge=union text eol=lf linguist-generated"}, nil
+}
+
+// appendLines adds lines to the end of a file, which need not exist.
+func (p *Project) appendLines(r *Initialized, name string, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	path := p.path(name)
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -107,5 +136,6 @@ func appendLines(path string, lines []string) error {
 	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
 		old = append(old, '\n')
 	}
+	r.Wrote = append(r.Wrote, name)
 	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
 }

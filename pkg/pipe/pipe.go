@@ -34,9 +34,6 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Version is the version of pipe, as records and doctor name it.
-const Version = "0.1.0"
-
 // Options say which project is opened and with what. The zero value opens the
 // project that the current directory lies in.
 type Options struct {
@@ -106,7 +103,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func open(_ context.Context, opt Options) (*Project, error) {
+func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
 	root, err := findRoot(opt.Dir)
 	if err != nil {
@@ -117,7 +114,11 @@ func open(_ context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.work = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note})
+	exec, err := p.execBits(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.work = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
 	p.inputs = inputs.New(p.work, rules)
 	cache := filepath.Join(root, worktree.Dir, "cache")
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
@@ -146,6 +147,24 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 	p.repo, p.lockAt = repo, at
 	above := ignore.Repo{Root: repo.Root(), GitDir: repo.GitDir(), CommonDir: repo.CommonDir(), Env: p.env}
 	return above.Rules(at.Dir())
+}
+
+// execBits returns who says whether a file is executable where its mode does not
+// (core.fileMode is false, as on Windows): git's index, else commits that everybody
+// shares would have other keys there. nil: the mode tells.
+func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, known bool), error) {
+	if p.repo == nil {
+		return nil, nil
+	}
+	trust, executable, err := p.repo.FileMode(ctx)
+	if err != nil || trust {
+		return nil, err
+	}
+	top := p.lockAt.Dir()
+	return func(at repopath.Path) (exec, known bool) {
+		exec, known, err := executable(top.Child(string(at)))
+		return exec, known && err == nil
+	}, nil
 }
 
 func findRoot(dir string) (string, error) {

@@ -10,7 +10,7 @@ import (
 
 // stamp says who runs pipe, where, and from which commit.
 func (p *Project) stamp(ctx context.Context) object.Stamp {
-	s := object.Stamp{Project: p.spec.Name, Builder: p.builder(), Commit: p.commit(ctx), Version: Version}
+	s := object.Stamp{Project: p.spec.Name, Builder: p.builder(), Commit: p.commit(ctx), Version: Build().Version}
 	s.By, _ = os.Hostname()
 	if user := p.firstOf("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR", "USER"); user != "" {
 		s.By = user + "@" + s.By
