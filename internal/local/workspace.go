@@ -72,7 +72,7 @@ func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output
 		return err
 	}
 	if !known {
-		w.Note(stage, fmt.Sprintf("%s was edited; the cache keeps the edited version until pipe gc: pipe find %s -o FILE", here.Path, o.Digest.Short()))
+		w.Note(stage, fmt.Sprintf("%s was edited; the cache keeps your version until pipe gc (pipe find %s -o FILE)", here.Path, o.Digest.Short()))
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (w *Workspace) Params(s *spec.Stage) ([]params.Value, error) {
 	for _, p := range s.Params {
 		b, err := os.ReadFile(w.Work.OS(p.File))
 		if err != nil {
-			return nil, diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
+			return nil, diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create the file, or correct its name")
 		}
 		values, err := params.Read(p.File, b, p.Keys)
 		if err != nil {

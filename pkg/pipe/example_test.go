@@ -66,7 +66,7 @@ stages:
 	// Output:
 	// plan
 	//   upper: run (never ran)
-	//   count: depends (depends on upper, which must run first)
+	//   count: depends (upper must run first)
 	// first run
 	//   upper: run (never ran)
 	//   count: run (never ran)
