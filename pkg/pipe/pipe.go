@@ -197,8 +197,8 @@ func findRoot(dir string) (string, error) {
 			return filepath.EvalSymlinks(d)
 		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "no %s here or in a directory above", spec.FileName).At(start).
-				Hinted("pipe init writes a first one")
+			return "", diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).
+				Hinted("pipe init")
 		}
 	}
 }
