@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"os"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -51,23 +50,24 @@ func (r *Runner) saveOut(ctx context.Context, o spec.Out) (out artifact.Output, 
 	if out.Dir {
 		return out, diag.New(diag.Stage, "sha256 needs a file, but output %s is a directory", o.Path).At(o.Place).Hinted("remove sha256: true")
 	}
-	out.SHA256, err = r.sha256(o.Path, out.Digest)
+	out.SHA256, err = r.sha256(ctx, o.Path, out.Digest)
 	return out, err
 }
 
 // sha256 reads the file once more: the few files that need this hash are not worth
 // a second one in every copy. It is of the very bytes that want names.
-func (r *Runner) sha256(p repopath.Path, want digest.Digest) (_ string, err error) {
+func (r *Runner) sha256(ctx context.Context, p repopath.Path, want digest.Digest) (_ string, err error) {
 	f, err := os.Open(r.Work.OS(p))
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	same, other := digest.NewHasher(), sha256.New()
-	if _, err := io.Copy(io.MultiWriter(same, other), f); err != nil {
+	other := sha256.New()
+	got, _, err := digest.NewHasher().Copy(ctx, other, f, make([]byte, 256<<10))
+	if err != nil {
 		return "", err
 	}
-	if same.Sum() != want {
+	if got != want {
 		return "", diag.New(diag.Failed, "is being written to while pipe saves it").At(string(p)).
 			Hinted("a process that the command started is still writing; make the command wait for it")
 	}

@@ -12,18 +12,23 @@ import (
 )
 
 // Verified wraps r so that it ends with ErrCorrupt in place of io.EOF when the
-// bytes are not those that ref names.
-func Verified(r io.ReadCloser, ref object.Ref) io.ReadCloser {
-	return &verified{r: r, ref: ref, h: digest.NewHasher()}
+// bytes are not those that ref names, and with ctx: a damaged object may be
+// larger than anybody waits for.
+func Verified(ctx context.Context, r io.ReadCloser, ref object.Ref) io.ReadCloser {
+	return &verified{ctx: ctx, r: r, ref: ref, h: digest.NewHasher()}
 }
 
 type verified struct {
+	ctx context.Context // of the Open that the reads belong to
 	r   io.ReadCloser
 	ref object.Ref
 	h   *digest.Hasher
 }
 
 func (v *verified) Read(p []byte) (int, error) {
+	if v.ctx.Err() != nil {
+		return 0, context.Cause(v.ctx)
+	}
 	n, err := v.r.Read(p)
 	_, _ = v.h.Write(p[:n])
 	if err == io.EOF {

@@ -34,7 +34,7 @@ func TestVerifiedEndsCleanlyOnlyWithTheRightBytes(t *testing.T) {
 			"at once": strings.NewReader(c.content), "byte by byte": iotest.OneByteReader(strings.NewReader(c.content)),
 			"the end with the last bytes": iotest.DataErrReader(strings.NewReader(c.content)),
 		} {
-			b, err := io.ReadAll(store.Verified(io.NopCloser(r), ref))
+			b, err := io.ReadAll(store.Verified(t.Context(), io.NopCloser(r), ref))
 			if !errors.Is(err, c.want) || c.want == nil && string(b) != c.content {
 				t.Errorf("%s, %s: %q, %v", c.name, how, b, err)
 			}
@@ -57,7 +57,7 @@ func (c *closing) Close() error { c.closed++; return c.err }
 func TestVerifiedPassesOnErrorsAndClose(t *testing.T) {
 	broken, stuck := errors.New("broken"), errors.New("stuck")
 	r := &closing{Reader: io.MultiReader(strings.NewReader("go"), iotest.ErrReader(broken)), err: stuck}
-	v := store.Verified(r, fileOf("good"))
+	v := store.Verified(t.Context(), r, fileOf("good"))
 	if _, err := io.ReadAll(v); !errors.Is(err, broken) || errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("read: %v", err)
 	}

@@ -155,6 +155,16 @@ func TestAFileReplacedByRenameIsSeen(t *testing.T) {
 	}
 }
 
+func TestHashingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("gone")
+	w, _ := workspace(t, Options{reading: func(string) { cancel(gone) }})
+	w.write(t, "a", "x")
+	if _, err := w.File(ctx, "a"); !errors.Is(err, gone) {
+		t.Errorf("%v", err)
+	}
+}
+
 // The bytes that are hashed must be those of one moment.
 func TestAFileThatChangesWhileItIsReadOrSavedIsRefused(t *testing.T) {
 	changes := 0

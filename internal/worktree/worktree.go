@@ -237,7 +237,7 @@ func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f s
 	} else {
 		buf := w.bufs.Get().(*[]byte)
 		defer w.bufs.Put(buf)
-		f.Digest, _, err = digest.NewHasher().Copy(nil, file, *buf)
+		f.Digest, _, err = digest.NewHasher().Copy(ctx, nil, file, *buf)
 	}
 	if err != nil {
 		return f, after, err

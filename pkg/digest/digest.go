@@ -2,6 +2,7 @@
 package digest
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -179,10 +180,14 @@ func (h *Hasher) Reset() {
 }
 
 // Copy copies from r to w through buf, and returns the digest and count of the bytes.
-// A nil w only hashes. An error of r or w is returned as it is.
-func (h *Hasher) Copy(w io.Writer, r io.Reader, buf []byte) (Digest, int64, error) {
+// A nil w only hashes. An error of r or w is returned as it is, and the cause of
+// ctx's end before the next read: a file may be larger than anybody waits for.
+func (h *Hasher) Copy(ctx context.Context, w io.Writer, r io.Reader, buf []byte) (Digest, int64, error) {
 	h.Reset()
 	for {
+		if ctx.Err() != nil {
+			return Digest{}, h.n, context.Cause(ctx)
+		}
 		n, err := r.Read(buf)
 		if n > 0 {
 			_, _ = h.Write(buf[:n])

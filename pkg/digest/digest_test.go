@@ -21,7 +21,7 @@ func TestADigestIsWhatB3sumPrints(t *testing.T) {
 		}
 		h := digest.NewHasher()
 		var copied strings.Builder
-		d, n, err := h.Copy(&copied, strings.NewReader(content), make([]byte, 2))
+		d, n, err := h.Copy(t.Context(), &copied, strings.NewReader(content), make([]byte, 2))
 		if err != nil || d.Hex() != want || n != int64(len(content)) || copied.String() != content || h.Len() != n {
 			t.Errorf("%q copied: %s, %d bytes, %v", content, d, n, err)
 		}

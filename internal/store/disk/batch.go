@@ -93,7 +93,7 @@ func (b *batch) Put(ctx context.Context, ref object.Ref, src store.Source) (err 
 	}
 	buf := b.s.bufs.Get().(*[]byte)
 	defer b.s.bufs.Put(buf)
-	got, n, err := digest.NewHasher().Copy(f, store.Bounded(r, src.Size), *buf)
+	got, n, err := digest.NewHasher().Copy(ctx, f, store.Bounded(r, src.Size), *buf)
 	if err == nil && (got != ref.Digest || n != src.Size) {
 		err = fmt.Errorf("%s: %w: %d bytes with digest %s, expected %d bytes", ref, store.ErrCorrupt, n, got, src.Size)
 	}
@@ -101,12 +101,12 @@ func (b *batch) Put(ctx context.Context, ref object.Ref, src store.Source) (err 
 }
 
 // Save implements store.Batch.
-func (b *batch) Save(_ context.Context, src *os.File) (digest.Digest, int64, error) {
+func (b *batch) Save(ctx context.Context, src *os.File) (digest.Digest, int64, error) {
 	f, err := b.temp()
 	if err != nil {
 		return digest.Digest{}, 0, err
 	}
-	got, n, err := b.s.copy(f, src)
+	got, n, err := b.s.copy(ctx, f, src)
 	ref := object.Ref{Digest: got}
 	if err == nil && b.has(ref, n) {
 		return got, n, b.drop(f)

@@ -1,6 +1,9 @@
 package disk_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,6 +30,39 @@ func sparse(t *testing.T, path string) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// 1 TiB is read for minutes: by none of the ways that lead there.
+func TestEachWayThatReadsAnObjectEndsWithItsContext(t *testing.T) {
+	s, root, gone := disk.Open(t.TempDir()), t.TempDir(), errors.New("gone")
+	ref := put(t, s, []byte("small"))
+	path := filepath.Join(root, store.Path(ref))
+	sparse(t, path)
+	huge, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = huge.Close() }()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	batch, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = batch.Close() }()
+	other := disk.Open(root)
+	src := store.Source{Size: 1 << 40, Open: func() (io.ReadCloser, error) { cancel(gone); return os.Open(path) }}
+	if err := batch.Put(ctx, object.Ref{Digest: digest.Digest{1}}, src); !errors.Is(err, gone) {
+		t.Errorf("put: %v", err)
+	}
+	if _, _, err := batch.Save(ctx, huge); !errors.Is(err, gone) {
+		t.Errorf("save: %v", err)
+	}
+	if err := other.Fill(ctx, ref, target(t)); !errors.Is(err, gone) {
+		t.Errorf("fill: %v", err)
+	}
+	if _, err := other.Stat(t.Context(), ref); err != nil {
+		t.Errorf("a read that was broken off is no damage: %v", err)
 	}
 }
 

@@ -72,7 +72,7 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	if err != nil {
 		return nil, s.mapped(err, ref)
 	}
-	return store.Verified(f, ref), nil
+	return store.Verified(ctx, f, ref), nil
 }
 
 // Put implements store.Store.
@@ -92,13 +92,13 @@ func first(err error, then func() error) error {
 }
 
 // Fill implements store.Cache.
-func (s *Store) Fill(_ context.Context, ref object.Ref, dst *os.File) (err error) {
+func (s *Store) Fill(ctx context.Context, ref object.Ref, dst *os.File) (err error) {
 	src, err := os.Open(s.object(ref))
 	if err != nil {
 		return s.mapped(err, ref)
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	got, n, err := s.copy(dst, src)
+	got, n, err := s.copy(ctx, dst, src)
 	if err != nil {
 		return s.mapped(err, ref)
 	}
@@ -145,7 +145,7 @@ func (s *Store) RemoveRecord(_ context.Context, id object.RunID) error {
 }
 
 // copy copies all of src into the empty dst and returns the digest and count of the bytes.
-func (s *Store) copy(dst, src *os.File) (digest.Digest, int64, error) {
+func (s *Store) copy(ctx context.Context, dst, src *os.File) (digest.Digest, int64, error) {
 	buf := s.bufs.Get().(*[]byte)
 	defer s.bufs.Put(buf)
 	h := digest.NewHasher()
@@ -154,9 +154,9 @@ func (s *Store) copy(dst, src *os.File) (digest.Digest, int64, error) {
 		if _, err := dst.Seek(0, io.SeekStart); err != nil {
 			return digest.Digest{}, 0, err
 		}
-		return h.Copy(nil, dst, *buf)
+		return h.Copy(ctx, nil, dst, *buf)
 	}
-	return h.Copy(dst, src, *buf)
+	return h.Copy(ctx, dst, src, *buf)
 }
 
 // mapped gives an error of the operating system its kind and hint.

@@ -65,7 +65,7 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	if err != nil {
 		return nil, err
 	}
-	return store.Verified(io.NopCloser(bytes.NewReader(b.bytes)), ref), nil
+	return store.Verified(ctx, io.NopCloser(bytes.NewReader(b.bytes)), ref), nil
 }
 
 func (s *Store) blob(ctx context.Context, ref object.Ref) (blob, error) {

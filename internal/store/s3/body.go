@@ -25,7 +25,7 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	if out.ContentLength == nil {
 		b.size = -1
 	}
-	return store.Verified(b, ref), nil
+	return store.Verified(ctx, b, ref), nil
 }
 
 const (

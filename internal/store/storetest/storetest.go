@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Remote) {
 	t.Run("Cells", s.cells)
 	t.Run("List", s.lists)
 	t.Run("Remote", s.remote)
+	t.Run("ReadsEndWithTheirContext", s.readsEndWithTheirContext)
 }
 
 type suite struct {
@@ -110,6 +111,25 @@ func wantError(t *testing.T, doing string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("%s: %v, want %v", doing, got, want)
+	}
+}
+
+// readsEndWithTheirContext: an object may be larger than anybody waits for.
+func (s *suite) readsEndWithTheirContext(t *testing.T) {
+	h := s.handle(t)
+	ref, gone := put(t, h, Noise(t, 4096)), errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r, err := h.Open(ctx, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Read(make([]byte, 1))
+	wantError(t, "before", err, nil)
+	cancel(gone)
+	_, err = io.Copy(io.Discard, r)
+	wantError(t, "after", err, gone)
+	if err := r.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
