@@ -35,6 +35,27 @@ func TestOnlyMainExits(t *testing.T) {
 	}
 }
 
+// openers may open what is not a regular file: git's settings are the user's own and
+// may be /dev/null, /proc does not hang, and tools of developers read what they made.
+const openers = " internal/atomicfile internal/atomicfile/powercut internal/ignore internal/shell internal/s3server internal/bench internal/archtest "
+
+// TestFilesAreOpenedThroughAtomicfile: os.Open waits for ever where a named pipe lies.
+func TestFilesAreOpenedThroughAtomicfile(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.test || strings.Contains(openers, " "+f.pkg+" ") {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && (s.Sel.Name == "Open" || s.Sel.Name == "ReadFile") {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "os" {
+					t.Errorf("%s: os.%s", f.fset.Position(n.Pos()), s.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
 func TestNoPackageVariablesAndNoInit(t *testing.T) {
 	for _, f := range sources(t) {
 		if f.test {

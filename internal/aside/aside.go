@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -216,7 +217,7 @@ func Recover(w *worktree.Work) (stages []string, err error) {
 }
 
 func recoverOne(a *Outs) (stage string, err error) {
-	note, err := os.ReadFile(filepath.Join(a.dir, noteName))
+	note, err := atomicfile.Read(filepath.Join(a.dir, noteName), atomicfile.MaxNote)
 	if err != nil && !worktree.Gone(err) {
 		return "", err
 	}

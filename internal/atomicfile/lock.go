@@ -55,7 +55,7 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock
 func TryAcquire(path string, mode Mode) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if mode == Shared && errors.Is(err, os.ErrPermission) {
-		f, err = os.Open(path)
+		f, err = Open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)

@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +16,32 @@ var ErrSpecial = errors.New("must be a regular file")
 // ErrLarge says that a file is larger than the caller reads.
 var ErrLarge = errors.New("file is too large")
 
-// Read returns the bytes of a regular file, symlinks followed, of at most limit
-// bytes. A named pipe would wait for a writer and a device may never end, so
-// neither is read: ErrSpecial. More bytes are ErrLarge, whatever the size says.
-func Read(path string, limit int64) (b []byte, err error) {
+// Open opens a regular file for reading, symlinks followed. A named pipe would
+// wait for a writer and a device may never end, and no context could end that:
+// neither is opened, but ErrSpecial.
+func Open(path string) (*os.File, error) {
 	// O_NONBLOCK: opening a named pipe must not wait either.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w, not a %s", ErrSpecial, TypeWord(info.Mode()))}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// MaxNote is the most bytes that are read of a small file that pipe or git keeps.
+const MaxNote = 16 << 20
+
+// Read returns the bytes of a file that Open opens, of at most limit bytes. More
+// bytes are ErrLarge, whatever the size says.
+func Read(path string, limit int64) (b []byte, err error) {
+	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -29,14 +50,15 @@ func Read(path string, limit int64) (b []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w, not a %s", ErrSpecial, TypeWord(info.Mode()))}
+	// The size is where to begin, so that a large file is not copied while it is read.
+	buf := bytes.NewBuffer(make([]byte, 0, min(info.Size(), limit)+bytes.MinRead))
+	if info.Size() <= limit {
+		_, err = buf.ReadFrom(io.LimitReader(f, limit+1))
 	}
-	b, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
+	if err == nil && max(info.Size(), int64(buf.Len())) > limit {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d bytes", ErrLarge, limit)}
 	}
-	return b, err
+	return buf.Bytes(), err
 }
 
 // TypeWord is what people call a file that is not a regular one.

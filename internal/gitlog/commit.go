@@ -257,7 +257,7 @@ func (r *Repo) tryHold(lock string) (*held, error) {
 func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 	defer h.drop()
 	index, tmp := filepath.Join(h.r.gitDir, "index"), h.r.indexCopy()
-	b, err := os.ReadFile(index)
+	b, err := readFile(index)
 	if err != nil && !absent(err) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -89,7 +90,7 @@ func (r *Repo) at(dir string) (bool, error) {
 		return false, nil
 	}
 	if !st.IsDir() {
-		b, err := os.ReadFile(git)
+		b, err := readFile(git)
 		if err != nil {
 			return false, err
 		}
@@ -106,7 +107,7 @@ func (r *Repo) at(dir string) (bool, error) {
 		return false, diag.New(diag.Failed, "the repository that .git points to does not exist: %w", err).At(dir).Hinted("run git worktree repair, or clone again")
 	}
 	r.root, r.gitDir, r.commonDir = dir, git, git
-	if b, err := os.ReadFile(filepath.Join(git, "commondir")); err == nil {
+	if b, err := readFile(filepath.Join(git, "commondir")); err == nil {
 		r.commonDir = under(git, strings.TrimSpace(string(b)))
 	}
 	return true, nil
@@ -170,3 +171,6 @@ func under(dir, name string) string {
 	}
 	return filepath.Join(dir, name)
 }
+
+// readFile reads a file of the repository whole; the largest is an index.
+func readFile(path string) ([]byte, error) { return atomicfile.Read(path, 4<<30) }

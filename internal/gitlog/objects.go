@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -46,7 +45,7 @@ func (o *objects) add(dir string, depth int) {
 	fs := osfs.New(filepath.Dir(dir))
 	o.stores = append(o.stores, filesystem.NewObjectStorageWithOptions(
 		dotgit.New(fs), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}))
-	b, _ := os.ReadFile(filepath.Join(dir, "info", "alternates"))
+	b, _ := readFile(filepath.Join(dir, "info", "alternates"))
 	for line := range strings.Lines(string(b)) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			o.add(under(dir, line), depth-1)

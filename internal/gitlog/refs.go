@@ -109,7 +109,7 @@ func (r *Repo) follow(name string) (last, hash string, err error) {
 // readRef returns the hash or the symbolic target of a reference; neither when there is none.
 func (r *Repo) readRef(name string) (hash, target string, err error) {
 	file := r.refFile(name)
-	b, err := os.ReadFile(file)
+	b, err := readFile(file)
 	if err == nil {
 		return parseRef(file, b)
 	}
@@ -126,7 +126,7 @@ func (r *Repo) readRef(name string) (hash, target string, err error) {
 }
 
 func (r *Repo) packedRefs() ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(r.commonDir, "packed-refs"))
+	b, err := readFile(filepath.Join(r.commonDir, "packed-refs"))
 	if absent(err) {
 		err = nil
 	}

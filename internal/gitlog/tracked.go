@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,7 +45,7 @@ func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.
 // Carries reports whether git tracks anything in a directory. It reads the index
 // itself, to cost no process where the answer is no, which it nearly always is.
 func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
-	b, err := os.ReadFile(filepath.Join(r.gitDir, "index"))
+	b, err := readFile(filepath.Join(r.gitDir, "index"))
 	if absent(err) {
 		return false, nil
 	}
@@ -70,7 +69,7 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (exec, known bool, err error), err error) {
 	// The repository's own configuration alone: asking git would cost every command a process.
 	file := filepath.Join(r.commonDir, "config")
-	b, err := os.ReadFile(file)
+	b, err := readFile(file)
 	if err != nil && !absent(err) {
 		return false, nil, err
 	}

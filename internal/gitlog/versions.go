@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -70,7 +69,7 @@ func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version
 
 // shallowCommits returns the commits whose parents a shallow clone has cut off.
 func (r *Repo) shallowCommits() map[plumbing.Hash]bool {
-	b, _ := os.ReadFile(filepath.Join(r.commonDir, "shallow"))
+	b, _ := readFile(filepath.Join(r.commonDir, "shallow"))
 	cut := map[plumbing.Hash]bool{}
 	for line := range strings.Lines(string(b)) {
 		cut[plumbing.NewHash(strings.TrimSpace(line))] = true

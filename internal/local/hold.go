@@ -62,7 +62,7 @@ func Acquire(ctx context.Context, w *worktree.Work, verb string, say func(string
 // whoHolds describes the holder, for the line that a waiter prints.
 func whoHolds(path string) string {
 	var n holder
-	b, err := os.ReadFile(path)
+	b, err := atomicfile.Read(path, atomicfile.MaxNote)
 	if err != nil || json.Unmarshal(b, &n) != nil || n.PID == 0 {
 		return "another pipe process in this workspace"
 	}

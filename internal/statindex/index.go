@@ -105,7 +105,7 @@ type Index struct {
 // Load reads an index; one that is missing or damaged is empty.
 func Load(path string) *Index {
 	x := &Index{path: path, dirs: map[string]*Dir{}}
-	b, err := os.ReadFile(path)
+	b, err := atomicfile.Read(path, 4<<30) // some 100 bytes a file
 	if err == nil {
 		x.files, x.raw = decode(b)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -17,10 +18,14 @@ const MaxSmall = object.MaxRecord
 func ReadBounded(r io.Reader, name string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxSmall+1))
 	if err == nil && len(b) > MaxSmall {
-		return nil, diag.New(diag.Integrity, "larger than %d MiB", MaxSmall>>20).At(name).
-			Hinted("pipe did not write this object; inspect it, then delete it")
+		return nil, Foreign(name, fmt.Sprintf("larger than %d MiB", MaxSmall>>20))
 	}
 	return b, err
+}
+
+// Foreign is the error for something in a store that pipe cannot have written.
+func Foreign(place, what string) *diag.Error {
+	return diag.New(diag.Integrity, "%s", what).At(place).Hinted("pipe did not write this object; inspect it, then delete it")
 }
 
 // Bounded returns a reader of r that ends one byte after size: enough to see

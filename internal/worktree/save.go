@@ -157,7 +157,7 @@ func (w *Work) saveEntries(ctx context.Context, cache store.Cache, batch store.B
 		if e.Path != repopath.Root {
 			at = p.Child(string(e.Path))
 		}
-		open := func() (io.ReadCloser, error) { return os.Open(w.OS(at)) }
+		open := func() (io.ReadCloser, error) { return atomicfile.Open(w.OS(at)) }
 		return batch.Put(ctx, ref, store.Source{Size: e.Size, Open: open})
 	})
 }

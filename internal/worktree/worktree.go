@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/statindex"
@@ -220,7 +221,7 @@ func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statind
 }
 
 func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {
-	file, err := os.Open(path)
+	file, err := atomicfile.Open(path)
 	if err != nil {
 		return f, after, err
 	}

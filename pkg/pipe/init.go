@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -112,7 +111,7 @@ func (p *Project) ignoreLines() ([]string, error) {
 // nothing. A union needs no driver: a block that it cut does not count, and the
 // record answers for it.
 func (p *Project) attributeLines() ([]string, error) {
-	b, err := os.ReadFile(p.path(".gitattributes"))
+	b, err := atomicfile.Read(p.path(".gitattributes"), atomicfile.MaxNote)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -130,7 +129,7 @@ func (p *Project) appendLines(r *Initialized, name string, lines []string) error
 		return nil
 	}
 	path := p.path(name)
-	old, err := os.ReadFile(path)
+	old, err := atomicfile.Read(path, atomicfile.MaxNote)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

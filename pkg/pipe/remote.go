@@ -2,10 +2,10 @@ package pipe
 
 import (
 	"context"
-	"os"
 	"runtime"
 
 	"github.com/pipe-build/pipe/internal/remote"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -58,7 +58,7 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 		return err
 	}
 	path := p.path(spec.FileName)
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.Read(path, yamldoc.MaxSize)
 	if err != nil {
 		return err
 	}

@@ -68,11 +68,31 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	f, err := os.Open(s.object(ref))
+	f, err := s.open(ref)
 	if err != nil {
-		return nil, s.mapped(err, ref)
+		return nil, err
 	}
 	return store.Verified(ctx, f, ref), nil
+}
+
+// open opens an object. What is not a regular file has no bytes that could be right.
+func (s *Store) open(ref object.Ref) (*os.File, error) {
+	f, err := atomicfile.Open(s.object(ref))
+	if errors.Is(err, atomicfile.ErrSpecial) {
+		foreign := store.Foreign(s.object(ref), plain(err))
+		foreign.Err = store.ErrCorrupt
+		return nil, foreign
+	}
+	return f, s.mapped(err, ref)
+}
+
+// plain is an error's text without the path, for one that names it otherwise.
+func plain(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return err.Error()
 }
 
 // Put implements store.Store.
@@ -93,9 +113,12 @@ func first(err error, then func() error) error {
 
 // Fill implements store.Cache.
 func (s *Store) Fill(ctx context.Context, ref object.Ref, dst *os.File) (err error) {
-	src, err := os.Open(s.object(ref))
+	src, err := s.open(ref)
+	if errors.Is(err, store.ErrCorrupt) {
+		return errors.Join(err, s.Quarantine(ref))
+	}
 	if err != nil {
-		return s.mapped(err, ref)
+		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	got, n, err := s.copy(ctx, dst, src)
@@ -185,7 +208,10 @@ func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
 
 // small reads a record or a cell, which must not be larger than these may be.
 func small(path string) (b []byte, err error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path)
+	if errors.Is(err, atomicfile.ErrSpecial) {
+		return nil, store.Foreign(path, plain(err))
+	}
 	if err != nil {
 		return nil, err
 	}
