@@ -69,6 +69,15 @@ func (m *marked) Probe(ctx context.Context) error {
 	return m.Remote.Probe(ctx)
 }
 
+// Ready looks at the marker of a remote that a command is about to write to: one
+// that turns out to have nothing to write must not call another's store up to date.
+func Ready(ctx context.Context, r Remote) error {
+	if m, ok := As[*marked](r); ok {
+		return m.look(ctx)
+	}
+	return nil
+}
+
 // look reads the marker once; the others wait for it. An error is no answer, and
 // the next write looks again.
 func (m *marked) look(ctx context.Context) error {

@@ -54,6 +54,7 @@ var writes = map[string]func(ctx context.Context, r store.Remote) error{
 		return err
 	},
 	"swap":  func(ctx context.Context, r store.Remote) error { return r.Swap(ctx, "cell", "", []byte("v")) },
+	"ready": store.Ready,
 	"probe": func(ctx context.Context, r store.Remote) error { return r.Probe(ctx) },
 }
 

@@ -25,6 +25,9 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := store.Ready(ctx, remote); err != nil {
+		return nil, err
+	}
 	c, err := p.carry(ctx)
 	if err != nil {
 		return nil, err

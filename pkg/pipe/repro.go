@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -111,7 +112,11 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		o.Confirm = func(stage string, why action.Verdict) error { return opt.Confirm(stage, why.Because) }
 	}
 	if opt.Push {
-		if _, err := p.needRemote(ctx); err != nil {
+		r, err := p.needRemote(ctx)
+		if err == nil && !dry {
+			err = store.Ready(ctx, r)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
