@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -30,4 +31,6 @@ func Foreign(place, what string) *diag.Error {
 
 // Bounded returns a reader of r that ends one byte after size: enough to see
 // that there are too many, however many there are.
-func Bounded(r io.Reader, size int64) io.Reader { return io.LimitReader(r, size+1) }
+func Bounded(r io.Reader, size int64) io.Reader {
+	return io.LimitReader(r, min(size, math.MaxInt64-1)+1)
+}

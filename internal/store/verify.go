@@ -43,8 +43,25 @@ func (v *verified) Close() error { return v.r.Close() }
 
 // Corrupt is the error for n bytes with another digest than their name says.
 func Corrupt(name any, n int64, got digest.Digest) error {
-	return diag.New(diag.Integrity, "%v: %w: %d bytes with digest %s", name, ErrCorrupt, n, got).
+	return diag.New(diag.Integrity, "%v: %w: %s with digest %s", name, ErrCorrupt, count(n), got).
 		Hinted("run pipe verify and pipe verify --remote to list damaged objects")
+}
+
+// Differs is an ErrCorrupt that says how n bytes with digest got differ from an
+// object of which size bytes were announced. Of more, Bounded reads only one: neither
+// their count nor their digest is known.
+func Differs(size, n int64, got digest.Digest) error {
+	if n > size {
+		return fmt.Errorf("%w: more than %s", ErrCorrupt, count(size))
+	}
+	return fmt.Errorf("%w: %s with digest %s, expected %s", ErrCorrupt, count(n), got, count(size))
+}
+
+func count(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // Bytes is the source of bytes in memory.
@@ -59,9 +76,9 @@ func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte,
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // the bytes are verified: it can tell nothing more
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	b, err := io.ReadAll(Bounded(r, limit))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: more than %d bytes", ref, limit)
+		err = fmt.Errorf("%s: more than %s", ref, count(limit))
 	}
 	return b, err
 }

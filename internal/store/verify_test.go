@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -141,6 +142,39 @@ func TestWhatIsReadOfOthersHasABound(t *testing.T) {
 	}
 	if b, err := io.ReadAll(store.Bounded(&endless{}, 5)); err != nil || len(b) != 6 {
 		t.Errorf("%d bytes, %v: one more than announced tells that there are too many", len(b), err)
+	}
+}
+
+func TestNoAnnouncedSizeOverflows(t *testing.T) {
+	for _, size := range []int64{math.MaxInt64 - 1, math.MaxInt64} {
+		if b, err := io.ReadAll(store.Bounded(strings.NewReader("12345"), size)); err != nil || string(b) != "12345" {
+			t.Errorf("%d: %q, %v", size, b, err)
+		}
+	}
+	s, ref := mem.New(), fileOf("12345")
+	if err := s.Put(t.Context(), ref, store.Bytes([]byte("12345"))); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := store.ReadAll(t.Context(), s, ref, math.MaxInt64); err != nil || string(b) != "12345" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// Of what is longer, one byte more than announced is read, however long it is.
+func TestWhatDiffersIsSaidAsFarAsItIsKnown(t *testing.T) {
+	d := digest.Of(nil)
+	for _, c := range []struct {
+		size, n int64
+		want    string
+	}{
+		{13, 14, "more than 13 bytes"}, {1, 2, "more than 1 byte"},
+		{13, 12, "12 bytes with digest " + d.String() + ", expected 13 bytes"},
+		{13, 13, "13 bytes with digest " + d.String() + ", expected 13 bytes"},
+	} {
+		err := store.Differs(c.size, c.n, d)
+		if want := store.ErrCorrupt.Error() + ": " + c.want; !errors.Is(err, store.ErrCorrupt) || err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
+		}
 	}
 }
 

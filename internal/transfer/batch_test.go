@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -224,5 +225,22 @@ func TestManyMissingObjectsAreNamedAndCounted(t *testing.T) {
 	}
 	if err := c.Publish(t.Context(), outs(10, 1)); strings.Count(err.Error(), "is neither") != 10 || strings.Contains(err.Error(), "more") {
 		t.Errorf("ten: %v", err)
+	}
+}
+
+// Each batch is bounded, whatever sizes a lock or a tree announces.
+func TestSizesThatOverflowTogetherStillEndABatch(t *testing.T) {
+	cache, remote := disk.Open(t.TempDir()), watch(t)
+	remote.dry = true
+	c := &transfer.Carrier{Cache: cache, Remote: remote, Workers: 1}
+	var outs []artifact.Output
+	for i, size := range []int64{1, math.MaxInt64, 1} {
+		outs = append(outs, artifact.Output{Path: repopath.Path(fmt.Sprint(i)), Digest: digest.Digest{byte(i)}, Size: size})
+	}
+	if err := c.Publish(t.Context(), outs); err != nil {
+		t.Fatal(err)
+	}
+	if len(remote.batches) != 2 || len(remote.batches[0]) != 2 {
+		t.Errorf("%v", remote.batches)
 	}
 }

@@ -262,9 +262,9 @@ const (
 // batches calls f for one batch of the items after the other, until it fails.
 func batches(items []item, f func([]item) error) error {
 	for len(items) > 0 {
-		n, size := 0, int64(0)
-		for n < len(items) && n < batchObjects && size < batchBytes {
-			size += items[n].size
+		n, room := 0, int64(batchBytes)
+		for n < len(items) && n < batchObjects && room > 0 {
+			room -= min(items[n].size, room) // sizes are others' words: their sum may be none
 			n++
 		}
 		if err := f(items[:n]); err != nil {

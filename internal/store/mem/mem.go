@@ -91,10 +91,7 @@ func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error
 		return fmt.Errorf("put %s: %w", ref, err)
 	}
 	if got := digest.Of(b); got != ref.Digest || int64(len(b)) != src.Size {
-		return &diag.Error{
-			Kind: diag.Integrity, Place: "mem:" + store.Path(ref), Err: store.ErrCorrupt,
-			What: fmt.Sprintf("%v: %d bytes with digest %s, expected %d bytes", store.ErrCorrupt, len(b), got, src.Size),
-		}
+		return diag.New(diag.Integrity, "put: %w", store.Differs(src.Size, int64(len(b)), got)).At("mem:" + store.Path(ref))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
@@ -23,6 +24,7 @@ import (
 const (
 	partSize     = 16 << 20
 	maxParts     = 10_000 // docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+	maxPart      = 5 << 30
 	partsAtOnce  = 4
 	abortTimeout = 10 * time.Second
 )
@@ -42,6 +44,9 @@ type upload struct {
 
 func (s *Store) putLarge(ctx context.Context, ref object.Ref, src store.Source) error {
 	name := store.Path(ref)
+	if src.Size > maxParts*maxPart {
+		return diag.New(diag.Failed, "put: an S3 object cannot have %d bytes", src.Size).At(s.place(name))
+	}
 	if _, err := s.Stat(ctx, ref); !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
@@ -70,7 +75,7 @@ func (u *upload) send(ctx context.Context, ref object.Ref, src store.Source) err
 	}
 	h := digest.NewHasher()
 	g, gctx := par.NewGroup(ctx, partsAtOnce)
-	err = u.cut(gctx, g, io.TeeReader(io.LimitReader(r, src.Size+1), h))
+	err = u.cut(gctx, g, io.TeeReader(store.Bounded(r, src.Size), h))
 	if gerr := g.Wait(); gerr != nil {
 		err = gerr // the reader was only told to stop
 	} else if err != nil && ctx.Err() == nil {

@@ -95,11 +95,8 @@ func read(src store.Source) (b []byte, err error) {
 }
 
 func (s *Store) corrupt(ref object.Ref, want, size int64, got digest.Digest) error {
-	return &diag.Error{
-		Kind: diag.Integrity, Place: s.place(store.Path(ref)), Err: store.ErrCorrupt,
-		What: fmt.Sprintf("put: %v: %d bytes with digest %s, expected %d bytes", store.ErrCorrupt, size, got, want),
-		Hint: "the file changed while pipe read it; run the command again",
-	}
+	return diag.New(diag.Integrity, "put: %w", store.Differs(want, size, got)).At(s.place(store.Path(ref))).
+		Hinted("the file changed while pipe read it; run the command again")
 }
 
 // conflicts is how often a server may answer that two creations met.

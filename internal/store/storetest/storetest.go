@@ -7,7 +7,9 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/object"
@@ -225,6 +227,15 @@ func (s *suite) refusals(t *testing.T) {
 		t.Run("EndlessSource", func(t *testing.T) { s.endlessSource(t, int64(size)) })
 		t.Run("BrokenSource", func(t *testing.T) { s.brokenSource(t, Noise(t, size)) })
 	}
+	t.Run("SizeNobodyHas", func(t *testing.T) {
+		h, b := s.handle(t), Noise(t, 10)
+		src := store.Bytes(b)
+		src.Size = math.MaxInt64
+		if err := h.Put(t.Context(), File(b), src); err == nil || strings.Contains(err.Error(), " 0 bytes") {
+			t.Errorf("put: %v", err)
+		}
+		wantMissing(t, h, File(b))
+	})
 	t.Run("SourceThatDoesNotOpen", func(t *testing.T) {
 		h, b, gone := s.handle(t), Noise(t, 10), errors.New("source is gone")
 		err := h.Put(t.Context(), File(b), store.Source{Size: 10, Open: func() (io.ReadCloser, error) { return nil, gone }})
