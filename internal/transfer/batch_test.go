@@ -244,3 +244,25 @@ func TestSizesThatOverflowTogetherStillEndABatch(t *testing.T) {
 		t.Errorf("%v", remote.batches)
 	}
 }
+
+func TestADirectoryBehindItsMarkerTakesBatches(t *testing.T) {
+	p, remote := newProject(t), watch(t)
+	c := &transfer.Carrier{Cache: p.cache, Remote: store.Marked(remote), Workers: 2}
+	if err := c.Publish(t.Context(), p.outs); err != nil {
+		t.Fatal(err)
+	}
+	if len(remote.batches) != 2 {
+		t.Errorf("%d batches, want one of files and one of trees", len(remote.batches))
+	}
+	if _, _, err := remote.Load(t.Context(), store.MarkerName); err != nil {
+		t.Errorf("the marker: %v", err)
+	}
+	foreign := watch(t)
+	if err := foreign.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	c = &transfer.Carrier{Cache: p.cache, Remote: store.Marked(foreign), Workers: 2}
+	if err := c.Publish(t.Context(), p.outs); err == nil || len(foreign.batches) != 0 {
+		t.Errorf("%v, %d batches in another program's store", err, len(foreign.batches))
+	}
+}

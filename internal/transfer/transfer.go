@@ -277,9 +277,12 @@ func batches(items []item, f func([]item) error) error {
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
 func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
-	b, ok := c.Remote.(batcher)
-	if !ok {
+	b, ok := store.As[batcher](c.Remote)
+	if !ok || len(items) == 0 {
 		return send(items)
+	}
+	if err := store.Ready(ctx, c.Remote); err != nil {
+		return err // a batch goes past what wraps the remote
 	}
 	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, "push") })
 }
