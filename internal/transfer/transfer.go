@@ -316,7 +316,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 		if errors.Is(err, store.ErrCorrupt) {
 			return diag.New(diag.Integrity, "%s: %w", it.path, err).
-				Hinted("run pipe verify --remote to list damaged objects, then pipe push from a machine that has good copies")
+				Hinted("run pipe verify --remote; it says what to delete before pipe push sends good copies")
 		}
 		if err == nil {
 			c.moved(where, it.size)

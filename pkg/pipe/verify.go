@@ -4,68 +4,105 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
-	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// Verified is what re-hashing a store found.
+// Verified is what reading a whole store again found. Names are those of files or
+// S3 objects below Store.
 type Verified struct {
-	Store   string          `json:"store"`   // directory or URL
-	Objects int             `json:"objects"` // that were read
-	Bytes   int64           `json:"bytes"`   // of them
-	Damaged []digest.Digest `json:"damaged"` // digests of those whose bytes are wrong
+	Store      string   `json:"store"`      // directory or URL
+	Objects    int      `json:"objects"`    // that were read
+	Bytes      int64    `json:"bytes"`      // of them
+	Records    int      `json:"records"`    // that were read
+	Damaged    []string `json:"damaged"`    // names of objects whose bytes are wrong, and of records that no pipe wrote
+	Incomplete []string `json:"incomplete"` // names of a remote's directories that lack a file, or whose file is damaged
 }
 
-// Verify reads and hashes every object of the cache, or of the remote. A damaged
-// object of the cache is put out of the way, so that the remote's copy is taken;
-// one of the remote is only named. Any damage is an error of kind integrity.
+// Verify reads every object and record of the cache, or of the remote. What is
+// damaged in the cache is put out of the way, so that the remote's copy is taken;
+// what is in a remote is only named. Any damage is an error of kind integrity.
 func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err error) {
 	unlock, err := p.useCache(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	var s store.Store = p.cache
-	var lister store.Lister = p.cache
-	v = &Verified{Store: p.cache.URL(), Damaged: []digest.Digest{}}
 	if inRemote {
-		remote, err := p.needRemote(ctx)
-		if err != nil {
-			return nil, err
-		}
-		l, ok := store.As[store.Lister](remote)
-		if !ok {
-			return nil, diag.New(diag.Usage, "this remote cannot list its objects").At(remote.URL())
-		}
-		s, lister, v.Store = remote, l, remote.URL()
+		return p.verifyRemote(ctx)
 	}
-	all, damaged, err := sweep.Verify(ctx, s, lister, p.workers())
+	r, err := sweep.Verify(ctx, p.cache, p.cache, p.workers())
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range all {
-		v.Objects++
-		v.Bytes += e.Size
+	// An incomplete tree stays: a cache is asked for each file, and gc knows by the tree which ones it needs.
+	r.Incomplete = nil
+	v = verified(p.cache.URL(), r)
+	for _, ref := range r.Damaged {
+		err = errors.Join(err, p.cache.Quarantine(ref))
 	}
-	for _, e := range damaged {
-		v.Damaged = append(v.Damaged, e.Ref.Digest)
-		if !inRemote {
-			err = errors.Join(err, p.cache.Quarantine(e.Ref))
-		}
+	for _, id := range r.Broken {
+		err = errors.Join(err, p.cache.QuarantineRecord(id))
 	}
-	if err == nil && len(v.Damaged) > 0 {
-		err = p.damage(v, inRemote)
+	if e := v.damage(); err == nil && e != nil {
+		err = e.Hinted("run pipe pull to fetch good copies; the damaged ones are in %s", filepath.Join(v.Store, "corrupt"))
 	}
 	return v, err
 }
 
-func (p *Project) damage(v *Verified, inRemote bool) error {
-	e := diag.New(diag.Integrity, "%d of %d objects do not match their hash", len(v.Damaged), v.Objects).At(v.Store)
-	if inRemote {
-		return e.Hinted("delete them from the remote, then run pipe push on a machine where pipe verify passes")
+func (p *Project) verifyRemote(ctx context.Context) (*Verified, error) {
+	s, err := p.needRemote(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return e.Hinted("run pipe pull to fetch good copies; the damaged ones are in %s", filepath.Join(v.Store, "corrupt"))
+	l, ok := store.As[store.Lister](s)
+	if !ok {
+		return nil, diag.New(diag.Usage, "this remote cannot list its objects").At(s.URL())
+	}
+	r, err := sweep.Verify(ctx, s, l, p.workers())
+	if err != nil {
+		return nil, err
+	}
+	v := verified(s.URL(), r)
+	e := v.damage()
+	if e == nil {
+		return v, nil
+	}
+	// push sends nothing that is there, and no file of a tree that is there: all of them must go first.
+	rm := "rm -f"
+	if remote.IsURL(v.Store) {
+		rm = "aws s3 rm"
+	}
+	return v, e.Hinted("delete each of them, for example with %s %s, then run pipe push on a machine where pipe verify passes",
+		rm, v.At(slices.Concat(v.Damaged, v.Incomplete)[0]))
+}
+
+func verified(where string, r *sweep.Report) *Verified {
+	v := &Verified{Store: where, Objects: r.Objects, Bytes: r.Bytes, Records: r.Records, Damaged: []string{}, Incomplete: []string{}}
+	for _, ref := range r.Damaged {
+		v.Damaged = append(v.Damaged, store.Path(ref))
+	}
+	for _, id := range r.Broken {
+		v.Damaged = append(v.Damaged, store.RecordPath(id))
+	}
+	for _, ref := range r.Incomplete {
+		v.Incomplete = append(v.Incomplete, store.Path(ref))
+	}
+	return v
+}
+
+// At returns the path or the URL of something damaged.
+func (v *Verified) At(name string) string { return strings.TrimSuffix(v.Store, "/") + "/" + name }
+
+func (v *Verified) damage() *diag.Error {
+	n := len(v.Damaged) + len(v.Incomplete)
+	if n == 0 {
+		return nil
+	}
+	return diag.New(diag.Integrity, "%d of %d objects and records are damaged or incomplete", n, v.Objects+v.Records).At(v.Store)
 }

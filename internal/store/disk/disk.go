@@ -133,12 +133,19 @@ func (s *Store) Fill(ctx context.Context, ref object.Ref, dst *os.File) (err err
 }
 
 // Quarantine implements store.Cache: the object goes to corrupt/ below the root, where a person may look at it.
-func (s *Store) Quarantine(ref object.Ref) error {
+func (s *Store) Quarantine(ref object.Ref) error { return s.quarantine(s.object(ref)) }
+
+// QuarantineRecord is Quarantine for a record.
+func (s *Store) QuarantineRecord(id object.RunID) error {
+	return s.quarantine(s.path(store.RecordPath(id)))
+}
+
+func (s *Store) quarantine(path string) error {
 	dir := s.path("corrupt")
 	if err := s.files.Mkdir(dir); err != nil {
 		return err
 	}
-	return s.files.Rename(s.object(ref), filepath.Join(dir, ref.Digest.Hex()))
+	return s.files.Rename(path, filepath.Join(dir, filepath.Base(path)))
 }
 
 // Tidy removes what killed processes left in tmp/ and what was last touched
