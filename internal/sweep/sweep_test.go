@@ -145,6 +145,16 @@ func (r *removing) Remove(ctx context.Context, ref object.Ref) error {
 	return r.Store.Remove(ctx, ref)
 }
 
+func TestASweepThatIsBrokenOffRemovesNoMore(t *testing.T) {
+	c, gone := disk.Open(t.TempDir()), errors.New("gone")
+	ref := put(t, c, false, "x")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if err := sweep.Sweep(ctx, c, []store.Entry{{Ref: ref}}); !errors.Is(err, gone) || !has(t, c, ref) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTreesGoBeforeTheirFiles(t *testing.T) {
 	c := &removing{Store: disk.Open(t.TempDir())}
 	for _, content := range []string{"a", "b", "c"} {

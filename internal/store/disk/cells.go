@@ -116,8 +116,8 @@ func (s *Store) excludes(path string, try locker) error {
 }
 
 // Names implements store.Lister.
-func (s *Store) Names(_ context.Context, prefix string, f func(string) error) error {
-	return s.walk(prefix, func(path string, d fs.DirEntry) error {
+func (s *Store) Names(ctx context.Context, prefix string, f func(string) error) error {
+	return s.walk(ctx, prefix, func(path string, d fs.DirEntry) error {
 		if strings.HasSuffix(path, lockSuffix) || strings.HasPrefix(d.Name(), ".tmp-") {
 			return nil
 		}
@@ -126,9 +126,9 @@ func (s *Store) Names(_ context.Context, prefix string, f func(string) error) er
 }
 
 // List implements store.Lister.
-func (s *Store) List(_ context.Context, f func(store.Entry) error) error {
+func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
 	for i := range object.Shelves {
-		err := s.walk(store.Prefix(object.Shelf(i)), func(path string, d fs.DirEntry) error {
+		err := s.walk(ctx, store.Prefix(object.Shelf(i)), func(path string, d fs.DirEntry) error {
 			ref, ok := store.RefAt(path)
 			if !ok {
 				return nil // not ours
@@ -150,8 +150,8 @@ func (s *Store) List(_ context.Context, f func(store.Entry) error) error {
 }
 
 // Runs implements store.Lister.
-func (s *Store) Runs(_ context.Context, f func(object.RunID) error) error {
-	return s.walk(store.RecordPrefix, func(path string, _ fs.DirEntry) error {
+func (s *Store) Runs(ctx context.Context, f func(object.RunID) error) error {
+	return s.walk(ctx, store.RecordPrefix, func(path string, _ fs.DirEntry) error {
 		if id, ok := store.RunAt(path); ok {
 			return f(id)
 		}
@@ -160,8 +160,11 @@ func (s *Store) Runs(_ context.Context, f func(object.RunID) error) error {
 }
 
 // walk calls f for each file below prefix with its path in the store, in order.
-func (s *Store) walk(prefix string, f func(path string, d fs.DirEntry) error) error {
+func (s *Store) walk(ctx context.Context, prefix string, f func(path string, d fs.DirEntry) error) error {
 	err := filepath.WalkDir(s.path(prefix), func(path string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}

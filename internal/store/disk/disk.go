@@ -165,7 +165,10 @@ func (s *Store) Tidy(before int64) error {
 }
 
 // Remove takes an object out of the store.
-func (s *Store) Remove(_ context.Context, ref object.Ref) error {
+func (s *Store) Remove(ctx context.Context, ref object.Ref) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return s.mapped(s.files.Remove(s.object(ref)), ref)
 }
 

@@ -199,6 +199,15 @@ func (s *suite) lists(t *testing.T) {
 	}
 	t.Run("AllObjects", func(t *testing.T) { listObjects(t, h, l) })
 	t.Run("NamesInOrder", func(t *testing.T) { listNames(t, h, l) })
+	t.Run("EndsWithItsContext", func(t *testing.T) {
+		put(t, h, Noise(t, 10))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		cancel(gone)
+		wantError(t, "objects", l.List(ctx, func(store.Entry) error { return nil }), gone)
+		wantError(t, "records", l.Runs(ctx, func(object.RunID) error { return nil }), gone)
+		wantError(t, "names", l.Names(ctx, "", func(string) error { return nil }), gone)
+	})
 	t.Run("StopsWhenTheCallbackFails", func(t *testing.T) {
 		put(t, h, Noise(t, 10))
 		put(t, h, Noise(t, 10))
