@@ -167,7 +167,8 @@ func TestWhatDiffersIsSaidAsFarAsItIsKnown(t *testing.T) {
 		size, n int64
 		want    string
 	}{
-		{13, 14, "more than 13 bytes"}, {1, 2, "more than 1 byte"},
+		{13, 14, "more than 13 bytes"},
+		{1, 2, "more than 1 byte"},
 		{13, 12, "12 bytes with digest " + d.String() + ", expected 13 bytes"},
 		{13, 13, "13 bytes with digest " + d.String() + ", expected 13 bytes"},
 	} {
