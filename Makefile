@@ -19,7 +19,7 @@ test: ## run all tests
 	$(GO) test ./...
 
 race: ## run all tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 
 lint: ## vet, gofumpt, staticcheck, go mod tidy, actionlint
 	$(GO) vet ./...
@@ -53,7 +53,8 @@ mutate: ## break the code in one place at a time; print the breaks that no test 
 	ulimit -v 8000000 || true; bin/mutate $(MUTATEFLAGS) $$($(GO) list $(MUTATE) | grep -v /storetest)
 
 SOAK ?= 60s
-soak: race ## what takes long: the race detector, every fuzz target for SOAK (60s), every mutant
+soak: export PIPE_SOAK = 5
+soak: race ## what takes long: race with five times the kills, graphs and merges, every fuzz target for SOAK (60s), every mutant
 	$(MAKE) fuzz FUZZTIME=$(SOAK)
 	$(MAKE) mutate
 

@@ -2,7 +2,6 @@ package archtest
 
 import (
 	"go/ast"
-	"maps"
 	"path"
 	"strings"
 	"testing"
@@ -12,17 +11,17 @@ import (
 // so a signature, an exported field or an exported type that names an internal type is
 // of no use to them.
 func TestPublicPackagesNameOnlyPublicTypes(t *testing.T) {
-	found := map[string]int{}
 	for _, f := range sources(t) {
 		if f.test || !strings.HasPrefix(f.pkg, "pkg/") {
 			continue
 		}
 		inner := internalNames(f)
 		for _, d := range f.ast.Decls {
-			maps.Copy(found, leaks(f.pkg, d, inner))
+			for _, name := range leaks(d, inner) {
+				t.Errorf("%s: %s names an internal type", f.fset.Position(d.Pos()), name)
+			}
 		}
 	}
-	holdTo(t, "a public package names an internal type", namesInternal, found)
 }
 
 // internalNames are the names under which a file imports internal packages.
@@ -41,12 +40,11 @@ func internalNames(f file) map[string]bool {
 	return out
 }
 
-// leaks counts the internal types that each exported thing of a declaration names.
-func leaks(pkg string, d ast.Decl, inner map[string]bool) map[string]int {
-	out := map[string]int{}
+// leaks returns the exported things of a declaration that name an internal type.
+func leaks(d ast.Decl, inner map[string]bool) (out []string) {
 	note := func(name string, e ast.Node) {
-		if n := namesOf(e, inner); n > 0 {
-			out[pkg+" "+name] = n
+		if namesOf(e, inner) > 0 {
+			out = append(out, name)
 		}
 	}
 	switch d := d.(type) {

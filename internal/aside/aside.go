@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -51,13 +53,13 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 		a.Moved = append(a.Moved, o)
 	}
 	note, err := json.Marshal(a)
+	if err == nil {
+		err = os.MkdirAll(top(w), 0o777)
+	}
+	if err == nil {
+		a.dir, err = os.MkdirTemp(top(w), "run-*")
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(top(w), 0o777); err != nil {
-		return nil, err
-	}
-	if a.dir, err = os.MkdirTemp(top(w), "run-*"); err != nil {
 		return nil, err
 	}
 	// The note before the moves: whatever was moved can be put back after a kill.
@@ -65,8 +67,10 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	if err := os.WriteFile(filepath.Join(a.dir, noteName), note, 0o666); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(a.dir))
 	}
-	for _, o := range a.Moved {
+	for i, o := range a.Moved {
 		if err := a.move(o); err != nil {
+			// Of those that were not moved, nothing is in the way but what was there before.
+			a.Moved = a.Moved[:i]
 			_, rerr := a.Restore()
 			return nil, errors.Join(err, rerr)
 		}
@@ -183,12 +187,15 @@ func (a *Outs) Drop() error {
 // and has made sure that no command of that run still works. It returns the
 // stages whose outs were put back.
 func Recover(w *worktree.Work) (stages []string, err error) {
-	dirs, err := filepath.Glob(filepath.Join(top(w), "run-*"))
-	if err != nil {
+	dirs, err := os.ReadDir(top(w))
+	if err != nil && !worktree.Gone(err) {
 		return nil, err
 	}
-	for _, dir := range dirs {
-		stage, err := recoverOne(&Outs{w: w, dir: dir})
+	for _, d := range dirs {
+		if !strings.HasPrefix(d.Name(), "run-") {
+			continue
+		}
+		stage, err := recoverOne(&Outs{w: w, dir: filepath.Join(top(w), d.Name())})
 		if stage != "" {
 			stages = append(stages, stage)
 		}
@@ -196,12 +203,12 @@ func Recover(w *worktree.Work) (stages []string, err error) {
 			return stages, err
 		}
 	}
-	tmp, err := filepath.Glob(filepath.Join(w.Tmp(), "*"))
-	if err != nil {
+	tmp, err := os.ReadDir(w.Tmp())
+	if err != nil && !worktree.Gone(err) {
 		return stages, err
 	}
 	for _, t := range tmp {
-		if err := os.RemoveAll(t); err != nil {
+		if err := os.RemoveAll(filepath.Join(w.Tmp(), t.Name())); err != nil {
 			return stages, err
 		}
 	}
@@ -225,10 +232,16 @@ func recoverOne(a *Outs) (stage string, err error) {
 	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
 }
 
-// valid reports whether the note names paths inside the repository only.
+// valid reports whether the note is one that Move writes: it may come from anywhere,
+// and says what is moved where.
 func (a *Outs) valid() bool {
-	return !slices.ContainsFunc(a.Moved, func(o out) bool {
-		_, err := repopath.Parse(string(o.Path))
-		return err != nil
-	})
+	if _, err := repopath.Parse(a.Stage); err != nil || !artifact.IsStageName(a.Stage) {
+		return false
+	}
+	for i, o := range a.Moved {
+		if _, err := repopath.Parse(string(o.Path)); err != nil || o.Kept != "" && o.Kept != strconv.Itoa(i) {
+			return false
+		}
+	}
+	return true
 }

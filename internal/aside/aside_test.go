@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -88,16 +90,15 @@ func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
 	must(t, err)
 	write(t, w, "a", "half")
 	write(t, w, ".pipe/tmp/rubbish/x", "")
+	write(t, w, ".pipe/tmp/more", "")
 	// As if it was killed between its moves: b was not yet moved.
 	must(t, os.Rename(filepath.Join(a.dir, "1"), w.OS("b")))
 	write(t, w, ".pipe/aside/run-without-note/0", "rubbish")
-	write(t, w, ".pipe/aside/run-evil/note.json", `{"stage":"evil","outs":[{"path":"../../x","kept":"0"}]}`)
-	write(t, w, ".pipe/aside/run-evil/0", "evil")
-	for range 2 {
+	for _, want := range [][]string{{"build"}, nil} {
 		stages, err := Recover(w)
 		must(t, err)
-		if len(stages) > 1 {
-			t.Errorf("recovered %q", stages)
+		if !slices.Equal(stages, want) {
+			t.Errorf("recovered %q, want %q", stages, want)
 		}
 		for path, want := range map[repopath.Path]string{"a": "old a", "b": "old b", ".pipe/partial/build/a": "half"} {
 			if b, err := os.ReadFile(w.OS(path)); err != nil || string(b) != want {
@@ -109,6 +110,141 @@ func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
 		if left, err := os.ReadDir(filepath.Join(w.Root(), worktree.Dir, dir)); err != nil || len(left) != 0 {
 			t.Errorf("left in %s: %v, %v", dir, left, err)
 		}
+	}
+}
+
+// A repository that somebody else made may bring a note.
+func TestANoteThatLeadsOutsideIsThrownAway(t *testing.T) {
+	for name, note := range map[string]string{
+		"a path outside":            `{"stage":"evil","outs":[{"path":"../../x","kept":"0"}]}`,
+		"a stage that is a path":    `{"stage":"../..","outs":[]}`,
+		"a stage that leads up":     `{"stage":"a/../../..","outs":[]}`,
+		"what lies elsewhere":       `{"stage":"evil","outs":[{"path":"x","kept":"../../../mine"}]}`,
+		"the directory itself":      `{"stage":"evil","outs":[{"path":"x","kept":".."}]}`,
+		"no stage":                  `{"outs":[{"path":"x","kept":"0"}]}`,
+		"something else altogether": `[]`,
+	} {
+		w := workspace(t)
+		write(t, w, "mine", "mine")
+		write(t, w, ".pipe/aside/run-evil/note.json", note)
+		write(t, w, ".pipe/aside/run-evil/0", "evil")
+		if stages, err := Recover(w); err != nil || len(stages) > 0 {
+			t.Errorf("%s: recovered %q, %v", name, stages, err)
+		}
+		if b, err := os.ReadFile(w.OS("mine")); err != nil || string(b) != "mine" {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+		for _, p := range []repopath.Path{"x", ".pipe/aside/run-evil"} {
+			if _, err := os.Lstat(w.OS(p)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %s is there: %v", name, p, err)
+			}
+		}
+	}
+}
+
+func TestAWorkspaceIsRecoveredWhateverItsDirectoryIsCalled(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "[a*")
+	must(t, os.Mkdir(root, 0o777))
+	w := worktree.Open(root, worktree.Options{})
+	must(t, w.Prepare())
+	write(t, w, "a", "old")
+	write(t, w, ".pipe/tmp/rubbish", "")
+	_, err := Move(w, "build", []repopath.Path{"a"})
+	must(t, err)
+	stages, err := Recover(w)
+	if b, rerr := os.ReadFile(w.OS("a")); err != nil || rerr != nil || len(stages) != 1 || string(b) != "old" {
+		t.Errorf("recovered %q, %v; the old out: %q, %v", stages, err, b, rerr)
+	}
+	if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) > 0 {
+		t.Errorf("left in tmp: %v, %v", left, err)
+	}
+}
+
+func TestAnOutThatCannotBePutBackStaysAside(t *testing.T) {
+	for name, block := range map[string]func(path string) error{
+		"a file":    func(path string) error { return os.WriteFile(path, nil, 0o666) },
+		"a symlink": func(path string) error { return os.Symlink("nowhere", path) },
+	} {
+		w := workspace(t)
+		write(t, w, "a", "old")
+		a, err := Move(w, "build", []repopath.Path{"a"})
+		must(t, err)
+		write(t, w, "a", "half")
+		must(t, block(w.OS(".pipe/partial")))
+		if _, err := a.Restore(); err == nil {
+			t.Errorf("%s: the partial out was kept somewhere", name)
+		}
+		for path, want := range map[string]string{w.OS("a"): "half", filepath.Join(a.dir, "0"): "old"} {
+			if b, err := os.ReadFile(path); err != nil || string(b) != want {
+				t.Errorf("%s: %s: %q, %v", name, path, b, err)
+			}
+		}
+		must(t, os.Remove(w.OS(".pipe/partial")))
+		partial, err := a.Restore()
+		if b, rerr := os.ReadFile(w.OS("a")); err != nil || rerr != nil || string(b) != "old" || len(partial) != 1 {
+			t.Errorf("%s: %q, %v, %v, partial %q", name, b, err, rerr, partial)
+		}
+	}
+}
+
+func TestRecoverKeepsWhatItCannotPutBackAndSaysWhere(t *testing.T) {
+	w := workspace(t)
+	write(t, w, ".pipe/aside/run-1/note.json", `{"stage":"build","outs":[{"path":"a","kept":"0"}]}`)
+	write(t, w, ".pipe/aside/run-1/0", "old")
+	write(t, w, "a", "half")
+	write(t, w, ".pipe/partial", "where the partial output should go")
+	stages, err := Recover(w)
+	kept := w.OS(".pipe/aside/kept-run-1")
+	if err != nil || len(stages) != 1 || !strings.HasPrefix(stages[0], "build (could not restore the previous outputs: ") || !strings.Contains(stages[0], kept) {
+		t.Errorf("%q, %v", stages, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(kept, "0")); err != nil || string(b) != "old" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if stages, err := Recover(w); err != nil || len(stages) > 0 {
+		t.Errorf("a second time: %q, %v", stages, err)
+	}
+}
+
+func TestANoteThatCannotBeReadIsNotTakenForNone(t *testing.T) {
+	w := workspace(t)
+	write(t, w, ".pipe/aside/run-x/note.json/unreadable", "")
+	write(t, w, ".pipe/aside/run-x/0", "old")
+	if _, err := Recover(w); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Lstat(w.OS(".pipe/aside/run-x/0")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAMoveThatFailsLeavesEverythingWhereItWas(t *testing.T) {
+	long := repopath.Path(strings.Repeat("x", 300)) // no file system takes it
+	for name, paths := range map[string][]repopath.Path{
+		"a file where a directory must be": {"a", "file/new"},
+		"a name that is too long":          {"a", long},
+		"a directory that is too long":     {"a", long + "/new"},
+	} {
+		w := workspace(t)
+		write(t, w, "a", "old")
+		write(t, w, "file", "mine")
+		if _, err := Move(w, "build", paths); err == nil {
+			t.Errorf("%s: it did not fail", name)
+		}
+		for p, want := range map[repopath.Path]string{"a": "old", "file": "mine"} {
+			if b, err := os.ReadFile(w.OS(p)); err != nil || string(b) != want {
+				t.Errorf("%s: %s: %q, %v", name, p, b, err)
+			}
+		}
+	}
+	w := workspace(t)
+	write(t, w, "a", "old")
+	write(t, w, ".pipe/aside", "in the way")
+	if _, err := Move(w, "build", []repopath.Path{"a"}); err == nil {
+		t.Error("there is no room for old outs, and no error")
+	}
+	if _, err := os.Lstat(w.OS("a")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -158,6 +158,19 @@ func TestASecretsValueStandsNowhere(t *testing.T) {
 	p.repro("a:run", all)
 }
 
+func TestWhatIsNoSecretIsShown(t *testing.T) {
+	p := open(t, build, "src")
+	p.engine.Environ = []string{"ASKED=value"}
+	p.runner.command = func(_ context.Context, job *action.Job) error {
+		job.Line([]byte("a literal value"))
+		return nil
+	}
+	p.repro("a:run", all)
+	if p.told(event.Output) != "a literal value" {
+		t.Errorf("shown: %s", p.told(event.Output))
+	}
+}
+
 func TestAFailureShowsNoSecret(t *testing.T) {
 	p := open(t, secret, "src")
 	p.engine.Environ = []string{"TOKEN=printed"}

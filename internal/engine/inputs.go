@@ -301,24 +301,17 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 		Hinted("correct its name, or create it in the stage that makes the output")
 }
 
-// params reads the declared values. A params file that another stage makes is put
-// into the workspace first, where it is read.
+// params reads the declared values, also from files that other stages make.
 func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error) {
+	var made []artifact.Output
 	for _, p := range s.Params {
-		holder, ok := r.outs.holder(p.File)
-		if !ok {
-			continue
+		if holder, ok := r.outs.holder(p.File); ok {
+			o, err := r.output(ctx, holder)
+			if err != nil {
+				return err
+			}
+			made = append(made, o)
 		}
-		o, err := r.output(ctx, holder)
-		if err != nil {
-			return err
-		}
-		g.made = append(g.made, o)
-		if _, err := r.Place(ctx, s.Name, o, lockedOuts(&r.states[r.outs.by[holder]])); err != nil {
-			return r.lostOr(err)
-		}
-	}
-	for _, p := range s.Params {
 		ignored, err := r.Inputs.Ignored(p.File, false)
 		if err != nil {
 			return err
@@ -327,8 +320,9 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 			g.Hidden = append(g.Hidden, p.File)
 		}
 	}
-	g.Params, err = r.Params(s)
-	return err
+	g.made = append(g.made, made...)
+	g.Params, err = r.Params(ctx, s, made)
+	return r.lostOr(err)
 }
 
 // declared returns the values of a stage's declared variables.

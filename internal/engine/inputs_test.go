@@ -2,6 +2,8 @@ package engine_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -46,10 +48,9 @@ stages:
     outs: [out/b]
 `, "one", "src/1", "src/skip", "src/sub/2", "lib/x.c", "lib/x.h", "run.sh")
 	p.write("values.yaml", "k: 1\n")
-	must(t, os.Chmod(p.path("run.sh"), 0o755))
 	p.repro("a:run b:run", all)
 	job := p.job("b")
-	if got, want := listed(job.Inputs), "t gen/dir, f gen/file, f lib/x.c, x run.sh, f src/1, f src/sub/2"; got != want {
+	if got, want := listed(job.Inputs), "t gen/dir, f gen/file, f lib/x.c, f run.sh, f src/1, f src/sub/2"; got != want {
 		t.Errorf("inputs\n%s, want\n%s", got, want)
 	}
 	if e, _ := job.Inputs.Find("gen/dir"); e.Digest != p.locked("a").Outs[0].Digest || e.Size != 0 {
@@ -76,6 +77,17 @@ stages:
 	}
 	if len(job.Params) != 1 || job.Params[0].Key != "k" || job.Fresh || job.Recorded != nil {
 		t.Errorf("params %v, fresh %v, recorded %v", job.Params, job.Fresh, job.Recorded)
+	}
+	lists := map[string]string{"gen": "t dir, f file", "lib/*.c": "f lib/x.c", "src": "f 1, f sub/2"}
+	for path, tree := range p.outcome("b").Trees {
+		if listed(tree) != lists[string(path)] {
+			t.Errorf("the list of %s is %s", path, listed(tree))
+		}
+		delete(lists, string(path))
+	}
+	sorted := func(a, b digest.Digest) int { return strings.Compare(a.Hex(), b.Hex()) }
+	if in := p.record(p.cache, p.id("b")).Inputs; len(lists) > 0 || len(in) != 3 || !slices.IsSortedFunc(in, sorted) {
+		t.Errorf("without a list: %v; recorded %v", lists, in)
 	}
 	p.write("src/1", "changed")
 	p.repro("a:skip b:run", all)
@@ -191,8 +203,10 @@ func TestParamsThatAStageMakesAreReadFromThere(t *testing.T) {
 	if got := p.locked("b").Params[0].Value; got != `"changed"` || p.reasons("b") != event.ParamChanged {
 		t.Errorf("%s because %s", got, p.reasons("b"))
 	}
+	if _, err := os.Lstat(p.path("p.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the values were read by putting the file into the workspace: %v", err)
+	}
 	p.loses(p.out("a"))
-	must(t, os.Remove(p.path("p.yaml")))
 	_, _, err = p.run(all)
 	if !diag.Is(err, diag.Failed) || !strings.Contains(err.Error(), "p.yaml") {
 		t.Errorf("nowhere: %v", err)
@@ -241,7 +255,7 @@ func TestARecordSaysWhoRanWhatAndWhen(t *testing.T) {
 		}
 	}
 	done := p.events[len(p.events)-1]
-	if got := strings.Join(types, " "); got != "decided started output output done" || done.Seconds != 1.5 || !slices.Equal(done.Outs, p.locked("a").Outs) || done.Key == "" {
+	if got := strings.Join(types, " "); got != "decided started output output done" || done.Seconds != 1.5 || !slices.Equal(done.Outs, p.locked("a").Outs) || done.Key == "" || p.events[0].Key != done.Key {
 		t.Errorf("events: %s; the last: %+v", got, done)
 	}
 }

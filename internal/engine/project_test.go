@@ -50,6 +50,7 @@ type project struct {
 	lock   *lockfile.File
 	saved  []string // what was written to pipe.lock, one after the other
 	engine *engine.Engine
+	result *engine.Result // of the last run
 
 	mu     sync.Mutex
 	events []event.Event
@@ -172,6 +173,7 @@ func (p *project) runWithin(ctx context.Context, opt engine.Options) (verbs stri
 	p.t.Helper()
 	p.runner.jobs, p.runner.settled, p.events = nil, nil, nil
 	r, err := p.engine.Run(ctx, p.lock, opt)
+	p.result = r
 	if r == nil {
 		return "", counts, err
 	}
@@ -236,6 +238,18 @@ func (p *project) told(typ event.Type) string {
 		}
 	}
 	return strings.Join(all, "\n")
+}
+
+// outcome returns what became of the stage in the last run.
+func (p *project) outcome(stage string) engine.Outcome {
+	p.t.Helper()
+	for _, o := range p.result.Stages {
+		if o.Stage.Name == stage {
+			return o
+		}
+	}
+	p.t.Fatalf("%s was not part of the run", stage)
+	return engine.Outcome{}
 }
 
 // locked returns the lock's block of a stage.

@@ -89,6 +89,12 @@ func TestEnsureSaysWhetherItWroteTheRecord(t *testing.T) {
 			t.Errorf("%v, wrote %v: %v", rec, wrote, err)
 		}
 	}
+	p.declare(strings.Replace(one, "cmd: a,", "cmd: a, always_changed: true,", 1))
+	p.repro("a:run", all)
+	rec, wrote, err := p.engine.Ensure(t.Context(), p.engine.Project.Stage("a"), p.locked("a"))
+	if err != nil || rec != nil || wrote {
+		t.Errorf("one that always runs: %v, wrote %v: %v", rec, wrote, err)
+	}
 }
 
 func TestARecordThatIsNowhereIsMadeFromTheLock(t *testing.T) {
@@ -328,18 +334,23 @@ stages:
 	p.repro("kept:skip mix:skip live:run", targets)
 }
 
-func TestARecordOfFewerOutsContradictsToo(t *testing.T) {
-	p := open(t, deployed, "src", "conf/1")
-	p.repro("a:run b:run", engine.Options{Targets: []string{"b"}})
-	rec := p.record(p.cache, p.id("b"))
-	rec.Outs = nil
-	value, err := rec.Encode()
-	must(t, err)
-	_, err = p.remote.Record(t.Context(), rec.ID, value)
-	must(t, err)
-	_, _, err = p.run(all)
-	if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "says nothing") {
-		t.Errorf("%v", err)
+func TestARecordOfOtherPathsOrFewerContradictsToo(t *testing.T) {
+	for want, change := range map[string]func(*object.Record){
+		"says nothing": func(r *object.Record) { r.Outs = nil },
+		"says blake3:": func(r *object.Record) { r.Outs[0].Path = "elsewhere" },
+	} {
+		p := open(t, deployed, "src", "conf/1")
+		p.repro("a:run b:run", engine.Options{Targets: []string{"b"}})
+		rec := p.record(p.cache, p.id("b"))
+		change(rec)
+		value, err := rec.Encode()
+		must(t, err)
+		_, err = p.remote.Record(t.Context(), rec.ID, value)
+		must(t, err)
+		_, _, err = p.run(all)
+		if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), want) || p.jobs() != "" {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 }
 

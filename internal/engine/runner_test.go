@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -109,9 +110,10 @@ func numbered(name string) func(*action.Job, spec.Out) string {
 
 // faults makes a store's operations fail, or does something before them.
 type faults struct {
-	mu sync.Mutex
-	on map[string]func() error
-	n  map[string]int // calls, by operation
+	mu   sync.Mutex
+	on   map[string]func() error
+	each func() error   // before every operation; nil: nothing
+	n    map[string]int // calls, by operation
 }
 
 // before makes the operation call f first; its error is the operation's.
@@ -133,7 +135,13 @@ func (f *faults) at(op string) error {
 		f.n = map[string]int{}
 	}
 	f.n[op]++
+	each := f.each
 	f.mu.Unlock()
+	if each != nil {
+		if err := each(); err != nil {
+			return err
+		}
+	}
 	if do == nil {
 		return nil
 	}
@@ -190,6 +198,13 @@ func (c *cache) Begin() (store.Batch, error) {
 	}
 	b, err := c.Store.Begin()
 	return &batch{b, c}, err
+}
+
+func (c *cache) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if err := c.at("open"); err != nil {
+		return nil, err
+	}
+	return c.Store.Open(ctx, ref)
 }
 
 func (c *cache) Record(ctx context.Context, id object.RunID, value []byte) ([]byte, error) {

@@ -170,7 +170,6 @@ func (r *run) prepare() {
 			st.locked = &locked
 			if !r.selected[i] {
 				st.Outs = l.Outs
-				st.Done = true
 			}
 		}
 	}

@@ -34,49 +34,59 @@ func (s *sandbox) mustCommit(path, text string) string {
 }
 
 func TestCommitFileLeavesStagedAndDirtyWorkAlone(t *testing.T) {
-	for _, setup := range [][]string{
-		{"update-index", "--index-version", "2"},
-		{"update-index", "--index-version", "4"},
-		{"update-index", "--split-index"},
-		{"update-index", "--untracked-cache"},
-		{"update-index", "--assume-unchanged", "assumed"},
-		{"sparse-checkout", "set", "--cone", "--sparse-index", "some"},
+	sparse := "sparse-checkout set --cone --sparse-index some"
+	for _, c := range []struct{ setup, path string }{
+		{"update-index --index-version 2", "pipe.lock"},
+		{"update-index --index-version 4", "sub/dir/pipe.lock"},
+		{"update-index --split-index", "pipe.lock"},
+		{"update-index --untracked-cache", "sub/dir/pipe.lock"},
+		{"update-index --assume-unchanged assumed", "some/pipe.lock"},
+		{sparse, "pipe.lock"},
+		{sparse, "sub/dir/pipe.lock"},
+		{sparse, "some/pipe.lock"},
 	} {
-		for _, path := range []string{"pipe.lock", "sub/dir/pipe.lock", "some/pipe.lock"} {
+		t.Run(c.setup+" "+c.path, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t)
 			for _, f := range []string{"staged", "dirty", "removed", "assumed", "sub-x", "sub/x", "z/z", "some/a"} {
-				s.commit(1, f, "old")
+				s.write(f, "old")
 			}
-			s.git(setup...)
-			for i, text := range []string{"new file", "changed", "changed again"} {
-				s.write("staged", "staged"+text)
-				s.write("added", text)
-				s.git("add", "staged", "added")
-				s.write("staged", "dirty on top")
-				s.write("dirty", "dirty"+text)
-				s.write("untracked", "x")
-				if i == 0 {
-					s.git("rm", "-q", "removed")
-				}
-				before := s.git("status", "--porcelain")
-				flags := s.git("ls-files", "-v", "assumed", "z")
-				parent := s.git("rev-parse", "HEAD")
-				s.mustCommit(path, text)
-				if after := s.git("status", "--porcelain"); after != before {
-					t.Errorf("%v %s: status was\n%s\nand is\n%s", setup, path, before, after)
-				}
-				if now := s.git("ls-files", "-v", "assumed", "z"); now != flags {
-					t.Errorf("%v: flags %s", setup, now)
-				}
-				if out := s.git("diff-tree", "-r", "--name-only", parent, "HEAD"); out != path {
-					t.Errorf("%v: the commit changes %s", setup, out)
-				}
-				s.git("diff", "--cached", "--quiet", "--", path)
+			s.git("add", ".")
+			s.git("commit", "-q", "-m", "old")
+			s.git(strings.Fields(c.setup)...)
+			for _, text := range []string{"new file", "changed", "changed again"} {
+				s.leavesAlone(c.path, text)
 			}
 			s.git("commit", "-q", "-m", "the rest")
 			s.git("fsck", "--strict", "--no-dangling")
-		}
+		})
 	}
+}
+
+// leavesAlone commits path among staged and dirty work, and checks that it stays.
+func (s *sandbox) leavesAlone(path, text string) {
+	s.tb.Helper()
+	s.write("staged", "staged"+text)
+	s.write("added", text)
+	s.git("add", "staged", "added")
+	s.write("staged", "dirty on top")
+	s.write("dirty", "dirty"+text)
+	s.write("untracked", "x")
+	s.git("rm", "-q", "--ignore-unmatch", "removed")
+	before := s.git("status", "--porcelain")
+	flags := s.git("ls-files", "-v", "assumed", "z")
+	parent := s.git("rev-parse", "HEAD")
+	s.mustCommit(path, text)
+	if after := s.git("status", "--porcelain"); after != before {
+		s.tb.Errorf("%s: status was\n%s\nand is\n%s", path, before, after)
+	}
+	if now := s.git("ls-files", "-v", "assumed", "z"); now != flags {
+		s.tb.Errorf("flags %s", now)
+	}
+	if out := s.git("diff-tree", "-r", "--name-only", parent, "HEAD"); out != path {
+		s.tb.Errorf("the commit changes %s", out)
+	}
+	s.git("diff", "--cached", "--quiet", "--", path)
 }
 
 func TestCommitFileChangesNothingWhenHeadHasIt(t *testing.T) {

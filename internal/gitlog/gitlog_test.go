@@ -25,7 +25,7 @@ func newSandbox(tb testing.TB) *sandbox {
 	tb.Helper()
 	tmp := tb.TempDir()
 	s := &sandbox{tb: tb, tmp: tmp, dir: filepath.Join(tmp, "repo"), env: []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + tmp, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + tmp, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C", "GIT_TEMPLATE_DIR=",
 		"GIT_AUTHOR_NAME=A U Thor", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=C O Mitter", "GIT_COMMITTER_EMAIL=c@example.com",
 	}}
 	if err := os.Mkdir(s.dir, 0o777); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,30 +17,50 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Tracked tells which of the files and directories git tracks: they, or
+// Tracked tells which of the files and directories below dir git tracks: they, or
 // anything inside them, have an entry in the index. Where there is no git
 // program, nothing is tracked.
-func (r *Repo) Tracked(ctx context.Context, paths []repopath.Path) (map[repopath.Path]bool, error) {
-	tracked := make(map[repopath.Path]bool, len(paths))
+func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.Path) (tracked []repopath.Path, err error) {
 	if len(paths) == 0 {
-		return tracked, nil
+		return nil, nil
 	}
 	args := []string{"ls-files", "-z", "--"}
+	first := len(args)
 	for _, p := range paths {
-		args = append(args, string(p))
+		args = append(args, string(dir.Child(string(p))))
 	}
 	out, err := r.git(ctx, nil, args...)
 	if errors.Is(err, errNoProgram) {
-		return tracked, nil
+		return nil, nil
 	}
-	for name := range strings.SplitSeq(string(out), "\x00") {
-		for _, p := range paths {
-			if name != "" && (p == repopath.Root || name == string(p) || strings.HasPrefix(name, string(p)+"/")) {
-				tracked[p] = true
-			}
+	names := strings.Split(string(out), "\x00")
+	for i, p := range paths {
+		at := repopath.Path(args[first+i])
+		if slices.ContainsFunc(names, func(n string) bool { return n != "" && at.Holds(repopath.Path(n)) }) {
+			tracked = append(tracked, p)
 		}
 	}
 	return tracked, err
+}
+
+// Carries reports whether git tracks anything in a directory. It reads the index
+// itself, to cost no process where the answer is no, which it nearly always is.
+func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
+	b, err := os.ReadFile(filepath.Join(r.gitDir, "index"))
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	// Versions 2 and 3 have every path in full; 4 shortens them, and a split index
+	// has a part of them elsewhere.
+	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link"))
+	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {
+		return false, nil
+	}
+	tracked, err := r.Tracked(ctx, repopath.Root, []repopath.Path{dir})
+	return len(tracked) > 0, err
 }
 
 // FileMode reports whether a file's mode tells that it is executable:

@@ -21,16 +21,20 @@ func TestTrackedSeesFilesAndDirectories(t *testing.T) {
 		s.commit(2, "a-b/c.txt", "x")
 		s.commit(3, "z/y/x.txt", "x")
 		s.git(setup...)
-		got, err := s.open(s.dir).Tracked(t.Context(), []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
+		got, err := s.open(s.dir).Tracked(t.Context(), ".", []repopath.Path{"a", "a/b.txt", "a/b", "a-b", "b", "z/y", "z/y/x.txt", "z/q", "."})
 		if err != nil {
 			t.Fatal(setup, err)
 		}
-		if want := "map[.:true a:true a-b:true a/b.txt:true z/y:true z/y/x.txt:true]"; fmt.Sprint(got) != want {
+		if want := "[a a/b.txt a-b z/y z/y/x.txt .]"; fmt.Sprint(got) != want {
 			t.Errorf("%v: %v", setup, got)
+		}
+		// A project below the repository's root names its paths from there.
+		if got, err := s.open(s.dir).Tracked(t.Context(), "z", []repopath.Path{"y", "x", "a"}); err != nil || fmt.Sprint(got) != "[y]" {
+			t.Errorf("%v: below z: %v, %v", setup, got, err)
 		}
 	}
 	empty := newSandbox(t)
-	if got, err := empty.open(empty.dir).Tracked(t.Context(), []repopath.Path{".", "a"}); err != nil || len(got) != 0 && got["."] {
+	if got, err := empty.open(empty.dir).Tracked(t.Context(), ".", []repopath.Path{".", "a"}); err != nil || len(got) != 0 {
 		t.Error(got, err)
 	}
 }
@@ -38,7 +42,7 @@ func TestTrackedSeesFilesAndDirectories(t *testing.T) {
 func TestTrackedNeedsNoGitProgram(t *testing.T) {
 	s := newSandbox(t)
 	s.commit(1, "a", "x")
-	if got, err := s.with("PATH=").open(s.dir).Tracked(t.Context(), []repopath.Path{"a"}); err != nil || len(got) != 0 {
+	if got, err := s.with("PATH=").open(s.dir).Tracked(t.Context(), ".", []repopath.Path{"a"}); err != nil || len(got) != 0 {
 		t.Error(got, err)
 	}
 }
@@ -85,5 +89,29 @@ func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
 	}
 	if trust, _, err := s.open(s.dir).FileMode(t.Context()); !trust || err != nil {
 		t.Error(trust, err)
+	}
+}
+
+func TestCarriesTellsWhateverTheIndexsForm(t *testing.T) {
+	for _, setup := range [][]string{
+		{"update-index", "--index-version", "2"},
+		{"update-index", "--index-version", "4"},
+		{"update-index", "--split-index"},
+		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
+	} {
+		s := newSandbox(t)
+		s.commit(1, ".pipes", "x")
+		s.commit(2, "a/.pipe/state", "x")
+		s.git(setup...)
+		r := s.open(s.dir)
+		for dir, want := range map[repopath.Path]bool{".pipe": false, "a/.pipe": true, "a": true, "b": false} {
+			if got, err := r.Carries(t.Context(), dir); got != want || err != nil {
+				t.Errorf("%v: %s: %v, %v", setup, dir, got, err)
+			}
+		}
+	}
+	empty := newSandbox(t)
+	if got, err := empty.open(empty.dir).Carries(t.Context(), ".pipe"); got || err != nil {
+		t.Error(got, err)
 	}
 }

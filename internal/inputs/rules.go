@@ -4,7 +4,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -56,6 +58,9 @@ func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
 	return k.rules, k.ignored || k.rules.Match(p.Base(), true), nil
 }
 
+// maxIgnore is the largest ignore file in bytes that is read.
+const maxIgnore = 16 << 20
+
 // enter adds the ignore files of p, of which it may have those that has names.
 func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name string) bool) (*ignore.Rules, error) {
 	var files [][]byte
@@ -63,7 +68,7 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 		if !has(name) {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(r.work.OS(p), name))
+		b, err := atomicfile.Read(filepath.Join(r.work.OS(p), name), maxIgnore)
 		if err != nil && !worktree.Gone(err) {
 			return nil, err
 		}
@@ -75,4 +80,24 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 		return above.Enter("", files), nil
 	}
 	return above.Enter(p.Base(), files), nil
+}
+
+// Unignored returns the outputs that git does not ignore though pipe keeps their bytes.
+func (r *Reader) Unignored(p *spec.Project) (outs []string, err error) {
+	for i := range p.Stages {
+		for _, o := range p.Stages[i].Outs {
+			if o.NoCache {
+				continue
+			}
+			info, err := os.Lstat(r.work.OS(o.Path))
+			ignored, ierr := r.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
+			if ierr != nil {
+				return nil, ierr
+			}
+			if !ignored {
+				outs = append(outs, string(o.Path))
+			}
+		}
+	}
+	return outs, nil
 }

@@ -165,6 +165,42 @@ func TestALinkToADirectoryIsKeptWhereAllOfItIsAnInput(t *testing.T) {
 	}
 }
 
+func TestALinkThatLeavesADepThroughAnotherIsRefused(t *testing.T) {
+	w := workspace(t)
+	w.write(t, "shared/a", "1")
+	w.link(t, "src/m", "../shared")
+	w.link(t, "src/l", "m")
+	if _, _, err := w.Read(t.Context(), spec.Dep{Path: "src"}, []repopath.Pattern{"src/m"}, Made{}); err == nil || !strings.HasPrefix(err.Error(), "src/l: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Without its rules, junk would be an input, or an input would not.
+func TestAnIgnoreFileThatCannotBeReadIsAnError(t *testing.T) {
+	w := workspace(t)
+	w.write(t, ".gitignore/unreadable", "")
+	w.write(t, "src/deep/a", "1")
+	_, ignored := w.Ignored("src/deep/a", false)
+	for what, err := range map[string]error{
+		"a directory": w.depErr(t, spec.Dep{Path: "src/deep"}), "a glob": w.depErr(t, spec.Dep{Glob: "src/deep/*"}), "asked for": ignored,
+	} {
+		if err == nil || !strings.Contains(err.Error(), ".gitignore") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestOfAnIgnoredDirectoryThatHoldsAnOutOnlyTheOutCounts(t *testing.T) {
+	w := workspace(t)
+	w.write(t, ".gitignore", "gen/\n")
+	w.write(t, "gen/left-over", "1")
+	made := Made{Is: func(p repopath.Path) bool { return p == "gen/x" }, Inside: []artifact.Output{{Path: "gen/x", Digest: digest.Of([]byte("x")), Size: 1}}}
+	_, list, err := w.Read(t.Context(), spec.Dep{Path: "gen"}, nil, made)
+	if must(t, err); !reflect.DeepEqual(names(list), []string{"f x"}) {
+		t.Errorf("%q", names(list))
+	}
+}
+
 // What the hint says works.
 func TestANameThatCannotStandInAListCanBeLeftOut(t *testing.T) {
 	w := workspace(t)

@@ -161,7 +161,7 @@ func (p *place) job(stage string, made ...artifact.Output) *action.Job {
 		j.Reads = append(j.Reads, action.Read{Dep: d, Was: was})
 	}
 	var err error
-	j.Params, err = p.Params(s)
+	j.Params, err = p.Params(p.t.Context(), s, made)
 	must(p.t, err)
 	return j
 }

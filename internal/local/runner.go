@@ -213,7 +213,7 @@ func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 			changed = append(changed, string(o.Path))
 		}
 	}
-	values, err := r.Params(job.Stage)
+	values, err := r.Params(ctx, job.Stage, job.Made)
 	if err != nil && !diag.Is(err, diag.Usage) {
 		return err
 	}

@@ -88,7 +88,7 @@ func TestAfterAFailureTheOldOutsAreBack(t *testing.T) {
 			var exit *shell.ExitError
 			return errors.As(err, &exit) && exit.Code == 3
 		}},
-		{"timeout", "exec sleep 60", "timeout: 50ms, ", func(err error) bool { return errors.Is(err, action.ErrTimeout) }},
+		{"timeout", "exec sleep 60", "timeout: 20ms, ", func(err error) bool { return errors.Is(err, action.ErrTimeout) }},
 		{"cancel", "echo now; exec sleep 60", "", func(err error) bool { return errors.Is(err, os.ErrClosed) }},
 		{"an input that changes", "printf changed > src", "", func(err error) bool { return strings.Contains(err.Error(), "src changed while the command ran") }},
 		{"an out that is not made", "rm -r dir", "", func(err error) bool { return strings.Contains(err.Error(), "did not create dir") }},
@@ -103,6 +103,9 @@ func TestAfterAFailureTheOldOutsAreBack(t *testing.T) {
 		}
 		if p.read("out") != "out" || p.read("dir/x") != "dir/x" || p.read("dir/y") != "dir/y" || p.read("new") != "-" {
 			t.Errorf("%s: out %q, dir/x %q, dir/y %q", c.name, p.read("out"), p.read("dir/x"), p.read("dir/y"))
+		}
+		if c.name == "timeout" {
+			continue // it may end the command before it wrote anything
 		}
 		if p.read(".pipe/partial/a/out") != "half" || !slices.Contains(p.notes, "a: the partial outputs of the failed run are in "+filepath.Join(".pipe", "partial", "a", "out")) {
 			t.Errorf("%s: partial %q, notes %q", c.name, p.read(".pipe/partial/a/out"), p.notes)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
@@ -19,7 +20,9 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Workspace is the project's files with the cache behind them. All fields must be
@@ -145,13 +148,17 @@ func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (e
 	return os.Rename(tmp.Name(), to)
 }
 
-// Params reads the stage's declared keys from the files as they lie there now.
-func (w *Workspace) Params(s *spec.Stage) ([]params.Value, error) {
+// Params reads the stage's declared keys. A file that another stage makes is read
+// as that stage left it, wherever its bytes are: made are those outputs.
+func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.Output) ([]params.Value, error) {
 	var all []params.Value
 	for _, p := range s.Params {
-		b, err := os.ReadFile(w.Work.OS(p.File))
+		b, err := w.paramsFile(ctx, p.File, made)
+		if err != nil && !errors.As(err, new(*transfer.Missing)) {
+			err = diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create the file, or correct its name")
+		}
 		if err != nil {
-			return nil, diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create the file, or correct its name")
+			return nil, err
 		}
 		values, err := params.Read(p.File, b, p.Keys)
 		if err != nil {
@@ -166,4 +173,16 @@ func (w *Workspace) Params(s *spec.Stage) ([]params.Value, error) {
 		return strings.Compare(a.Key, b.Key)
 	})
 	return all, nil
+}
+
+func (w *Workspace) paramsFile(ctx context.Context, file repopath.Path, made []artifact.Output) ([]byte, error) {
+	for _, o := range made {
+		if !o.Path.Holds(file) {
+			continue
+		}
+		if here, _, err := w.Work.Output(ctx, o.Path); err != nil || !here.Same(o) {
+			return w.Carrier.Content(ctx, o, file, yamldoc.MaxSize)
+		}
+	}
+	return atomicfile.Read(w.Work.OS(file), yamldoc.MaxSize)
 }

@@ -247,7 +247,7 @@ func TestParamsAreReadSorted(t *testing.T) {
 	p := open(t, "  a: {cmd: x, params: [{z.yaml: [b, a]}, {b.json: [k]}], outs: [out]}\n")
 	p.write("z.yaml", "a: 1\nb: [2]\nc: 3\n")
 	p.write("b.json", `{"k": "v"}`)
-	values, err := p.Params(p.project.Stage("a"))
+	values, err := p.Params(t.Context(), p.project.Stage("a"), nil)
 	must(t, err)
 	var got []string
 	for _, v := range values {
@@ -257,12 +257,33 @@ func TestParamsAreReadSorted(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	must(t, os.Remove(p.path("b.json")))
-	_, err = p.Params(p.project.Stage("a"))
+	_, err = p.Params(t.Context(), p.project.Stage("a"), nil)
 	if !diag.Is(err, diag.Usage) || !strings.Contains(err.Error(), "a: params file b.json") {
 		t.Errorf("%v", err)
 	}
 	p.write("b.json", "{}")
-	if _, err = p.Params(p.project.Stage("a")); err == nil {
+	if _, err = p.Params(t.Context(), p.project.Stage("a"), nil); err == nil {
 		t.Error("a key that is not there is no error")
+	}
+}
+
+func TestParamsOfAnOutputAreThoseThatItsStageLeft(t *testing.T) {
+	p := open(t, "  a: {cmd: x, params: [{gen/p.yaml: [k]}], outs: [out]}\n")
+	p.write("gen/p.yaml", "k: made\n")
+	made, err := p.Work.Save(t.Context(), p.cache, "gen")
+	must(t, err)
+	for _, lies := range []string{"k: edited\n", ""} {
+		p.write("gen/p.yaml", lies)
+		if lies == "" {
+			must(t, os.RemoveAll(p.path("gen")))
+		}
+		values, err := p.Params(t.Context(), p.project.Stage("a"), []artifact.Output{made})
+		if err != nil || len(values) != 1 || values[0].Value != `"made"` {
+			t.Errorf("with %q there: %v, %v", lies, values, err)
+		}
+	}
+	_, err = p.Params(t.Context(), p.project.Stage("a"), []artifact.Output{{Path: "gen", Digest: digest.Of([]byte("nowhere"))}})
+	if !errors.As(err, new(*transfer.Missing)) {
+		t.Errorf("%v", err)
 	}
 }

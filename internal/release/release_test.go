@@ -134,6 +134,9 @@ func TestTwoRunsThatDeployTheSameVersionWellAreDone(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if st, err := e.Read(t.Context()); err != nil || st.Seq != 3 {
+		t.Errorf("%d writes, %v: the first end is for the second run to write", st.Seq, err)
+	}
 	if live, err := e.Live(t.Context(), "deploy"); err != nil || live.Status != action.StatusOK {
 		t.Errorf("%v, %+v", err, live)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -91,15 +92,12 @@ func restOf(b []byte, known any) (map[string]json.RawMessage, error) {
 
 func withRest(known any, rest map[string]json.RawMessage) ([]byte, error) {
 	b, err := json.Marshal(known)
-	if err != nil || len(rest) == 0 {
-		return b, err
-	}
-	all := make(map[string]json.RawMessage, len(rest))
-	if err := json.Unmarshal(b, &all); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	for name, value := range rest {
-		all[name] = value
+	all := maps.Clone(rest)
+	if err := json.Unmarshal(b, &all); err != nil {
+		return nil, err
 	}
 	return json.Marshal(all)
 }

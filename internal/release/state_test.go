@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -114,19 +115,23 @@ func TestAStateOfTheFormThatWasNeverReleasedIsNotCalledNewer(t *testing.T) {
 	}
 }
 
-// A state that no reader would take is not written.
-func TestAStateThatGetsTooLargeIsNotWritten(t *testing.T) {
-	s, o := mem.New(), options()
-	o.Stamp.By = strings.Repeat("x", store.MaxSmall)
-	e, err := release.Open(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Begin(t.Context(), deploy("v1")); err == nil {
-		t.Error("it was written")
-	}
-	if _, _, err := s.Load(t.Context(), cell); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("%v", err)
+func TestAStateThatNoReaderWouldTakeIsNotWritten(t *testing.T) {
+	for name, spoil := range map[string]func(*release.Options){
+		"too large":       func(o *release.Options) { o.Stamp.By = strings.Repeat("x", store.MaxSmall) },
+		"not JSON's time": func(o *release.Options) { o.Now = func() time.Time { return clock().AddDate(9000, 0, 0) } },
+	} {
+		s, o := mem.New(), options()
+		spoil(&o)
+		e, err := release.Open(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Begin(t.Context(), deploy("v1")); err == nil {
+			t.Errorf("%s: it was written", name)
+		}
+		if _, _, err := s.Load(t.Context(), cell); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -233,6 +238,27 @@ func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 	}
 	if got := names(release.All(t.Context(), s, nil, options())); !slices.Equal(got, []string{"staging"}) {
 		t.Errorf("a store that cannot list: %q", got)
+	}
+}
+
+// silent lists no names.
+type silent struct{ *mem.Store }
+
+var errSilent = errors.New("cannot list")
+
+// Names implements store.Lister.
+func (silent) Names(context.Context, string, func(string) error) error { return errSilent }
+
+func TestAllFailsWithTheFirstThatCannotBeRead(t *testing.T) {
+	s := holding(t, "<html>")
+	if all, err := release.All(t.Context(), s, s, options()); !diag.Is(err, diag.Integrity) || len(all) > 0 {
+		t.Errorf("a damaged state: %v, %v", all, err)
+	}
+	if all, err := release.All(t.Context(), s, silent{s}, options()); !errors.Is(err, errSilent) || len(all) > 0 {
+		t.Errorf("a list that cannot be read: %v, %v", all, err)
+	}
+	if _, err := release.All(t.Context(), s, nil, release.Options{Name: "Bad Name"}); !diag.Is(err, diag.Usage) {
+		t.Errorf("a name that is none: %v", err)
 	}
 }
 

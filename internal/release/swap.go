@@ -58,12 +58,10 @@ func mutate(ctx context.Context, cells store.Cells, name string, change func(old
 // pause waits a random time that grows with each try, up to a second.
 func pause(ctx context.Context, try int) error {
 	most := min(time.Second, 5*time.Millisecond<<min(try, 8))
-	t := time.NewTimer(rand.N(most))
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-t.C:
+	case <-time.After(rand.N(most)):
 		return nil
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/par"
@@ -169,4 +171,34 @@ func TestMutateEndsWithTheContextsCause(t *testing.T) {
 	if !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestWhoIsNeverFirstGivesUpWithoutWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := make([]answer, tries+1)
+		for i := range answers {
+			answers[i].err = store.ErrConflict
+		}
+		s, began := &faulty{Store: mem.New(), answers: answers}, time.Now()
+		if err := mutate(t.Context(), s, "cell", add("mine")); !diag.Is(err, diag.Busy) || s.loads != tries {
+			t.Errorf("%v after %d tries", err, s.loads)
+		}
+		if waited := time.Since(began); waited < tries*time.Second/10 || waited > tries*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		if got := load(t, s); got != "" {
+			t.Errorf("%q was written", got)
+		}
+	})
+}
+
+func TestAWaitEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := errors.New("gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(gone)
+		if err := pause(ctx, tries); !errors.Is(err, gone) {
+			t.Errorf("%v", err)
+		}
+	})
 }

@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/store/s3"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // scheme is one kind of store.
@@ -122,4 +124,21 @@ func hasCredentials(url string) bool {
 	_, rest, ok := strings.Cut(url, "://")
 	host, _, _ := strings.Cut(rest, "/")
 	return ok && strings.Contains(host, "@")
+}
+
+// Try really writes to a store, reads back, and tests conditional writes.
+func Try(ctx context.Context, s store.Remote) error {
+	body := []byte("pipe probe\n")
+	ref := object.Ref{Digest: digest.Of(body)}
+	if err := s.Put(ctx, ref, store.Bytes(body)); err != nil {
+		return err
+	}
+	got, err := store.ReadAll(ctx, s, ref, 1<<10)
+	if err != nil {
+		return err
+	}
+	if string(got) != string(body) {
+		return diag.New(diag.Integrity, "the remote returned different bytes than pipe wrote").At(s.URL())
+	}
+	return s.Probe(ctx)
 }

@@ -24,13 +24,9 @@ func parseGood(t testing.TB, data string) *Project {
 	return p
 }
 
-func TestAWholeFileIsRead(t *testing.T) {
-	data, err := os.ReadFile("testdata/good.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := parseGood(t, string(data))
-	want := &Project{
+// good is what testdata/good.yaml says.
+func good() *Project {
+	return &Project{
 		Loose: true,
 		Remotes: []Remote{
 			{
@@ -82,8 +78,16 @@ func TestAWholeFileIsRead(t *testing.T) {
 			},
 		},
 	}
-	if !reflect.DeepEqual(p, want) {
-		t.Errorf("got\n%+v\nwant\n%+v", p, want)
+}
+
+func TestAWholeFileIsRead(t *testing.T) {
+	data, err := os.ReadFile("testdata/good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := parseGood(t, string(data))
+	if !reflect.DeepEqual(p, good()) {
+		t.Errorf("got\n%+v\nwant\n%+v", p, good())
 	}
 	if p.Stage("zip") != &p.Stages[2] || p.Stage("nope") != nil {
 		t.Error("Stage finds the wrong one")

@@ -114,6 +114,20 @@ func (e Env) LooksSecret() bool {
 	})
 }
 
+// LookSecret returns the variables that LooksSecret names, each once.
+func (p *Project) LookSecret() (vars []Env) {
+	seen := map[string]bool{}
+	for i := range p.Stages {
+		for _, e := range p.Stages[i].Env {
+			if e.LooksSecret() && !seen[e.Name] {
+				seen[e.Name] = true
+				vars = append(vars, e)
+			}
+		}
+	}
+	return vars
+}
+
 // Out is a declared output.
 type Out struct {
 	Path    repopath.Path

@@ -121,9 +121,9 @@ type reader struct {
 }
 
 func (r *reader) bytes(n int) []byte {
-	if n < 0 || n > len(r.b) {
+	if n > len(r.b) {
 		r.bad, r.b = true, nil
-		return make([]byte, min(max(n, 0), 64))
+		return make([]byte, min(n, 64))
 	}
 	b := r.b[:n]
 	r.b = r.b[n:]

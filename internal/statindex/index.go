@@ -138,11 +138,7 @@ func (x *Index) Dir(name string) *Dir {
 	if d := x.dirs[name]; d != nil {
 		return d
 	}
-	b, ok := x.raw[name]
-	if !ok {
-		return nil
-	}
-	d := parseDir(b)
+	d := parseDir(x.raw[name])
 	if d != nil {
 		x.dirs[name] = d
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -96,6 +97,48 @@ func TestAnIndexIsReadBackAsItWasSaved(t *testing.T) {
 	}
 	if x.Dir("none") != nil {
 		t.Error("a directory that nobody listed is known")
+	}
+}
+
+func TestWhatIsListedAnewTakesThePlaceOfWhatWasSaved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, old, _ := filled(path)
+	must(t, x.Save())
+	for _, look := range []bool{false, true} { // whether it was asked for before
+		x = Load(path)
+		if look {
+			x.Dir("src")
+		}
+		d := old.Clone()
+		d.Entries[0].Name = "new"
+		x.SetDir("src", d)
+		for range 2 {
+			must(t, x.Save())
+		}
+		if got := Load(path).Dir("src"); got == nil || got.Entries[0].Name != "new" {
+			t.Errorf("looked at before: %v: %+v", look, got)
+		}
+	}
+}
+
+func TestAnIndexThatDidNotChangeIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, _, _ := filled(path)
+	must(t, x.Save())
+	must(t, os.Remove(path))
+	must(t, x.Save())
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("it was")
+	}
+}
+
+func TestADirectoryThatIsCutShortIsNotKnown(t *testing.T) {
+	_, d, _ := filled("")
+	whole := appendDir(nil, d)
+	for n := range whole {
+		if got := parseDir(slices.Clip(whole[:n])); got != nil {
+			t.Fatalf("%d of %d bytes: %+v", n, len(whole), got)
+		}
 	}
 }
 

@@ -79,11 +79,10 @@ func sysKind(mode uint32) Kind {
 
 // names returns all names with their kinds, unsorted.
 func (d *Directory) names() ([]fs.DirEntry, error) {
-	fd, err := unix.Dup(d.fd)
+	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	unix.CloseOnExec(fd)
 	f := os.NewFile(uintptr(fd), d.path)
 	defer func() { _ = f.Close() }()
 	return f.ReadDir(-1)

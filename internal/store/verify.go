@@ -48,17 +48,13 @@ func Bytes(b []byte) Source {
 }
 
 // ReadAll returns the verified bytes of ref, which must not be more than limit.
-func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) (b []byte, err error) {
+func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte, error) {
 	r, err := s.Open(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if cerr := r.Close(); err == nil && cerr != nil {
-			err = cerr
-		}
-	}()
-	b, err = io.ReadAll(io.LimitReader(r, limit+1))
+	defer func() { _ = r.Close() }() // the bytes are verified: it can tell nothing more
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("%s: more than %d bytes", ref, limit)
 	}

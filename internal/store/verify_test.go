@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -95,6 +96,51 @@ func TestReadAllHasALimit(t *testing.T) {
 	s.Damage(ref, []byte("1234x"))
 	if _, err := store.ReadAll(t.Context(), s, ref, 5); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("damaged: %v", err)
+	}
+}
+
+// handing opens one reader, whatever is asked for.
+type handing struct {
+	*mem.Store
+	r io.ReadCloser
+}
+
+// Open implements store.Store.
+func (h handing) Open(context.Context, object.Ref) (io.ReadCloser, error) { return h.r, nil }
+
+func TestReadAllClosesWhatItOpened(t *testing.T) {
+	broken := errors.New("broken")
+	for _, c := range []struct {
+		r    io.Reader
+		want error
+	}{{strings.NewReader("12345"), nil}, {iotest.ErrReader(broken), broken}} {
+		r := &closing{Reader: c.r}
+		if _, err := store.ReadAll(t.Context(), handing{mem.New(), r}, fileOf("12345"), 5); !errors.Is(err, c.want) || r.closed != 1 {
+			t.Errorf("%v, closed %d times", err, r.closed)
+		}
+	}
+}
+
+// endless never ends, and counts what was taken.
+type endless struct{ taken int }
+
+func (e *endless) Read(p []byte) (int, error) { e.taken += len(p); return len(p), nil }
+
+func TestWhatIsReadOfOthersHasABound(t *testing.T) {
+	b, err := store.ReadBounded(bytes.NewReader(make([]byte, store.MaxSmall)), "x")
+	if err != nil || len(b) != store.MaxSmall {
+		t.Errorf("just as large as it may be: %d bytes, %v", len(b), err)
+	}
+	e := &endless{}
+	if b, err := store.ReadBounded(e, "x"); !diag.Is(err, diag.Integrity) || b != nil || e.taken > 2*store.MaxSmall {
+		t.Errorf("too large: %v after %d bytes", err, e.taken)
+	}
+	broken := errors.New("broken")
+	if _, err := store.ReadBounded(iotest.ErrReader(broken), "x"); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	if b, err := io.ReadAll(store.Bounded(&endless{}, 5)); err != nil || len(b) != 6 {
+		t.Errorf("%d bytes, %v: one more than announced tells that there are too many", len(b), err)
 	}
 }
 

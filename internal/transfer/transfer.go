@@ -97,6 +97,32 @@ func (c *Carrier) List(ctx context.Context, d digest.Digest) (*object.Tree, erro
 	return object.ParseInput(b)
 }
 
+// Content returns the bytes of the file at p, which is an output or lies inside it,
+// from the cache, else from the remote; it puts them nowhere. A file that the
+// output does not have is store.ErrNotFound, bytes that are nowhere a *Missing.
+func (c *Carrier) Content(ctx context.Context, o artifact.Output, p repopath.Path, limit int64) ([]byte, error) {
+	ref := object.Of(o)
+	if o.Dir {
+		t, err := c.Tree(ctx, o.Path, o.Digest)
+		if err != nil {
+			return nil, err
+		}
+		e, ok := t.Find(o.Path.Rel(p))
+		if !ok || e.Kind != object.File && e.Kind != object.Executable {
+			return nil, fmt.Errorf("%s: %w", p, store.ErrNotFound)
+		}
+		ref = object.Ref{Digest: e.Digest}
+	}
+	b, err := store.ReadAll(ctx, c.Cache, ref, limit)
+	if errors.Is(err, store.ErrNotFound) && c.Remote != nil && !c.NoFetch {
+		b, err = store.ReadAll(ctx, c.Remote, ref, limit)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, c.missing(p, ref)
+	}
+	return b, err
+}
+
 // item is a blob to move.
 type item struct {
 	path repopath.Path

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/statindex"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -60,6 +62,23 @@ func TestTheSecondScanReadsNoFile(t *testing.T) {
 	must(t, w.SaveIndex())
 	if _, err := os.Lstat(filepath.Join(w.root, Dir, "index")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the index was written again: %v", err)
+	}
+}
+
+func TestWhatWasJustCheckedOutIsNotReadAgain(t *testing.T) {
+	opt, opened := counted(time.Hour)
+	w, cache := workspace(t, opt)
+	fill(t, w, "out")
+	w.write(t, "out/z", "after all that is no file")
+	saved, err := w.Save(t.Context(), cache, "out")
+	must(t, err)
+	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
+	must(t, err)
+	must(t, os.RemoveAll(w.OS("out")))
+	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	opened.Store(0)
+	if again, _, err := w.Output(t.Context(), "out"); err != nil || again != saved || opened.Load() != 0 {
+		t.Errorf("%d files were read: %+v, %v", opened.Load(), again, err)
 	}
 }
 
@@ -187,6 +206,36 @@ func TestARecordOfTheIndexIsNotChangedInPlace(t *testing.T) {
 	}
 	if now := w.index.Dir("d"); now == shared || now.Find("a").File.Digest != digest.Of([]byte("2")) {
 		t.Errorf("the index did not learn: %+v", now)
+	}
+}
+
+// failing is a view that fails at one step.
+type failing struct{ enter, sees, link error }
+
+func (v failing) Enter(repopath.Path, *ignore.Rules, func(string) bool) (*ignore.Rules, error) {
+	return nil, v.enter
+}
+func (v failing) Sees(repopath.Path, statindex.Kind) (bool, error) { return true, v.sees }
+func (v failing) Link(context.Context, repopath.Path, string) (object.Entry, bool, error) {
+	return object.Entry{}, true, v.link
+}
+
+func TestAScanFailsWithItsView(t *testing.T) {
+	w, _ := workspace(t)
+	w.link(t, "d/l", "a")
+	bad := errors.New("bad")
+	for _, v := range []failing{{enter: bad}, {sees: bad}, {link: bad}} {
+		if tree, err := w.Scan(t.Context(), "d", v); !errors.Is(err, bad) || tree != nil {
+			t.Errorf("%+v: %v, %v", v, tree, err)
+		}
+	}
+}
+
+func TestANameThatIsTakenUnseenIsOneThatATreeTakes(t *testing.T) {
+	for _, name := range []string{".git", ".GIT", "git~1", "GIT~2", "..", `a\b`, "\x1f", "\x7f", "\u00e9", "a", "go.mod", ".gitignore", "grün"} {
+		if _, err := repopath.ParseEntry(name); err != nil && cleanName(name) {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }
 

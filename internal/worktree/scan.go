@@ -220,7 +220,7 @@ func cleanName(s string) bool {
 			return false
 		}
 	}
-	return len(s) < 4 || s[0] != '.' && s[0]|0x20 != 'g'
+	return s[0] != '.' && s[0]|0x20 != 'g'
 }
 
 // readFiles hashes what the index could not answer for, all files of a level at once.

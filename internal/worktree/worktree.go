@@ -25,7 +25,7 @@ const Dir = ".pipe"
 
 // Options say how a workspace is read. The zero value is right.
 type Options struct {
-	Workers int          // goroutines that stat and hash; at least 1
+	Workers int          // goroutines that stat and hash; 0 is one
 	Now     func() int64 // the clock that files' times come from, in nanoseconds; nil: the system's
 	// Exec says whether a file is executable where the disk cannot tell, and
 	// whether it knows; nil: it never does. Git's index is asked where
@@ -54,7 +54,6 @@ const bufSize = 256 << 10
 // Open returns the workspace at root, an absolute directory. It reads the stat
 // index and writes nothing.
 func Open(root string, opt Options) *Work {
-	opt.Workers = max(opt.Workers, 1)
 	if opt.Now == nil {
 		opt.Now = func() int64 { return time.Now().UnixNano() }
 	}
@@ -75,6 +74,29 @@ func (w *Work) Root() string { return w.root }
 // OS returns where p lies in the file system.
 func (w *Work) OS(p repopath.Path) string {
 	return filepath.Join(w.root, filepath.FromSlash(string(p)))
+}
+
+// Inside returns the path in the project of a name as a user wrote it in dir.
+func (w *Work) Inside(dir, name string) (repopath.Path, error) {
+	abs := name
+	if !filepath.IsAbs(abs) {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		abs = filepath.Join(dir, name)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		abs = filepath.Join(real, filepath.Base(abs))
+	}
+	rel, err := filepath.Rel(w.root, abs)
+	if err == nil {
+		var at repopath.Path
+		if at, err = repopath.FromOS(rel); err == nil {
+			return at, nil
+		}
+	}
+	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
 }
 
 // Prepare makes pipe's own directory, which git ignores by a file inside it.

@@ -137,6 +137,38 @@ func TestAQuestionMakesNoDirectory(t *testing.T) {
 	}
 }
 
+func TestGitIsToldToIgnorePipesDirectory(t *testing.T) {
+	w := Open(t.TempDir(), Options{})
+	for _, want := range []string{"*\n", "mine\n"} {
+		must(t, w.Prepare())
+		if b, err := os.ReadFile(w.OS(".pipe/.gitignore")); err != nil || string(b) != want {
+			t.Errorf("%q, %v, want %q", b, err, want)
+		}
+		w.write(t, ".pipe/.gitignore", "mine\n") // what is there stays
+	}
+}
+
+func TestAPathThatCannotBeLookedAtIsNotTakenForASafeOne(t *testing.T) {
+	w, _ := workspace(t)
+	if err := w.Guard(repopath.Path(strings.Repeat("x", 300) + "/out")); !errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNothingIsSavedWhereTheCacheCannotBegin(t *testing.T) {
+	w, _ := workspace(t)
+	cache := disk.Open(filepath.Join(w.root, "none", "cache"))
+	w.write(t, "out/a", "1")
+	o, tree, err := w.Output(t.Context(), "out")
+	must(t, err)
+	if _, err := w.Save(t.Context(), cache, o.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an out: %v", err)
+	}
+	if err := w.SaveInputs(t.Context(), cache, o.Path, tree); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("inputs: %v", err)
+	}
+}
+
 func TestSaveInputsRefusesAFileThatChanged(t *testing.T) {
 	w, cache := workspace(t)
 	w.write(t, "src/a", "1")
@@ -163,7 +195,14 @@ func TestSocketsAndPipesAreRefusedInOuts(t *testing.T) {
 	if _, err := w.Save(t.Context(), cache, "d"); err == nil || !strings.HasPrefix(err.Error(), "d/fifo: ") {
 		t.Errorf("an out with a named pipe: %v", err)
 	}
+	if _, err := w.Save(t.Context(), cache, "d/fifo"); err == nil || !strings.Contains(err.Error(), "named pipe") {
+		t.Errorf("a named pipe as an out: %v", err)
+	}
 	must(t, os.Remove(w.OS("d/fifo")))
+	w.link(t, "l", "d/a")
+	if _, err := w.Save(t.Context(), cache, "l"); err == nil || !strings.Contains(err.Error(), "symlink") {
+		t.Errorf("a symlink as an out: %v", err)
+	}
 	t.Chdir(w.OS("d")) // a socket's path is short
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", "sock")
 	must(t, err)

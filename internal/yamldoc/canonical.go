@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/canon"
 )
 
 // Canonical returns the one text for a value: JSON with sorted keys and no
@@ -28,9 +30,9 @@ func (n *Node) canonical(b *strings.Builder) {
 		b.WriteString(n.Value)
 	case Source:
 		b.WriteByte('!')
-		quoteJSON(b, n.Value)
+		b.Write(canon.AppendString(nil, n.Value))
 	case String:
-		quoteJSON(b, n.Value)
+		b.Write(canon.AppendString(nil, n.Value))
 	case List:
 		b.WriteByte('[')
 		for i, it := range n.Items {
@@ -69,23 +71,6 @@ func (n *Node) said() string {
 		return strings.ToLower(n.Value)
 	}
 	return n.Value
-}
-
-// shortEscapes are the two-character escapes of RFC 8785, 3.2.2.2.
-var shortEscapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\b", `\b`, "\f", `\f`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
-
-// quoteJSON writes s as RFC 8785 does: whatever JSON lets stand stands for
-// itself. encoding/json would escape U+2028 and U+2029 too.
-func quoteJSON(b *strings.Builder, s string) {
-	b.WriteByte('"')
-	for _, r := range shortEscapes.Replace(s) {
-		if r < 0x20 {
-			fmt.Fprintf(b, `\u%04x`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
 }
 
 // Quote returns s as a JSON string, which is a YAML double-quoted scalar too.

@@ -45,8 +45,8 @@ func (a Absent) String() string {
 
 // Stage is what one build stage made, and from what.
 type Stage struct {
-	Name       string
-	Key        digest.Key
+	Name       string            // as in pipe.yaml
+	Key        digest.Key        // of all that it was made from
 	Generation int               // how often a rebuild of Key was forced: which of its records counts
 	Cmd        digest.Digest     // of scripts, shell and working directory, to tell what changed
 	Deps       []artifact.Input  // sorted by path
@@ -61,7 +61,7 @@ type Stage struct {
 
 // Param is one value of a parameter file.
 type Param struct {
-	File  repopath.Path
+	File  repopath.Path // relative to the project
 	Key   string        // empty: all of the file
 	Value string        // its canonical text, when Hash is zero
 	Hash  digest.Digest // of the canonical text, where that is long or must not be committed
@@ -70,7 +70,7 @@ type Param struct {
 // Env is a declared environment variable. A value from outside pipe.yaml may be a
 // secret, so only a hash of it is kept.
 type Env struct {
-	Name  string
+	Name  string // of the variable
 	Value string // when Hash is empty
 	Hash  string // set, unset, or the beginning of a hash
 }

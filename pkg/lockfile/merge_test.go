@@ -149,13 +149,11 @@ func git(t *testing.T, dir string, in []byte, args ...string) ([]byte, int) {
 	return out, cmd.ProcessState.ExitCode()
 }
 
-// rounds is how many merges of each kind are tried: standard, or what PIPE_MERGES says.
-func rounds(t *testing.T, standard int) int {
-	n, err := strconv.Atoi(os.Getenv("PIPE_MERGES"))
-	if err != nil {
-		return standard
+// rounds is how many merges of each kind are tried: n, or PIPE_SOAK times as many.
+func rounds(n int) int {
+	if k, err := strconv.Atoi(os.Getenv("PIPE_SOAK")); err == nil {
+		return n * k
 	}
-	t.Logf("%d merges of each kind", n)
 	return n
 }
 
@@ -163,7 +161,7 @@ func rounds(t *testing.T, standard int) int {
 // git program: however hunks are resolved, what is believed is a block of one
 // side, and what one side left alone is there.
 func TestNoMergeOfGitsMakesABlockThatNobodyWrote(t *testing.T) {
-	n := rounds(t, 150)
+	n := rounds(50)
 	for kind := range kinds {
 		t.Run(kinds[kind].name, func(t *testing.T) {
 			t.Parallel()
@@ -218,7 +216,7 @@ const attributes = "pipe.lock merge=union text eol=lf linguist-generated\n"
 // TestGitMergesLocksByUnionAndWithout merges whole commits: pipe.lock with the
 // attribute, plain.lock, which is the same, without.
 func TestGitMergesLocksByUnionAndWithout(t *testing.T) {
-	n := rounds(t, 15)
+	n := rounds(5)
 	for kind := range kinds {
 		t.Run(kinds[kind].name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 
@@ -17,23 +16,7 @@ func (p *Project) UnignoredOuts() ([]string, error) {
 	if p.repo == nil {
 		return nil, nil
 	}
-	var out []string
-	for i := range p.spec.Stages {
-		for _, o := range p.spec.Stages[i].Outs {
-			if o.NoCache {
-				continue
-			}
-			info, err := os.Lstat(p.work.OS(o.Path))
-			ignored, ierr := p.inputs.Ignored(o.Path, o.Dir || err == nil && info.IsDir())
-			if ierr != nil {
-				return nil, ierr
-			}
-			if !ignored {
-				out = append(out, string(o.Path))
-			}
-		}
-	}
-	return out, nil
+	return p.inputs.Unignored(p.spec)
 }
 
 // Check is one thing that Doctor looked at.

@@ -10,15 +10,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// A program plans a project, runs it, and runs it again.
-func Example() {
-	dir, err := os.MkdirTemp("", "example-*")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for name, text := range map[string]string{
-		"pipe.yaml": `
+const project = `
 stages:
   upper:
     cmd: tr a-z A-Z < greeting > loud
@@ -28,9 +20,16 @@ stages:
     cmd: wc -c < loud > size
     deps: [loud]
     outs: [size]
-`,
-		"greeting": "hello\n",
-	} {
+`
+
+// A program plans a project, runs it, and runs it again.
+func Example() {
+	dir, err := os.MkdirTemp("", "example-*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for name, text := range map[string]string{"pipe.yaml": project, "greeting": "hello\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			log.Fatal(err)
 		}

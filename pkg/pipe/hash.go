@@ -54,7 +54,7 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 }
 
 func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Path]artifact.Output) (Hashed, error) {
-	at, err := p.inside(name)
+	at, err := p.work.Inside(p.opt.Dir, name)
 	if err != nil {
 		return Hashed{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -72,7 +73,7 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 	if _, err := p.openGit(); err != nil {
 		return false, err
 	}
-	data, err := os.ReadFile(p.path(spec.FileName))
+	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, atomicfile.Write(p.path(spec.FileName), []byte(spec.First(p.proposedName(ctx))), 0o666, "")
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -45,7 +44,7 @@ func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed,
 
 // lock reads pipe.lock; one that is not there is empty.
 func (p *Project) lock() (*lockfile.File, error) {
-	data, err := os.ReadFile(p.path(lockfile.FileName))
+	data, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &lockfile.File{}, nil
 	}
@@ -65,7 +64,7 @@ func (p *Project) lock() (*lockfile.File, error) {
 // saveLock replaces pipe.lock, whole or not at all, unless it is the same.
 func (p *Project) saveLock(l *lockfile.File) error {
 	data := l.Encode()
-	if old, err := os.ReadFile(p.path(lockfile.FileName)); err == nil && string(old) == string(data) {
+	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {
 		return nil
 	}
 	return atomicfile.Write(p.path(lockfile.FileName), data, 0o666, p.work.Tmp())

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -29,6 +30,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -68,7 +70,7 @@ func Open(ctx context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(p.path(spec.FileName))
+	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +122,9 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	}
 	p.work = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
 	p.inputs = inputs.New(p.work, rules)
+	if err := p.checkOwn(ctx); err != nil {
+		return nil, err
+	}
 	cache := filepath.Join(root, worktree.Dir, "cache")
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir
@@ -147,6 +152,21 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 	p.repo, p.lockAt = repo, at
 	above := ignore.Repo{Root: repo.Root(), GitDir: repo.GitDir(), CommonDir: repo.CommonDir(), Env: p.env}
 	return above.Rules(at.Dir())
+}
+
+// checkOwn refuses a .pipe that somebody else may have made: a repository that
+// carries one would decide what is live, what is up to date and what is moved where.
+func (p *Project) checkOwn(ctx context.Context) error {
+	there, err := p.work.CheckOwn()
+	if err != nil || !there || p.repo == nil {
+		return err
+	}
+	carried, err := p.repo.Carries(ctx, p.lockAt.Dir().Child(worktree.Dir))
+	if err == nil && carried {
+		err = diag.New(diag.Policy, "git tracks pipe's own directory, so pipe does not read it").At(worktree.Dir).
+			Hinted("git rm -r --cached %s", worktree.Dir)
+	}
+	return err
 }
 
 // execBits returns who says whether a file is executable where its mode does not

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,16 +18,20 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// checks bounds how many graphs are tried, unless the command line says how many.
-func checks(t *testing.T, n string) {
+// checks bounds how many graphs are tried to n, or PIPE_SOAK times as many, unless
+// the command line says how many.
+func checks(t *testing.T, n int) {
 	t.Helper()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if given {
 		return
 	}
+	if k, err := strconv.Atoi(os.Getenv("PIPE_SOAK")); err == nil {
+		n *= k
+	}
 	old := flag.Lookup("rapid.checks").Value.String()
-	if err := flag.Set("rapid.checks", n); err != nil {
+	if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", old) })
@@ -181,6 +186,7 @@ func (g *graph) expected() map[string]string {
 
 // lay writes pipe.yaml and the sources.
 func (g *graph) lay(t *rapid.T, dir string) {
+	must(t, os.MkdirAll(dir, 0o777))
 	must(t, os.WriteFile(filepath.Join(dir, "pipe.yaml"), []byte(g.yaml), 0o666))
 	for name, text := range g.sources {
 		path := filepath.Join(dir, name)
@@ -254,75 +260,88 @@ func same(t *rapid.T, what string, got, want map[string]string) {
 // not show, what was built before is not built again, and what was pushed comes
 // back.
 func TestAnyGraph(t *testing.T) {
-	checks(t, "40")
+	checks(t, 15)
 	top := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		base, err := os.MkdirTemp(top, "graph-*")
 		must(t, err)
 		defer func() { _ = os.RemoveAll(base) }()
-		place := func(name string) string {
-			dir := filepath.Join(base, name)
-			must(t, os.Mkdir(dir, 0o777))
-			return dir
-		}
-		a, one, remote := place("a"), place("one"), filepath.Join(base, "remote")
-		g := someGraph(t)
-		g.lay(t, a)
+		w := &workspace{g: someGraph(t), dir: filepath.Join(base, "a"), remote: filepath.Join(base, "remote")}
+		w.g.lay(t, w.dir)
+		w.builds(t)
+		first, lock, before := w.g.expected(), lockOf(t, w.dir), maps.Clone(w.g.sources)
 
-		repro(t, a, remote, 8)
-		first, firstLock := g.expected(), lockOf(t, a)
-		same(t, "first run", g.outFiles(t, a), first)
-		if r := repro(t, a, remote, 8); r.Counts.Ran != 0 || r.Counts.Restored != 0 {
-			t.Fatalf("the second run: %+v", r.Counts)
-		}
+		w.g.edit(t)
+		w.g.lay(t, w.dir)
+		w.buildsAsCleanly(t, base)
+		changed := !maps.Equal(first, w.g.expected())
 
-		before := maps.Clone(g.sources)
-		g.edit(t)
-		g.lay(t, a)
-		repro(t, a, remote, 8)
-		g.lay(t, one)
-		repro(t, one, filepath.Join(base, "none"), 1) // another remote: nothing is known there
-		second := g.expected()
-		same(t, "clean run", g.outFiles(t, one), second)
-		same(t, "incremental run", g.outFiles(t, a), second)
-		if la, l1 := lockOf(t, a), lockOf(t, one); la != l1 {
-			t.Fatalf("pipe.lock of -j 8, incremental, differs from that of -j 1, clean: %s", differing(la, l1))
-		}
-
-		g.sources = before
-		g.lay(t, a)
-		r := repro(t, a, remote, 8)
-		if r.Counts.Ran != 0 || (r.Counts.Restored == 0) != maps.Equal(first, second) {
+		w.g.sources = before
+		w.g.lay(t, w.dir)
+		r := repro(t, w.dir, w.remote, 8)
+		if r.Counts.Ran != 0 || (r.Counts.Restored > 0) != changed {
 			t.Fatalf("changed back: %+v", r.Counts)
 		}
-		same(t, "changed back", g.outFiles(t, a), first)
-		if lockOf(t, a) != firstLock {
+		same(t, "changed back", w.g.outFiles(t, w.dir), first)
+		if lockOf(t, w.dir) != lock {
 			t.Fatal("changed back: pipe.lock is another one")
 		}
+		w.pullsWhatItPushed(t, first)
+	})
+}
 
-		with(t, a, remote, func(ctx context.Context, p *pipe.Project) {
-			_, err := p.Push(ctx, pipe.SyncOptions{})
-			must(t, err)
-		})
-		for _, n := range g.stages {
-			for _, o := range n.outs {
-				if rapid.Bool().Draw(t, "delete") {
-					must(t, os.RemoveAll(filepath.Join(a, o)))
-				}
+// workspace is a place where a graph is built, and its remote.
+type workspace struct {
+	g           *graph
+	dir, remote string
+}
+
+// builds checks a first run, and that a second one does nothing.
+func (w *workspace) builds(t *rapid.T) {
+	repro(t, w.dir, w.remote, 8)
+	same(t, "first run", w.g.outFiles(t, w.dir), w.g.expected())
+	if r := repro(t, w.dir, w.remote, 8); r.Counts.Ran != 0 || r.Counts.Restored != 0 {
+		t.Fatalf("the second run: %+v", r.Counts)
+	}
+}
+
+// buildsAsCleanly checks a run after a change against one, without jobs, where nothing was before.
+func (w *workspace) buildsAsCleanly(t *rapid.T, base string) {
+	clean := filepath.Join(base, "clean")
+	w.g.lay(t, clean)
+	repro(t, w.dir, w.remote, 8)
+	repro(t, clean, filepath.Join(base, "none"), 1)
+	same(t, "clean run", w.g.outFiles(t, clean), w.g.expected())
+	same(t, "incremental run", w.g.outFiles(t, w.dir), w.g.expected())
+	if la, lc := lockOf(t, w.dir), lockOf(t, clean); la != lc {
+		t.Fatalf("pipe.lock of -j 8, incremental, differs from that of -j 1, clean: %s", differing(la, lc))
+	}
+}
+
+// pullsWhatItPushed pushes, deletes outs, perhaps the cache too, and pulls.
+func (w *workspace) pullsWhatItPushed(t *rapid.T, want map[string]string) {
+	with(t, w.dir, w.remote, func(ctx context.Context, p *pipe.Project) {
+		_, err := p.Push(ctx, pipe.SyncOptions{})
+		must(t, err)
+	})
+	for _, n := range w.g.stages {
+		for _, o := range n.outs {
+			if rapid.Bool().Draw(t, "delete") {
+				must(t, os.RemoveAll(filepath.Join(w.dir, o)))
 			}
 		}
-		if rapid.Bool().Draw(t, "delete cache") {
-			must(t, os.RemoveAll(filepath.Join(a, ".pipe", "cache")))
-		}
-		with(t, a, remote, func(ctx context.Context, p *pipe.Project) {
-			_, err := p.Pull(ctx, pipe.SyncOptions{})
-			must(t, err)
-		})
-		same(t, "pulled", g.outFiles(t, a), first)
-		if r := repro(t, a, remote, 8); r.Counts.Ran != 0 || r.Counts.Restored != 0 {
-			t.Fatalf("after the pull: %+v", r.Counts)
-		}
+	}
+	if rapid.Bool().Draw(t, "delete cache") {
+		must(t, os.RemoveAll(filepath.Join(w.dir, ".pipe", "cache")))
+	}
+	with(t, w.dir, w.remote, func(ctx context.Context, p *pipe.Project) {
+		_, err := p.Pull(ctx, pipe.SyncOptions{})
+		must(t, err)
 	})
+	same(t, "pulled", w.g.outFiles(t, w.dir), want)
+	if r := repro(t, w.dir, w.remote, 8); r.Counts.Ran != 0 || r.Counts.Restored != 0 {
+		t.Fatalf("after the pull: %+v", r.Counts)
+	}
 }
 
 // differing returns the lines of a that are not in b, and the other way round.

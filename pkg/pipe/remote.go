@@ -12,10 +12,8 @@ import (
 	"github.com/pipe-build/pipe/internal/transfer"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
@@ -43,19 +41,7 @@ func (p *Project) Probe(ctx context.Context) (url string, err error) {
 	if err != nil {
 		return "", err
 	}
-	body := []byte("pipe probe\n")
-	ref := object.Ref{Digest: digest.Of(body)}
-	if err := shared.Put(ctx, ref, store.Bytes(body)); err != nil {
-		return shared.URL(), err
-	}
-	got, err := store.ReadAll(ctx, shared, ref, 1<<10)
-	if err != nil {
-		return shared.URL(), err
-	}
-	if string(got) != string(body) {
-		return shared.URL(), diag.New(diag.Integrity, "the remote returned other data than pipe wrote").At(shared.URL())
-	}
-	return shared.URL(), shared.Probe(ctx)
+	return shared.URL(), remote.Try(ctx, shared)
 }
 
 // AddRemote names one more remote in pipe.yaml, and the project when it has no

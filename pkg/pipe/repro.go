@@ -123,15 +123,9 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 // noteSecrets names the declared variables that look like secrets and are not said
 // to be: whoever can try all values of one finds it out from the key.
 func (p *Project) noteSecrets() {
-	seen := map[string]bool{}
-	for i := range p.spec.Stages {
-		for _, e := range p.spec.Stages[i].Env {
-			if e.LooksSecret() && !seen[e.Name] {
-				seen[e.Name] = true
-				p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
-					e.Place, e.Name, e.Name))
-			}
-		}
+	for _, e := range p.spec.LookSecret() {
+		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
+			e.Place, e.Name, e.Name))
 	}
 }
 
@@ -202,27 +196,9 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 		Hold: h.File(), Running: h.Running, Now: p.opt.Now,
 	}
 	if p.repo != nil {
-		r.Tracked = p.tracked
-	}
-	return r
-}
-
-// tracked returns which of the paths, relative to the project, git tracks.
-func (p *Project) tracked(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error) {
-	top := p.lockAt.Dir()
-	inGit := make([]repopath.Path, len(paths))
-	for i, path := range paths {
-		inGit[i] = top.Child(string(path))
-	}
-	found, err := p.repo.Tracked(ctx, inGit)
-	if err != nil {
-		return nil, err
-	}
-	var out []repopath.Path
-	for i, g := range inGit {
-		if found[g] {
-			out = append(out, paths[i])
+		r.Tracked = func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error) {
+			return p.repo.Tracked(ctx, p.lockAt.Dir(), paths)
 		}
 	}
-	return out, nil
+	return r
 }

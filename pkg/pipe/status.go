@@ -23,7 +23,8 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 	opt.NoPull = true
 	r, err := p.Plan(ctx, opt)
 	s := &Status{Outs: []OutStatus{}}
-	if err != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth)) && r != nil {
+	// Without the environment (out of reach, or written by a newer pipe) the workspace can still be looked at.
+	if r != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth) || diag.Is(err, diag.Policy)) {
 		s.Note, err = err.Error(), nil
 	}
 	if err != nil {

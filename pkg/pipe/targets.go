@@ -1,7 +1,6 @@
 package pipe
 
 import (
-	"path/filepath"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -30,7 +29,7 @@ func (p *Project) targets(names []string) ([]string, error) {
 		stage := ""
 		if p.spec.Stage(n) != nil {
 			stage = n
-		} else if at, err := p.inside(n); err == nil {
+		} else if at, err := p.work.Inside(p.opt.Dir, n); err == nil {
 			stage = outs[at]
 		}
 		if stage == "" {
@@ -70,27 +69,4 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 		}
 	}
 	return out, nil
-}
-
-// inside returns the repository path of a path as the user wrote it, relative to the directory pipe runs in.
-func (p *Project) inside(name string) (repopath.Path, error) {
-	abs := name
-	if !filepath.IsAbs(abs) {
-		dir, err := filepath.Abs(p.opt.Dir)
-		if err != nil {
-			return "", err
-		}
-		abs = filepath.Join(dir, name)
-	}
-	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-		abs = filepath.Join(real, filepath.Base(abs))
-	}
-	rel, err := filepath.Rel(p.root, abs)
-	if err == nil {
-		var at repopath.Path
-		if at, err = repopath.FromOS(rel); err == nil {
-			return at, nil
-		}
-	}
-	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", p.root)
 }

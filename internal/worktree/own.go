@@ -1,0 +1,58 @@
+package worktree
+
+import (
+	"io/fs"
+	"os"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// CheckOwn refuses to work with a directory of pipe's own that is a symlink or
+// holds one: a repository or an archive can carry it, and then what pipe writes,
+// moves and removes there would be somebody else's. It reports whether the
+// directory is there. Nothing in it is read before.
+func (w *Work) CheckOwn() (there bool, err error) {
+	return w.own(Dir, 3) // .pipe/cache/files is the deepest name that pipe itself gives to a directory
+}
+
+// own looks at p and at what lies at most depth levels below it.
+func (w *Work) own(p repopath.Path, depth int) (bool, error) {
+	info, err := os.Lstat(w.OS(p))
+	if err != nil {
+		return false, absentIsNil(err)
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return true, diag.New(diag.Policy, "is a symlink; pipe does not follow symlinks in its own directory").At(string(p)).
+			Hinted("remove it (to keep the cache elsewhere, set PIPE_CACHE)")
+	case p == Dir && !info.IsDir():
+		return true, diag.New(diag.Policy, "must be a directory").At(string(p)).Hinted("remove it")
+	case !info.IsDir() || depth == 0:
+		return true, nil
+	}
+	entries, err := os.ReadDir(w.OS(p))
+	if err != nil {
+		return true, absentIsNil(err)
+	}
+	for _, e := range entries {
+		// Temporary files come and go, and the command of a run may make links there.
+		if p == Dir && (e.Name() == "tmp" || e.Name() == "partial") && e.IsDir() {
+			continue
+		}
+		if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 {
+			continue
+		}
+		if _, err := w.own(p.Child(e.Name()), depth-1); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+func absentIsNil(err error) error {
+	if Gone(err) {
+		return nil
+	}
+	return err
+}
