@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
@@ -45,21 +45,7 @@ func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (a
 		e, err := w.file(ctx, p, sink)
 		return artifact.Output{Path: p, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
 	}
-	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", typeWord(info.Mode())).At(string(p))
-}
-
-func typeWord(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "symlink"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	}
-	return "special file"
+	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", atomicfile.TypeWord(info.Mode())).At(string(p))
 }
 
 // whole is the view of an out: all of it counts but .git, which nothing that is
