@@ -64,8 +64,11 @@ func Decide(f Facts) Verdict {
 		return Verdict{event.Run, gone}
 	}
 	if !current {
-		why := Changes(f.Stage, f.Inputs, f.Locked)
-		return Verdict{event.Restore, append([]Reason{{Code: event.Recorded}}, why...)}
+		why := []Reason{{Code: event.Recorded}}
+		if f.Locked != nil { // a stage that the lock does not have has run under another name, or elsewhere
+			why = append(why, Changes(f.Stage, f.Inputs, f.Locked)...)
+		}
+		return Verdict{event.Restore, why}
 	}
 	var edited []Reason
 	absent := false
@@ -147,7 +150,7 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 		case o.Exec != d.Exec:
 			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "its executable bit"})
 		case o.Kind != d.Kind:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "from file to directory or back"})
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "file or directory"})
 		}
 	}
 	for _, d := range then {
@@ -200,11 +203,16 @@ func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
 
 // shownEnv is what may be printed of a variable: a value from pipe.yaml, or the hash.
 func shownEnv(v string) string {
-	hash, value, _ := strings.Cut(v, "\x00")
-	if hash != "" {
+	switch hash, value, _ := strings.Cut(v, "\x00"); hash {
+	case "":
+		return value
+	case "unset":
+		return "not set"
+	case "set": // a secret
+		return hash
+	default:
 		return "hash " + hash
 	}
-	return value
 }
 
 func mapChanges(code string, old, now map[string]string) (why []Reason) {

@@ -66,7 +66,7 @@ func TestDecideFollowsTheTable(t *testing.T) {
 		{"another key, a record exists", func(f *Facts) { f.Key, f.Recorded = someKey("new"), true }, event.Restore, []string{"recorded", "definition-changed"}},
 		{"another key, a record exists, outs absent", func(f *Facts) { f.Key, f.Recorded, f.Outs = someKey("new"), true, []OutState{absent} }, event.Restore, []string{"recorded", "definition-changed"}},
 		{"another key, recorded, an uncached out is not the recorded one", func(f *Facts) { f.Key, f.Recorded, f.Outs = someKey("new"), true, []OutState{gitEdited} }, event.Run, []string{"out-differs g"}},
-		{"never ran here, a record exists", func(f *Facts) { f.Locked, f.Recorded = nil, true }, event.Restore, []string{"recorded", "never-run"}},
+		{"never ran here, a record exists", func(f *Facts) { f.Locked, f.Recorded = nil, true }, event.Restore, []string{"recorded"}},
 		{"another key, no record", func(f *Facts) { f.Key = someKey("new") }, event.Run, []string{"definition-changed"}},
 		{"never ran, no record", func(f *Facts) { f.Locked = nil }, event.Run, []string{"never-run"}},
 		{"objects are nowhere", func(f *Facts) { f.Outs, f.Lost = []OutState{absent}, []repopath.Path{"p", "q"} }, event.Run, []string{"object-missing p", "object-missing q"}},
@@ -141,6 +141,12 @@ func TestReasonsOfAVariableShowNoValueFromOutside(t *testing.T) {
 		if r.Path == "CGO_ENABLED" && (r.Old != "0" || r.New != "1") {
 			t.Errorf("%+v: a value of pipe.yaml is shown", r)
 		}
+	}
+	in.Env[1] = EnvValue{Name: in.Env[1].Name, Secret: true}
+	locked = lockedAs(s, in)
+	in.Env[1].Set = true
+	if r := Changes(s, in, locked); len(r) != 1 || r[0].Old != "not set" || r[0].New != "set" {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -133,7 +133,7 @@ func (a *Outs) putBack(o out) error {
 		return err
 	}
 	if err := os.Rename(filepath.Join(a.dir, o.Kept), to); err != nil {
-		return fmt.Errorf("put %s back: %w", o.Path, err)
+		return fmt.Errorf("restore %s: %w", o.Path, err)
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func recoverOne(a *Outs) (stage string, err error) {
 	}
 	// No later run may stumble over it: it stays where it is, under another name.
 	kept := filepath.Join(filepath.Dir(a.dir), "kept-"+filepath.Base(a.dir))
-	return fmt.Sprintf("%s (not put back: %v; the old outs are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
+	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
 }
 
 // valid reports whether the note is one that Move writes: it may come from anywhere,

@@ -30,7 +30,7 @@ func Read(path string, limit int64) (b []byte, err error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w, not a %s", ErrSpecial, kind(info.Mode()))}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w, not a %s", ErrSpecial, TypeWord(info.Mode()))}
 	}
 	b, err = io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
@@ -39,10 +39,13 @@ func Read(path string, limit int64) (b []byte, err error) {
 	return b, err
 }
 
-func kind(m fs.FileMode) string {
+// TypeWord is what people call a file that is not a regular one.
+func TypeWord(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
 		return "directory"
+	case m&fs.ModeSymlink != 0:
+		return "symlink"
 	case m&fs.ModeNamedPipe != 0:
 		return "named pipe"
 	case m&fs.ModeSocket != 0:

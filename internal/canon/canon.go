@@ -50,7 +50,7 @@ func Unmarshal(b []byte, v any) error {
 		return err
 	}
 	if !bytes.Equal(append(again, '\n'), b) {
-		return fmt.Errorf("%w: members unsorted or given twice, white space, or another way to write a value", ErrForm)
+		return fmt.Errorf("%w: members are unsorted or repeated, or there is white space or a value in another notation", ErrForm)
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
@@ -72,12 +72,12 @@ func within(a, b any, at string) error {
 	case map[string]any:
 		m, ok := b.(map[string]any)
 		if !ok {
-			return fmt.Errorf("%w: %s is no object", ErrForm, at)
+			return fmt.Errorf("%w: %s is not an object", ErrForm, at)
 		}
 		for name, v := range a {
 			w, ok := m[name]
 			if !ok {
-				return fmt.Errorf("%w: no member %q in %q", ErrForm, name, at)
+				return fmt.Errorf("%w: %[3]q lacks the member %[2]q", ErrForm, name, at)
 			}
 			if err := within(v, w, at+"/"+name); err != nil {
 				return err
@@ -87,7 +87,7 @@ func within(a, b any, at string) error {
 	case []any:
 		l, ok := b.([]any)
 		if !ok || len(l) != len(a) {
-			return fmt.Errorf("%w: %s is another list", ErrForm, at)
+			return fmt.Errorf("%w: %s is not the expected list", ErrForm, at)
 		}
 		for i := range a {
 			if err := within(a[i], l[i], at+"/"+strconv.Itoa(i)); err != nil {
@@ -110,7 +110,7 @@ func decode(b []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("a second value follows the first")
+		return nil, errors.New("more than one value")
 	}
 	return tree, nil
 }

@@ -1,7 +1,6 @@
 // Package cli reads flags, calls verbs and prints what they answer.
 //
-// Standard output is the answer, standard error the talk: progress, notes and
-// errors. With --json both the answer and a run's events are JSON; the answer
+// Results go to stdout; progress, notes and errors go to stderr. With --json both the answer and a run's events are JSON; the answer
 // names its schema.
 package cli
 
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +59,8 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pipe",
 		Short:         "Build once, deploy once: idempotent builds and deployments",
-		Long:          "pipe runs the stages of pipe.yaml whose inputs changed, takes what was built\nbefore from a content-addressed store, and deploys what is not live yet.",
+		Long:          "Run the stages in pipe.yaml whose inputs changed, restore what was built before,\nand deploy what is not live yet.",
+		Example:       "  pipe init\n  pipe repro\n  pipe why build",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          usage(cobra.NoArgs),
@@ -71,11 +72,11 @@ func (a *app) root() *cobra.Command {
 		return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.BoolVar(&a.json, "json", false, "answer in JSON")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "do not name stages that are unchanged")
-	f.StringVarP(&a.dir, "dir", "C", "", "work in this directory")
-	f.StringVarP(&a.remote, "remote", "r", "", "the remote: a name from pipe.yaml, a URL or a directory")
-	f.StringVar(&a.env, "env", "", "the environment that deploy stages act on (default \"default\")")
+	f.BoolVar(&a.json, "json", false, "print JSON")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "hide unchanged stages")
+	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
+	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
+	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
@@ -86,9 +87,30 @@ func (a *app) root() *cobra.Command {
 }
 
 // command makes a subcommand whose wrong arguments are usage errors.
-func command(use, short, long string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
-	return &cobra.Command{Use: use, Short: short, Long: long, RunE: run, Args: usage(args)}
+func command(use, short, long, example string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
+	example = "  " + strings.ReplaceAll(example, "\n", "\n  ")
+	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run, Args: usage(args)}
 }
+
+// arguments accepts from least to most arguments, any number if most is negative.
+// When some are missing, the error asks for them in the words of ask.
+func arguments(least, most int, ask string) cobra.PositionalArgs {
+	return func(c *cobra.Command, list []string) error {
+		line := strings.TrimSuffix(c.UseLine(), " [flags]")
+		switch {
+		case len(list) < least:
+			return fmt.Errorf("%s: %s", ask, line)
+		case most == 0 && len(list) > 0:
+			return fmt.Errorf("%s takes no arguments", line)
+		case most >= 0 && len(list) > most:
+			return fmt.Errorf("too many arguments: %s", line)
+		}
+		return nil
+	}
+}
+
+// noArgs accepts no arguments.
+func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(c, list) }
 
 // usage gives wrong arguments their kind: cobra's errors have none.
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {

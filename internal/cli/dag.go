@@ -13,19 +13,19 @@ import (
 
 func (a *app) dagCmd() *cobra.Command {
 	var format string
-	c := command("dag", "show the stages and what they need",
-		"Prints one line a stage, each after what it needs; or a graph for Mermaid or Graphviz.",
-		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	c := command("dag", "Show the stages and their dependencies",
+		"Print one line per stage, in the order in which they run, or a graph for Mermaid\nor Graphviz.",
+		"pipe dag\npipe dag --format dot | dot -Tsvg > dag.svg", noArgs, func(c *cobra.Command, _ []string) error {
 			draw, ok := map[string]func(io.Writer, *pipe.Graph){"text": dagText, "mermaid": dagMermaid, "dot": dagDot}[format]
 			if !ok {
-				return diag.New(diag.Usage, "--format %s: not text, mermaid or dot", format).Hinted("pipe dag --format mermaid")
+				return diag.New(diag.Usage, "--format must be text, mermaid or dot, not %s", format).Hinted("pipe dag --format mermaid")
 			}
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				g := p.Dag()
 				return a.answer("pipe.dag/1", g, func(w io.Writer) { draw(w, g) })
 			})
 		})
-	c.Flags().StringVar(&format, "format", "text", "text, mermaid or dot")
+	c.Flags().StringVar(&format, "format", "text", "output format: text, mermaid or dot")
 	return c
 }
 

@@ -12,9 +12,9 @@ import (
 )
 
 func (a *app) diffCmd() *cobra.Command {
-	return command("diff [REV] [REV]", "compare stages' inputs and outs between commits",
-		"Compares pipe.lock: of HEAD with the workspace's, of REV with the workspace's, or\nof the first REV with the second.",
-		cobra.MaximumNArgs(2), func(c *cobra.Command, args []string) error {
+	return command("diff [REV] [REV]", "Compare inputs and outputs between commits",
+		"Compare the pipe.lock of two commits. Without the second REV, compare with the\nworkspace; without any, compare HEAD with the workspace.",
+		"pipe diff\npipe diff v1.2 v1.3", arguments(0, 2, ""), func(c *cobra.Command, args []string) error {
 			revs := append(args, "", "")
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				changes, err := p.Diff(c.Context(), revs[0], revs[1])

@@ -12,8 +12,9 @@ import (
 )
 
 func (a *app) doctorCmd() *cobra.Command {
-	return command("doctor", "check everything that pipe needs", "Looks at git, the shells, pipe.yaml, pipe.lock and .gitignore, and really writes to the remote.",
-		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	return command("doctor", "Check everything that pipe needs",
+		"Check git, the shells, pipe.yaml, pipe.lock, .gitignore and the remote. The check\nof the remote writes and reads a small object.",
+		"pipe doctor", noArgs, func(c *cobra.Command, _ []string) error {
 			checks := pipe.Doctor(c.Context(), a.options())
 			failed := 0
 			for _, x := range checks {
@@ -34,7 +35,7 @@ func (a *app) doctorCmd() *cobra.Command {
 				}
 			})
 			if err == nil && failed > 0 {
-				err = diag.New(diag.Failed, "%s failed", view.Count(failed, "check")).Hinted("pipe doctor lists them, each with its next step")
+				err = diag.New(diag.Failed, "%s failed", view.Count(failed, "check")).Hinted("follow the hints, then run pipe doctor again")
 			}
 			return err
 		})

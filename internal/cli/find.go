@@ -13,11 +13,11 @@ import (
 
 func (a *app) findCmd() *cobra.Command {
 	var opt pipe.FindOptions
-	c := command("find HASH|FILE", "find an artifact by (the beginning of) its hash, and fetch it with -o",
-		`Tells which artifact of which stage a hash is, the commits whose pipe.lock names
-it, where it is live, and whether cache and remote have its bytes. A file is found by its own
-hash, and so is a stage's key.`,
-		cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+	c := command("find HASH|FILE", "Find an artifact by its hash or a prefix of it",
+		`Show which stage created an artifact, which commits have it in pipe.lock, where it
+is live, and whether the cache and the remote have it. Instead of a hash, name a
+file to find it by its content, or give the key of a stage. With -o, fetch it.`,
+		"pipe find 1e9ff5572e47\npipe find 1e9ff5572e47 -o old.zip\npipe find dist/app.zip", arguments(1, 1, "give a hash or a file"), func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				f, err := p.Find(c.Context(), args[0], opt)
 				if err != nil {
@@ -26,14 +26,14 @@ hash, and so is a stage's key.`,
 				return a.answer("pipe.find/1", f, func(w io.Writer) { printFound(w, f) })
 			})
 		})
-	c.Flags().StringVarP(&opt.Output, "output", "o", "", "write the bytes to this file (a directory's tree to this directory)")
+	c.Flags().StringVarP(&opt.Output, "output", "o", "", "write the artifact to this file or directory")
 	return c
 }
 
 func printFound(w io.Writer, f *pipe.Found) {
 	for _, x := range f.Artifacts {
 		_, _ = fmt.Fprintf(w, "%s\n", x.Hash)
-		kind := map[string]string{"out": "out", "inside": "inside an out", "dep": "dep", "key": "out, by its key", "object": "object that no lock names"}[x.What]
+		kind := map[string]string{"out": "output", "inside": "file in an output", "dep": "dependency", "key": "output, found by its key", "object": "object that no pipe.lock names"}[x.What]
 		if x.Path != "" {
 			_, _ = fmt.Fprintf(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
 		} else {
@@ -50,7 +50,7 @@ func printFound(w io.Writer, f *pipe.Found) {
 		_, _ = fmt.Fprintf(w, "  bytes: %s\n", whereText(&x))
 	}
 	if f.Incomplete {
-		_, _ = fmt.Fprintln(w, "the clone is shallow: older commits were not looked at (git fetch --unshallow)")
+		_, _ = fmt.Fprintln(w, "the clone is shallow: older commits were not searched (run git fetch --unshallow)")
 	}
 	if f.Wrote != "" {
 		_, _ = fmt.Fprintf(w, "wrote %s\n", f.Wrote)

@@ -12,28 +12,28 @@ import (
 
 func (a *app) gcCmd() *cobra.Command {
 	var yes bool
-	c := command("gc", "free cached objects that no commit names",
-		`Frees what no pipe.lock of any branch, tag or worktree, nor the workspace's own,
-names, in the cache alone. It shows what would go; --yes lets it go. What is
-younger than an hour stays.`,
-		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	c := command("gc", "Delete cached objects that no commit uses",
+		`Show the cached objects that no pipe.lock uses, in any branch, tag, worktree or in
+this workspace. With --yes, delete them. Objects newer than one hour are kept.
+The remote is not changed.`,
+		"pipe gc\npipe gc --yes", noArgs, func(c *cobra.Command, _ []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				g, err := p.GC(c.Context(), yes)
 				if err != nil {
 					return err
 				}
 				return a.answer("pipe.gc/1", g, func(w io.Writer) {
-					word, next := "would free", " (pipe gc --yes)"
+					word, next := "would delete", " (run pipe gc --yes)"
 					if g.Done {
-						word, next = "freed", ""
+						word, next = "deleted", ""
 					}
 					if g.Objects == 0 {
 						next = ""
 					}
-					_, _ = fmt.Fprintf(w, "%s %s, %s%s; %d stay\n", word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept)
+					_, _ = fmt.Fprintf(w, "%s %s, %s%s; %d kept\n", word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept)
 				})
 			})
 		})
-	c.Flags().BoolVarP(&yes, "yes", "y", false, "free them")
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "delete them")
 	return c
 }

@@ -10,10 +10,11 @@ import (
 )
 
 func (a *app) hashCmd() *cobra.Command {
-	return command("hash PATH...", "print the hash of files and directories",
-		`Prints BLAKE3-256 as b3sum does: of a file its bytes'; of a directory that of its
-canonical manifest. A deploy command sees the same in PIPE_HASH_ variables.`,
-		cobra.MinimumNArgs(1), func(c *cobra.Command, args []string) error {
+	return command("hash PATH...", "Print the hash of files and directories",
+		`Print the BLAKE3 hash of each path. For a file it is the hash that b3sum prints;
+for a directory it is the hash of its canonical listing. Commands get the same
+hashes in PIPE_HASH_ variables.`,
+		"pipe hash dist/app.zip", arguments(1, -1, "name a file or directory"), func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				list, err := p.Hash(c.Context(), args)
 				if err != nil {

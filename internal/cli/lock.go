@@ -10,11 +10,11 @@ import (
 )
 
 func (a *app) lockCmd() *cobra.Command {
-	c := command("lock", "what concerns pipe.lock", "", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
+	c := command("lock", "Work with pipe.lock", "", "pipe lock commit", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var message string
-	commit := command("commit", "commit pipe.lock alone",
-		"Commits pipe.lock to the current branch, and leaves the index and other changes\nas they are. It does not push.",
-		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	commit := command("commit", "Commit only pipe.lock",
+		"Commit pipe.lock to the current branch. The index and all other changes stay as\nthey are. Nothing is pushed.",
+		"pipe lock commit -m \"Build 42\"", noArgs, func(c *cobra.Command, _ []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				r, err := p.LockCommit(c.Context(), message)
 				if err != nil {
@@ -25,11 +25,11 @@ func (a *app) lockCmd() *cobra.Command {
 						_, _ = fmt.Fprintf(w, "committed %.12s\n", r.Commit)
 						return
 					}
-					_, _ = fmt.Fprintln(w, "pipe.lock is committed already")
+					_, _ = fmt.Fprintln(w, "pipe.lock is already committed")
 				})
 			})
 		})
-	commit.Flags().StringVarP(&message, "message", "m", "", "the commit's message")
+	commit.Flags().StringVarP(&message, "message", "m", "", "commit message")
 	c.AddCommand(commit)
 	return c
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,13 +14,13 @@ import (
 
 func (a *app) planCmd() *cobra.Command {
 	var opt pipe.ReproOptions
-	c := command("plan [STAGE|OUT]...", "say what repro would do; exit 3 when it would do something",
-		`Decides about all stages, or the named ones and all that they need, as repro
-would now, and changes nothing. A stage that depends on one that must run first is
-listed as such: whether it runs is decided when its inputs are known.
+	c := command("plan [STAGE|OUT]...", "Show what repro would do",
+		`Show what pipe repro would do with all stages, or with the named ones and their
+dependencies, without changing anything. A stage is listed as "depends" if another
+stage must run before its inputs are known.
 
-Exit code 3 says that something would run or be restored.`,
-		cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+Exit code 3 means that at least one stage would run or be restored.`,
+		"pipe plan\npipe plan build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			return a.plan(c, opt, true)
 		})
@@ -37,7 +38,7 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 			return err
 		}
 		if code && r.Pending {
-			return pending("something would run")
+			return pending("some stages are not up to date")
 		}
 		return nil
 	})
@@ -52,10 +53,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 		if quiet && (s.Verb == event.Skip || s.Verb == event.Frozen) {
 			continue
 		}
-		verb := string(s.Verb)
-		if s.Deploy && s.Verb == event.Run {
-			verb = "deploy"
-		}
-		_, _ = fmt.Fprintf(w, "%-*s  %-7s  %s\n", width, s.Stage, verb, view.Words(s.Because))
+		verb, why := view.Verdict(s.Verb, s.Deploy, s.Because)
+		_, _ = fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", width, s.Stage, verb, why), " "))
 	}
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // sync makes push, pull and checkout, which differ in the verb alone.
-func (a *app) sync(name, short, long string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
-	return command(name+" [STAGE|OUT]...", short, long, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
+	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			r, err := verb(p, c.Context(), pipe.SyncOptions{Targets: args})
 			if err != nil {
@@ -34,7 +34,7 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 		}
 	}
 	if len(r.Adopted) > 0 {
-		_, _ = fmt.Fprintf(w, "adopted: %s (built first by another machine)\n", strings.Join(r.Adopted, ", "))
+		_, _ = fmt.Fprintf(w, "adopted: %s (another machine built the same inputs first)\n", strings.Join(r.Adopted, ", "))
 	}
 	if len(r.Unpushed) > 0 {
 		_, _ = fmt.Fprintf(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
@@ -51,21 +51,24 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 }
 
 func (a *app) pushCmd() *cobra.Command {
-	return a.sync("push", "put outs and records into the remote",
-		`Puts what pipe.lock names into the remote: objects, then the records that name
-them. When another machine recorded the same inputs first, its outs are taken:
-pipe.lock and the workspace change, and the next repro deploys them.`,
+	return a.sync("push", "Upload outputs and records to the remote",
+		`Upload the outputs in pipe.lock and their records to the remote. If another machine
+recorded the same inputs first, its outputs replace yours in pipe.lock and in the
+workspace, and the next pipe repro deploys them.`,
+		"pipe push\npipe push build",
 		(*pipe.Project).Push, "pushed")
 }
 
 func (a *app) pullCmd() *cobra.Command {
-	return a.sync("pull", "bring outs from the remote into the workspace",
-		"Fetches what pipe.lock names and the cache lacks, verifies it, and writes the outs.",
+	return a.sync("pull", "Download outputs from the remote into the workspace",
+		"Download the outputs in pipe.lock that are not in the cache, verify them, and write\nthem to the workspace.",
+		"pipe pull\npipe pull dist/app.zip",
 		(*pipe.Project).Pull, "pulled")
 }
 
 func (a *app) checkoutCmd() *cobra.Command {
-	return a.sync("checkout", "write outs from the cache into the workspace",
-		"Writes what pipe.lock names from the cache, without the network.",
+	return a.sync("checkout", "Write outputs from the cache to the workspace",
+		"Write the outputs in pipe.lock from the cache to the workspace, without the network.",
+		"pipe checkout\npipe checkout dist/app.zip",
 		(*pipe.Project).Checkout, "fetched")
 }

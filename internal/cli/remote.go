@@ -10,10 +10,11 @@ import (
 )
 
 func (a *app) remoteCmd() *cobra.Command {
-	c := command("remote", "name, list and test remotes", "", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
+	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
-	adder := command("add NAME URL", "add a remote to pipe.yaml", "Adds the remote to pipe.yaml, and the name of the project if it has none.\nThe first remote is the default.",
-		cobra.ExactArgs(2), func(c *cobra.Command, args []string) error {
+	adder := command("add NAME URL", "Add a remote to pipe.yaml",
+		"Add a remote to pipe.yaml, and the name of the project if it has none. The first\nremote is the default.",
+		"pipe remote add main s3://bucket/prefix\npipe remote add nas /mnt/store", arguments(2, 2, "give a name and a URL"), func(c *cobra.Command, args []string) error {
 			add.Name, add.URL = args[0], args[1]
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				if err := p.AddRemote(c.Context(), add); err != nil {
@@ -24,7 +25,7 @@ func (a *app) remoteCmd() *cobra.Command {
 		})
 	adder.Flags().StringVar(&add.Endpoint, "endpoint", "", "URL of an S3-compatible server")
 	adder.Flags().StringVar(&add.Region, "region", "", "region of the bucket")
-	list := command("list", "list the remotes, the default first", "", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	list := command("list", "List the remotes, the default one first", "", "pipe remote list", noArgs, func(c *cobra.Command, _ []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			remotes := p.Remotes()
 			return a.answer("pipe.remotes/1", remotes, func(w io.Writer) {
@@ -34,14 +35,14 @@ func (a *app) remoteCmd() *cobra.Command {
 			})
 		})
 	})
-	probe := command("probe", "put, get and test conditional writes, for real", "", cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	probe := command("probe", "Test reads, writes and conditional writes of the remote", "", "pipe remote probe -r main", noArgs, func(c *cobra.Command, _ []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			url, err := p.Probe(c.Context())
 			if err != nil {
 				return err
 			}
 			return a.answer("pipe.probe/1", map[string]any{"url": url, "ok": true}, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%s: put, get and conditional writes work\n", url)
+				_, _ = fmt.Fprintf(w, "%s: reads, writes and conditional writes work\n", url)
 			})
 		})
 	})

@@ -16,16 +16,15 @@ import (
 func (a *app) reproCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	var yes, dry bool
-	c := command("repro [STAGE|OUT]...", "bring stages up to date: skip, restore, run, deploy",
-		`Brings all stages, or the named ones and all that they need, up to date.
+	c := command("repro [STAGE|OUT]...", "Bring stages up to date",
+		`Bring all stages, or the named ones and their dependencies, up to date.
 
-A stage whose inputs are those in pipe.lock is skipped. One whose inputs were
-built before, on any machine that shares the remote, gets the recorded outs. Else
-its command runs. A deploy stage runs unless its environment says that this very
-version is live.
+A stage with the inputs in pipe.lock is skipped. If any machine that shares the
+remote has built the same inputs before, its outputs are restored. Otherwise its
+command runs. A deploy stage runs unless this version is live in its environment.
 
-Without --push nothing is published but what a deploy stage is about to use.`,
-		cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+Without --push, only the stages that a deployment depends on are published.`,
+		"pipe repro\npipe repro --push --env production\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			if dry {
 				return a.plan(c, opt, false)
@@ -43,23 +42,23 @@ Without --push nothing is published but what a deploy stage is about to use.`,
 		})
 	f := c.Flags()
 	a.selection(c, &opt)
-	f.IntVarP(&opt.Jobs, "jobs", "j", 0, "stages at once (default: the number of CPUs)")
-	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
-	f.BoolVar(&opt.Push, "push", false, "put each stage's outs and record into the remote as soon as it is done")
-	f.BoolVarP(&yes, "yes", "y", false, "do not ask before deploying (off a terminal nothing is asked)")
-	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	f.IntVarP(&opt.Jobs, "jobs", "j", 0, "number of stages to run at once (default: the number of CPUs)")
+	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, run the stages that do not depend on it")
+	f.BoolVar(&opt.Push, "push", false, "publish the outputs and the record of each stage as soon as it is done")
+	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal)")
+	f.BoolVar(&dry, "dry-run", false, "show what would be done, without changing anything")
 	return c
 }
 
 // selection adds the flags that repro and plan share.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
-	f.BoolVarP(&opt.Force, "force", "f", false, "run the named stages, or all, changed or not; the new outs replace the old for everybody")
-	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all that need them")
-	f.BoolVarP(&opt.Single, "single", "s", false, "the named stages alone")
-	f.BoolVar(&opt.NoPull, "no-pull", false, "do not ask the remote for records and objects")
-	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run a stage whose recorded bytes are nowhere")
-	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy what pipe.lock names, even if a record of the same inputs names other outputs")
+	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone")
+	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all stages that depend on them")
+	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages")
+	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
+	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
+	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }
 
 // confirm asks on the terminal before the first deployment.
@@ -73,7 +72,7 @@ func (a *app) confirm(stage string, because []event.Reason) error {
 	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
 		return nil
 	}
-	return diag.New(diag.Policy, "%s: not deployed: the answer was no", stage).Hinted("pipe repro --yes deploys without asking")
+	return diag.New(diag.Policy, "%s: deployment not confirmed", stage).Hinted("run pipe repro --yes to deploy without confirmation")
 }
 
 // hintIgnore names outs that git would take for sources.
@@ -82,7 +81,7 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	_, _ = fmt.Fprintf(a.Err, "note: git does not ignore what pipe keeps; add to .gitignore:\n")
+	_, _ = fmt.Fprintf(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
 	for _, o := range outs {
 		_, _ = fmt.Fprintf(a.Err, "/%s\n", o)
 	}

@@ -12,9 +12,9 @@ import (
 func (a *app) statusCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	var code bool
-	c := command("status [STAGE|OUT]...", "compare the workspace with pipe.lock and what is live",
-		"Compares, without the network but for the environment's state, and writes nothing.",
-		cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+	c := command("status [STAGE|OUT]...", "Show which stages and outputs changed",
+		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote.",
+		"pipe status\npipe status --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				s, err := p.Status(c.Context(), opt)
@@ -25,12 +25,12 @@ func (a *app) statusCmd() *cobra.Command {
 					return err
 				}
 				if code && s.Pending {
-					return pending("something would run")
+					return pending("some stages are not up to date")
 				}
 				return nil
 			})
 		})
-	c.Flags().BoolVar(&code, "exit-code", false, "exit 3 when something would run or be restored")
+	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored")
 	return c
 }
 
@@ -44,9 +44,9 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		_, _ = fmt.Fprintf(w, "  out %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		_, _ = fmt.Fprintf(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
 	}
 	if s.Note != "" {
-		_, _ = fmt.Fprintf(w, "the environment could not be asked: %s\n", s.Note)
+		_, _ = fmt.Fprintf(w, "could not read the environment: %s\n", s.Note)
 	}
 }

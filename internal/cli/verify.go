@@ -15,9 +15,12 @@ const defaultRemote = "the default remote"
 
 func (a *app) verifyCmd() *cobra.Command {
 	var remote string
-	c := command("verify", "hash every object of the cache again",
-		"Reads and hashes every object. Damaged objects of the cache are put out of the\nway, so that good copies are fetched; those of the remote are named. Exit 7.",
-		cobra.NoArgs, func(c *cobra.Command, _ []string) error {
+	c := command("verify", "Check every object in the cache or a remote",
+		`Read every object and check its hash. Damaged cache objects are moved aside, so that
+good copies can be fetched; damaged objects of a remote are listed.
+
+Exit code 7 means that at least one object is damaged.`,
+		"pipe verify\npipe verify --remote=main", noArgs, func(c *cobra.Command, _ []string) error {
 			inRemote := remote != ""
 			if inRemote && remote != defaultRemote {
 				a.remote = remote
@@ -39,7 +42,7 @@ func (a *app) verifyCmd() *cobra.Command {
 				return aerr
 			})
 		})
-	c.Flags().StringVar(&remote, "remote", "", "the remote's objects instead; --remote=NAME: that remote's")
+	c.Flags().StringVar(&remote, "remote", "", "check the default remote, or --remote=NAME, instead of the cache")
 	c.Flags().Lookup("remote").NoOptDefVal = defaultRemote
 	return c
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) versionCmd() *cobra.Command {
-	return command("version", "print the version", "", cobra.NoArgs, func(*cobra.Command, []string) error {
+	return command("version", "Print the version", "", "pipe version --json", noArgs, func(*cobra.Command, []string) error {
 		v := pipe.Build()
 		return a.answer("pipe.version/1", v, func(w io.Writer) {
 			commit := ""
@@ -24,9 +24,9 @@ func (a *app) versionCmd() *cobra.Command {
 }
 
 func (a *app) completionCmd() *cobra.Command {
-	return command("completion bash|zsh|fish|powershell", "print a completion script for a shell",
-		"Prints a script that completes commands and flags, for example:\n\n  source <(pipe completion bash)",
-		cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+	return command("completion bash|zsh|fish|powershell", "Print a completion script for a shell",
+		"Print a script that completes commands and flags.",
+		"source <(pipe completion bash)", arguments(1, 1, "name a shell"), func(c *cobra.Command, args []string) error {
 			root := c.Root()
 			switch args[0] {
 			case "bash":
@@ -38,6 +38,6 @@ func (a *app) completionCmd() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.Out)
 			}
-			return diag.New(diag.Usage, "no completion for %q", args[0]).Hinted("pipe completion bash")
+			return diag.New(diag.Usage, "no completion for shell %q", args[0]).Hinted("pipe completion bash")
 		})
 }

@@ -11,9 +11,9 @@ import (
 
 func (a *app) whyCmd() *cobra.Command {
 	var opt pipe.ReproOptions
-	c := command("why STAGE", "say why a stage would run or not, with old and new hashes",
-		"Decides about one stage as repro would now, and lists every reason: which input,\nits hash in pipe.lock (or in what is live) and its hash now.",
-		cobra.ExactArgs(1), func(c *cobra.Command, args []string) error {
+	c := command("why STAGE", "Show why a stage would run or not",
+		"Show what pipe repro would do with a stage, and every reason: each changed input\nwith its old hash (in pipe.lock, or live) and its new one.",
+		"pipe why build", arguments(1, 1, "name a stage"), func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				r, err := p.Why(c.Context(), args[0], opt)
 				if err != nil {
@@ -22,7 +22,7 @@ func (a *app) whyCmd() *cobra.Command {
 				return a.answer("pipe.why/1", r, func(w io.Writer) { printWhy(w, r) })
 			})
 		})
-	c.Flags().BoolVar(&opt.NoPull, "no-pull", false, "do not ask the remote for records")
+	c.Flags().BoolVar(&opt.NoPull, "no-pull", false, "do not look for records in the remote")
 	return c
 }
 

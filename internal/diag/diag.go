@@ -68,7 +68,7 @@ func New(k Kind, format string, args ...any) *Error {
 
 // Newer is the one answer to a form that only a later version knows.
 func Newer(what string, schema int) *Error {
-	return New(Policy, "%s was written by a newer pipe (schema %d)", what, schema).Hinted("install the newer pipe; pipe version shows this one")
+	return New(Policy, "%s was written by a newer pipe (schema %d)", what, schema).Hinted("install a newer pipe (pipe version prints the installed one)")
 }
 
 // At returns e with its place set.

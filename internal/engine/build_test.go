@@ -155,7 +155,7 @@ func TestARecordWithOtherOutsThanDeclaredIsNotBelieved(t *testing.T) {
 		t.Errorf("the lock says %s", q.out("a").Path)
 	}
 	_, _, err = p.clone().run(engine.Options{Push: true})
-	if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "other outputs than pipe.yaml") {
+	if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "does not list the outputs in pipe.yaml") {
 		t.Errorf("publishing beside it: %v", err)
 	}
 }
@@ -218,7 +218,7 @@ func TestAFrozenStageIsAsItIsRecordedElseAsItLiesThere(t *testing.T) {
 	yaml := strings.Replace(chain, "cmd: a,", "cmd: a, frozen: true,", 1)
 	p := open(t, yaml, "src", "other")
 	verbs, _, err := p.run(all)
-	if !diag.Is(err, diag.NotFound) || verbs != "a:frozen b: c:" || !strings.Contains(err.Error(), "out/a is not here") {
+	if !diag.Is(err, diag.NotFound) || verbs != "a:frozen b: c:" || !strings.Contains(err.Error(), "out/a does not exist") {
 		t.Errorf("%s: %v", verbs, err)
 	}
 	p.write("out/a", "by hand")

@@ -99,9 +99,9 @@ func contradiction(maker *state, rec *object.Record) error {
 		if i < len(rec.Outs) {
 			recorded = rec.Outs[i].Digest.String()
 		}
-		return diag.New(diag.Integrity, "pipe.lock says that %s made %s %s, but the record of the same inputs says %s; nothing was deployed",
+		return diag.New(diag.Integrity, "not deployed: pipe.lock says that %s created %s %s, but the record of the same inputs says %s",
 			maker.Stage.Name, o.Path, o.Digest, recorded).At(store.RecordPath(rec.ID)).
-			Hinted("pipe push takes the recorded outputs into pipe.lock; pipe repro --trust-lock deploys what pipe.lock names")
+			Hinted("run pipe push to use the recorded outputs, or pipe repro --trust-lock to deploy what pipe.lock names")
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	for _, src := range in.sources {
 		err := r.Work.SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
 		if errors.Is(err, store.ErrCorrupt) {
-			err = diag.New(diag.Stage, "%s: %s changed while it was read", st.Stage.Name, src.top).At(st.Stage.Place).
+			err = diag.New(diag.Stage, "%s: %s changed while pipe read it", st.Stage.Name, src.top).At(st.Stage.Place).
 				Hinted("wait for the writer to finish, then run pipe repro again")
 		}
 		if err != nil {

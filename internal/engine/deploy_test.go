@@ -109,7 +109,7 @@ func TestAFailedDeploymentIsRunAgain(t *testing.T) {
 		t.Errorf("%+v, %s: %v", counts, p.status("live"), err)
 	}
 	var e *diag.Error
-	if errors.As(err, &e); !strings.Contains(e.Hint, "fresh directory that holds only its deps") {
+	if errors.As(err, &e); !strings.Contains(e.Hint, "fresh directory that contains only their deps") {
 		t.Errorf("hint: %s", e.Hint)
 	}
 	p.declare(strings.Replace(deployed, "mutex: m", "workdir: repo", 1))
@@ -266,7 +266,7 @@ func TestAFileThatChangesBeforeItIsDeployedIsNamed(t *testing.T) {
 		return nil
 	}}
 	_, _, err := p.run(opt)
-	if !diag.Is(err, diag.Stage) || !strings.Contains(err.Error(), "live: conf changed while it was read") || p.status("live") != "" {
+	if !diag.Is(err, diag.Stage) || !strings.Contains(err.Error(), "live: conf changed while pipe read it") || p.status("live") != "" {
 		t.Errorf("%s: %v", p.status("live"), err)
 	}
 }
@@ -296,7 +296,7 @@ func TestWhatOnlyTheWorkspaceHasIsDeployed(t *testing.T) {
 
 func TestADeploymentWithoutItsDepsFails(t *testing.T) {
 	p := open(t, "stages:\n  live: {cmd: x, deps: [none]}\n")
-	if _, counts, err := p.run(all); !diag.Is(err, diag.Usage) || counts.Failed != 1 || !strings.Contains(err.Error(), "dep none is not there") {
+	if _, counts, err := p.run(all); !diag.Is(err, diag.Usage) || counts.Failed != 1 || !strings.Contains(err.Error(), "dependency none does not exist") {
 		t.Errorf("%+v: %v", counts, err)
 	}
 }

@@ -195,7 +195,7 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		roots = append(roots, i)
 	}
 	if (opt.Single || opt.Downstream) && len(roots) == 0 {
-		return nil, diag.New(diag.Usage, "--single and --downstream need the name of a stage").Hinted("pipe repro --single STAGE")
+		return nil, diag.New(diag.Usage, "--single and --downstream need a stage").Hinted("pipe repro --single STAGE")
 	}
 	switch {
 	case len(roots) == 0:
@@ -218,7 +218,7 @@ func (e *Engine) stage(name string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, diag.New(diag.Usage, "no stage is called %q", name).Hinted("pipe dag lists the stages")
+	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe dag lists the stages")
 }
 
 // run is one pass over the selected stages.

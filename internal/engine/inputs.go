@@ -69,7 +69,7 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 // errUnknown says that an input will be made by a stage that must run first.
 type errUnknown struct{ stage string }
 
-func (e errUnknown) Error() string { return "depends on " + e.stage + ", which must run first" }
+func (e errUnknown) Error() string { return e.stage + " must run first" }
 
 // output returns what a stage's out is, by this run or by the lock.
 func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, error) {
@@ -85,7 +85,7 @@ func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, err
 	// Never run, and not part of this run: what lies there is taken as it is.
 	o, _, err := r.Work.Output(ctx, p)
 	if errors.Is(err, worktree.ErrAbsent) {
-		return o, diag.New(diag.NotFound, "%s is not here, and %s, which makes it, never ran", p, st.Stage.Name).
+		return o, diag.New(diag.NotFound, "%s does not exist: stage %s, which creates it, has not run", p, st.Stage.Name).
 			Hinted("pipe repro %s", st.Stage.Name)
 	}
 	return o, err
@@ -286,7 +286,7 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 			in.In = o.Digest
 			return in, nil
 		}
-		return artifact.Input{}, diag.New(diag.Usage, "dep %s names no file in the out %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in output %s", d, o.Path).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
@@ -297,8 +297,8 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 		in.In = o.Digest
 		return in, nil
 	}
-	return artifact.Input{}, diag.New(diag.Usage, "dep %s is not in the out %s", d, o.Path).At(d.Place).
-		Hinted("correct its name, or let the stage make it")
+	return artifact.Input{}, diag.New(diag.Usage, "dependency %s does not exist in output %s", d, o.Path).At(d.Place).
+		Hinted("correct its name, or create it in the stage that makes the output")
 }
 
 // params reads the declared values, also from files that other stages make.

@@ -150,7 +150,7 @@ stages:
 }
 
 func TestWhatIsNotInAMadeDirectoryIsNamed(t *testing.T) {
-	for dep, want := range map[string]string{"dir/none": "dep dir/none is not in the out dir", "dir/*.c": "dep dir/*.c names no file in the out dir"} {
+	for dep, want := range map[string]string{"dir/none": "dependency dir/none does not exist in output dir", "dir/*.c": "dependency dir/*.c matches no file in output dir"} {
 		p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [dir/]}\n  b: {cmd: b, deps: [\""+dep+"\"], outs: [out/b]}\n", "src")
 		_, _, err := p.run(all)
 		if !diag.Is(err, diag.Usage) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "pipe.yaml:3:") {
@@ -162,7 +162,7 @@ func TestWhatIsNotInAMadeDirectoryIsNamed(t *testing.T) {
 func TestAllMissingDepsAreNamedAtOnce(t *testing.T) {
 	p := open(t, "stages:\n  a: {cmd: a, deps: [none, src, nothing], outs: [out/a]}\n", "src")
 	_, _, err := p.run(all)
-	if len(diag.All(err)) != 2 || !strings.Contains(err.Error(), "dep none is") || !strings.Contains(err.Error(), "dep nothing is") {
+	if len(diag.All(err)) != 2 || !strings.Contains(err.Error(), "dependency none does") || !strings.Contains(err.Error(), "dependency nothing does") {
 		t.Errorf("%v", err)
 	}
 }
@@ -191,7 +191,7 @@ func TestParamsThatAStageMakesAreReadFromThere(t *testing.T) {
 		t.Errorf("the plan: %s, %v", verbs, err)
 	}
 	_, _, err := p.run(engine.Options{Targets: []string{"b"}, Single: true})
-	if !diag.Is(err, diag.NotFound) || !strings.Contains(err.Error(), "p.yaml is not here, and a, which makes it, never ran") {
+	if !diag.Is(err, diag.NotFound) || !strings.Contains(err.Error(), "p.yaml does not exist: stage a, which creates it, has not run") {
 		t.Errorf("b alone: %v", err)
 	}
 	p.repro("a:run b:run", all)

@@ -135,7 +135,7 @@ func commandError(s *spec.Stage, out *output, err error) error {
 	switch {
 	case errors.Is(err, action.ErrTimeout):
 		return diag.New(diag.Stage, "%s: timed out after %s: %w", s.Name, s.Timeout, err).At(s.Place).
-			Hinted("raise timeout in pipe.yaml, or make the command faster")
+			Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
 		text := fmt.Sprintf("%s: the command failed: %s", s.Name, exit)
 		if tail := out.tail(); tail != "" {
@@ -149,7 +149,7 @@ func commandError(s *spec.Stage, out *output, err error) error {
 
 func failureHint(s *spec.Stage) string {
 	if s.Deploy && !s.InRepo {
-		return "it ran in a fresh directory that holds only its deps: add what is missing to deps, or set workdir: repo; then run pipe repro again"
+		return "deploy stages run in a fresh directory that contains only their deps; add missing files to deps, or set workdir: repo, and run pipe repro again"
 	}
 	return "fix the command and run pipe repro again; the failed run was not recorded"
 }

@@ -115,8 +115,8 @@ func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Recor
 // what counts then, and whether that differs from ours.
 func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Output, rec *object.Record) (outs []artifact.Output, differs bool, err error) {
 	if !Fits(s, rec.Outs) {
-		return nil, false, diag.New(diag.Integrity, "the record of %s names other outputs than pipe.yaml", s.Name).At(store.RecordPath(rec.ID)).
-			Hinted("whoever wrote it used another pipe.yaml with the same key, or forged it; remove that object to build again")
+		return nil, false, diag.New(diag.Integrity, "the record of stage %s does not list the outputs in pipe.yaml", s.Name).At(store.RecordPath(rec.ID)).
+			Hinted("the record is damaged or forged; delete it to build again")
 	}
 	outs = slices.Clone(rec.Outs)
 	for i := range outs {
@@ -173,7 +173,7 @@ func parsed(b []byte, id object.RunID) (*object.Record, error) {
 		return rec, err
 	}
 	return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(id)).
-		Hinted("remove that object from the cache or remote; without it the stage runs again")
+		Hinted("delete the record from the cache or the remote; the stage then runs again")
 }
 
 // runID names the record that a block of the lock stands for.

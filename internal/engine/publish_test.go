@@ -286,7 +286,7 @@ func TestALockThatContradictsARecordIsNotDeployed(t *testing.T) {
 				p.lock.Set(b)
 			}
 			_, counts, err := p.run(engine.Options{Targets: []string{"live"}})
-			if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "pipe.lock says that "+stage+" made") || counts != (event.Counts{Skipped: 2, Failed: 1}) {
+			if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "pipe.lock says that "+stage+" created") || counts != (event.Counts{Skipped: 2, Failed: 1}) {
 				t.Errorf("%s in the %s: %+v, %v", stage, where, counts, err)
 			}
 			if p.jobs() != "" {

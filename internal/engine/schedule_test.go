@@ -221,7 +221,7 @@ func TestAStageAloneTakesTheOthersAsTheLockOrTheDiskHasThem(t *testing.T) {
 	alone := engine.Options{Targets: []string{"b"}, Single: true}
 	p := open(t, chain, "src", "other")
 	_, _, err := p.run(alone)
-	if !diag.Is(err, diag.NotFound) || !strings.Contains(err.Error(), "out/a is not here, and a, which makes it, never ran") {
+	if !diag.Is(err, diag.NotFound) || !strings.Contains(err.Error(), "out/a does not exist: stage a, which creates it, has not run") {
 		t.Errorf("nothing there: %v", err)
 	}
 	p.write("out/a", "by hand")

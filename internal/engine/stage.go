@@ -86,8 +86,8 @@ func (r *run) frozen(ctx context.Context, st *state) error {
 		for _, o := range st.Stage.Outs {
 			out, _, err := r.Work.Output(ctx, o.Path)
 			if errors.Is(err, worktree.ErrAbsent) {
-				return diag.New(diag.NotFound, "%s is frozen, has no lock, and %s is not here", st.Stage.Name, o.Path).At(st.Stage.Place).
-					Hinted("put the file there, or take frozen away")
+				return diag.New(diag.NotFound, "%s is frozen, but pipe.lock does not list it and %s does not exist", st.Stage.Name, o.Path).At(st.Stage.Place).
+					Hinted("create the file, or remove frozen")
 			}
 			if err != nil {
 				return err

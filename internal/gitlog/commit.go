@@ -30,7 +30,7 @@ func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, 
 	hash, changed, err = r.commitFile(ctx, path, data, message)
 	if err == nil && r.atRest() == nil { // a merge's own commit settles its index
 		if err = r.syncIndex(ctx, path); err != nil {
-			err = fmt.Errorf("HEAD has it, but not the index: %w", err)
+			err = fmt.Errorf("committed, but the index was not updated: %w", err)
 		}
 	}
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 			return "", false, err
 		}
 	}
-	return "", false, &diag.Error{Kind: diag.Busy, What: "the branch keeps moving", Hint: "run it again"}
+	return "", false, &diag.Error{Kind: diag.Busy, What: "the branch keeps changing", Hint: "run the command again"}
 }
 
 // tip returns the commit of HEAD, "" when it is unborn, and the file in it.
@@ -105,7 +105,7 @@ func (r *Repo) atRest() error {
 		{"REVERT_HEAD", "revert"},
 	} {
 		if exists(filepath.Join(r.gitDir, s[0])) {
-			return diag.New(diag.Policy, "a %s is in progress", s[1]).Hinted("git %s --continue, or --abort", s[1])
+			return diag.New(diag.Policy, "a %s is in progress", s[1]).Hinted("run git %s --continue or --abort", s[1])
 		}
 	}
 	return nil
@@ -147,11 +147,11 @@ func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file 
 	return strings.TrimSpace(string(out)), err
 }
 
-// explainIdentity finds out whether a commit failed because git does not know who commits.
+// explainIdentity finds out whether a commit failed because git has no author name or email.
 func (r *Repo) explainIdentity(ctx context.Context, err error) error {
 	for _, role := range []string{"AUTHOR", "COMMITTER"} {
 		if _, why := r.git(ctx, nil, "-c", "user.useConfigOnly=true", "var", "GIT_"+role+"_IDENT"); why != nil {
-			e := diag.New(diag.Usage, "git does not know who commits")
+			e := diag.New(diag.Usage, "git has no author name or email")
 			e.Err = why
 			return e.Hinted("git config user.name NAME && git config user.email ADDRESS; on CI set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL")
 		}
@@ -190,7 +190,7 @@ func (r *Repo) advance(ctx context.Context, old, commit, message string) error {
 }
 
 func busy(lock string) error {
-	return diag.New(diag.Busy, "another git process holds it").At(lock).Hinted("wait for it to end; if it crashed: rm %s", lock)
+	return diag.New(diag.Busy, "another git process holds the lock").At(lock).Hinted("wait for it to finish; if it crashed, run rm %s", lock)
 }
 
 // held is the lock of the user's index, held by a shell in a process group of

@@ -321,7 +321,7 @@ func TestCommitFileSaysThatTheIndexLags(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = r.CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
-	if !errors.Is(err, &diag.Error{Kind: diag.Busy}) || !strings.Contains(err.Error(), "HEAD has it, but not the index") {
+	if !errors.Is(err, &diag.Error{Kind: diag.Busy}) || !strings.Contains(err.Error(), "committed, but the index was not updated") {
 		t.Error(err)
 	}
 }

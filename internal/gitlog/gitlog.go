@@ -103,7 +103,7 @@ func (r *Repo) at(dir string) (bool, error) {
 		if st.IsDir() {
 			return false, nil // an empty .git directory is none
 		}
-		return false, diag.New(diag.Failed, "the repository that .git names is gone: %w", err).At(dir).Hinted("git worktree repair, or clone again")
+		return false, diag.New(diag.Failed, "the repository that .git points to does not exist: %w", err).At(dir).Hinted("run git worktree repair, or clone again")
 	}
 	r.root, r.gitDir, r.commonDir = dir, git, git
 	if b, err := os.ReadFile(filepath.Join(git, "commondir")); err == nil {

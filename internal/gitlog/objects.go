@@ -154,7 +154,7 @@ func parseCommit(h plumbing.Hash, b []byte) (commit, error) {
 		b = rest
 	}
 	if c.tree.IsZero() {
-		return c, diag.New(diag.Integrity, "git object %s is no whole commit", h).Hinted("git fsck")
+		return c, diag.New(diag.Integrity, "git object %s is not a complete commit", h).Hinted("git fsck")
 	}
 	return c, nil
 }
@@ -207,7 +207,7 @@ func (r *Repo) explain(hash string, err error) error {
 	e := diag.New(diag.NotFound, "git object %s is not in this clone: %w", short(hash), err)
 	switch {
 	case r.partial():
-		return e.Hinted("git cat-file -e %s fetches it", hash)
+		return e.Hinted("git cat-file -e %s", hash)
 	case r.Shallow():
 		return e.Hinted("git fetch --unshallow")
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // errNoProgram says that there is no git program on the PATH.
-var errNoProgram = &diag.Error{Kind: diag.Failed, What: "no git program on the PATH", Hint: "install git"}
+var errNoProgram = &diag.Error{Kind: diag.Failed, What: "git is not on the PATH", Hint: "install git"}
 
 // program returns the path of a program.
 func (r *Repo) program(name string) (string, error) {
@@ -36,7 +36,7 @@ func (r *Repo) program(name string) (string, error) {
 	if name == "git" {
 		return "", errNoProgram
 	}
-	return "", fmt.Errorf("no %s on the PATH", name)
+	return "", fmt.Errorf("%s is not on the PATH", name)
 }
 
 // command is a call of the git program on this repository. No hook runs, and

@@ -103,7 +103,7 @@ func (r *Repo) follow(name string) (last, hash string, err error) {
 		}
 		name = next
 	}
-	return "", "", fmt.Errorf("%s: symbolic references in a circle", name)
+	return "", "", fmt.Errorf("%s: symbolic references form a cycle", name)
 }
 
 // readRef returns the hash or the symbolic target of a reference; neither when there is none.
@@ -177,7 +177,7 @@ func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	for name, hash := range all {
 		if len(hash) == 64 {
 			return nil, diag.New(diag.Failed, "reading the history of a sha256 repository is not supported yet").At(r.root).
-				Hinted("git log --all -S HASH -- pipe.lock lists the commits that added or removed a hash")
+				Hinted("git log --all -S HASH -- pipe.lock")
 		}
 		refs = append(refs, Ref{name, hash})
 	}

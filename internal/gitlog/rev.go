@@ -16,7 +16,7 @@ import (
 func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 	out, err := r.git(ctx, nil, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
 	if failed(err) {
-		return "", diag.New(diag.NotFound, "no commit is named %q here", rev).Hinted("git fetch --all --tags, or see git log --oneline --all")
+		return "", diag.New(diag.NotFound, "no commit named %q", rev).Hinted("run git fetch --all --tags, or choose one from git log --oneline --all")
 	}
 	return strings.TrimSpace(string(out)), err
 }

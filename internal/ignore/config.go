@@ -103,7 +103,7 @@ func (c *config) read(file string, depth int) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read git's configuration: %w", err)
+		return fmt.Errorf("read the git configuration: %w", err)
 	}
 	err = parseConfig(strings.TrimPrefix(string(b), "\ufeff"), func(key, value string) error {
 		c.values[key] = value
@@ -140,7 +140,7 @@ func parseConfig(text string, set func(key, value string) error) error {
 		m := settingLine.FindStringSubmatch(text)
 		if m == nil || section == "" {
 			line, _, _ := strings.Cut(text, "\n")
-			return fmt.Errorf("bad line in git's configuration: %q", line)
+			return fmt.Errorf("invalid line in the git configuration: %q", line)
 		}
 		text = text[len(m[0]):]
 		value := "true" // a name alone

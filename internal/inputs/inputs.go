@@ -48,8 +48,8 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	here := !errors.Is(err, worktree.ErrAbsent)
 	switch {
 	case !here && len(made.Inside) == 0:
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s is not there, and no stage makes it", d.Path).At(d.Place).
-			Hinted("create it, correct its name, or name it in the outs of the stage that makes it")
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s does not exist, and no stage creates it", d.Path).At(d.Place).
+			Hinted("create it, correct its name, or add it to the outs of the stage that creates it")
 	case here && err != nil:
 		return artifact.Input{}, nil, err
 	case here && k == statindex.IsFile:
@@ -62,7 +62,7 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 
 func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.Tree, error) {
 	if d.Dir {
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("write it without the slash")
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("remove the slash at its end")
 	}
 	e, err := r.work.File(ctx, d.Path)
 	return artifact.Input{Path: d.Path, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
@@ -104,8 +104,8 @@ func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	}
 	addMade(t, repopath.Root, made.Inside)
 	if len(t.Entries) == 0 {
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dep %s names no file", d.Glob).At(d.Place).
-			Hinted("correct the pattern; files that git ignores do not count")
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s matches no file", d.Glob).At(d.Place).
+			Hinted("correct the pattern (it does not match files that git ignores)")
 	}
 	return t.Input(repopath.Path(d.Glob), artifact.Glob), t, nil
 }

@@ -72,8 +72,8 @@ func (v *view) Link(ctx context.Context, p repopath.Path, target string) (object
 	case k == statindex.IsDir && inside && v.only == "" && v.covers(p):
 		return object.Link(target), true, nil
 	}
-	return object.Entry{}, false, diag.New(diag.Failed, "is a symlink to %s, which is not a file, nor a directory that is an input too", target).At(string(p)).
-		Hinted("name the target as a dep of its own, and leave the link out: \"!%s\"", p)
+	return object.Entry{}, false, diag.New(diag.Failed, "is a symlink to %s, which is neither a file nor a directory among the dependencies", target).At(string(p)).
+		Hinted("add the target to deps, and exclude the link: \"!%s\"", p)
 }
 
 // covers reports whether the view shows the whole directory that a link leads to.

@@ -54,7 +54,7 @@ func Acquire(ctx context.Context, w *worktree.Work, verb string, say func(string
 		return nil, errors.Join(err, h.Release())
 	}
 	if len(stages) > 0 {
-		say("a run was killed in " + strings.Join(stages, ", ") + "; the outputs from before it are back")
+		say("a run was killed while running " + strings.Join(stages, ", ") + "; the previous outputs are restored")
 	}
 	return h, nil
 }
@@ -64,18 +64,18 @@ func whoHolds(path string) string {
 	var n holder
 	b, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(b, &n) != nil || n.PID == 0 {
-		return "another pipe in this workspace"
+		return "another pipe process in this workspace"
 	}
 	if shell.Alive(n.PID) {
-		return fmt.Sprintf("pipe %s, pid %d, in this workspace", n.Command, n.PID)
+		return fmt.Sprintf("pipe %s (pid %d) in this workspace", n.Command, n.PID)
 	}
 	for stage, pgid := range n.Stages {
 		if shell.GroupAlive(pgid) {
-			return fmt.Sprintf("the command of stage %s (process group %d), which is still running although its pipe %s (pid %d) was killed; stop it with: kill -- -%d",
+			return fmt.Sprintf("the command of stage %s (process group %d), which still runs although pipe %s (pid %d) was killed; to stop it: kill -- -%d",
 				stage, pgid, n.Command, n.PID, pgid)
 		}
 	}
-	return fmt.Sprintf("a process that pipe %s (pid %d) left behind in this workspace", n.Command, n.PID)
+	return fmt.Sprintf("a process that pipe %s (pid %d) left running in this workspace", n.Command, n.PID)
 }
 
 // File is the locked file, which commands inherit.

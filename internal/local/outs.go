@@ -25,14 +25,14 @@ func (r *Runner) saveOuts(ctx context.Context, job *action.Job) ([]artifact.Outp
 		out, err := r.saveOut(ctx, o)
 		if errors.Is(err, worktree.ErrAbsent) {
 			return nil, diag.New(diag.Stage, "%s: the command succeeded but did not create %s", job.Stage.Name, o.Path).At(o.Place).
-				Hinted("correct the path in outs, or the command")
+				Hinted("correct the path in outs or the command")
 		}
 		if err != nil {
 			return nil, err
 		}
 		if o.Dir && !out.Dir {
 			return nil, diag.New(diag.Stage, "%s: the output %s/ is a file, not a directory", job.Stage.Name, o.Path).At(o.Place).
-				Hinted("write it without the slash")
+				Hinted("remove the slash at its end")
 		}
 		outs = append(outs, out)
 	}
@@ -49,7 +49,7 @@ func (r *Runner) saveOut(ctx context.Context, o spec.Out) (out artifact.Output, 
 		return out, err
 	}
 	if out.Dir {
-		return out, diag.New(diag.Stage, "the output %s is a directory; sha256 is for files", o.Path).At(o.Place).Hinted("remove sha256: true")
+		return out, diag.New(diag.Stage, "sha256 needs a file, but output %s is a directory", o.Path).At(o.Place).Hinted("remove sha256: true")
 	}
 	out.SHA256, err = r.sha256(o.Path, out.Digest)
 	return out, err
@@ -68,8 +68,8 @@ func (r *Runner) sha256(p repopath.Path, want digest.Digest) (_ string, err erro
 		return "", err
 	}
 	if same.Sum() != want {
-		return "", diag.New(diag.Failed, "is being written to while it is saved").At(string(p)).
-			Hinted("something that the command started still writes; let the command wait for it")
+		return "", diag.New(diag.Failed, "is being written to while pipe saves it").At(string(p)).
+			Hinted("a process that the command started is still writing; make the command wait for it")
 	}
 	return hex.EncodeToString(other.Sum(nil)), nil
 }

@@ -106,7 +106,7 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 		return err
 	}
 	return diag.New(diag.Policy, "%s: git tracks the output %s, which would be overwritten", job.Stage.Name, tracked[0]).At(job.Stage.Place).
-		Hinted("stop tracking it (git rm -r --cached %s), or keep it in git only: {path: %s, cache: false}", tracked[0], tracked[0])
+		Hinted("stop tracking it (git rm -r --cached %s), or keep it only in git ({path: %s, cache: false})", tracked[0], tracked[0])
 }
 
 // makeRoom moves the stage's old outputs aside, and puts copies of the persistent
@@ -147,7 +147,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
 	partial, err := old.Restore()
 	for _, p := range partial {
-		r.Note(job.Stage.Name, "the partial output of the failed run is in "+p)
+		r.Note(job.Stage.Name, "the partial outputs of the failed run are in "+p)
 	}
 	return err
 }
@@ -187,7 +187,7 @@ func wdir(root string, job *action.Job) (string, error) {
 		err = fmt.Errorf("%s is not a directory", job.Stage.Wdir)
 	}
 	if err != nil {
-		return "", diag.New(diag.Usage, "%s: wdir: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("create it: mkdir -p %s", job.Stage.Wdir)
+		return "", diag.New(diag.Usage, "%s: wdir: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
 	}
 	return dir, nil
 }

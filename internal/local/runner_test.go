@@ -107,7 +107,7 @@ func TestAfterAFailureTheOldOutsAreBack(t *testing.T) {
 		if c.name == "timeout" {
 			continue // it may end the command before it wrote anything
 		}
-		if p.read(".pipe/partial/a/out") != "half" || !slices.Contains(p.notes, "a: the partial output of the failed run is in "+filepath.Join(".pipe", "partial", "a", "out")) {
+		if p.read(".pipe/partial/a/out") != "half" || !slices.Contains(p.notes, "a: the partial outputs of the failed run are in "+filepath.Join(".pipe", "partial", "a", "out")) {
 			t.Errorf("%s: partial %q, notes %q", c.name, p.read(".pipe/partial/a/out"), p.notes)
 		}
 		if p.left() != ".pipe/partial/a" {
@@ -233,7 +233,7 @@ func TestWhatACommandDidNotMakeIsNamed(t *testing.T) {
 	for yaml, want := range map[string]string{
 		"cmd: 'true', outs: [out]":                                "a: the command succeeded but did not create out",
 		"cmd: touch out, outs: [out/]":                            "a: the output out/ is a file, not a directory",
-		"cmd: mkdir out, outs: [{path: out, sha256: true}]":       "the output out is a directory; sha256 is for files",
+		"cmd: mkdir out, outs: [{path: out, sha256: true}]":       "sha256 needs a file, but output out is a directory",
 		"cmd: mkfifo out, outs: [out]":                            "is a named pipe",
 		"cmd: 'true', outs: [{path: out, sha256: true}]":          "a: the command succeeded but did not create out",
 		"cmd: 'true', wdir: sub, outs: [../out]":                  "a: wdir: ",
@@ -269,7 +269,7 @@ func TestAFileThatSomethingStillWritesGetsNoSHA256(t *testing.T) {
 		return nil
 	})
 	_, err := p.Run(t.Context(), p.job("a"))
-	if err == nil || !strings.Contains(err.Error(), "out: is being written to while it is saved") || p.read("out") != "-" {
+	if err == nil || !strings.Contains(err.Error(), "out: is being written to while pipe saves it") || p.read("out") != "-" {
 		t.Errorf("%v; out holds %q", err, p.read("out"))
 	}
 }

@@ -75,7 +75,7 @@ func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output
 		return err
 	}
 	if !known {
-		w.Note(stage, fmt.Sprintf("%s was edited; the cache keeps the edited version until pipe gc: pipe find %s -o FILE", here.Path, o.Digest.Short()))
+		w.Note(stage, fmt.Sprintf("%s was edited; the cache keeps your version until pipe gc (pipe find %s -o FILE)", here.Path, o.Digest.Short()))
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 	for _, p := range s.Params {
 		b, err := w.paramsFile(ctx, p.File, made)
 		if err != nil && !errors.As(err, new(*transfer.Missing)) {
-			err = diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create it, or correct its name")
+			err = diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create the file, or correct its name")
 		}
 		if err != nil {
 			return nil, err

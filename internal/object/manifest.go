@@ -98,7 +98,7 @@ func ParseInput(b []byte) (*Tree, error) {
 	}
 	for i := range t.Entries {
 		if e := &t.Entries[i]; e.Kind == Dir || e.Kind == Nested && e.Size != 0 {
-			return nil, fmt.Errorf("%w: %q cannot stand in a list of inputs", ErrMalformed, e.Path)
+			return nil, fmt.Errorf("%w: %q is not allowed in a list of inputs", ErrMalformed, e.Path)
 		}
 	}
 	return t, t.checkOrder()
@@ -106,14 +106,14 @@ func ParseInput(b []byte) (*Tree, error) {
 
 func parse(b []byte) (*Tree, error) {
 	if len(b) > MaxTree {
-		return nil, fmt.Errorf("%w: tree of %d bytes, more than %d", ErrMalformed, len(b), MaxTree)
+		return nil, fmt.Errorf("%w: the tree has %d bytes, more than %d", ErrMalformed, len(b), MaxTree)
 	}
 	rest, ok := bytes.CutPrefix(b, []byte(header))
 	if !ok {
-		return nil, fmt.Errorf("%w: tree does not start with %q", ErrMalformed, header)
+		return nil, fmt.Errorf("%w: the tree does not start with %q", ErrMalformed, header)
 	}
 	if len(rest) > 0 && rest[len(rest)-1] != '\n' {
-		return nil, fmt.Errorf("%w: tree ends in the middle of a line", ErrMalformed)
+		return nil, fmt.Errorf("%w: the tree ends in the middle of a line", ErrMalformed)
 	}
 	text := string(rest)
 	t := &Tree{Entries: make([]Entry, 0, strings.Count(text, "\n"))}
@@ -131,9 +131,9 @@ func parse(b []byte) (*Tree, error) {
 
 var (
 	errFields = errors.New("wrong number of fields")
-	errKind   = errors.New("unknown kind of entry")
-	errSize   = errors.New("size is not a canonical number")
-	errText   = errors.New("path or target is not in its canonical form")
+	errKind   = errors.New("unknown entry kind")
+	errSize   = errors.New("the size is not canonical")
+	errText   = errors.New("the path or target is not canonical")
 )
 
 func parseEntry(line string) (e Entry, err error) {
@@ -173,7 +173,7 @@ func parseEntry(line string) (e Entry, err error) {
 			return e, err
 		}
 		if e.Digest != digest.Of([]byte(e.Target)) || e.Size != int64(len(e.Target)) {
-			return e, errors.New("digest or size is not the symlink target's")
+			return e, errors.New("the digest or size does not match the symlink's target")
 		}
 	}
 	return e, nil

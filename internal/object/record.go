@@ -112,17 +112,17 @@ func ParseRecord(b []byte, id RunID) (*Record, error) {
 		return nil, bad(err)
 	}
 	if got := (RunID{j.Key, j.Generation}); got != id {
-		return nil, bad(fmt.Errorf("it says that it is %s", got.Short()))
+		return nil, bad(fmt.Errorf("it claims to be %s", got.Short()))
 	}
 	if j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Commit != "" || !j.Log.IsZero()) {
-		return nil, bad(errors.New("a record made from a lock cannot say who ran it, when or where"))
+		return nil, bad(errors.New("a record made from pipe.lock cannot say who ran the command, when or where"))
 	}
 	r := &Record{
 		ID: id, Stage: j.Stage, Stamp: j.Stamp, FromLock: j.From == fromLock, Platform: j.Platform,
 		At: j.At, Seconds: j.Seconds, Log: j.Log, Inputs: j.Inputs,
 	}
 	if !artifact.IsStageName(r.Stage) {
-		return nil, bad(fmt.Errorf("%q cannot be the name of a stage", r.Stage))
+		return nil, bad(fmt.Errorf("%q is not a valid stage name", r.Stage))
 	}
 	for _, o := range j.Outs {
 		r.Outs = append(r.Outs, artifact.Output(o))
@@ -139,10 +139,10 @@ func checkOuts(outs []artifact.Output) error {
 			return err
 		}
 		if i > 0 && outs[i-1].Path >= o.Path {
-			return errors.New("outs are not sorted")
+			return errors.New("the outputs are not sorted")
 		}
 		if o.Digest.IsZero() || o.Size < 0 || o.Files < 0 || o.Dir && (o.Exec || o.SHA256 != "") {
-			return fmt.Errorf("%s has no digest, a negative size, or a member that only files have", o.Path)
+			return fmt.Errorf("%s lacks a digest, has a negative size, or is a directory with a file's attributes", o.Path)
 		}
 	}
 	return nil

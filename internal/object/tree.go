@@ -136,12 +136,12 @@ func (t *Tree) check() error {
 				return err
 			}
 		case Nested:
-			return fmt.Errorf("%w: %q is a nested tree, which stands in lists of inputs only", ErrMalformed, e.Path)
+			return fmt.Errorf("%w: %q is a nested tree, which is allowed in lists of inputs only", ErrMalformed, e.Path)
 		}
 		// No entry below another entry: a/b where a is a file or a symlink.
 		for p := e.Path.Dir(); p != repopath.Root; p = p.Dir() {
 			if above, ok := t.Find(p); ok {
-				return fmt.Errorf("%w: %q lies below %q, which is not a directory with entries", ErrMalformed, e.Path, above.Path)
+				return fmt.Errorf("%w: %q is inside %q, which is not a directory", ErrMalformed, e.Path, above.Path)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func (t *Tree) check() error {
 func (t *Tree) checkOrder() error {
 	for i := 1; i < len(t.Entries); i++ {
 		if prev, p := t.Entries[i-1].Path, t.Entries[i].Path; prev >= p {
-			return fmt.Errorf("%w: tree entries %q and %q are not sorted or are the same", ErrMalformed, prev, p)
+			return fmt.Errorf("%w: tree entries %q and %q are unsorted or equal", ErrMalformed, prev, p)
 		}
 	}
 	return nil
@@ -163,7 +163,7 @@ func checkTarget(at repopath.Path, target string) error {
 		return fmt.Errorf("%w: symlink %q points to %q, outside its tree", ErrMalformed, at, target)
 	}
 	if strings.IndexByte(target, 0) >= 0 || !utf8.ValidString(target) {
-		return fmt.Errorf("%w: the target %q of symlink %q is not a text without NUL", ErrMalformed, target, at)
+		return fmt.Errorf("%w: the target %q of symlink %q is not valid UTF-8 or contains NUL", ErrMalformed, target, at)
 	}
 	// Behind a name, which may be a symlink itself, ".." leads anywhere.
 	down := target
@@ -171,7 +171,7 @@ func checkTarget(at repopath.Path, target string) error {
 		_, down, _ = strings.Cut(down, "/")
 	}
 	if down != ".." && slices.Contains(strings.Split(down, "/"), "..") {
-		return fmt.Errorf("%w: symlink %q points to %q, up again behind a name, which may lead outside its tree", ErrMalformed, at, target)
+		return fmt.Errorf("%w: symlink %q points to %q, which may lead outside its tree", ErrMalformed, at, target)
 	}
 	to := path.Join(path.Dir(string(at)), target)
 	if to == "." {

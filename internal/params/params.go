@@ -127,7 +127,7 @@ func (t *tree) fields(n *yamldoc.Node) map[string]*yamldoc.Node {
 const maxKeys = 10_000
 
 func (t *tree) missing(file repopath.Path, key string) *diag.Error {
-	e := diag.New(diag.Usage, "no key %q", key).At(string(file))
+	e := diag.New(diag.Usage, "key %q does not exist", key).At(string(file))
 	if t.all == nil {
 		t.list(t.root, "")
 	}

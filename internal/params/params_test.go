@@ -144,14 +144,14 @@ func TestAllMissingKeysAreNamed(t *testing.T) {
 	for _, e := range diag.All(err) {
 		fmt.Fprintf(&got, "%v (%s, %s)\n", e, e.Kind, e.Hint)
 	}
-	const want = `dir/p.yaml: no key "modle.layers" (usage, did you mean model.layers?)
-dir/p.yaml: no key "model.layers.3" (usage, did you mean model.layers?)
-dir/p.yaml: no key "model.layers.01" (usage, did you mean model.layers?)
-dir/p.yaml: no key "model.layers.-1" (usage, did you mean model.layers?)
-dir/p.yaml: no key "zzzzzzzz" (usage, )
-dir/p.yaml: no key "lr.x" (usage, did you mean lr?)
-dir/p.yaml: no key "" (usage, )
-dir/p.yaml: no key "a." (usage, did you mean a?)
+	const want = `dir/p.yaml: key "modle.layers" does not exist (usage, did you mean model.layers?)
+dir/p.yaml: key "model.layers.3" does not exist (usage, did you mean model.layers?)
+dir/p.yaml: key "model.layers.01" does not exist (usage, did you mean model.layers?)
+dir/p.yaml: key "model.layers.-1" does not exist (usage, did you mean model.layers?)
+dir/p.yaml: key "zzzzzzzz" does not exist (usage, )
+dir/p.yaml: key "lr.x" does not exist (usage, did you mean lr?)
+dir/p.yaml: key "" does not exist (usage, )
+dir/p.yaml: key "a." does not exist (usage, did you mean a?)
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
@@ -163,11 +163,11 @@ func TestBrokenFilesAreRefusedWithAPlace(t *testing.T) {
 		file       repopath.Path
 		data, want string
 	}{
-		{"p.yaml", "a: 1\na: 2\n", `p.yaml:2:1: key "a" is given twice`},
+		{"p.yaml", "a: 1\na: 2\n", `p.yaml:2:1: duplicate key "a"`},
 		{"p.json", `{"a": 1,}`, `p.json:1:9: not valid JSON: invalid character '}' looking for beginning of object key string`},
-		{"p.json", "{\"a\":\n \"\\ud800\"}", `p.json:2:2: \ud800 is half of a surrogate pair`},
-		{"p.toml", "a = 1\na = 2\n", `p.toml:2:1: not valid TOML: key "a" is given twice`},
-		{"p.toml", "[a]\n[[b]]\n[b.c]\nd = { e = {}, e.f = 1 }\n", `p.toml:4:15: not valid TOML: key "e" is given twice`},
+		{"p.json", "{\"a\":\n \"\\ud800\"}", `p.json:2:2: \ud800 is an unpaired surrogate`},
+		{"p.toml", "a = 1\na = 2\n", `p.toml:2:1: not valid TOML: duplicate key "a"`},
+		{"p.toml", "[a]\n[[b]]\n[b.c]\nd = { e = {}, e.f = 1 }\n", `p.toml:4:15: not valid TOML: duplicate key "e"`},
 		{"p.toml", "a = [1,\n", "p.toml:1:8: not valid TOML: array is incomplete"},
 		{"p.toml", "a = 2020-13-01\n", "p.toml:1:5: not valid TOML: 2020-13-01 is not a date or time"},
 		{"p.toml", "a = 'b' c\n", "p.toml:1:9: not valid TOML: expected newline but got U+0063 'c'"},
@@ -175,7 +175,7 @@ func TestBrokenFilesAreRefusedWithAPlace(t *testing.T) {
 		{"p.json", "\"\xff\"", "p.json: not valid UTF-8"},
 		{"p.yaml", "\xff\xfe1\x00", "p.yaml: not valid UTF-8"},
 		{"p.toml", "# \xff", "p.toml: not valid UTF-8"},
-		{"p.toml", strings.Repeat("#", yamldoc.MaxSize+1), "p.toml: 67108865 bytes are more than the 67108864 that are read"},
+		{"p.toml", strings.Repeat("#", yamldoc.MaxSize+1), "p.toml: too large: 67108865 bytes, more than 67108864"},
 	} {
 		_, err := Read(c.file, []byte(c.data), nil)
 		if err == nil || err.Error() != c.want || !diag.Is(err, diag.Usage) {
@@ -185,7 +185,7 @@ func TestBrokenFilesAreRefusedWithAPlace(t *testing.T) {
 }
 
 func TestAnEmptyFileHasNoKeys(t *testing.T) {
-	if _, err := Read("p.yaml", nil, []string{"a"}); err == nil || err.Error() != `p.yaml: no key "a"` {
+	if _, err := Read("p.yaml", nil, []string{"a"}); err == nil || err.Error() != `p.yaml: key "a" does not exist` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -116,7 +116,7 @@ func (d *tomlDoc) step(t *table, key *unstable.Node, how origin) (*table, error)
 	case sub.made == value,
 		how == header && sub.made != implied,
 		how == dotted && sub.made != dotted:
-		return nil, d.fault(key, "key %q is given twice", key.Data)
+		return nil, d.fault(key, "duplicate key %q", key.Data)
 	case how == header:
 		sub.made = header
 	}
@@ -134,7 +134,7 @@ func (d *tomlDoc) element(t *table, key *unstable.Node) (*table, error) {
 			return nil, err
 		}
 	case last.made != element:
-		return nil, d.fault(key, "key %q is given twice", key.Data)
+		return nil, d.fault(key, "duplicate key %q", key.Data)
 	default:
 		sub.list = last.list
 		t.below[string(key.Data)] = sub
@@ -146,7 +146,7 @@ func (d *tomlDoc) element(t *table, key *unstable.Node) (*table, error) {
 // put adds a key to t.
 func (d *tomlDoc) put(t *table, key *unstable.Node, sub *table, n *yamldoc.Node) error {
 	if sub.depth > yamldoc.MaxDepth {
-		return d.fault(key, "too deep values")
+		return d.fault(key, "values nested too deeply")
 	}
 	name := string(key.Data)
 	t.below[name] = sub
@@ -165,7 +165,7 @@ func (d *tomlDoc) keyValue(t *table, x *unstable.Node) (err error) {
 			continue
 		}
 		if t.below[string(key.Data)] != nil {
-			return d.fault(key, "key %q is given twice", key.Data)
+			return d.fault(key, "duplicate key %q", key.Data)
 		}
 		n, err := d.value(x.Value(), key, t.depth+1)
 		if err != nil {
@@ -179,7 +179,7 @@ func (d *tomlDoc) keyValue(t *table, x *unstable.Node) (err error) {
 // value reads what stands at key.
 func (d *tomlDoc) value(x, key *unstable.Node, depth int) (*yamldoc.Node, error) {
 	if depth > yamldoc.MaxDepth {
-		return nil, d.fault(key, "too deep values")
+		return nil, d.fault(key, "values nested too deeply")
 	}
 	n := &yamldoc.Node{Kind: yamldoc.Source, Value: string(x.Data)}
 	switch x.Kind {

@@ -124,7 +124,7 @@ type Deployment struct {
 
 // ErrLive says that the very version that was to be deployed is live by now:
 // another run was faster.
-var ErrLive = errors.New("live already")
+var ErrLive = errors.New("already live")
 
 // Begin writes that d is being deployed and returns the deployment's name. It
 // decides once more, in the same write: when the version is live by now it fails
@@ -155,15 +155,15 @@ func (e *Environment) probe(ctx context.Context) error {
 		return nil
 	}
 	if e.opt.Probe == nil {
-		e.opt.Note("no remote: the deployment is recorded in .pipe only, where no other machine sees it")
+		e.opt.Note("no remote: only this workspace knows of the deployment")
 		e.probed = true
 		return nil
 	}
 	err := e.opt.Probe(ctx)
 	e.probed = err == nil
 	if diag.Is(err, diag.Policy) {
-		return diag.New(diag.Policy, "nothing is deployed through a remote without conditional writes: %w", err).
-			Hinted("pipe remote probe shows the server's answers; use a store that passes, S3 or a directory")
+		return diag.New(diag.Policy, "not deployed: the remote does not support conditional writes: %w", err).
+			Hinted("use a remote that passes pipe remote probe")
 	}
 	return err
 }
@@ -208,6 +208,6 @@ func (e *Environment) End(ctx context.Context, d Deployment, token string, ok bo
 }
 
 func (e *Environment) contested(stage string, st Stage) error {
-	return diag.New(diag.Busy, "%s: another run (%s) deployed at the same time; what is live is unknown", stage, st.By).
-		At(e.cell()).Hinted("run pipe repro again; it deploys")
+	return diag.New(diag.Busy, "%s: another run (%s) deployed at the same time; it is unknown which version is live", stage, st.By).
+		At(e.cell()).Hinted("run pipe repro again")
 }

@@ -117,18 +117,18 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	case n > Schema:
 		return nil, diag.Newer(what, n).At(e.cell())
 	case n > 0 && n < Schema:
-		return nil, diag.New(diag.Integrity, "%s has schema %d, which no released pipe wrote", what, n).At(e.cell()).
-			Hinted("delete the object; the next pipe repro deploys again")
+		return nil, diag.New(diag.Integrity, "%s has schema %d, which no release of pipe wrote", what, n).At(e.cell()).
+			Hinted("delete the object and run pipe repro, which deploys again")
 	}
 	*s = State{env: e.opt.Name}
 	err := canon.Unmarshal(b, s)
 	if errors.Is(err, digest.ErrNewer) {
 		return nil, diag.New(diag.Policy, "%s was written by a newer pipe: %w", what, err).At(e.cell()).
-			Hinted("install the newer pipe; pipe version shows this one")
+			Hinted("install a newer pipe (pipe version prints the installed one)")
 	}
 	if err = errors.Join(err, s.check()); err != nil {
 		return nil, diag.New(diag.Integrity, "cannot read %s: %w", what, err).At(e.cell()).
-			Hinted("look at the object; when it is deleted, the next pipe repro deploys again")
+			Hinted("inspect and delete the object, then run pipe repro, which deploys again")
 	}
 	if s.Project != e.opt.Project {
 		return nil, e.foreign(s)
@@ -139,11 +139,11 @@ func (e *Environment) parse(b []byte) (*State, error) {
 // check holds what canonical JSON alone does not say.
 func (s *State) check() error {
 	if s.Schema != Schema || s.Stages == nil {
-		return errors.New("no schema or no stages")
+		return errors.New("the schema or the stages are missing")
 	}
 	for name, st := range s.Stages {
 		if !artifact.IsStageName(name) || st.Status == "" || st.Key.IsZero() {
-			return fmt.Errorf("stage %q has no proper name, no status or no key", name)
+			return fmt.Errorf("stage %q lacks a valid name, a status or a key", name)
 		}
 	}
 	return nil
@@ -157,8 +157,8 @@ func (e *Environment) foreign(s *State) error {
 		}
 		return "project " + project
 	}
-	return diag.New(diag.Policy, "the state of environment %s belongs to %s, not to %s", e.opt.Name, named(s.Project), named(e.opt.Project)).
-		At(e.cell()).Hinted("correct project: in pipe.yaml, or use another remote prefix")
+	return diag.New(diag.Policy, "environment %s belongs to %s, not to %s", e.opt.Name, named(s.Project), named(e.opt.Project)).
+		At(e.cell()).Hinted("correct project: in pipe.yaml, or use another prefix in the remote")
 }
 
 // writable refuses to change what this version does not understand. There is no
@@ -168,7 +168,7 @@ func (e *Environment) writable(s *State) error {
 		return nil
 	}
 	return diag.New(diag.Policy, "the state of environment %s was written by a newer pipe: it needs %q", e.opt.Name, s.Requires[0]).
-		At(e.cell()).Hinted("install the newer pipe to deploy; this one can only read the state")
+		At(e.cell()).Hinted("install a newer pipe to deploy; this one can only read the state")
 }
 
 func (s *State) encode() ([]byte, error) {

@@ -110,7 +110,7 @@ func TestAStateThatNeedsANewerPipeIsReadAlone(t *testing.T) {
 
 func TestAStateOfTheFormThatWasNeverReleasedIsNotCalledNewer(t *testing.T) {
 	_, err := open(t, holding(t, `{"schema":1,"seq":1,"stages":{}}`+"\n")).Read(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "schema 1, which no released pipe wrote") {
+	if err == nil || !strings.Contains(err.Error(), "schema 1, which no release of pipe wrote") {
 		t.Errorf("%v", err)
 	}
 }

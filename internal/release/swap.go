@@ -52,7 +52,7 @@ func mutate(ctx context.Context, cells store.Cells, name string, change func(old
 			return err
 		}
 	}
-	return diag.New(diag.Busy, "%d others changed it at the same time", tries).At(name).Hinted("run the command again")
+	return diag.New(diag.Busy, "changed %d times by other runs", tries).At(name).Hinted("run the command again")
 }
 
 // pause waits a random time that grows with each try, up to a second.

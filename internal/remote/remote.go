@@ -64,7 +64,7 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 	case strings.ContainsAny(want, `/\`) || filepath.IsAbs(want):
 		return &spec.Remote{Name: "given", URL: here(want)}, nil
 	}
-	return nil, diag.New(diag.Usage, "no remote is called %q", want).At(spec.FileName).Hinted("pipe remote list")
+	return nil, diag.New(diag.Usage, "no remote named %q", want).At(spec.FileName).Hinted("pipe remote list")
 }
 
 // Check refuses a remote that Open could not take, at its place.
@@ -108,8 +108,8 @@ func schemeOf(r spec.Remote) (*scheme, error) {
 	}
 	if hasCredentials(r.URL) || hasCredentials(r.Endpoint) {
 		// The URL itself stays out of the message, which may land in a public log.
-		return nil, diag.New(diag.Usage, "the URL of remote %s holds credentials", r.Name).At(r.Place).
-			Hinted("remove USER:PASSWORD@ from the URL; pipe finds credentials as the provider's own tools do")
+		return nil, diag.New(diag.Usage, "the URL of remote %s contains credentials", r.Name).At(r.Place).
+			Hinted("remove USER:PASSWORD@ from the URL; pipe uses the credentials of the provider's own tools")
 	}
 	for i := range schemes {
 		if schemes[i].name == name {
@@ -138,7 +138,7 @@ func Try(ctx context.Context, s store.Remote) error {
 		return err
 	}
 	if string(got) != string(body) {
-		return diag.New(diag.Integrity, "the remote returned other bytes than were written").At(s.URL())
+		return diag.New(diag.Integrity, "the remote returned different bytes than pipe wrote").At(s.URL())
 	}
 	return s.Probe(ctx)
 }

@@ -42,7 +42,7 @@ func TestCredentialsInAURLAreRefusedAndNotRepeated(t *testing.T) {
 	} {
 		r.Place = "pipe.yaml:3:9"
 		err := remote.Check(r)
-		if !diag.Is(err, diag.Usage) || !strings.Contains(err.Error(), "pipe.yaml:3:9: the URL of remote main holds credentials") ||
+		if !diag.Is(err, diag.Usage) || !strings.Contains(err.Error(), "pipe.yaml:3:9: the URL of remote main contains credentials") ||
 			strings.Contains(err.Error(), "heim") || strings.Contains(err.Error(), "AKIA") {
 			t.Errorf("%s: %v", r.URL, err)
 		}

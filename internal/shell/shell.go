@@ -68,7 +68,7 @@ func Interrupted(cause error) *diag.Error {
 			kind = diag.Interrupted
 		}
 	}
-	return diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again: what was done is kept")
+	return diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again to continue")
 }
 
 // ExitError says that the script ended with a code other than 0.
@@ -80,7 +80,7 @@ type ExitError struct {
 // Error says how the command ended.
 func (e *ExitError) Error() string {
 	if e.Signal != "" {
-		return "ended by signal: " + e.Signal
+		return "killed by signal: " + e.Signal
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }

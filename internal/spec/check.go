@@ -137,13 +137,13 @@ func (r *reader) overlaps(p *Project, x *outIndex) {
 			if before(later.out.Place, earlier.out.Place) {
 				later, earlier = earlier, later
 			}
-			r.faultAt(later.out.Place, "%s: out %s is already an out of %s (%s)",
+			r.faultAt(later.out.Place, "%s: output %s is already declared by stage %s (%s)",
 				p.Stages[later.stage].Name, later.out.Path, p.Stages[earlier.stage].Name, earlier.out.Place)
 		}
 		reported := false
 		x.above(m.out.Path.Dir(), func(holder made) {
 			if !reported {
-				r.faultAt(m.out.Place, "%s: out %s lies inside out %s of %s (%s)",
+				r.faultAt(m.out.Place, "%s: output %s is inside output %s of stage %s (%s)",
 					s.Name, m.out.Path, holder.out.Path, p.Stages[holder.stage].Name, holder.out.Place)
 			}
 			reported = true
@@ -183,8 +183,8 @@ func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
 
 // ReachFault is the fault of a glob that Reaches into an out.
 func (s *Stage) ReachFault(d Dep, out repopath.Path) *diag.Error {
-	return diag.New(diag.Usage, "%s: dep %s reaches into %s, which another stage makes as a whole", s.Name, d, out).At(d.Place).
-		Hinted("name it as a dep, too (%s/), or leave it out (\"!%s/\")", out, out)
+	return diag.New(diag.Usage, "%s: dependency %s matches files inside %s, a directory that another stage creates", s.Name, d, out).At(d.Place).
+		Hinted("add the directory to deps (%s/), or exclude it (\"!%s/\")", out, out)
 }
 
 // ownOuts reports deps of a stage that hold, name or lie in what it makes itself.
@@ -196,11 +196,11 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 		}
 		switch {
 		case d.Path == m.out.Path:
-			r.faultAt(d.Place, "%s: %s is both a dep and an out", s.Name, d)
+			r.faultAt(d.Place, "%s: %s is both a dependency and an output", s.Name, d)
 		case d.Path != "" && m.out.Path.Holds(d.Path):
-			r.faultAt(d.Place, "%s: dep %s lies inside the stage's own out %s", s.Name, d, m.out.Path)
+			r.faultAt(d.Place, "%s: dependency %s is inside the stage's own output %s", s.Name, d, m.out.Path)
 		default:
-			e := r.faultAt(d.Place, "%s: dep %s takes in the stage's own out %s", s.Name, d, m.out.Path)
+			e := r.faultAt(d.Place, "%s: dependency %s includes the stage's own output %s", s.Name, d, m.out.Path)
 			if s.Wdir.Holds(m.out.Path) {
 				_ = e.Hinted("add %q to the deps", "!"+string(s.Wdir.Rel(m.out.Path)))
 			}
@@ -226,7 +226,7 @@ func (r *reader) cycles(p *Project, g *dag.Graph) {
 			names = append(names, p.Stages[n].Name)
 		}
 		first := p.Stages[cycle[at]]
-		r.faultAt(first.Place, "%s: the stages need one another in a circle: %s", first.Name, strings.Join(append(names, first.Name), " -> "))
+		r.faultAt(first.Place, "%s: dependency cycle: %s", first.Name, strings.Join(append(names, first.Name), " -> "))
 		g = without(g, gone)
 	}
 }

@@ -32,8 +32,8 @@ func AddName(text, name string) (string, error) {
 	}
 	next := strings.Join(lines[:at], "") + line + end + rest
 	if got, err := Parse(FileName, []byte(next)); err != nil || got.Name != name {
-		return "", diag.New(diag.Usage, "cannot add a line to %s as it is written", FileName).At(FileName).
-			Hinted("add it by hand: %s", line)
+		return "", diag.New(diag.Usage, "cannot add project: to %s in its present form", FileName).At(FileName).
+			Hinted("add this line: %s", line)
 	}
 	return next, nil
 }
@@ -62,13 +62,13 @@ func AddRemote(text string, r Remote) (string, error) {
 		after, err := Parse(FileName, []byte(next))
 		if err != nil {
 			return "", diag.New(diag.Usage, "cannot add the remote to %s: %w", FileName, err).At(FileName).
-				Hinted("write it by hand, below remote: %s", strings.TrimSpace(line))
+				Hinted("add this line below remote: %s", strings.TrimSpace(line))
 		}
 		ok = len(after.Remotes) == len(before.Remotes)+1
 	}
 	if !ok {
-		return "", diag.New(diag.Usage, "cannot add a line below remote: in %s as it is written", FileName).At(FileName).
-			Hinted("write it by hand: %s", strings.TrimSpace(line))
+		return "", diag.New(diag.Usage, "cannot add the remote to %s in its present form", FileName).At(FileName).
+			Hinted("add this line below remote: %s", strings.TrimSpace(line))
 	}
 	return next, nil
 }

@@ -3,27 +3,27 @@ package spec
 import "strings"
 
 // firstFile is the pipe.yaml that Init writes: it works as it stands.
-const firstFile = `# pipe.yaml: what is built from what. Commit it, and pipe.lock too.
-# Run "pipe repro"; run it again and nothing happens.
+const firstFile = `# pipe.yaml declares what to build and deploy. Commit it together with pipe.lock.
+# Run "pipe repro". Run it again, and nothing happens.
 
-# The project's name in a shared store. Two projects need two names.
+# The name of the project. Projects that share a remote need different names.
 project: NAME
 
-# Where artifacts are shared: s3://bucket/prefix, or a directory.
+# Where to share artifacts: s3://bucket/prefix or a directory.
 # remote: s3://my-bucket/my-project
 
 stages:
   # A build stage has outs. It runs when its command, deps, params or env
-  # change; else what it made before is taken, from whichever machine made it.
+  # change, unless any machine that shares the remote has built the same before.
   hello:
     cmd: |
       mkdir -p artifacts
       echo "built from $(wc -c < pipe.yaml) bytes" > artifacts/hello.txt
-    deps: [pipe.yaml]        # files, directories, globs; "!pattern" leaves out
+    deps: [pipe.yaml]        # files, directories and globs; "!pattern" excludes
     outs: [artifacts/hello.txt]
 
-  # A deploy stage has no outs. It runs when what it depends on is not what is
-  # live, in a fresh directory that holds its deps alone.
+  # A deploy stage has no outs. It runs unless this version is live, in a fresh
+  # directory that contains only its deps.
   # deploy:
   #   cmd: ./deploy.sh
   #   deps: [artifacts/, deploy.sh]

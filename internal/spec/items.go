@@ -25,8 +25,8 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		s.literalDep(n)
 		return
 	}
-	text, ok := s.text(n, s.prefix(), "dep")
-	if !ok || !s.pathText(n, text, "dep") {
+	text, ok := s.text(n, s.prefix(), "dependency")
+	if !ok || !s.pathText(n, text, "dependency") {
 		return
 	}
 	if exclude, is := strings.CutPrefix(text, "!"); is {
@@ -34,7 +34,7 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		if trimmed := strings.TrimRight(exclude, "/"); trimmed != "" {
 			exclude = trimmed
 		}
-		if g, ok := s.glob(n, exclude); ok && s.once(n, "dep", "!"+g.String()) {
+		if g, ok := s.glob(n, exclude); ok && s.once(n, "dependency", "!"+g.String()) {
 			s.st.Excludes = append(s.st.Excludes, g)
 		}
 		return
@@ -52,12 +52,12 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 func (s *stageReader) literalDep(n *yamldoc.Node) {
 	for _, f := range n.Pairs {
 		if f.Key != "path" {
-			s.unknown(f, s.prefix()+"dep: ", nil, []string{"path"})
+			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"path"})
 		}
 	}
 	at := n.Get("path")
 	if at == nil {
-		_ = s.bad(n, "dep: want a path, or a map with path").Hinted("write {path: PATH}")
+		_ = s.bad(n, "dependency: must be a path, or a map with path").Hinted("write {path: PATH}")
 		return
 	}
 	s.plainDep(at)
@@ -66,7 +66,7 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 func (s *stageReader) plainDep(n *yamldoc.Node) {
 	d := Dep{Place: n.Place(s.file)}
 	var ok bool
-	if d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dep"); ok {
+	if d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dependency"); ok {
 		s.addDep(n, d, d.Path)
 	}
 }
@@ -75,10 +75,10 @@ func (s *stageReader) plainDep(n *yamldoc.Node) {
 func (s *stageReader) addDep(n *yamldoc.Node, d Dep, where repopath.Path) {
 	switch {
 	case inPipe(where):
-		s.bad(n, "dep %s: .pipe belongs to pipe itself", n.Value)
+		s.bad(n, "dependency %s: .pipe is reserved for pipe", n.Value)
 	case strings.EqualFold(string(where), lockName):
-		s.bad(n, "dep %s: the lock follows from the deps and cannot be one", n.Value)
-	case s.once(n, "dep", d.String()):
+		s.bad(n, "dependency %s: pipe.lock cannot be a dependency", n.Value)
+	case s.once(n, "dependency", d.String()):
 		s.st.Deps = append(s.st.Deps, d)
 	}
 }
@@ -86,7 +86,7 @@ func (s *stageReader) addDep(n *yamldoc.Node, d Dep, where repopath.Path) {
 func (s *stageReader) glob(n *yamldoc.Node, text string) (repopath.Pattern, bool) {
 	g, err := repopath.JoinPattern(s.st.Wdir, text)
 	if err != nil {
-		s.bad(n, "dep: %v", err)
+		s.bad(n, "dependency: %v", err)
 	}
 	return g, err == nil
 }
@@ -103,7 +103,7 @@ func (s *stageReader) param(n *yamldoc.Node) {
 		return
 	}
 	if len(n.Pairs) == 0 {
-		s.bad(n, "params: want a key, or {file: [keys]}")
+		s.bad(n, "params: must be a key, or {file: [keys]}")
 	}
 	for _, p := range n.Pairs {
 		file, ok := s.paramsFile(p.At)
@@ -114,7 +114,7 @@ func (s *stageReader) param(n *yamldoc.Node) {
 		case v.Kind == yamldoc.Null, v.Kind == yamldoc.List && len(v.Items) == 0:
 			s.paramKey(p.At, p.At, file, "")
 		case v.Kind != yamldoc.List:
-			_ = s.bad(v, "params %s: want a list of keys, not %s", p.Key, shown(v)).Hinted("write {%s: [key]}, or {%s: } for the whole file", p.Key, p.Key)
+			_ = s.bad(v, "params %s: must be a list of keys, not %s", p.Key, shown(v)).Hinted("write {%s: [key]}, or {%s: } for the whole file", p.Key, p.Key)
 		default:
 			for _, it := range v.Items {
 				if key, ok := s.text(it, s.prefix(), "params "+p.Key); ok {
@@ -134,10 +134,10 @@ func (s *stageReader) paramsFile(n *yamldoc.Node) (repopath.Path, bool) {
 	case !ok:
 		return "", false
 	case !slices.Contains(paramTypes, strings.ToLower(path.Ext(string(file)))):
-		_ = s.bad(n, "params: %s is no file of %s", file, strings.Join(paramTypes, " ")).Hinted("take it as a dep")
+		_ = s.bad(n, "params: %s must be a %s file", file, strings.Join(paramTypes, ", ")).Hinted("add it to deps instead")
 		return "", false
 	case inPipe(file):
-		s.bad(n, "params %s: .pipe belongs to pipe itself", file)
+		s.bad(n, "params %s: .pipe is reserved for pipe", file)
 		return "", false
 	}
 	return file, true
@@ -152,7 +152,7 @@ func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key s
 		s.files[file] = i
 		s.st.Params = append(s.st.Params, Params{File: file, Place: entry.Place(s.file)})
 	case (key == "") != (len(s.st.Params[i].Keys) == 0):
-		s.bad(n, "params: both all of %s and keys of it", file)
+		s.bad(n, "params: %s is given both as a whole and by key", file)
 		return
 	}
 	if s.once(n, "params", strings.TrimSuffix(string(file)+":"+key, ":")) && key != "" {
@@ -169,18 +169,18 @@ func (s *stageReader) env(n *yamldoc.Node) {
 		return
 	}
 	if len(n.Pairs) == 0 {
-		s.bad(n, "env: want a name, or {name: value}")
+		s.bad(n, "env: must be a name, or {name: value}")
 	}
 	for _, p := range n.Pairs {
 		switch v := p.Value; {
 		case v.Kind == yamldoc.Null:
-			_ = s.bad(v, "env %s: no value", p.Key).Hinted(`write {%s: ""} for an empty one, or %s alone to take it from outside`, p.Key, p.Key)
+			_ = s.bad(v, "env %s: value is missing", p.Key).Hinted(`write {%s: ""} for an empty value, or %s to take it from the environment`, p.Key, p.Key)
 		case v.Kind == yamldoc.String && v.Value == "":
 			s.variable(p.At, Env{Name: p.Key, Literal: true})
 		case v.Kind == yamldoc.Map:
 			s.variable(p.At, Env{Name: p.Key, Secret: s.secret(p)})
 		case v.Kind == yamldoc.List, strings.ContainsRune(v.Value, 0):
-			s.bad(v, "env %s: want a text without NUL, not %s", p.Key, shown(v))
+			s.bad(v, "env %s: must be a string without NUL, not %s", p.Key, shown(v))
 		default:
 			s.variable(p.At, Env{Name: p.Key, Value: v.Value, Literal: true})
 		}
@@ -206,11 +206,11 @@ func (s *stageReader) variable(n *yamldoc.Node, e Env) {
 	e.Place = n.Place(s.file)
 	switch name, value, set := strings.Cut(e.Name, "="); {
 	case set && envName.MatchString(name):
-		_ = s.bad(n, "env %q is no name", e.Name).Hinted("write {%s: %s}", name, yamldoc.Quote(value))
+		_ = s.bad(n, "env %q is not a valid environment variable name", e.Name).Hinted("write {%s: %s}", name, yamldoc.Quote(value))
 	case !envName.MatchString(e.Name):
-		s.bad(n, "env %q is no name: want letters, digits and _, the first no digit", e.Name)
+		s.bad(n, "env %q is not a valid environment variable name; use letters, digits and _, not starting with a digit", e.Name)
 	case strings.HasPrefix(e.Name, "PIPE_"):
-		s.bad(n, "env %s: names that start with PIPE_ are pipe's own", e.Name)
+		s.bad(n, "env %s: names that start with PIPE_ are reserved for pipe", e.Name)
 	case s.once(n, "env", e.Name):
 		s.st.Env = append(s.st.Env, e)
 	}
@@ -244,7 +244,7 @@ func (s *stageReader) out(n *yamldoc.Node) {
 		case len(n.Pairs) == 1 && (n.Pairs[0].Value.Kind == yamldoc.Map || n.Pairs[0].Value.Kind == yamldoc.Null):
 			at, options = n.Pairs[0].At, n.Pairs[0].Value.Pairs
 		default:
-			_ = s.bad(n, "outs: want a path, or a map with path").Hinted("write {path: PATH, cache: false}")
+			_ = s.bad(n, "output: must be a path, or a map with path").Hinted("write {path: PATH, cache: false}")
 			return
 		}
 	}
@@ -253,13 +253,13 @@ func (s *stageReader) out(n *yamldoc.Node) {
 		if read := outFields[f.Key]; read != nil {
 			read(s, &o, f.Value)
 		} else {
-			s.unknown(f, s.prefix()+"out: ", laterOut, append(keys(outFields), "path"))
+			s.unknown(f, s.prefix()+"output: ", laterOut, append(keys(outFields), "path"))
 		}
 	}
 	var ok bool
-	if o.Path, o.Dir, ok = s.path(at, s.st.Wdir, "out"); ok && s.outPath(at, o.Path) {
+	if o.Path, o.Dir, ok = s.path(at, s.st.Wdir, "output"); ok && s.outPath(at, o.Path) {
 		if o.Dir && o.SHA256 {
-			s.bad(at, "out %s: sha256 is for files", o.Path)
+			s.bad(at, "output %s: sha256 needs a file, not a directory", o.Path)
 		}
 		s.st.Outs = append(s.st.Outs, o)
 	}
@@ -269,13 +269,13 @@ func (s *stageReader) out(n *yamldoc.Node) {
 func (s *stageReader) outPath(n *yamldoc.Node, p repopath.Path) bool {
 	switch {
 	case repopath.HasMeta(n.Value):
-		_ = s.bad(n, "out %s: a glob cannot be an out", n.Value).Hinted("declare the directory that holds them")
+		_ = s.bad(n, "output %s: globs are not allowed in outs", n.Value).Hinted("add the directory that contains them to outs")
 	case p == repopath.Root:
-		s.bad(n, "out %s is the repository itself", n.Value)
+		s.bad(n, "output %s is the whole project", n.Value)
 	case inPipe(p):
-		s.bad(n, "out %s: .pipe belongs to pipe itself", n.Value)
+		s.bad(n, "output %s: .pipe is reserved for pipe", n.Value)
 	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
-		s.bad(n, "out %s: pipe reads that file itself", n.Value)
+		s.bad(n, "output %s: the file is reserved for pipe", n.Value)
 	default:
 		return true
 	}

@@ -17,7 +17,7 @@ func (r *reader) name(n *yamldoc.Node) string {
 	if !ok || projectName.MatchString(s) {
 		return s
 	}
-	_ = r.fault(n, "project: %q is not a valid name; use up to 63 lower-case letters, digits, '.', '_' and '-', the first a letter or digit", s).
+	_ = r.fault(n, "project: %q is not a valid name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit", s).
 		Hinted("project: %s", FitName(s))
 	return ""
 }

@@ -97,7 +97,7 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		if root.Kind == yamldoc.Null {
 			_ = r.fault(root, "the file is empty").Hinted("pipe init")
 		} else {
-			r.fault(root, "want a map with stages, not %s", shown(root))
+			r.fault(root, "must be a map with stages, not %s", shown(root))
 		}
 		return p
 	}
@@ -116,7 +116,7 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		}
 	}
 	if root.Get("stages") == nil {
-		_ = r.fault(root, "no stages").Hinted("pipe init")
+		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
 	return p
 }
@@ -125,7 +125,7 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 func (r *reader) text(n *yamldoc.Node, prefix, what string) (string, bool) {
 	switch n.Kind {
 	case yamldoc.Null, yamldoc.List, yamldoc.Map:
-		r.fault(n, "%s%s: want a text, not %s", prefix, what, n.Kind)
+		r.fault(n, "%s%s: must be a string, not %s", prefix, what, n.Kind)
 		return "", false
 	}
 	switch {
@@ -133,7 +133,7 @@ func (r *reader) text(n *yamldoc.Node, prefix, what string) (string, bool) {
 		r.fault(n, "%s%s is empty", prefix, what)
 		return "", false
 	case strings.ContainsRune(n.Value, 0):
-		r.fault(n, "%s%s has a NUL character", prefix, what)
+		r.fault(n, "%s%s contains NUL", prefix, what)
 		return "", false
 	}
 	return n.Value, true
@@ -144,13 +144,13 @@ func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) st
 	if n.Kind == yamldoc.String && slices.Contains(words, n.Value) {
 		return n.Value
 	}
-	r.fault(n, "%s%s: want %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))
+	r.fault(n, "%s%s: must be %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))
 	return ""
 }
 
 func (r *reader) flag(n *yamldoc.Node, prefix, what string) bool {
 	if n.Kind != yamldoc.Bool {
-		r.fault(n, "%s%s: want true or false, not %s", prefix, what, shown(n))
+		r.fault(n, "%s%s: must be true or false, not %s", prefix, what, shown(n))
 		return false
 	}
 	return strings.EqualFold(n.Value, "true")
@@ -169,17 +169,17 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 	switch pair.Value.Kind {
 	case yamldoc.Map:
 	case yamldoc.Null:
-		_ = r.fault(pair.At, "no stages").Hinted("pipe init")
+		_ = r.fault(pair.At, "stages is missing or empty").Hinted("pipe init")
 		return
 	default:
-		r.fault(pair.Value, "stages: want a map from names to stages, not %s", pair.Value.Kind)
+		r.fault(pair.Value, "stages: must be a map of stages, not %s", pair.Value.Kind)
 		return
 	}
 	folded := make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
 	p.Stages = make([]Stage, 0, len(pair.Value.Pairs))
 	for _, s := range pair.Value.Pairs {
 		if !stageName.MatchString(s.Key) {
-			r.fault(s.At, "stage name %q: want up to 100 letters, digits, _ . @ -, the first a letter, a digit or _", s.Key)
+			r.fault(s.At, "stage name %q is not valid; use up to 100 letters, digits, '_', '.', '@' and '-', starting with a letter, a digit or '_'", s.Key)
 			continue
 		}
 		fold := strings.ToLower(s.Key)
@@ -201,16 +201,16 @@ func (r *reader) remotes(n *yamldoc.Node) []Remote {
 		return []Remote{m}
 	}
 	if url := n.Get("url"); url != nil {
-		_ = r.fault(url, "remote: a remote with settings needs a name").Hinted("write remote: {default: {url: %s}}", url.Value)
+		_ = r.fault(url, "remote: a remote with settings must have a name").Hinted("write remote: {default: {url: %s}}", url.Value)
 		return nil
 	}
 	if len(n.Pairs) == 0 {
-		r.fault(n, "remote: no remote in the map")
+		r.fault(n, "remote: the map is empty")
 	}
 	var all []Remote
 	for _, p := range n.Pairs {
 		if !stageName.MatchString(p.Key) {
-			r.fault(p.At, "remote name %q: want letters, digits, _ . @ -", p.Key)
+			r.fault(p.At, "remote name %q is not valid; use up to 100 letters, digits, '_', '.', '@' and '-'", p.Key)
 			continue
 		}
 		all = append(all, r.remote(p))
@@ -245,13 +245,13 @@ func (r *reader) remote(p yamldoc.Pair) Remote {
 		}
 	}
 	if p.Value.Get("url") == nil {
-		r.fault(p.At, "%s: no url", what)
+		r.fault(p.At, "%s: url is missing", what)
 	}
 	if m.SSEKey != "" && m.SSE != "aws:kms" {
-		r.fault(p.Value.Get("sse_kms_key_id"), "%s: sse_kms_key_id is for sse: aws:kms", what)
+		r.fault(p.Value.Get("sse_kms_key_id"), "%s: sse_kms_key_id needs sse: aws:kms", what)
 	}
 	if u := p.Value.Get("url"); m.URL != "" && !strings.Contains(m.URL, "://") && len(p.Value.Pairs) > 1 {
-		r.fault(u, "%s: a directory has no settings", what)
+		r.fault(u, "%s: a directory takes no settings", what)
 	}
 	return m
 }
@@ -272,7 +272,7 @@ func (r *reader) url(n *yamldoc.Node, what string) string {
 func (r *reader) endpoint(n *yamldoc.Node, what string) string {
 	s, ok := r.text(n, "", what)
 	if ok && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
-		r.fault(n, "%s: want http:// or https://, not %q", what, s)
+		r.fault(n, "%s: must start with http:// or https://, not %q", what, s)
 	}
 	return s
 }

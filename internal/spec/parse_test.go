@@ -63,7 +63,7 @@ func TestYAMLBombsStopInAProject(t *testing.T) {
 	}
 	begin := time.Now()
 	_, err := Parse(FileName, []byte(doc.String()))
-	if err == nil || !strings.HasSuffix(err.Error(), "too many or too deep values") {
+	if err == nil || !strings.HasSuffix(err.Error(), "too many values, or values nested too deeply") {
 		t.Errorf("got %v", err)
 	}
 	if d := time.Since(begin); d > 5*time.Second {

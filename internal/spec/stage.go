@@ -55,7 +55,7 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
 	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
 	if p.Value.Kind != yamldoc.Map {
-		s.bad(p.Value, "want a map with cmd, not %s", shown(p.Value))
+		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
 		return Stage{}, false
 	}
 	if n := p.Value.Get("wdir"); n != nil {
@@ -69,7 +69,7 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 		}
 	}
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
-		s.bad(p.At, "no cmd")
+		s.bad(p.At, "cmd is missing")
 	}
 	s.kind(p)
 	s.order()
@@ -92,7 +92,7 @@ func (s *stageReader) bad(n *yamldoc.Node, format string, args ...any) *diag.Err
 func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 	first, dup := s.seen[kind+" "+name]
 	if dup {
-		s.bad(n, "%s %s is already given on line %d", kind, name, first.Line)
+		s.bad(n, "%s %s is already declared on line %d", kind, name, first.Line)
 		return false
 	}
 	s.seen[kind+" "+name] = n
@@ -105,15 +105,15 @@ func (s *stageReader) kind(p yamldoc.Pair) {
 	hasOuts := outs != nil && len(outs.Items) > 0
 	switch {
 	case s.st.Deploy && hasOuts:
-		_ = s.bad(outs, "a deploy stage has no outs: what it makes would never be restored").Hinted("make the outs in a build stage, and let this one depend on them")
+		_ = s.bad(outs, "a deploy stage cannot have outputs").Hinted("create the outputs in a build stage, and add them to this stage's deps")
 	case deploy != nil && deploy.Kind == yamldoc.Bool && !s.st.Deploy && !hasOuts:
-		_ = s.bad(deploy, "a stage without outs is a deploy stage").Hinted("declare its outs, or write deploy: true")
+		_ = s.bad(deploy, "a stage without outs is a deploy stage").Hinted("add its outs, or write deploy: true")
 	}
 	if !hasOuts {
 		s.st.Deploy = true
 	}
 	if s.st.InRepo && !s.st.Deploy {
-		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages; a build stage always runs in the repository")
+		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages only; build stages run in the repository")
 	}
 	if s.st.AlwaysChanged && s.st.Frozen {
 		s.bad(p.Value.Get("frozen"), "a stage cannot be both frozen and always_changed")
@@ -162,9 +162,9 @@ func (s *stageReader) timeout(n *yamldoc.Node) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case n.Kind != yamldoc.Source && n.Kind != yamldoc.String, err != nil:
-		_ = s.bad(n, "timeout: want a duration, not %s", shown(n)).Hinted("write 90s, 10m or 1h30m, or a number of seconds")
+		_ = s.bad(n, "timeout: must be a duration, not %s", shown(n)).Hinted("write 90s, 10m, 1h30m or a number of seconds")
 	case d <= 0:
-		s.bad(n, "timeout: want more than 0, not %s", strconv.Quote(n.Value))
+		s.bad(n, "timeout: must be more than 0, not %s", strconv.Quote(n.Value))
 	default:
 		s.st.Timeout = d
 	}
@@ -176,7 +176,7 @@ func (s *stageReader) wdir(n *yamldoc.Node) {
 		return
 	}
 	if inPipe(p) {
-		s.bad(n, "wdir %s: .pipe belongs to pipe itself", p)
+		s.bad(n, "wdir %s: .pipe is reserved for pipe", p)
 		return
 	}
 	s.st.Wdir = p
@@ -185,7 +185,7 @@ func (s *stageReader) wdir(n *yamldoc.Node) {
 // each calls read on every item of a list, and reports what is no list.
 func (s *stageReader) each(n *yamldoc.Node, what string, read func(*yamldoc.Node)) {
 	if n.Kind != yamldoc.List {
-		e := s.bad(n, "%s: want a list, not %s", what, shown(n))
+		e := s.bad(n, "%s: must be a list, not %s", what, shown(n))
 		if n.Kind != yamldoc.Null && n.Kind != yamldoc.Map {
 			_ = e.Hinted("write %s: [%s]", what, n.Value)
 		}
@@ -216,7 +216,7 @@ func (s *stageReader) pathText(n *yamldoc.Node, text, what string) bool {
 	case strings.Contains(text, "${"):
 		s.bad(n, "%s %q: templating is not supported by this version", what, text)
 	case strings.Contains(text, "://"):
-		s.bad(n, "%s %q is a URL; only paths in the repository can be declared", what, text)
+		s.bad(n, "%s %q is a URL; use a path in the repository", what, text)
 	default:
 		return true
 	}

@@ -18,7 +18,7 @@ func ReadBounded(r io.Reader, name string) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, MaxSmall+1))
 	if err == nil && len(b) > MaxSmall {
 		return nil, diag.New(diag.Integrity, "larger than %d MiB", MaxSmall>>20).At(name).
-			Hinted("pipe did not write this; look at the object, then delete it")
+			Hinted("pipe did not write this object; inspect it, then delete it")
 	}
 	return b, err
 }

@@ -111,8 +111,8 @@ func (m *marked) check(b []byte) error {
 	}
 	var got marker
 	if err := canon.Unmarshal(b, &got); err != nil || got.Schema != markerSchema {
-		return diag.New(diag.Integrity, "%s is not pipe's", MarkerName).At(m.URL()).
-			Hinted("another program uses this prefix: take another one, or delete the object %s", MarkerName)
+		return diag.New(diag.Integrity, "%s was not written by pipe", MarkerName).At(m.URL()).
+			Hinted("another program uses this prefix; use another prefix, or delete the object %s", MarkerName)
 	}
 	return nil
 }

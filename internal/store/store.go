@@ -11,9 +11,9 @@ import (
 
 // The errors that callers match. Others are the store's own, mapped to a diag kind.
 var (
-	ErrNotFound = errors.New("not in the store")                  // no such object, record or cell
-	ErrCorrupt  = errors.New("bytes are not what they are named") // content and digest differ
-	ErrConflict = errors.New("changed by somebody else")          // a compare-and-swap lost
+	ErrNotFound = errors.New("not in the store")                // no such object, record or cell
+	ErrCorrupt  = errors.New("content does not match its hash") // content and digest differ
+	ErrConflict = errors.New("changed by another run")          // a compare-and-swap lost
 )
 
 // Source opens the bytes of an object that is put. It may be called more than

@@ -39,7 +39,7 @@ func (v *verified) Close() error { return v.r.Close() }
 // Corrupt is the error for n bytes with another digest than their name says.
 func Corrupt(name any, n int64, got digest.Digest) error {
 	return diag.New(diag.Integrity, "%v: %w: %d bytes with digest %s", name, ErrCorrupt, n, got).
-		Hinted("pipe verify and pipe verify --remote name every damaged object")
+		Hinted("run pipe verify and pipe verify --remote to list damaged objects")
 }
 
 // Bytes is the source of bytes in memory.

@@ -11,7 +11,7 @@ import (
 )
 
 // Verify reads every object of a store to its end, which hashes it, and returns
-// all of them and those whose bytes are not what they are named. One that goes
+// all of them and those whose content does not match its hash. One that goes
 // while it is read is no damage.
 func Verify(ctx context.Context, s store.Store, l store.Lister, workers int) (all, damaged []store.Entry, err error) {
 	if err := l.List(ctx, func(e store.Entry) error { all = append(all, e); return nil }); err != nil {

@@ -46,12 +46,12 @@ func Explained(err error) error {
 		return err
 	}
 	return diag.New(diag.NotFound, "%w", err).
-		Hinted("push it from a machine that has it (pipe push), or build it anew: pipe repro --rebuild-missing")
+		Hinted("run pipe push on a machine that has it, or rebuild it here: pipe repro --rebuild-missing")
 }
 
 // corrupt says that the cache's copy is damaged.
 func corrupt(p repopath.Path, err error) error {
-	return diag.New(diag.Integrity, "push %s: %w", p, err).Hinted("pipe verify names every damaged object of the cache and puts it out of the way")
+	return diag.New(diag.Integrity, "push %s: %w", p, err).Hinted("run pipe verify to list damaged cache objects and move them aside")
 }
 
 // firstFew joins the errors, in order, and counts those beyond a screenful.

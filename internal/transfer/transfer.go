@@ -313,7 +313,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 		if errors.Is(err, store.ErrCorrupt) {
 			return diag.New(diag.Integrity, "%s: %w", it.path, err).
-				Hinted("pipe verify --remote names every damaged object; push it again from a machine that has it")
+				Hinted("run pipe verify --remote to list damaged objects, then pipe push from a machine that has good copies")
 		}
 		if err == nil {
 			c.moved(where, it.size)

@@ -60,11 +60,21 @@ func (p *Progress) decided(e event.Event) {
 	if e.Verb == event.Skip && p.Quiet {
 		return
 	}
-	verb := string(e.Verb)
-	if e.Deploy && e.Verb == event.Run {
+	verb, why := Verdict(e.Verb, e.Deploy, e.Because)
+	p.line(e.Stage, verb, why)
+}
+
+// Verdict returns what a stage must do and why, in words. Why is empty where it
+// would only repeat the verb.
+func Verdict(v event.Verb, deploy bool, because []event.Reason) (verb, why string) {
+	verb, why = string(v), Words(because)
+	if deploy && v == event.Run {
 		verb = "deploy"
 	}
-	p.line(e.Stage, verb, Words(e.Because))
+	if why == verb {
+		why = ""
+	}
+	return verb, why
 }
 
 // Words returns reasons in words, the first few in full.

@@ -142,7 +142,7 @@ func (w *Work) BuildTree(ctx context.Context, cache store.Cache, dir string, t *
 func (w *Work) writable(dir string, t *object.Tree) error {
 	for _, e := range t.Entries {
 		if !filepath.IsLocal(filepath.FromSlash(string(e.Path))) || separates(filepath.Separator, string(e.Path)+e.Target) {
-			return diag.New(diag.Failed, "the name %q cannot be written on this system", e.Path).Hinted("restore it on the system that it was made on")
+			return diag.New(diag.Failed, "the name %q is not valid on this system", e.Path).Hinted("restore it on the system on which it was built")
 		}
 	}
 	a, b, ok := t.Folding()
@@ -151,8 +151,8 @@ func (w *Work) writable(dir string, t *object.Tree) error {
 	}
 	one, err := w.opt.folds(dir)
 	if one && err == nil {
-		return diag.New(diag.Failed, "%q and %q are the same name on this disk, so one would overwrite the other", a, b).
-			Hinted("restore it on a disk that distinguishes upper and lower case")
+		return diag.New(diag.Failed, "%q and %q are the same name on this file system, so one would overwrite the other", a, b).
+			Hinted("restore it on a case-sensitive file system")
 	}
 	return err
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
@@ -45,21 +45,7 @@ func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (a
 		e, err := w.file(ctx, p, sink)
 		return artifact.Output{Path: p, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
 	}
-	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an out is a file or a directory", typeWord(info.Mode())).At(string(p))
-}
-
-func typeWord(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "symlink"
-	case m&fs.ModeSocket != 0:
-		return "socket"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	}
-	return "special file"
+	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", atomicfile.TypeWord(info.Mode())).At(string(p))
 }
 
 // whole is the view of an out: all of it counts but .git, which nothing that is
@@ -79,12 +65,12 @@ func (whole) Enter(repopath.Path, *ignore.Rules, func(string) bool) (*ignore.Rul
 func (v whole) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 	if p.IsGit() {
 		if v.saving {
-			v.w.note("%s was left out: outs do not keep git repositories", p)
+			v.w.note("%s was left out: outputs cannot contain git repositories", p)
 		}
 		return false, nil
 	}
 	if k == statindex.IsOther {
-		return false, diag.New(diag.Failed, "is not a file, directory or symlink; an out cannot hold it").At(string(p))
+		return false, diag.New(diag.Failed, "is not a file, directory or symlink, so an output cannot contain it").At(string(p))
 	}
 	return true, nil
 }
@@ -92,8 +78,8 @@ func (v whole) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 // Link implements View: a symlink is kept as it is, and must stay inside.
 func (v whole) Link(_ context.Context, p repopath.Path, target string) (object.Entry, bool, error) {
 	if !Inside(v.top.Rel(p), target) {
-		return object.Entry{}, false, diag.New(diag.Failed, "is a symlink to %s, outside the out", target).At(string(p)).
-			Hinted("make it a relative link inside the out, or copy the file")
+		return object.Entry{}, false, diag.New(diag.Failed, "is a symlink to %s, outside the output", target).At(string(p)).
+			Hinted("use a relative link inside the output, or copy the file")
 	}
 	return object.Link(target), true, nil
 }
@@ -126,7 +112,7 @@ func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o 
 	if t == nil {
 		t = &object.Tree{Entries: []object.Entry{{Kind: object.File, Path: repopath.Root, Digest: o.Digest, Size: o.Size}}}
 	} else if err := t.Check(); err != nil {
-		return o, diag.New(diag.Failed, "cannot be kept as an out: %w", err).At(string(p))
+		return o, diag.New(diag.Failed, "cannot be saved as an output: %w", err).At(string(p))
 	}
 	if err := w.saveEntries(ctx, cache, batch, p, t); err != nil {
 		return o, err
@@ -136,7 +122,7 @@ func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o 
 			return o, err
 		}
 		if a, b, ok := t.Folding(); ok {
-			w.note("%s and %s have the same name on disks that ignore case; %s cannot be restored there", p.Child(string(a)), p.Child(string(b)), p)
+			w.note("%s and %s have the same name on case-insensitive file systems; %s cannot be restored there", p.Child(string(a)), p.Child(string(b)), p)
 		}
 	}
 	return o, batch.Commit()

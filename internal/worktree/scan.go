@@ -175,7 +175,7 @@ func (w *Work) readEntry(ctx context.Context, s *scan, d *statindex.Directory, f
 			return err
 		}
 		if k != statindex.IsFile {
-			return diag.New(diag.Failed, "changed while it was read").At(string(at)).Hinted("run pipe again")
+			return diag.New(diag.Failed, "changed while pipe read it").At(string(at)).Hinted("run pipe again")
 		}
 		f.entries = append(f.entries, w.entry(s.top.Rel(at), at, st, e.File.Digest))
 		if !e.File.Fits(st) {
@@ -206,8 +206,8 @@ func checkName(dir repopath.Path, name string) error {
 		return nil
 	}
 	if _, err := repopath.ParseEntry(name); err != nil {
-		return diag.New(diag.Failed, "the name %q cannot stand in a tree: %w", name, err).At(string(dir)).
-			Hinted("rename it, or name it in .gitignore or in a ! pattern of the deps")
+		return diag.New(diag.Failed, "the name %q cannot be stored: %w", name, err).At(string(dir)).
+			Hinted("rename it, or exclude it in .gitignore or with a ! pattern in deps")
 	}
 	return nil
 }

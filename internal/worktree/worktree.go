@@ -96,7 +96,7 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 			return at, nil
 		}
 	}
-	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("give a path inside %s", w.root)
+	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
 }
 
 // Prepare makes pipe's own directory, which git ignores by a file inside it.
@@ -130,8 +130,8 @@ func (w *Work) Guard(p repopath.Path) error {
 			return err
 		}
 		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return diag.New(diag.Policy, "lies behind the symlink %s; pipe writes nothing there", d).At(string(p)).
-				Hinted("name the real path in outs, or make %s a directory", d)
+			return diag.New(diag.Policy, "is behind the symlink %s, where pipe does not write", d).At(string(p)).
+				Hinted("use the real path in outs, or make %s a directory", d)
 		}
 	}
 	return nil
@@ -215,8 +215,8 @@ func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statind
 			return f, err
 		}
 	}
-	return statindex.File{}, diag.New(diag.Failed, "is being written to while it is read").At(path).
-		Hinted("wait for the writer to end, then run pipe again; if a stage's command started it, let the command wait for it")
+	return statindex.File{}, diag.New(diag.Failed, "is being written to while pipe reads it").At(path).
+		Hinted("wait for the writer to finish, then run pipe again; if a stage's command started it, make the command wait for it")
 }
 
 func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {

@@ -24,7 +24,7 @@ func ParseJSON(file string, data []byte) (*Node, error) {
 	root, err := p.value(0)
 	if err == nil {
 		if _, terr := p.dec.Token(); terr != io.EOF {
-			err = errors.New("a second value follows the first")
+			err = errors.New("more than one value")
 		}
 	}
 	if err == io.EOF {
@@ -63,7 +63,7 @@ func (p *jsonParser) at() *Node {
 
 func (p *jsonParser) value(depth int) (*Node, error) {
 	if depth > MaxDepth {
-		return nil, errors.New("too deep values")
+		return nil, errors.New("values nested too deeply")
 	}
 	n, start := p.at(), p.dec.InputOffset()
 	tok, err := p.dec.Token()
@@ -78,7 +78,7 @@ func (p *jsonParser) value(depth int) (*Node, error) {
 	case string:
 		n.Kind, n.Value = String, t
 		if half := loneSurrogate(string(p.data[start:p.dec.InputOffset()])); half != "" {
-			p.faults = append(p.faults, diag.New(diag.Usage, "%s is half of a surrogate pair", half).At(n.Place(p.file)))
+			p.faults = append(p.faults, diag.New(diag.Usage, "%s is an unpaired surrogate", half).At(n.Place(p.file)))
 		}
 	case json.Number:
 		n.Kind, n.Value = Number, t.String()
@@ -152,7 +152,7 @@ func (p *jsonParser) object(n *Node, depth int) error {
 			return err
 		}
 		if seen[key.Value] {
-			p.faults = append(p.faults, diag.New(diag.Usage, "key %q is given twice", key.Value).At(key.Place(p.file)))
+			p.faults = append(p.faults, diag.New(diag.Usage, "duplicate key %q", key.Value).At(key.Place(p.file)))
 			continue
 		}
 		seen[key.Value] = true

@@ -103,7 +103,7 @@ func Parse(file string, data []byte, opt Options) (*Node, error) {
 	}
 	switch err := decode(dec, &second); {
 	case err == nil:
-		p.fault(&second, "a second document starts here; only one is read")
+		p.fault(&second, "a second document starts here; only one is allowed")
 	case err != io.EOF:
 		p.faults = append(p.faults, p.syntax(err))
 	}
@@ -113,7 +113,7 @@ func Parse(file string, data []byte, opt Options) (*Node, error) {
 // CheckSize refuses more bytes than MaxSize.
 func CheckSize(file string, data []byte) error {
 	if len(data) > MaxSize {
-		return diag.List{diag.New(diag.Usage, "%d bytes are more than the %d that are read", len(data), MaxSize).At(file)}
+		return diag.List{diag.New(diag.Usage, "too large: %d bytes, more than %d", len(data), MaxSize).At(file)}
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (p *parser) account(y *yaml.Node, weight, depth int) bool {
 	p.weight += weight
 	if !p.full && (p.weight > maxWeight || depth > MaxDepth) {
 		p.full = true
-		p.fault(y, "too many or too deep values")
+		p.fault(y, "too many values, or values nested too deeply")
 	}
 	return !p.full
 }
@@ -239,7 +239,7 @@ func (p *parser) alias(y *yaml.Node, depth int) built {
 	}
 	b, closed := p.made[y.Alias]
 	if !closed && !p.full {
-		p.fault(y, "alias *%s holds itself", y.Value)
+		p.fault(y, "alias *%s contains itself", y.Value)
 	}
 	if !closed || !p.account(y, b.weight, depth+b.height) {
 		return bad
@@ -262,9 +262,9 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 		name := p.name(key.node)
 		switch kind := key.node.Kind; {
 		case kind == Null, kind == List, kind == Map:
-			p.fault(k, "a key must be a text, not %s", kind)
+			p.fault(k, "a key must be a string, not %s", kind)
 		case seen[name]:
-			p.fault(k, "key %q is given twice", key.node.Value)
+			p.fault(k, "duplicate key %q", key.node.Value)
 		case k.Tag == "!!merge":
 			seen[name] = true
 			merges = append(merges, p.merge(k, v, depth)...)
@@ -311,7 +311,7 @@ func (p *parser) merge(k, v *yaml.Node, depth int) []built {
 		if m.node.Kind == Map {
 			maps = append(maps, m)
 		} else if !p.full {
-			p.fault(s, "a merge key (<<) wants a map or a list of maps, not %s", m.node.Kind)
+			p.fault(s, "a merge key (<<) needs a map or a list of maps, not %s", m.node.Kind)
 		}
 	}
 	return maps

@@ -74,8 +74,8 @@ func TestKeysFollowTheRuleOfValues(t *testing.T) {
 	for _, c := range []struct{ yaml, want, plain string }{
 		{"{1: a}", `{!"1":"a"}`, ""},
 		{"{yes: a, True: b, c: d}", `{"c":"d",true:"b",!"yes":"a"}`, ""},
-		{`{"1": a, 1: b, 0: c}`, `{!"0":"c",!"1":"b","1":"a"}`, `key "1" is given twice`},
-		{`{"true": a, true: b}`, `{"true":"a",true:"b"}`, `key "true" is given twice`},
+		{`{"1": a, 1: b, 0: c}`, `{!"0":"c",!"1":"b","1":"a"}`, `duplicate key "1"`},
+		{`{"true": a, true: b}`, `{"true":"a",true:"b"}`, `duplicate key "true"`},
 		{"{\ue000: a, \U00010000: b, a: c, aa: d, 'a!': e}", "{\"a\":\"c\",\"a!\":\"e\",\"aa\":\"d\",\"\ue000\":\"a\",\"\U00010000\":\"b\"}", ""},
 		{"{<<: {1: a}, '1': b}", `{!"1":"a","1":"b"}`, ""},
 	} {
@@ -101,13 +101,13 @@ func TestMergeKeysYieldToWhatIsWrittenOut(t *testing.T) {
 
 func TestFaultsAreAllNamedWithTheirPlaces(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
-		{"duplicates", "a: 1\nb: {c: 1, c: 2}\na: 3\n", "f.yaml:2:11: key \"c\" is given twice\nf.yaml:3:1: key \"a\" is given twice"},
-		{"second document", "a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document starts here; only one is read"},
-		{"keys", "~: 1\n[a]: 2\n", "f.yaml:1:1: a key must be a text, not null\nf.yaml:2:1: a key must be a text, not a list"},
-		{"itself", "a: &a [*a]\n", "f.yaml:1:8: alias *a holds itself"},
+		{"duplicates", "a: 1\nb: {c: 1, c: 2}\na: 3\n", "f.yaml:2:11: duplicate key \"c\"\nf.yaml:3:1: duplicate key \"a\""},
+		{"second document", "a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document starts here; only one is allowed"},
+		{"keys", "~: 1\n[a]: 2\n", "f.yaml:1:1: a key must be a string, not null\nf.yaml:2:1: a key must be a string, not a list"},
+		{"itself", "a: &a [*a]\n", "f.yaml:1:8: alias *a contains itself"},
 		{"tags", "- !x 1\n- !!int 1\n- !!null ~\n- !y {}\n- !!merge <<\n- !!set {}\n", "f.yaml:1:3: tag !x is not supported\nf.yaml:2:3: tag !!int is not supported\nf.yaml:3:3: tag !!null is not supported\nf.yaml:4:3: tag !y is not supported\nf.yaml:5:3: tag !!merge is not supported\nf.yaml:6:3: tag !!set is not supported"},
 		{"lone tags", "- ! 1\n- &a # why\n  ! x\n- \"é\u2028\"\n- {é: ! }\n- |\n  ! x\n- a ! b\n", "f.yaml:1:3: tag ! is not supported\nf.yaml:2:3: tag ! is not supported\nf.yaml:6:7: tag ! is not supported"},
-		{"merge", "a: {<<: 1}\nb: {<<: {}, <<: {}}", "f.yaml:1:9: a merge key (<<) wants a map or a list of maps, not a plain value\nf.yaml:2:13: key \"<<\" is given twice"},
+		{"merge", "a: {<<: 1}\nb: {<<: {}, <<: {}}", "f.yaml:1:9: a merge key (<<) needs a map or a list of maps, not a plain value\nf.yaml:2:13: duplicate key \"<<\""},
 		{"syntax", "a: 1\nb: [\n", "f.yaml:3:1: not valid YAML: did not find expected node content"},
 		{"unknown alias", "a: 1\nb: *b\n", "f.yaml:2:4: not valid YAML: unknown anchor 'b' referenced"},
 		{"flow", "a: 1\nb: {c: 1\nd: 2\n", "f.yaml:2:1: not valid YAML: did not find expected ',' or '}'"},
@@ -188,16 +188,16 @@ func TestJSONIsReadAsJSON(t *testing.T) {
 
 func TestJSONFaultsHavePlaces(t *testing.T) {
 	for _, c := range []struct{ name, json, want string }{
-		{"duplicate", "{\n \"a\": 1,\n \"a\": 2}", "f:3:2: key \"a\" is given twice"},
-		{"second value", "{}\n{}", "f:2:2: not valid JSON: a second value follows the first"},
+		{"duplicate", "{\n \"a\": 1,\n \"a\": 2}", "f:3:2: duplicate key \"a\""},
+		{"second value", "{}\n{}", "f:2:2: not valid JSON: more than one value"},
 		{"open", "{\"a\": [", "f:1:8: not valid JSON: unexpected EOF"},
 		{"empty", "", "f:1:1: not valid JSON: unexpected EOF"},
-		{"high", `["a", "\ud800"]`, `f:1:7: \ud800 is half of a surrogate pair`},
-		{"low", `{"\\\uDC00": 1}`, `f:1:2: \uDC00 is half of a surrogate pair`},
-		{"two high", `"\ud800\ud800\udc00"`, `f:1:1: \ud800 is half of a surrogate pair`},
-		{"wrong order", `"\udc00\ud800"`, `f:1:1: \udc00 is half of a surrogate pair`},
-		{"apart", `"\ud800x\udc00"`, `f:1:1: \ud800 is half of a surrogate pair`},
-		{"deep", strings.Repeat("[", 300), "f:1:202: not valid JSON: too deep values"},
+		{"high", `["a", "\ud800"]`, `f:1:7: \ud800 is an unpaired surrogate`},
+		{"low", `{"\\\uDC00": 1}`, `f:1:2: \uDC00 is an unpaired surrogate`},
+		{"two high", `"\ud800\ud800\udc00"`, `f:1:1: \ud800 is an unpaired surrogate`},
+		{"wrong order", `"\udc00\ud800"`, `f:1:1: \udc00 is an unpaired surrogate`},
+		{"apart", `"\ud800x\udc00"`, `f:1:1: \ud800 is an unpaired surrogate`},
+		{"deep", strings.Repeat("[", 300), "f:1:202: not valid JSON: values nested too deeply"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := ParseJSON("f", []byte(c.json)); err == nil || err.Error() != c.want {

@@ -128,7 +128,7 @@ func parse32(s string) (out [Size]byte, err error) {
 		case c >= 'a' && c <= 'f':
 			v = c - 'a' + 10
 		default:
-			return out, fmt.Errorf("%w: %q has a character that is not a lower-case hexadecimal digit", ErrMalformed, clip(s))
+			return out, fmt.Errorf("%w: %q is not lower-case hexadecimal", ErrMalformed, clip(s))
 		}
 		out[i/2] = out[i/2]<<4 | v
 	}

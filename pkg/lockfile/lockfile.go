@@ -32,7 +32,7 @@ type File struct {
 type Absent struct {
 	Stage string // whose block it is; empty: lines between the blocks
 	Line  int    // where it begins, from 1
-	Why   string // for people: "it has no sum"
+	Why   string // for people: "its sum is missing"
 }
 
 // String returns what a person is told: what was ignored, and why.

@@ -51,12 +51,12 @@ func Parse(file string, data []byte) (*File, error) {
 		return nil, r.err
 	}
 	if !r.known && strings.TrimSpace(r.text) != "" {
-		return nil, diag.New(diag.Usage, "not a pipe.lock").At(file+":1:1").Hinted(restore, file)
+		return nil, diag.New(diag.Usage, "is not a pipe.lock file").At(file+":1:1").Hinted(restore, file)
 	}
 	return r.result(), nil
 }
 
-const restore = "move it away and run pipe repro, or restore it: git checkout HEAD -- %s"
+const restore = "restore it (git checkout HEAD -- %s), or delete it and run pipe repro"
 
 // The lines around a block begin with these.
 const (
@@ -137,7 +137,7 @@ func (r *reader) between(line string, at int) {
 	case isSchema && schema == strconv.Itoa(Schema):
 		r.known = true
 	case isSchema && newerSchema(schema) > 0:
-		r.err = diag.Newer("the lock", newerSchema(schema)).At(fmt.Sprintf("%s:%d:9", r.file, r.lineOf(at)))
+		r.err = diag.Newer("pipe.lock", newerSchema(schema)).At(fmt.Sprintf("%s:%d:9", r.file, r.lineOf(at)))
 	case isMarker(line):
 		if r.marker == 0 {
 			r.marker = r.lineOf(at)
@@ -168,13 +168,13 @@ func (r *reader) block(name string, line int) {
 	body := r.text[from:to]
 	r.at = to
 	if end := endField + name; r.text[to:min(to+len(end)+1, len(r.text))] != end+"\n" && r.text[to:] != end {
-		r.damaged(name, line, body, "it has no end")
+		r.damaged(name, line, body, "its end is missing")
 		return
 	}
 	r.next()
 	n := len(body) - len(sumField) - len("0123456789abcdef\n")
 	if n < 0 || !strings.HasPrefix(body[n:], sumField) {
-		r.damaged(name, line, body, "it has no sum")
+		r.damaged(name, line, body, "its sum is missing")
 		return
 	}
 	if sum := sumOf(r.data[from : from+n]); body[n+len(sumField):] != string(sum[:])+"\n" {
@@ -193,7 +193,7 @@ func (r *reader) block(name string, line int) {
 		r.err = diag.New(diag.Policy, "stage %s was written by a newer pipe (%s)", name, what).At(place).Hinted("%s", diag.Newer("", 0).Hint)
 		return
 	}
-	r.damaged(name, line, body, "it is not in pipe's form")
+	r.damaged(name, line, body, "it is malformed")
 }
 
 func longLine(s string) bool {
@@ -213,7 +213,7 @@ func (r *reader) damaged(name string, line int, body, why string) {
 	for l := range strings.Lines(body) {
 		n++
 		if isMarker(strings.TrimSuffix(l, "\n")) {
-			why = "git's conflict markers are in it"
+			why = "it contains git conflict markers"
 			if r.marker == 0 {
 				r.marker = n
 			}
@@ -238,7 +238,7 @@ func (r *reader) result() *File {
 			f.Stages = append(f.Stages, b.Stage)
 			continue
 		}
-		r.absent = append(r.absent, Absent{same[0].Name, same[0].line, "it is there twice, with different contents"})
+		r.absent = append(r.absent, Absent{same[0].Name, same[0].line, "it occurs twice, with different contents"})
 	}
 	f.Absent = r.said(f)
 	return f
@@ -272,7 +272,7 @@ func (r *reader) said(f *File) []Absent {
 	})
 	switch {
 	case r.marker > 0:
-		r.absent = append(r.absent, Absent{Line: r.marker, Why: "git's conflict markers; the blocks around them were read"})
+		r.absent = append(r.absent, Absent{Line: r.marker, Why: "git conflict markers; the blocks around them were read"})
 	case r.stray > 0 && len(r.absent) == 0:
 		r.absent = append(r.absent, Absent{Line: r.stray, Why: "ignored lines that belong to no block"})
 	}

@@ -235,7 +235,7 @@ func TestWhatIsNoLockIsRefused(t *testing.T) {
 		"markers alone": "<<<<<<< a\n=======\n>>>>>>> b\n", "an old schema": "schema: 0\n",
 	} {
 		f, err := Parse(FileName, []byte(text))
-		if !diag.Is(err, diag.Usage) || err.Error() != "pipe.lock:1:1: not a pipe.lock" || diag.All(err)[0].Hint == "" {
+		if !diag.Is(err, diag.Usage) || err.Error() != "pipe.lock:1:1: is not a pipe.lock file" || diag.All(err)[0].Hint == "" {
 			t.Errorf("%s: %+v, %v", name, f, err)
 		}
 	}

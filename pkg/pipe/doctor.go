@@ -2,13 +2,13 @@ package pipe
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/view"
 )
 
 // UnignoredOuts returns the outs that git does not ignore though pipe keeps their bytes.
@@ -50,25 +50,25 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		add("pipe.yaml", "", err)
 		return checks
 	}
-	add("pipe.yaml", fmt.Sprintf("%s, %d stages", p.path(spec.FileName), len(p.spec.Stages)), nil)
+	add("pipe.yaml", p.path(spec.FileName)+", "+view.Count(len(p.spec.Stages), "stage"), nil)
 	lock, err := p.lock()
 	if err == nil {
-		add("pipe.lock", fmt.Sprintf("%d stages", len(lock.Stages)), nil)
+		add("pipe.lock", view.Count(len(lock.Stages), "stage"), nil)
 	} else {
 		add("pipe.lock", "", err)
 	}
 	add("git repository", p.gitText(), p.gitError())
 	outs, err := p.UnignoredOuts()
 	if err == nil && len(outs) > 0 {
-		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init adds the lines to .gitignore")
+		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init")
 	}
-	add("outs ignored by git", "all", err)
+	add("outputs ignored by git", "all", err)
 	r, err := p.openRemote(ctx)
 	if err != nil || r == nil {
-		add("remote", "none: artifacts stay on this machine", err)
+		add("remote", "none; artifacts stay on this machine", err)
 	} else {
 		url, err := p.Probe(ctx)
-		add("remote", url+": put, get, conditional writes", err)
+		add("remote", url+": reads, writes and conditional writes work", err)
 	}
 	return append(checks, Check{Name: "cache", OK: true, Text: p.cache.URL()})
 }
@@ -78,7 +78,7 @@ func (p *Project) gitText() string {
 		return ""
 	}
 	if p.repo.Shallow() {
-		return p.repo.Root() + " (shallow: pipe find and gc see a part of the history)"
+		return p.repo.Root() + " (shallow: pipe find and pipe gc see only part of the history)"
 	}
 	return p.repo.Root()
 }

@@ -65,7 +65,7 @@ func Example() {
 	// Output:
 	// plan
 	//   upper: run (never ran)
-	//   count: depends (depends on upper, which must run first)
+	//   count: depends (upper must run first)
 	// first run
 	//   upper: run (never ran)
 	//   count: run (never ran)

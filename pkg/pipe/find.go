@@ -125,11 +125,11 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 }
 
 func (p *Project) notFound(f *Found, query string) error {
-	e := diag.New(diag.NotFound, "no lock of any commit, no environment and no store here names %s", query)
+	e := diag.New(diag.NotFound, "%s is in no pipe.lock, environment, cache or remote", query)
 	if f.Incomplete {
-		return e.Hinted("the clone is shallow: git fetch --unshallow --tags, then try again")
+		return e.Hinted("the clone is shallow; run git fetch --unshallow --tags, then try again")
 	}
-	return e.Hinted("git fetch --all --tags brings the commits of others; then try again")
+	return e.Hinted("run git fetch --all --tags, then try again")
 }
 
 // prefix reads what is to be found: hexadecimal digits, with or without
@@ -148,9 +148,9 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 		return hashes[0].Hash.Hex(), nil
 	}
 	if isHex {
-		return "", diag.New(diag.Usage, "%q is too short: at least %d digits", query, minPrefix).Hinted("pipe find HASH")
+		return "", diag.New(diag.Usage, "%q is too short: give at least %d digits", query, minPrefix).Hinted("pipe find HASH")
 	}
-	return "", diag.New(diag.Usage, "%q is neither a hash nor a file here", query).Hinted("pipe find HASH or pipe find FILE")
+	return "", diag.New(diag.Usage, "%q is neither a hash nor a file", query).Hinted("run pipe find HASH or pipe find FILE")
 }
 
 func found(h *history.Hit) Artifact {
@@ -221,7 +221,7 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 		return err
 	}
 	if _, err := os.Lstat(to); err == nil {
-		return diag.New(diag.Usage, "%s is there already; nothing is overwritten", to).Hinted("pipe find %s -o OTHER", f.Query)
+		return diag.New(diag.Usage, "%s already exists", to).Hinted("pipe find %s -o OTHER", f.Query)
 	}
 	o := artifact.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
 	if o.Path == "" {
@@ -237,7 +237,7 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 func (f *Found) only() (*Artifact, error) {
 	for i := range f.Artifacts {
 		if f.Artifacts[i].ref != f.Artifacts[0].ref {
-			return nil, diag.New(diag.Usage, "%s is the beginning of several hashes", f.Query).
+			return nil, diag.New(diag.Usage, "%s is the prefix of several hashes", f.Query).
 				Hinted("give more digits: %s or %s", f.Artifacts[0].Hash, f.Artifacts[i].Hash)
 		}
 	}

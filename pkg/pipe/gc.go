@@ -31,8 +31,8 @@ const Grace = time.Hour
 // in the cache alone. Without yes it only says what would go.
 func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
-		return nil, diag.New(diag.Policy, "the cache is shared; what other projects need in it cannot be known").At(dir).
-			Hinted("unset PIPE_CACHE to collect the project's own cache")
+		return nil, diag.New(diag.Policy, "the cache is shared, and other projects may need its objects").At(dir).
+			Hinted("unset PIPE_CACHE to clean the project's own cache")
 	}
 	h, err := p.hold(ctx, "gc")
 	if err != nil {
@@ -78,7 +78,7 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	}
 	if p.repo != nil {
 		if p.repo.Shallow() {
-			p.note("the clone is shallow: locks of commits that are not here keep nothing")
+			p.note("the clone is shallow: objects of missing commits are not kept")
 		}
 		if err := history.Locks(ctx, p.repo, p.lockAt, add); err != nil {
 			return nil, err

@@ -68,7 +68,7 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 func missingPath(name string, err error) error {
 	var d *diag.Error
 	if errors.As(err, &d) && d.Kind == diag.Usage || errors.Is(err, worktree.ErrAbsent) {
-		return diag.New(diag.NotFound, "no such file or directory, and no lock names it").At(name).Hinted("pipe pull brings outs that are not here")
+		return diag.New(diag.NotFound, "no such file or directory, in the workspace or in pipe.lock").At(name).Hinted("pipe pull")
 	}
 	return err
 }

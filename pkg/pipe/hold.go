@@ -37,7 +37,7 @@ func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() e
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe that uses the cache " + dir) })
+	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe process that uses the cache " + dir) })
 	if err != nil {
 		return nil, err
 	}

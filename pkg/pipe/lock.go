@@ -36,7 +36,7 @@ func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed,
 		message = fmt.Sprintf("Update %s", lockfile.FileName)
 	}
 	if head, err := p.repo.Head(ctx); err == nil && head.Branch == "" {
-		p.note("HEAD is on no branch: name the commit before you leave it (git branch NAME)")
+		p.note("HEAD is detached: keep the commit with git branch NAME")
 	}
 	hash, changed, err := p.repo.CommitFile(ctx, p.lockAt, lock.Encode(), message)
 	return &Committed{Commit: hash, Changed: changed}, err

@@ -16,8 +16,8 @@ func (p *Project) checkName(ctx context.Context) error {
 	if p.spec.Name != "" || !p.spec.Deploys() {
 		return nil
 	}
-	return diag.New(diag.Usage, "a project that deploys and has a remote needs a name").At(spec.FileName).
-		Hinted("add this line to %s (pipe init does): project: %s", spec.FileName, p.proposedName(ctx))
+	return diag.New(diag.Usage, "project: is missing; a project that deploys and has a remote needs a name").At(spec.FileName).
+		Hinted("run pipe init, or add this line to %s: project: %s", spec.FileName, p.proposedName(ctx))
 }
 
 // proposedName is the repository's name where git knows a remote of it, else the

@@ -135,7 +135,7 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 // notBrought gives a missing object its next step.
 func notBrought(verb string, err error) error {
 	if verb == "checkout" && errors.Is(err, store.ErrNotFound) {
-		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull brings it from the remote")
+		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull")
 	}
 	return transfer.Explained(err)
 }

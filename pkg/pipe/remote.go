@@ -50,7 +50,7 @@ func (p *Project) Probe(ctx context.Context) (url string, err error) {
 func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 	for _, old := range p.spec.Remotes {
 		if old.Name == r.Name {
-			return diag.New(diag.Usage, "the remote %q is there already: %s", r.Name, old.URL).At(old.Place).Hinted("pipe remote list")
+			return diag.New(diag.Usage, "remote %q already exists: %s", r.Name, old.URL).At(old.Place).Hinted("pipe remote list")
 		}
 	}
 	// Before the URL stands in any hint: it may hold credentials.
@@ -105,7 +105,7 @@ func (p *Project) needRemote(ctx context.Context) (store.Remote, error) {
 	r, err := p.openRemote(ctx)
 	if err == nil && r == nil {
 		err = diag.New(diag.Usage, "the project has no remote").At(spec.FileName).
-			Hinted("pipe remote add main URL, where URL is %s", remote.Forms())
+			Hinted("run pipe remote add main URL, where URL is %s", remote.Forms())
 	}
 	return r, err
 }

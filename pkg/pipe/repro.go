@@ -55,7 +55,7 @@ type StageResult struct {
 type Result struct {
 	Stages  []StageResult `json:"stages"`  // each after those that it needs
 	Counts  event.Counts  `json:"counts"`  // how they ended
-	Pending bool          `json:"pending"` // something would run or be restored
+	Pending bool          `json:"pending"` // some stages are not up to date or be restored
 }
 
 // Repro brings the stages up to date: skips what is unchanged, restores what was
@@ -94,7 +94,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		return nil, err
 	}
 	if opt.Jobs < 0 {
-		return nil, diag.New(diag.Usage, "%d stages at once", opt.Jobs).Hinted("pipe repro -j 4")
+		return nil, diag.New(diag.Usage, "-j must be 1 or more, not %d", opt.Jobs).Hinted("pipe repro -j 4")
 	}
 	targets, err := p.targets(opt.Targets)
 	if err != nil {
@@ -124,7 +124,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 // to be: whoever can try all values of one finds it out from the key.
 func (p *Project) noteSecrets() {
 	for _, e := range p.spec.LookSecret() {
-		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to keep it as it is",
+		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
 			e.Place, e.Name, e.Name))
 	}
 }

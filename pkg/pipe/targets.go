@@ -33,7 +33,7 @@ func (p *Project) targets(names []string) ([]string, error) {
 			stage = outs[at]
 		}
 		if stage == "" {
-			e := diag.New(diag.Usage, "no stage and no output is called %q", n).At(spec.FileName)
+			e := diag.New(diag.Usage, "no stage or output named %q", n).At(spec.FileName)
 			if near := yamldoc.Nearest(n, known); near != "" {
 				return nil, e.Hinted("did you mean %s?", near)
 			}
@@ -65,7 +65,7 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 		case p.fits(l):
 			out = append(out, l)
 		case len(names) > 0:
-			return nil, diag.New(diag.NotFound, "%s has no outputs of stage %s", lockfile.FileName, name).Hinted("pipe repro %s", name)
+			return nil, diag.New(diag.NotFound, "%s has no stage %s", lockfile.FileName, name).Hinted("pipe repro %s", name)
 		}
 	}
 	return out, nil

@@ -38,7 +38,7 @@ func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err e
 		}
 		l, ok := store.As[store.Lister](remote)
 		if !ok {
-			return nil, diag.New(diag.Usage, "this remote cannot list what it holds").At(remote.URL())
+			return nil, diag.New(diag.Usage, "this remote cannot list its objects").At(remote.URL())
 		}
 		s, lister, v.Store = remote, l, remote.URL()
 	}
@@ -63,9 +63,9 @@ func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err e
 }
 
 func (p *Project) damage(v *Verified, inRemote bool) error {
-	e := diag.New(diag.Integrity, "%d of %d objects are not what they are named", len(v.Damaged), v.Objects).At(v.Store)
+	e := diag.New(diag.Integrity, "%d of %d objects do not match their hash", len(v.Damaged), v.Objects).At(v.Store)
 	if inRemote {
-		return e.Hinted("remove them there, then pipe push from a machine whose pipe verify passes")
+		return e.Hinted("delete them from the remote, then run pipe push on a machine where pipe verify passes")
 	}
-	return e.Hinted("they are moved to %s; pipe pull fetches good copies", filepath.Join(v.Store, "corrupt"))
+	return e.Hinted("run pipe pull to fetch good copies; the damaged ones are in %s", filepath.Join(v.Store, "corrupt"))
 }

@@ -31,7 +31,7 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 			return s, err
 		}
 	}
-	return nil, diag.New(diag.Failed, "no verdict on %s", stage)
+	return nil, diag.New(diag.Failed, "no decision about %s", stage)
 }
 
 // changedFiles compares the manifests of directory deps, then and now.

@@ -15,7 +15,7 @@ import (
 const MaxLen = 4096
 
 // ErrBad is what every error of this package wraps.
-var ErrBad = errors.New("not a path inside the repository")
+var ErrBad = errors.New("invalid path")
 
 // Path is a clean slash-separated path relative to the repository's root. It is
 // never absolute, has no ".", "..", empty or ".git" element, no NUL and is valid
@@ -38,7 +38,7 @@ func ParseEntry(s string) (Path, error) { return parse(s, entryFault(s)) }
 
 func parse(s, why string) (Path, error) {
 	if why == "" && (s == "." || path.Clean(s) != s) {
-		why = "is not in its shortest form"
+		why = "is not normalized"
 	}
 	if why != "" {
 		return "", bad(s, why)
@@ -70,9 +70,9 @@ func fault(s string) string {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c < 0x20 || c == 0x7f:
-			return "has a control character"
+			return "contains a control character"
 		case c == '\\':
-			return "has a backslash"
+			return "contains a backslash"
 		}
 	}
 	return entryFault(s)
@@ -88,7 +88,7 @@ func entryFault(s string) string {
 	case s[0] == '/':
 		return "is absolute"
 	case strings.IndexByte(s, 0) >= 0:
-		return "has a NUL"
+		return "contains NUL"
 	case !utf8.ValidString(s):
 		return "is not valid UTF-8"
 	}
@@ -100,10 +100,10 @@ func entryFault(s string) string {
 			rest = ""
 		}
 		if elem == ".." {
-			return "leaves the repository"
+			return "is outside the project (the directory of pipe.yaml)"
 		}
 		if len(elem) >= 4 && isDotGit(elem) {
-			return "enters .git"
+			return "is inside .git"
 		}
 	}
 	return ""
@@ -203,21 +203,21 @@ func JoinPattern(dir Path, s string) (Pattern, error) {
 		j = path.Join(j, "**")
 	}
 	if j == "." {
-		return "", bad(s, "is the whole directory, not a glob in it")
+		return "", bad(s, "matches the whole directory")
 	}
 	if why := fault(j); why != "" {
 		return "", bad(s, why)
 	}
 	for _, piece := range strings.FieldsFunc(j, func(r rune) bool { return strings.ContainsRune("/{},", r) }) {
 		if piece == ".." {
-			return "", bad(s, "leaves the repository")
+			return "", bad(s, "is outside the project (the directory of pipe.yaml)")
 		}
 		if isDotGit(piece) {
-			return "", bad(s, "enters .git")
+			return "", bad(s, "is inside .git")
 		}
 	}
 	if !doublestar.ValidatePattern(j) {
-		return "", bad(s, "is not a well-formed glob")
+		return "", bad(s, "is not a valid glob")
 	}
 	return Pattern(j), nil
 }

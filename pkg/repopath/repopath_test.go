@@ -80,7 +80,7 @@ func TestJoinCleansAndStaysInside(t *testing.T) {
 
 func TestErrorsSayThePathAsWritten(t *testing.T) {
 	_, err := Join("d/e", "x/.GIT/y")
-	if want := `not a path inside the repository: "x/.GIT/y" enters .git`; err == nil || err.Error() != want {
+	if want := `invalid path: "x/.GIT/y" is inside .git`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := Join(Root, strings.Repeat("ä", 5000)); len(err.Error()) > 250 {

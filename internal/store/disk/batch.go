@@ -95,7 +95,7 @@ func (b *batch) Put(ctx context.Context, ref object.Ref, src store.Source) (err 
 	defer b.s.bufs.Put(buf)
 	got, n, err := digest.NewHasher().Copy(f, store.Bounded(r, src.Size), *buf)
 	if err == nil && (got != ref.Digest || n != src.Size) {
-		err = fmt.Errorf("%s: %w: %d bytes with digest %s, %d were announced", ref, store.ErrCorrupt, n, got, src.Size)
+		err = fmt.Errorf("%s: %w: %d bytes with digest %s, expected %d bytes", ref, store.ErrCorrupt, n, got, src.Size)
 	}
 	return b.add(f, ref, err)
 }

@@ -59,7 +59,7 @@ func check(ctx context.Context, name string) error {
 		return context.Cause(ctx)
 	}
 	if name == "." || !fs.ValidPath(name) {
-		return diag.New(diag.Usage, "%q is not the name of a cell", name)
+		return diag.New(diag.Usage, "%q is not a valid cell name", name)
 	}
 	return nil
 }
@@ -105,12 +105,12 @@ func (s *Store) excludes(path string, try locker) error {
 		return s.mapped(err, "probe")
 	}
 	if first == nil {
-		return diag.New(diag.Policy, "a lock that nobody holds cannot be taken").At(s.root)
+		return diag.New(diag.Policy, "cannot take a free lock").At(s.root)
 	}
 	second, err := try(path, atomicfile.Exclusive)
 	if second != nil {
-		err = errors.Join(second.Release(), diag.New(diag.Policy, "the file system grants one lock twice").At(s.root).
-			Hinted("use a file system with working locks (flock), or S3; without them two deployments could both win"))
+		err = errors.Join(second.Release(), diag.New(diag.Policy, "the file system grants the same lock twice").At(s.root).
+			Hinted("use a file system with working locks (flock), or S3; otherwise two deployments could both win"))
 	}
 	return errors.Join(err, first.Release())
 }

@@ -167,9 +167,9 @@ func (s *Store) mapped(err error, about any) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%v: %w in %s", about, store.ErrNotFound, s.root)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return diag.New(diag.Failed, "%v: %w", about, err).At(s.root).Hinted("free space there; pipe gc shows what the cache can give back")
+		return diag.New(diag.Failed, "%v: %w", about, err).At(s.root).Hinted("free space on the disk; pipe gc shows how much the cache can free")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return diag.New(diag.Auth, "%v: %w", about, err).At(s.root).Hinted("check who owns it: ls -ld %s", s.root)
+		return diag.New(diag.Auth, "%v: %w", about, err).At(s.root).Hinted("check its owner: ls -ld %s", s.root)
 	}
 	return err
 }

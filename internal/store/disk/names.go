@@ -61,8 +61,8 @@ func (s *Store) mkroot() error {
 	}
 	err := os.Mkdir(s.root, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
-		return diag.New(diag.NotFound, "the directory above the store is not there: %w", err).At(s.root).
-			Hinted("mount it, correct the remote in pipe.yaml, or make it: mkdir -p %s", s.root)
+		return diag.New(diag.NotFound, "the parent directory of the store does not exist: %w", err).At(s.root).
+			Hinted("mount it, correct the remote in pipe.yaml, or create it: mkdir -p %s", s.root)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return s.mapped(err, "make directory")

@@ -45,7 +45,7 @@ func TestAReadOnlyParentIsNamedWithTheNextCommand(t *testing.T) {
 		err = disk.Open(root).Put(t.Context(), storetest.File([]byte("x")), store.Bytes([]byte("x")))
 	})
 	var e *diag.Error
-	if !errors.As(err, &e) || e.Kind != diag.Auth || e.Place != root || !strings.HasPrefix(e.Hint, "check who owns it: ls -ld ") {
+	if !errors.As(err, &e) || e.Kind != diag.Auth || e.Place != root || !strings.HasPrefix(e.Hint, "check its owner: ls -ld ") {
 		t.Errorf("%v", err)
 	}
 }

@@ -93,7 +93,7 @@ func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error
 	if got := digest.Of(b); got != ref.Digest || int64(len(b)) != src.Size {
 		return &diag.Error{
 			Kind: diag.Integrity, Place: "mem:" + store.Path(ref), Err: store.ErrCorrupt,
-			What: fmt.Sprintf("%v: %d bytes with digest %s, %d were announced", store.ErrCorrupt, len(b), got, src.Size),
+			What: fmt.Sprintf("%v: %d bytes with digest %s, expected %d bytes", store.ErrCorrupt, len(b), got, src.Size),
 		}
 	}
 	s.mu.Lock()
@@ -192,7 +192,7 @@ func check(ctx context.Context, name string) error {
 		return context.Cause(ctx)
 	}
 	if name == "." || !fs.ValidPath(name) {
-		return diag.New(diag.Usage, "%q is not the name of a cell", name)
+		return diag.New(diag.Usage, "%q is not a valid cell name", name)
 	}
 	return nil
 }

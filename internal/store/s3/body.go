@@ -101,7 +101,7 @@ func (b *body) rest() (io.ReadCloser, error) {
 	}
 	if b.off > 0 && !strings.HasPrefix(aws.ToString(out.ContentRange), fmt.Sprintf("bytes %d-", b.off)) {
 		_ = out.Body.Close()
-		return nil, fmt.Errorf("the server answered a request from byte %d with range %q", b.off, aws.ToString(out.ContentRange))
+		return nil, fmt.Errorf("the server answered a request for bytes from %d with range %q", b.off, aws.ToString(out.ContentRange))
 	}
 	return out.Body, nil
 }

@@ -87,7 +87,7 @@ func check(c Config, o awss3.Options) error {
 	}
 	u, err := url.Parse(*o.BaseEndpoint)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		return diag.New(diag.Usage, "the endpoint must read https://host:port, with no user in it").At(c.URL).
+		return diag.New(diag.Usage, "the endpoint must have the form https://host:port, without a user").At(c.URL).
 			Hinted("correct the endpoint of the remote, or AWS_ENDPOINT_URL_S3")
 	}
 	return nil

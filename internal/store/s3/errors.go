@@ -70,7 +70,7 @@ func (s *Store) mapped(ctx context.Context, doing, name string, err error) error
 	switch {
 	case errors.As(err, &creds):
 		e.Kind, e.What = diag.Auth, doing+": no AWS credentials: "+creds.Error()
-		e.Hint = "aws configure, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+		e.Hint = "run aws configure, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 	case answered:
 		s.answered(e, status, codeOf(err), err)
 	default:
@@ -83,26 +83,26 @@ func (s *Store) mapped(ctx context.Context, doing, name string, err error) error
 func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 	switch {
 	case code == "NoSuchBucket":
-		e.Kind, e.Place, e.What = diag.NotFound, "s3://"+s.bucket, "there is no such bucket"
-		e.Hint = "aws s3 mb s3://" + s.bucket + ", or correct the URL of the remote"
+		e.Kind, e.Place, e.What = diag.NotFound, "s3://"+s.bucket, "the bucket does not exist"
+		e.Hint = "correct the URL of the remote, or create the bucket: aws s3 mb s3://" + s.bucket
 	case unknownUser(code) || status == http.StatusUnauthorized:
-		e.Kind, e.Hint = diag.Auth, "correct or renew AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; aws configure list shows where they come from"
+		e.Kind, e.Hint = diag.Auth, "correct or renew AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (aws configure list shows where they come from)"
 	case missing(err):
 		e.Kind, e.What, e.Err = diag.NotFound, store.ErrNotFound.Error(), fmt.Errorf("%w: %w", store.ErrNotFound, err)
 	case status == http.StatusForbidden:
 		_ = s.forbidden(e)
 	case status == http.StatusMovedPermanently, code == "AuthorizationHeaderMalformed":
-		e.Kind, e.Hint = diag.Usage, "aws s3api get-bucket-location --bucket "+s.bucket+", then set region for the remote"
+		e.Kind, e.Hint = diag.Usage, "set the region of the remote to the answer of: aws s3api get-bucket-location --bucket "+s.bucket
 	case isDamaged(code):
-		e.Kind, e.Hint = diag.Integrity, "the bytes changed on the way: run the command again"
+		e.Kind, e.Hint = diag.Integrity, "the data changed in transit; run the command again"
 	case status == http.StatusNotImplemented:
 		e.Kind, e.Hint = diag.Policy, "use a server that honours If-None-Match and If-Match on PUT"
 	case status >= 500, status == http.StatusTooManyRequests, code == "SlowDown", code == "RequestTimeout":
-		e.Kind, e.Hint = diag.Network, "the server is busy or ill: run the command again later, or with fewer jobs"
+		e.Kind, e.Hint = diag.Network, "the server is overloaded or failing; run the command again later, or with fewer jobs (-j)"
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict:
-		e.Kind, e.Hint = diag.Busy, "somebody else wrote at the same time: run the command again"
+		e.Kind, e.Hint = diag.Busy, "another run wrote at the same time; run the command again"
 	default:
-		e.Hint = "aws s3 ls " + s.URL() + " shows whether the bucket can be used"
+		e.Hint = "check access to the bucket: aws s3 ls " + s.URL()
 	}
 }
 
@@ -114,7 +114,7 @@ func isDamaged(code string) bool {
 // forbidden is the kind and hint of 403.
 func (s *Store) forbidden(e *diag.Error) error {
 	e.Kind = diag.Auth
-	e.Hint = "check AWS_ACCESS_KEY_ID; allow s3:GetObject and s3:PutObject on " + s.place("*") + ", and s3:ListBucket on the bucket (without it a missing object looks forbidden)"
+	e.Hint = "check AWS_ACCESS_KEY_ID; allow s3:GetObject and s3:PutObject on " + s.place("*") + ", and s3:ListBucket on the bucket (without it missing objects look forbidden)"
 	return e
 }
 
@@ -134,11 +134,11 @@ func (s *Store) unreached(e *diag.Error, err error) {
 	var cert *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &cert):
-		e.Hint = "export AWS_CA_BUNDLE=FILE with the certificate of the server's authority"
+		e.Hint = "export AWS_CA_BUNDLE=FILE, where FILE has the server's CA certificate"
 	case s.endpoint != "":
-		e.Hint = "curl -sI " + s.endpoint + " shows whether the server answers from here"
+		e.Hint = "check whether the server can be reached: curl -sI " + s.endpoint
 	default:
-		e.Hint = "aws s3 ls " + s.URL() + " shows whether the server answers from here"
+		e.Hint = "check whether the server can be reached: aws s3 ls " + s.URL()
 	}
 }
 

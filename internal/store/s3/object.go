@@ -97,8 +97,8 @@ func read(src store.Source) (b []byte, err error) {
 func (s *Store) corrupt(ref object.Ref, want, size int64, got digest.Digest) error {
 	return &diag.Error{
 		Kind: diag.Integrity, Place: s.place(store.Path(ref)), Err: store.ErrCorrupt,
-		What: fmt.Sprintf("put: %v: %d bytes with digest %s, %d were announced", store.ErrCorrupt, size, got, want),
-		Hint: "the file changed while it was read: run the command again",
+		What: fmt.Sprintf("put: %v: %d bytes with digest %s, expected %d bytes", store.ErrCorrupt, size, got, want),
+		Hint: "the file changed while pipe read it; run the command again",
 	}
 }
 

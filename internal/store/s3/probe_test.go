@@ -63,7 +63,7 @@ func TestProbeRefusesAServerThatIgnoresConditions(t *testing.T) {
 			continue
 		}
 		wantKind(t, err, diag.Policy, "If-None-Match")
-		if err == nil || !strings.Contains(err.Error(), c.want+" win (it answered 200, not 412)") {
+		if err == nil || !strings.Contains(err.Error(), c.want+" (it answered 200, not 412)") {
 			t.Errorf("without %s: %v, want %q", c.header, err, c.want)
 		}
 	}

@@ -108,7 +108,7 @@ func (s *Store) Workers() int { return 64 }
 func parseURL(raw string) (bucket, prefix string, err error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", diag.New(diag.Usage, "the URL of an S3 remote must read s3://bucket/prefix").
+		return "", "", diag.New(diag.Usage, "the URL of an S3 remote must have the form s3://bucket/prefix").
 			Hinted("pipe remote add NAME s3://bucket/prefix")
 	}
 	if prefix = strings.Trim(u.Path, "/"); prefix != "" {

@@ -85,7 +85,7 @@ func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, 
 	sum := aws.ToString(out.ChecksumCRC32)
 	if int64(len(b)) == aws.ToInt64(out.ContentLength) && sum != "" && sum != *checksum(b) {
 		return nil, "", diag.New(diag.Integrity, "%w: the CRC-32 differs from the one stored with them", store.ErrCorrupt).
-			At(s.place(name)).Hinted("look at it: aws s3 cp %s -", s.place(name))
+			At(s.place(name)).Hinted("inspect it: aws s3 cp %s -", s.place(name))
 	}
 	if err != nil {
 		return nil, "", brokenBody{err}
@@ -118,7 +118,7 @@ func (s *Store) checkName(ctx context.Context, name string) error {
 		return context.Cause(ctx)
 	}
 	if name == "." || !fs.ValidPath(name) {
-		return diag.New(diag.Usage, "%q is not the name of a cell", name).At(s.URL())
+		return diag.New(diag.Usage, "%q is not a valid cell name", name).At(s.URL())
 	}
 	return nil
 }
@@ -139,14 +139,14 @@ func (s *Store) Probe(ctx context.Context) error {
 
 func (s *Store) probe(ctx context.Context, name string) error {
 	if err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
-		return s.expect(name, err, nil, "the server refused to create what was not there")
+		return s.expect(name, err, nil, "the server refused a conditional create of a new object")
 	}
 	again := s.Swap(ctx, name, "", []byte("probe 2\n"))
-	if err := s.expect(name, again, store.ErrConflict, "the server let a second conditional create win"); err != nil {
+	if err := s.expect(name, again, store.ErrConflict, "the server accepted a second conditional create"); err != nil {
 		return err
 	}
 	stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
-	if err := s.expect(name, stale, store.ErrConflict, "the server let a write with a stale If-Match win"); err != nil {
+	if err := s.expect(name, stale, store.ErrConflict, "the server accepted a write with a stale If-Match"); err != nil {
 		return err
 	}
 	_, version, err := s.Load(ctx, name)
@@ -181,5 +181,5 @@ func (s *Store) expect(name string, got, want error, complaint string) error {
 
 func (s *Store) refused(name, what string) error {
 	return diag.New(diag.Policy, "%s", what).At(s.place(name)).
-		Hinted("use a server that honours If-None-Match and If-Match on PUT; without it two deployments could both win")
+		Hinted("use a server that honours If-None-Match and If-Match on PUT; otherwise two deployments could both win")
 }
