@@ -117,7 +117,11 @@ func TestALockKeepsItsOutsItsListsAndTheLogsOfItsRuns(t *testing.T) {
 		_, err = c.Record(t.Context(), r.ID, b)
 		must(t, err)
 	}
+	damaged := object.RunID{Key: digest.Key{2}}
+	_, err := c.Record(t.Context(), damaged, []byte("no record at all"))
+	must(t, err)
 	l := &lockfile.File{Stages: []lockfile.Stage{
+		{Name: "a damaged record", Key: damaged.Key},
 		{
 			Name: "app", Key: id.Key, Generation: id.Generation, Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}},
 			Deps: []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: list.Digest}},
