@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -14,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/store/mem"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
 )
 
 var errDown = errors.New("down")
@@ -59,6 +61,11 @@ func (f *failingBatch) Put(ctx context.Context, ref object.Ref, src store.Source
 	return f.Batch.Put(ctx, ref, src)
 }
 
+// mute is a remote that does not say what it has.
+type mute struct{ *mem.Store }
+
+func (mute) Stat(context.Context, object.Ref) (int64, error) { return 0, errDown }
+
 // Nothing is said to be missing, or damaged, because a store did not answer.
 func TestAStoreThatFailsIsNotOneThatLacksTheObject(t *testing.T) {
 	p := newProject(t)
@@ -86,6 +93,14 @@ func TestAStoreThatFailsIsNotOneThatLacksTheObject(t *testing.T) {
 		"what the remote has": func() error {
 			c := &transfer.Carrier{Cache: p.cache, Remote: &failing{Store: disk.Open(t.TempDir()), stat: errDown}}
 			return c.Publish(t.Context(), p.outs[1:])
+		},
+		"what a remote without batches has": func() error {
+			large := strings.Repeat("x", 16<<10)
+			if err := p.cache.Put(t.Context(), ref(large), store.Bytes([]byte(large))); err != nil {
+				return err
+			}
+			c := &transfer.Carrier{Cache: p.cache, Remote: mute{mem.New()}}
+			return c.Publish(t.Context(), []artifact.Output{{Path: "large", Digest: ref(large).Digest, Size: int64(len(large))}})
 		},
 		"what is put into a batch": func() error {
 			c := &transfer.Carrier{Cache: p.cache, Remote: &failing{Store: disk.Open(t.TempDir()), put: errDown}}
