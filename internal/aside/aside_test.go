@@ -187,6 +187,20 @@ func TestAnOutThatCannotBePutBackStaysAside(t *testing.T) {
 	}
 }
 
+// Between a look and a rename a path may go: the rename's error is told, never passed over.
+func TestARenameThatFailsIsAnError(t *testing.T) {
+	w := workspace(t)
+	a, err := Move(w, "build", nil)
+	must(t, err)
+	gone := out{Path: "gone", Kept: "0"}
+	_, partial := a.setPartial(gone.Path)
+	for what, err := range map[string]error{"aside": a.move(gone), "back": a.putBack(gone), "to the partial ones": partial} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRecoverKeepsWhatItCannotPutBackAndSaysWhere(t *testing.T) {
 	w := workspace(t)
 	long := strings.Repeat("x", 300) // no file system says whether it is there
