@@ -213,7 +213,7 @@ func TestADirectoryWithAFileThatChangesAllTheTimeIsRefused(t *testing.T) {
 		must(t, errors.Join(err, f.Close()))
 	}})
 	w.write(t, "out/a", "1")
-	if o, _, err := w.Output(t.Context(), "out"); err == nil || !strings.Contains(err.Error(), "while it is read") {
+	if o, _, err := w.Output(t.Context(), "out"); err == nil || !strings.Contains(err.Error(), "while pipe reads it") {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err := w.Save(t.Context(), cache, "out"); err == nil {
