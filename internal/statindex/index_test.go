@@ -34,7 +34,7 @@ func others() map[string]Stat {
 }
 
 func TestARecordFitsOnlyTheVeryStatThatWasRead(t *testing.T) {
-	const later = int64(6e9)
+	const later = int64(60e9)
 	file, dir := File{Stat: settled, Read: later}, Dir{Stat: settled, Read: later}
 	if !file.Fits(settled) || !dir.Fits(settled) {
 		t.Error("the same stat does not fit")
@@ -52,13 +52,18 @@ func TestAReadingTooSoonAfterAChangeIsNotTrusted(t *testing.T) {
 		mtime, ctime, read int64
 		want               bool
 	}{
-		{1e9, 1e9, 2e9, true},
-		{1e9, 1e9, 1e9 + racy + 1, true},
-		{1e9, 1e9, 1e9 + racy, false},
-		{1e9, 1e9, 1e9, false},
-		{1e9, 3e9, 2e9, false},
-		{3e9, 1e9, 2e9, false},
+		{1e9 + 1, 1e9 + 1, 2e9, true},
+		{1e9 + 1, 1e9 + 1, 1e9 + racy + 2, true},
+		{1e9 + 1, 1e9 + 1, 1e9 + racy + 1, false},
+		{1e9 + 1, 1e9 + 1, 1e9 + 1, false},
+		{1e9, 1e9 + 1, 2e9, true}, // a time that was set
+		{1e9 + 1, 3e9, 2e9, false},
+		{3e9 + 1, 1e9, 2e9, false},
 		{-1, -1, 0, false}, // never read
+		// A file system that counts whole seconds.
+		{1e9, 1e9, 2e9, false},
+		{1e9, 1e9, 3e9 + racy, false},
+		{1e9, 1e9, 3e9 + racy + 1, true},
 	} {
 		st := Stat{Mtime: c.mtime, Ctime: c.ctime}
 		file, dir := File{Stat: st, Read: c.read}, Dir{Stat: st, Read: c.read}

@@ -120,6 +120,30 @@ func rewrite(t *testing.T, path, content string) {
 	}
 }
 
+// A server stamps the files, and its clock is not the machine's.
+func TestWhatIsRacyIsJudgedByTheClockThatStampsFiles(t *testing.T) {
+	for _, apart := range []time.Duration{-time.Hour, -5 * time.Second, 0, 5 * time.Second, time.Hour} {
+		w, _ := workspace(t, Options{machine: func() time.Time { return time.Now().Add(apart) }})
+		must(t, w.Prepare())
+		before := w.opt.Now()
+		w.write(t, "a", "1")
+		info, err := os.Stat(w.OS("a"))
+		must(t, err)
+		if at, tick := info.ModTime().UnixNano(), int64(2e9); at < before-tick || at > w.opt.Now()+tick {
+			t.Errorf("a machine that is %s ahead: a file of %d was written after %d", apart, at, before)
+		}
+		if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+	// Without a place to write nothing is kept, and any clock will do.
+	w, _ := workspace(t, Options{machine: func() time.Time { return time.Unix(7, 0) }})
+	must(t, os.RemoveAll(filepath.Join(w.root, Dir)))
+	if w.opt.Now() != 7e9 {
+		t.Errorf("now is %d", w.opt.Now())
+	}
+}
+
 func TestAChangeThatOnlyTheChangeTimeTellsIsSeen(t *testing.T) {
 	for _, ahead := range []time.Duration{0, time.Hour} {
 		opt, _ := counted(ahead)
