@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -60,12 +61,13 @@ func TestTheRestOfABodyIsTheRestOrAnError(t *testing.T) {
 func TestACellWhoseBodyBreaksIsAskedForAgain(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s := open(t, s3.Config{Endpoint: p.URL})
-	if err := s.Swap(t.Context(), "env/x/state", "", []byte("some value")); err != nil {
+	value := storetest.Noise(t, 100<<10) // more than a server holds back before it begins to answer
+	if err := s.Swap(t.Context(), "env/x/state", "", value); err != nil {
 		t.Fatal(err)
 	}
-	breakBodies(p, func() error { return errDropped }, 4)
-	if got, version, err := s.Load(t.Context(), "env/x/state"); err != nil || string(got) != "some value" || version == "" {
-		t.Errorf("%q, version %q, %v", got, version, err)
+	breakBodies(p, func() error { return errDropped }, 50<<10)
+	if got, version, err := s.Load(t.Context(), "env/x/state"); err != nil || !bytes.Equal(got, value) || version == "" {
+		t.Errorf("%d of %d bytes, version %q, %v", len(got), len(value), version, err)
 	}
 }
 
