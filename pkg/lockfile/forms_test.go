@@ -1,9 +1,14 @@
 package lockfile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // A block has one form: each byte that is added, lost or changed makes it absent,
@@ -39,5 +44,41 @@ func TestAStageIsSaidToBeAbsentOnce(t *testing.T) {
 	f, err := Parse(FileName, []byte(head+bad+blockOf("b")+bad))
 	if err != nil || !slices.Equal(namesOf(f), []string{"b"}) || len(f.Absent) != 1 || f.Absent[0].Stage != "a" {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// FORMAT.md: bare is what begins with a letter or _, has these characters alone, and is no word of YAML's.
+func TestATextIsBareOnlyWhereTheFormatSaysSo(t *testing.T) {
+	for text, want := range map[string]bool{
+		"a": true, "_": true, "Z": true, "a0": true, "a9": true, "az_AZ/.-09": true, "nulls": true, "falsey": true,
+		"": false, "0a": false, "-a": false, ".a": false, "a:b": false, "a b": false, "aé": false, "a{": false, "a@": false, "a[": false, "a`": false,
+		"null": false, "Yes": false, "FALSE": false, "n": false,
+	} {
+		if isPlain(text) != want {
+			t.Errorf("%q is bare: %v", text, !want)
+		}
+	}
+}
+
+func TestABlockMayBeLongerThanALineMayBe(t *testing.T) {
+	s := small("a")
+	for i := range 12_000 {
+		s.Deps = append(s.Deps, artifact.Input{Path: repopath.Path(fmt.Sprintf("dep/%05d", i)), Digest: sum("x"), Size: 1})
+	}
+	f, err := Parse(FileName, []byte(head+string(s.append(nil))))
+	if err != nil || len(f.Stages) != 1 || len(f.Stages[0].Deps) < 12_000 {
+		t.Errorf("%d stages, %v", len(f.Stages), err)
+	}
+}
+
+func TestAHashOfALaterKindIsANewerPipes(t *testing.T) {
+	s := small("a")
+	s.Deps = []artifact.Input{{Path: "in/tree", Digest: sum("x"), Size: 1, In: sum("tree")}}
+	block := string(s.append(nil))
+	for _, at := range []string{"    cmd: ", ", in: ", ", hash: "} {
+		_, err := Parse(FileName, []byte(head+forged(block, at+"blake3:", at+"blake9:")))
+		if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), "hash blake9") {
+			t.Errorf("%q: %v", at, err)
+		}
 	}
 }
