@@ -69,7 +69,7 @@ func TestWhatWasJustCheckedOutIsNotReadAgain(t *testing.T) {
 	opt, opened := counted(time.Hour)
 	w, cache := workspace(t, opt)
 	fill(t, w, "out")
-	w.write(t, "out/z", "after all that is no file")
+	w.write(t, "out/z", "after all, a file")
 	saved, err := w.Save(t.Context(), cache, "out")
 	must(t, err)
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
