@@ -3,115 +3,110 @@ package sweep_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"slices"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/internal/store/mem"
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// replace gives a file of a store other bytes, and size bytes when that is more.
-func replace(t *testing.T, root, path, content string, size int64) {
+func file(content string) object.Ref { return object.Ref{Digest: digest.Of([]byte(content))} }
+
+// holding returns a store with these files.
+func holding(t *testing.T, contents ...string) *mem.Store {
 	t.Helper()
-	path = filepath.Join(root, filepath.FromSlash(path))
-	must(t, os.Remove(path))
-	must(t, os.WriteFile(path, []byte(content), 0o666))
-	if size > 0 {
-		must(t, os.Truncate(path, size))
+	s := mem.New()
+	for _, c := range contents {
+		must(t, s.Put(t.Context(), file(c), store.Bytes([]byte(c))))
 	}
+	return s
 }
 
-func verify(t *testing.T, c *disk.Store) *sweep.Report {
-	t.Helper()
-	r, err := sweep.Verify(t.Context(), c, c, 4)
-	must(t, err)
-	return r
+// opening answers Open for one object by itself, or cannot list.
+type opening struct {
+	*mem.Store
+	ref  object.Ref
+	open func() (io.ReadCloser, error)
+	list error
 }
 
-func TestVerifyFindsEachSortOfDamage(t *testing.T) {
-	root := t.TempDir()
-	c := disk.Open(root)
-	good, bad := put(t, c, false, "good"), put(t, c, false, "bad")
-	directory(t, c, "in a good tree")
-	badFileTree, badFile := directory(t, c, "in a tree whose file is damaged")
-	lostFileTree, lostFile := directory(t, c, "in a tree whose file is lost")
-	badTree, _ := directory(t, c, "in a damaged tree")
-	hugeTree, _ := directory(t, c, "in a huge tree")
-	put(t, c, true, "pipe-tree 2\n") // of a newer pipe
-	goodRun, badRun, newRun := record(t, c, "goodrun", good), record(t, c, "badrun", good), record(t, c, "newrun", good)
-	otherRun, hugeRun := record(t, c, "otherrun", good), record(t, c, "hugerun", good)
-	if r := verify(t, c); r.Objects != 13 || r.Records != 5 || r.Bytes == 0 || r.Damaged != nil || r.Incomplete != nil || r.Broken != nil {
-		t.Errorf("before: %+v", r)
+func (o *opening) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if ref == o.ref && o.open != nil {
+		return o.open()
 	}
-	value, err := c.Lookup(t.Context(), goodRun)
-	must(t, err)
-	replace(t, root, store.Path(bad), "bae", 0)
-	replace(t, root, store.Path(badFile), "", 0)
-	must(t, c.Remove(t.Context(), lostFile))
-	replace(t, root, store.Path(badTree), "pipe-tree 1\n", 0)
-	replace(t, root, store.Path(hugeTree), "", 1<<40)
-	replace(t, root, store.RecordPath(badRun), "{}\n", 0)
-	replace(t, root, store.RecordPath(newRun), `{"schema":2}`+"\n", 0)
-	replace(t, root, store.RecordPath(otherRun), string(value), 0)
-	replace(t, root, store.RecordPath(hugeRun), "", 1<<40)
-	r := verify(t, c)
-	sameRefs(t, "damaged", r.Damaged, bad, badFile, badTree, hugeTree)
-	sameRefs(t, "incomplete", r.Incomplete, badFileTree, lostFileTree)
-	if len(r.Broken) != 3 || slices.Contains(r.Broken, goodRun) || slices.Contains(r.Broken, newRun) {
-		t.Errorf("broken: %v", r.Broken)
-	}
+	return o.Store.Open(ctx, ref)
 }
 
-func sameRefs(t *testing.T, what string, got []object.Ref, want ...object.Ref) {
-	t.Helper()
-	if len(got) != len(want) || slices.ContainsFunc(want, func(r object.Ref) bool { return !slices.Contains(got, r) }) {
-		t.Errorf("%s: %v, want %v", what, got, want)
+func (o *opening) List(ctx context.Context, f func(store.Entry) error) error {
+	if o.list != nil {
+		return o.list
 	}
+	return o.Store.List(ctx, f)
 }
 
-// late lists no files, as if they had been put since.
-type late struct{ *disk.Store }
+// reading is a reader whose Close is counted and may fail.
+type reading struct {
+	io.Reader
+	closed int
+	err    error
+}
 
-// List implements store.Lister.
-func (l late) List(ctx context.Context, f func(store.Entry) error) error {
-	return l.Store.List(ctx, func(e store.Entry) error {
-		if e.Ref.Shelf == object.Files {
-			return nil
+func (r *reading) Close() error { r.closed++; return r.err }
+
+func TestVerifyNamesEveryObjectAndTheDamagedOnes(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	s := holding(t, "good", "bad", "worse", large)
+	s.Damage(file("bad"), []byte("bod"))
+	s.Damage(file("worse"), nil)
+	for _, workers := range []int{1, 3} {
+		r, err := sweep.Verify(t.Context(), s, s, workers)
+		must(t, err)
+		if r.Objects != 4 {
+			t.Errorf("%d objects", r.Objects)
 		}
-		return f(e)
-	})
+		sameRefs(t, "damaged", r.Damaged, file("bad"), file("worse"))
+	}
 }
 
-func TestATreeThatIsPushedMeanwhileIsNotIncomplete(t *testing.T) {
-	c := disk.Open(t.TempDir())
-	directory(t, c, "x")
-	r, err := sweep.Verify(t.Context(), c, late{c}, 1)
-	if err != nil || r.Objects != 1 || len(r.Incomplete) != 0 {
+func TestAnObjectThatGoesWhileItIsVerifiedIsNoDamage(t *testing.T) {
+	s := &opening{Store: holding(t, "good", "gone"), ref: file("gone")}
+	s.open = func() (io.ReadCloser, error) { return nil, store.ErrNotFound }
+	if r, err := sweep.Verify(t.Context(), s, s, 1); err != nil || r.Objects != 2 || r.Damaged != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
-// failing breaks with an error that is no damage.
-type failing struct {
-	*disk.Store
-	err error
+// A disk that fails says nothing of the bytes: neither that they are good nor that they are not.
+func TestAnObjectThatCannotBeReadIsAnError(t *testing.T) {
+	broken := errors.New("broken")
+	for name, open := range map[string]func() (io.ReadCloser, error){
+		"not opened": func() (io.ReadCloser, error) { return nil, broken },
+		"not read":   func() (io.ReadCloser, error) { return &reading{Reader: iotest.ErrReader(broken)}, nil },
+		"not closed": func() (io.ReadCloser, error) { return &reading{Reader: strings.NewReader("x"), err: broken}, nil },
+	} {
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: open}
+		if r, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || r != nil {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	s := &opening{Store: holding(t, "x"), list: broken}
+	if r, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || r != nil {
+		t.Errorf("not listed: %+v, %v", r, err)
+	}
 }
 
-// Lookup implements store.Index.
-func (f failing) Lookup(context.Context, object.RunID) ([]byte, error) { return nil, f.err }
-
-func TestWhatGoesMeanwhileIsNoDamageAndAnUnreadableStoreIsAnError(t *testing.T) {
-	c, down := disk.Open(t.TempDir()), errors.New("down")
-	record(t, c, "r", object.Ref{Digest: digest.Of(nil)})
-	if r, err := sweep.Verify(t.Context(), failing{c, store.ErrNotFound}, c, 1); err != nil || r.Records != 1 || r.Broken != nil {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if r, err := sweep.Verify(t.Context(), failing{c, down}, c, 1); !errors.Is(err, down) {
-		t.Errorf("%+v, %v", r, err)
+func TestVerifyClosesWhatItOpens(t *testing.T) {
+	for _, content := range []string{"x", "y"} { // good, damaged
+		r := &reading{Reader: strings.NewReader(content)}
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) { return store.Verified(t.Context(), r, file("x")), nil }}
+		found, err := sweep.Verify(t.Context(), s, s, 1)
+		if err != nil || r.closed != 1 || (found.Damaged != nil) != (content != "x") {
+			t.Errorf("%q: closed %d times, %+v, %v", content, r.closed, found, err)
+		}
 	}
 }
