@@ -2,7 +2,6 @@ package lockfile
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,7 +25,7 @@ func scan(name, text string) (Stage, bool) {
 	if s.has("    generation: ") {
 		n := s.number()
 		st.Generation = int(n)
-		s.ok = s.ok && n > 0 && n <= math.MaxInt32
+		s.ok = s.ok && n > 0 && n <= artifact.MaxGeneration
 		s.eat("\n")
 	}
 	s.eat("    cmd: ")
@@ -245,6 +244,7 @@ func (s *scanner) dep() (d artifact.Input) {
 		d.In = s.digest()
 		s.ok = s.ok && !d.In.IsZero()
 	}
+	s.ok = s.ok && d.Check() == nil
 	return d
 }
 
@@ -268,9 +268,9 @@ func (s *scanner) out() (o artifact.Output) {
 	o.Exec, o.Digest, o.Size, o.Files = s.common()
 	if s.has(", sha256: ") {
 		o.SHA256 = s.until(",}\n")
-		_, err := digest.ParseHex(o.SHA256)
-		s.ok = s.ok && err == nil
+		s.ok = s.ok && o.SHA256 != ""
 	}
+	s.ok = s.ok && o.Check() == nil
 	return o
 }
 
