@@ -222,7 +222,7 @@ func (e *Environment) writable(s *State) error {
 	}
 	if s.Seq >= artifact.MaxNumber {
 		// The next number would be no number, or one that the state has had.
-		return diag.New(diag.Policy, "%s cannot be written any more: its seq is %d, the largest", e.what(), s.Seq).
+		return diag.New(diag.Policy, "%s cannot be changed: its seq is %d, the largest possible", e.what(), s.Seq).
 			At(e.cell()).Hinted("delete the object, then run pipe repro, which deploys again")
 	}
 	return nil

@@ -48,7 +48,7 @@ func directory(t *testing.T, c *disk.Store, content string) (tree, file object.R
 func record(t *testing.T, c *disk.Store, name string, ref object.Ref) object.RunID {
 	t.Helper()
 	id := object.RunID{Key: digest.Key(digest.Of([]byte(name)))}
-	r := &object.Record{ID: id, Stage: name, Outs: []artifact.Output{{Path: "o", Dir: ref.Shelf == object.Trees, Digest: ref.Digest}}}
+	r := &object.Record{ID: id, Stage: name, At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: ref.Shelf == object.Trees, Digest: ref.Digest}}}
 	b, err := r.Encode()
 	must(t, err)
 	_, err = c.Record(t.Context(), id, b)
