@@ -131,7 +131,7 @@ func TestRelUndoesJoin(t *testing.T) {
 func TestJoinPatternRefusesWhatCouldLeave(t *testing.T) {
 	for _, s := range []string{
 		"", "/", "/*", "..", "../*", "*/../../x", "{a,..}/*", "{a,../b}", ".git/*", "**/.git", "{.git,a}/x", ".GIT/**", `a\*`, "a\x00*", "*\xff",
-		"[a", "{a", "a}", "{a}{a}{a}{a}{a}", "{" + strings.Repeat("a,", 40) + "}", ".", strings.Repeat("*", 5000),
+		"[a", "[]a]", "[^]a]", "[]", "{a", "a}", "{a}{a}{a}{a}{a}", "{" + strings.Repeat("a,", 40) + "}", ".", strings.Repeat("*", 5000),
 	} {
 		if g, err := JoinPattern(Root, s); !errors.Is(err, ErrBad) {
 			t.Errorf("%q: got %q, %v", s, g, err)
@@ -171,6 +171,14 @@ func TestPatternsMatchWholePaths(t *testing.T) {
 		{Root, "[*]", "*", true, true},
 		{Root, "[*]", "a", false, false},
 		{Root, "A", "a", false, false},
+		{Root, "[z-a]", "z", true, true},
+		{Root, "[z-a]", "m", false, false},
+		{Root, "[a]]", "a]", true, true},
+		{Root, "[a-]", "-", true, true},
+		{Root, "{**,a}/b", "a/c/b", true, true},
+		{Root, "{*,x}*/b", "a/c/b", true, true},
+		{Root, "{*,a}{*,b}", "a/c", false, true},
+		{Root, "{*,a}{*,b}", "ac", true, true},
 	} {
 		g, err := JoinPattern(c.dir, c.glob)
 		if err != nil {
