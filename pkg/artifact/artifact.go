@@ -54,9 +54,11 @@ const (
 	MaxGeneration = 1<<31 - 1 // how often the rebuild of a key was forced
 )
 
-// Check says why no document may hold such an output. Whether its path may be
-// written is not asked.
+// Check says why no document may hold such an output.
 func (o Output) Check() error {
+	if _, err := repopath.Parse(string(o.Path)); err != nil {
+		return err
+	}
 	switch {
 	case o.Dir && o.Exec:
 		return fmt.Errorf("%s is a directory, but executable", o.Path)
@@ -75,6 +77,9 @@ func (o Output) Check() error {
 
 // Check says why no document may hold such an input.
 func (i Input) Check() error {
+	if err := i.checkPath(); err != nil {
+		return err
+	}
 	switch {
 	case i.Kind != OneFile && i.Kind != Dir && i.Kind != Glob:
 		return fmt.Errorf("%s has the unknown kind %q", i.Path, i.Kind)
@@ -84,6 +89,22 @@ func (i Input) Check() error {
 		return fmt.Errorf("%s is a file, but says how many files it holds", i.Path)
 	}
 	return checkNumbers(i.Path, i.Digest, i.Size, i.Files)
+}
+
+// checkPath takes the root for a directory, and a clean pattern for a glob.
+func (i Input) checkPath() error {
+	if i.Kind == Dir && i.Path == repopath.Root {
+		return nil
+	}
+	if i.Kind != Glob {
+		_, err := repopath.Parse(string(i.Path))
+		return err
+	}
+	g, err := repopath.JoinPattern(repopath.Root, string(i.Path))
+	if err == nil && string(g) != string(i.Path) {
+		err = fmt.Errorf("the pattern %q is not normalized", i.Path)
+	}
+	return err
 }
 
 func checkNumbers(p repopath.Path, d digest.Digest, size, files int64) error {
