@@ -138,6 +138,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"a truncated record":  {"}\n", ""},
 		"a size that is text": {`"size":3`, `"size":"3"`},
 		"a size beyond exact": {`"size":3`, `"size":9007199254740992`},
+		"files beyond exact":  {`"files":2`, `"files":9007199254740992`},
 		"a file with files":   {`"exec":true,`, `"exec":true,"files":1,`},
 		"an executable tree":  {`"dir":true,"files"`, `"dir":true,"exec":true,"files"`},
 		"a tree's sha256":     {`"path":"dist/static",`, `"path":"dist/static","sha256":"` + strings.Repeat("ab", 32) + `",`},
