@@ -22,6 +22,9 @@ func run() int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	// Whoever reads may go (pipe repro | head): a write then fails, and does not kill
+	// the run half-way. What is told, and never received here, is not inherited.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	listening := par.Background(ctx, func(ctx context.Context) {
 		select {
 		case s := <-signals:

@@ -81,7 +81,7 @@ type process struct {
 func (p *place) start(args ...string) *process {
 	p.t.Helper()
 	c := &process{Cmd: exec.Command("pipe", args...), done: make(chan error, 1)}
-	c.Dir, c.Env = p.dir, append(os.Environ(), "NO_COLOR=1", "USER=ada")
+	c.Dir, c.Env = p.dir, append(os.Environ(), "NO_COLOR=1", "USER=test")
 	c.Env = append(c.Env, p.env...)
 	c.Stdout, c.Stderr = &c.out, &c.out
 	must(p.t, c.Start())

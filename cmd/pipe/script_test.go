@@ -21,9 +21,9 @@ func TestMain(m *testing.M) {
 func environment(e *testscript.Env) {
 	for _, kv := range []string{
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.invalid",
-		"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.invalid",
-		"USER=ada", "LIVE=" + filepath.Join(e.WorkDir, "live"), "NO_COLOR=1",
+		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.invalid",
+		"GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.invalid",
+		"USER=test", "LIVE=" + filepath.Join(e.WorkDir, "live"), "NO_COLOR=1",
 	} {
 		k, v, _ := strings.Cut(kv, "=")
 		e.Setenv(k, v)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Packs myapp/ and the time of the build: no two builds give the same bytes.
+# Packs myapp/ and the time of the build: no two builds produce the same bytes.
 set -e
 mkdir -p artifacts
 stamp=$(mktemp -d)

@@ -24,8 +24,7 @@ say "build and deploy"
 run pipe repro
 say "again: nothing to do"
 run pipe repro
-say "share the artifact, commit the lock"
-run pipe push
+say "the deployment has published the artifact; commit the lock"
 git add -A && git commit -qm "First version"
 
 say "a new machine: nothing runs, nothing is downloaded"

@@ -203,11 +203,16 @@ func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
 
 // shownEnv is what may be printed of a variable: a value from pipe.yaml, or the hash.
 func shownEnv(v string) string {
-	hash, value, _ := strings.Cut(v, "\x00")
-	if hash != "" {
+	switch hash, value, _ := strings.Cut(v, "\x00"); hash {
+	case "":
+		return value
+	case "unset":
+		return "not set"
+	case "set": // a secret
+		return hash
+	default:
 		return "hash " + hash
 	}
-	return value
 }
 
 func mapChanges(code string, old, now map[string]string) (why []Reason) {

@@ -142,6 +142,12 @@ func TestReasonsOfAVariableShowNoValueFromOutside(t *testing.T) {
 			t.Errorf("%+v: a value of pipe.yaml is shown", r)
 		}
 	}
+	in.Env[1] = EnvValue{Name: in.Env[1].Name, Secret: true}
+	locked = lockedAs(s, in)
+	in.Env[1].Set = true
+	if r := Changes(s, in, locked); len(r) != 1 || r[0].Old != "not set" || r[0].New != "set" {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestDecideAsksAndChangesNothing(t *testing.T) {

@@ -295,6 +295,9 @@ func TestTheLockKeepsOnlyAHashOfValuesFromOutside(t *testing.T) {
 	}{
 		{EnvValue{Name: "A", Value: "1", Set: true, Literal: true}, lockfile.Env{Name: "A", Value: "1"}},
 		{EnvValue{Name: "A"}, lockfile.Env{Name: "A", Hash: "unset"}},
+		{EnvValue{Name: "A", Value: "1", Set: true, Secret: true}, lockfile.Env{Name: "A", Hash: "set"}},
+		{EnvValue{Name: "A", Value: "1", Set: true, Secret: true, Literal: true}, lockfile.Env{Name: "A", Hash: "set"}},
+		{EnvValue{Name: "A", Secret: true}, lockfile.Env{Name: "A", Hash: "unset"}},
 	} {
 		if got := LockEnv(c.in); got != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.in, got, c.want)
@@ -319,6 +322,8 @@ func TestHashVariablesFollowThePath(t *testing.T) {
 	for path, want := range map[repopath.Path]string{
 		"artifacts/my-app.zip": "PIPE_HASH_ARTIFACTS_MY_APP_ZIP",
 		"a":                    "PIPE_HASH_A",
+		"azAZ09":               "PIPE_HASH_AZAZ09",
+		"`{@[/:":               "PIPE_HASH_______",
 		"1/ü":                  "PIPE_HASH_1__",
 	} {
 		if got := Variable(HashPrefix, path); got != want {

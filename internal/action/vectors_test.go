@@ -131,3 +131,16 @@ func TestFramingIsTheDocumentedOne(t *testing.T) {
 		t.Errorf("key %s, want %s", got, want.Hex())
 	}
 }
+
+// FORMAT.md: shell, working directory, how many scripts, each script.
+func TestTheHashOfTheCommandIsTheDocumentedOne(t *testing.T) {
+	f := digest.NewFrame("pipe cmd 1")
+	f.String("bash")
+	f.String("sub")
+	f.Uint(2)
+	f.String("make")
+	f.String("make install")
+	if got := CmdDigest(&spec.Stage{Shell: "bash", Wdir: "sub", Cmd: []string{"make\n", "make install"}}); got != digest.Digest(f.Sum()) {
+		t.Errorf("%s, want %s", got, f.Sum())
+	}
+}

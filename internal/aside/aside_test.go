@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -105,10 +106,10 @@ func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
 				t.Errorf("%s: %q, %v", path, b, err)
 			}
 		}
-	}
-	for _, dir := range []string{"aside", "tmp"} {
-		if left, err := os.ReadDir(filepath.Join(w.Root(), worktree.Dir, dir)); err != nil || len(left) != 0 {
-			t.Errorf("left in %s: %v, %v", dir, left, err)
+		for _, dir := range []string{"aside", "tmp"} {
+			if left, err := os.ReadDir(filepath.Join(w.Root(), worktree.Dir, dir)); err != nil || len(left) != 0 {
+				t.Errorf("left in %s: %v, %v", dir, left, err)
+			}
 		}
 	}
 }
@@ -187,6 +188,27 @@ func TestAnOutThatCannotBePutBackStaysAside(t *testing.T) {
 	}
 }
 
+// Between a look and a rename a path may go: the rename's error is told, never passed over.
+func TestARenameThatFailsIsAnError(t *testing.T) {
+	w := workspace(t)
+	a, err := Move(w, "build", nil)
+	must(t, err)
+	gone := out{Path: "gone", Kept: "0"}
+	_, partial := a.setPartial(gone.Path)
+	for what, err := range map[string]error{"aside": a.move(gone), "back": a.putBack(gone), "to the partial ones": partial} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	write(t, w, "file", "")
+	if err := a.putBack(out{Path: "file/below", Kept: "0"}); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
+	}
+	if left, err := a.clear(repopath.Path(strings.Repeat("x", 300))); !errors.Is(err, syscall.ENAMETOOLONG) || left != "" {
+		t.Errorf("what cannot be looked at: %q, %v", left, err)
+	}
+}
+
 func TestRecoverKeepsWhatItCannotPutBackAndSaysWhere(t *testing.T) {
 	w := workspace(t)
 	write(t, w, ".pipe/aside/run-1/note.json", `{"stage":"build","outs":[{"path":"a","kept":"0"}]}`)
@@ -245,6 +267,41 @@ func TestAMoveThatFailsLeavesEverythingWhereItWas(t *testing.T) {
 	}
 	if _, err := os.Lstat(w.OS("a")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestThereMayBeNothingToRecover(t *testing.T) {
+	w := worktree.Open(t.TempDir(), worktree.Options{})
+	for range 2 {
+		if stages, err := Recover(w); err != nil || len(stages) > 0 {
+			t.Errorf("%q, %v", stages, err)
+		}
+		must(t, w.Prepare())
+	}
+}
+
+func TestWhatWasKeptEarlierHindersNoRecovery(t *testing.T) {
+	w := workspace(t)
+	write(t, w, ".pipe/aside/kept-run-1/0", "older")
+	write(t, w, "a", "old")
+	_, err := Move(w, "build", []repopath.Path{"a"})
+	must(t, err)
+	if stages, err := Recover(w); err != nil || !slices.Equal(stages, []string{"build"}) {
+		t.Errorf("%q, %v", stages, err)
+	}
+	if _, err := os.Lstat(w.OS(".pipe/aside/kept-run-1/0")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACommandThatLeftNothingHasNoPartialOuts(t *testing.T) {
+	w := workspace(t)
+	write(t, w, "a", "old")
+	a, err := Move(w, "build", []repopath.Path{"a", "new"})
+	must(t, err)
+	partial, err := a.Restore()
+	if b, rerr := os.ReadFile(w.OS("a")); err != nil || rerr != nil || string(b) != "old" || len(partial) > 0 {
+		t.Errorf("%q, %v, %v, partial %q", b, err, rerr, partial)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,7 @@ type app struct {
 
 // Run runs the command line and returns the exit code. It prints the errors.
 func Run(ctx context.Context, w World) int {
+	w.Out, w.Err = heedless{w.Out}, heedless{w.Err}
 	a := &app{World: w}
 	root := a.root()
 	root.SetArgs(w.Args)
@@ -84,6 +86,18 @@ func (a *app) root() *cobra.Command {
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 	)
 	return root
+}
+
+// heedless is a writer whose reader may go: the rest is for nobody, and no error.
+type heedless struct{ io.Writer }
+
+// Write implements io.Writer.
+func (h heedless) Write(b []byte) (int, error) {
+	n, err := h.Writer.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		return len(b), nil
+	}
+	return n, err
 }
 
 // command makes a subcommand whose wrong arguments are usage errors.

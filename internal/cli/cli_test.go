@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +151,16 @@ func TestWrongArgumentsAreUsageErrors(t *testing.T) {
 	for _, args := range [][]string{{"why"}, {"find"}, {"find", "a", "b"}, {"hash"}, {"diff", "a", "b", "c"}, {"nosuch"}, {"remote", "add", "x"}, {"repro", "nosuch"}, {"push", "nosuch"}, {"pull", "nosuch"}, {"checkout", "nosuch"}, {"why", "nosuch"}, {"status", "nosuch"}} {
 		p.run(2, args...)
 	}
+	for want, args := range map[string][]string{
+		"name a stage: pipe why STAGE\n":                    {"why"},
+		"give a name and a URL: pipe remote add NAME URL\n": {"remote", "add", "x"},
+		"too many arguments: pipe find HASH|FILE\n":         {"find", "a", "b"},
+		"pipe gc takes no arguments\n":                      {"gc", "all"},
+	} {
+		if p.run(2, args...); !strings.HasPrefix(p.err, "pipe: "+want) {
+			t.Errorf("%v: %q, want %q", args, p.err, want)
+		}
+	}
 	p.run(2, "repro", "biuld")
 	if !strings.Contains(p.err, "build") {
 		t.Errorf("the nearest name is not in %q", p.err)
@@ -212,11 +223,12 @@ func TestOnGitHubAStagesOutputIsAGroup(t *testing.T) {
 	}
 }
 
-func TestEveryCommandSaysWhatItDoes(t *testing.T) {
+func TestEveryCommandSaysWhatItDoesAndHasAnExample(t *testing.T) {
+	verb := regexp.MustCompile(`^[A-Z][a-z]+ `)
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
-		if c.Short == "" {
-			t.Errorf("%s has no short help", c.CommandPath())
+		if !verb.MatchString(c.Short) || c.Long != "" && !verb.MatchString(c.Long) || !strings.HasPrefix(c.Example, "  ") {
+			t.Errorf("%s: short %q, long %q, example %q", c.CommandPath(), c.Short, c.Long, c.Example)
 		}
 		for _, sub := range c.Commands() {
 			walk(sub)

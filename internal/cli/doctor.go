@@ -35,7 +35,7 @@ func (a *app) doctorCmd() *cobra.Command {
 				}
 			})
 			if err == nil && failed > 0 {
-				err = diag.New(diag.Failed, "%s failed", view.Count(failed, "check")).Hinted("fix them as their hints say, then run pipe doctor again")
+				err = diag.New(diag.Failed, "%s failed", view.Count(failed, "check")).Hinted("follow the hints, then run pipe doctor again")
 			}
 			return err
 		})

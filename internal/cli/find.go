@@ -79,7 +79,10 @@ func printCommits(w io.Writer, x *pipe.Artifact) {
 
 func whereText(x *pipe.Artifact) string {
 	var places []string
-	if x.Cache {
+	if x.Cache == nil {
+		return "not asked"
+	}
+	if *x.Cache {
 		places = append(places, "cache")
 	}
 	if x.Remote != nil && *x.Remote {

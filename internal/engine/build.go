@@ -214,6 +214,9 @@ func (r *run) environ(st *state, in *gathered) []string {
 	}
 	var sums []action.Named
 	for _, o := range in.made {
+		if !in.whole[o.Path] {
+			continue // no part of the key is the hash of the whole
+		}
 		hashes = append(hashes, action.Named{Path: o.Path, Hash: o.Digest.Hex()})
 		if o.SHA256 != "" {
 			sums = append(sums, action.Named{Path: o.Path, Hash: o.SHA256})

@@ -171,7 +171,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 			return none, nil, err
 		}
 	}
-	tree, err := r.closureTree(ctx, in)
+	tree, err := r.closureTree(ctx, st.Stage, in)
 	if err != nil {
 		return none, nil, err
 	}

@@ -94,10 +94,12 @@ func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, err
 // gathered is a stage's inputs and what they are made of.
 type gathered struct {
 	action.Inputs
-	trees   []*object.Tree    // of each dep; nil for a file
-	made    []artifact.Output // stages' outs among the deps, whole, sorted by path
-	reads   []action.Read     // the other deps, read from the workspace
-	sources []source          // their files, to be saved for a closure
+	trees   []*object.Tree         // of each dep; nil for a file
+	made    []artifact.Output      // stages' outs that deps and params files are, hold or lie in, sorted by path
+	whole   map[repopath.Path]bool // those of them that count as a whole
+	parts   []spec.Dep             // the deps that lie in an out, and take a part of it
+	reads   []action.Read          // the other deps, read from the workspace
+	sources []source               // their files, to be saved for a closure
 }
 
 // byPath returns the manifests of the deps that have one.
@@ -119,7 +121,7 @@ type source struct {
 
 // gather hashes all inputs of a stage as they are now.
 func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
-	g := &gathered{}
+	g := &gathered{whole: map[repopath.Path]bool{}}
 	s := st.Stage
 	var faults diag.List
 	for _, d := range s.Deps {
@@ -161,8 +163,8 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		return r.madeDep(ctx, st, d, holder, g)
 	}
 	var inside []artifact.Output
-	for _, p := range r.candidates(d, at) {
-		if r.outs.by[p] == st.index || st.Stage.LeavesOut(p) {
+	for _, p := range r.outs.inside(at) {
+		if r.outs.by[p] == st.index || !st.Stage.Takes(d, p) {
 			continue
 		}
 		o, err := r.output(ctx, p)
@@ -179,6 +181,9 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		return in, tree, err
 	}
 	g.made = append(g.made, inside...)
+	for _, o := range inside {
+		g.whole[o.Path] = true
+	}
 	g.reads = append(g.reads, action.Read{Dep: d, Inside: inside, Was: in})
 	g.sources = append(g.sources, sourceOf(d, in, tree))
 	return in, tree, nil
@@ -218,20 +223,6 @@ func sourceOf(d spec.Dep, in artifact.Input, tree *object.Tree) source {
 	return source{d.Path, tree}
 }
 
-// candidates returns the outs that may count for a dep that is not itself made.
-func (r *run) candidates(d spec.Dep, at repopath.Path) []repopath.Path {
-	if d.Glob == "" {
-		return r.outs.inside(at)
-	}
-	var out []repopath.Path
-	for _, p := range r.outs.inside(at) {
-		if d.Glob.Match(p) {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // madeDep reads a dep that is an out of a stage, or lies inside one.
 func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (artifact.Input, *object.Tree, error) {
 	o, err := r.output(ctx, holder)
@@ -240,22 +231,36 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	}
 	g.made = append(g.made, o)
 	if d.Glob == "" && d.Path == holder {
+		g.whole[holder] = true
 		in := artifact.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
 		if o.Dir {
 			in.Kind = artifact.Dir
 		}
 		return in, nil, nil
 	}
+	g.parts = append(g.parts, d)
 	// What lies in a tree that is the same is the same: the tree need not be fetched.
-	if in, ok := remembered(st.locked, d, o.Digest); ok {
+	if in, ok := remembered(st.locked, d, o.Digest); ok && len(st.Stage.Excludes) == 0 {
 		return in, nil, nil
 	}
-	tree, err := r.Carrier.Tree(ctx, holder, o.Digest)
+	tree, err := r.tree(ctx, o)
 	if err != nil {
 		return artifact.Input{}, nil, r.lostOr(err)
 	}
-	in, err := within(d, o, tree)
+	in, err := within(st.Stage, d, o, tree)
 	return in, nil, err
+}
+
+// tree returns an out's manifest. That of an out that git keeps, or that the cache
+// lost, is the workspace's, when the same lies there.
+func (r *run) tree(ctx context.Context, o artifact.Output) (*object.Tree, error) {
+	tree, err := r.Carrier.Tree(ctx, o.Path, o.Digest)
+	if errors.As(err, new(*transfer.Missing)) {
+		if here, t, werr := r.Work.Output(ctx, o.Path); werr == nil && here.Same(o) {
+			return t, nil
+		}
+	}
+	return tree, err
 }
 
 func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifact.Input, bool) {
@@ -271,12 +276,12 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 }
 
 // within looks a dep up in the tree of the out that holds it.
-func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
+func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
 	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
 		for _, e := range tree.Entries {
-			if p := o.Path.Child(string(e.Path)); d.Glob.Match(p) {
+			if p := o.Path.Child(string(e.Path)); s.Takes(d, p) {
 				e.Path = p
 				sub.Entries = append(sub.Entries, e)
 			}
@@ -293,6 +298,7 @@ func within(d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, e
 		return artifact.Input{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size, In: o.Digest}, nil
 	}
 	if sub, ok := tree.Sub(rel); ok {
+		sub.Entries = slices.DeleteFunc(sub.Entries, func(e object.Entry) bool { return s.LeavesOut(d, d.Path.Child(string(e.Path))) })
 		in := sub.Input(at, artifact.Dir)
 		in.In = o.Digest
 		return in, nil

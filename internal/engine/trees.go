@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -73,17 +75,25 @@ func inputTree(in *gathered) *object.Tree {
 	return es.tree()
 }
 
-// closureTree lists every single file that a deploy command gets.
-func (r *run) closureTree(ctx context.Context, in *gathered) (*object.Tree, error) {
+// closureTree lists every single file that a deploy command gets: what its key
+// covers, and nothing else.
+func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*object.Tree, error) {
 	es := sourceEntries(in)
 	for _, o := range in.made {
-		if !o.Dir {
+		if !o.Dir && in.whole[o.Path] {
 			es[o.Path] = fileEntry(o)
+		}
+		if !o.Dir {
 			continue
 		}
 		t, err := r.Carrier.Tree(ctx, o.Path, o.Digest)
 		if err != nil {
 			return nil, err
+		}
+		if !in.whole[o.Path] {
+			t = &object.Tree{Entries: slices.DeleteFunc(slices.Clone(t.Entries), func(e object.Entry) bool {
+				return !slices.ContainsFunc(in.parts, func(d spec.Dep) bool { return s.Takes(d, o.Path.Child(string(e.Path))) })
+			})}
 		}
 		es.add(o.Path, t)
 	}

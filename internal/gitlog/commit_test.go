@@ -41,7 +41,9 @@ func TestCommitFileLeavesStagedAndDirtyWorkAlone(t *testing.T) {
 		{"update-index --split-index", "pipe.lock"},
 		{"update-index --untracked-cache", "sub/dir/pipe.lock"},
 		{"update-index --assume-unchanged assumed", "some/pipe.lock"},
-		{sparse, "pipe.lock"}, {sparse, "sub/dir/pipe.lock"}, {sparse, "some/pipe.lock"},
+		{sparse, "pipe.lock"},
+		{sparse, "sub/dir/pipe.lock"},
+		{sparse, "some/pipe.lock"},
 	} {
 		t.Run(c.setup+" "+c.path, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ package inputs
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -93,7 +94,8 @@ func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 		return artifact.Input{}, nil, err
 	}
 	t, err := r.work.Scan(ctx, base, &view{Reader: r, top: base, rules: above, isOut: made.Is, exclude: exclude, only: d.Glob})
-	if errors.Is(err, worktree.ErrAbsent) {
+	none := slices.ContainsFunc(exclude, func(x repopath.Pattern) bool { return x.MatchAbove(base) })
+	if none || errors.Is(err, worktree.ErrAbsent) {
 		t, err = &object.Tree{}, nil
 	}
 	if err != nil {

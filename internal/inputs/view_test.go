@@ -175,6 +175,22 @@ func TestALinkThatLeavesADepThroughAnotherIsRefused(t *testing.T) {
 	}
 }
 
+func TestAPatternOfDirectoriesIgnoresNoFile(t *testing.T) {
+	w := workspace(t)
+	w.write(t, ".gitignore", "gen/\n")
+	for _, isDir := range []bool{true, false} {
+		if got, err := w.Ignored("gen", isDir); err != nil || got != isDir {
+			t.Errorf("gen, a directory: %v: ignored: %v, %v", isDir, got, err)
+		}
+	}
+	if got, err := w.Ignored("gen/below", false); err != nil || !got {
+		t.Errorf("a file in it: %v, %v", got, err)
+	}
+	if got, err := New(w.Work, nil).Ignored("gen", true); err != nil || got {
+		t.Errorf("without rules: %v, %v", got, err)
+	}
+}
+
 // Without its rules, junk would be an input, or an input would not.
 func TestAnIgnoreFileThatCannotBeReadIsAnError(t *testing.T) {
 	w := workspace(t)
@@ -207,6 +223,9 @@ func TestANameThatCannotStandInAListCanBeLeftOut(t *testing.T) {
 	w.write(t, "d/git~1", "")
 	var e *diag.Error
 	if err := w.depErr(t, spec.Dep{Path: "d"}); !errors.As(err, &e) || e.Place != "d" || !strings.Contains(e.What, `"git~1"`) || e.Hint == "" {
+		t.Error(err)
+	}
+	if err := w.depErr(t, spec.Dep{Glob: "d/*"}); !strings.Contains(err.Error(), `"git~1"`) {
 		t.Error(err)
 	}
 	if in := w.dep(t, "d", "d/*"); in.Files != 0 {

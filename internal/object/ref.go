@@ -46,7 +46,7 @@ func OfInput(in artifact.Input) Ref {
 	return Ref{Inputs, in.Digest}
 }
 
-// String returns the digest, behind a word for what is no file.
+// String returns the digest, after its shelf's name unless it is a file.
 func (r Ref) String() string {
 	switch r.Shelf {
 	case Trees:

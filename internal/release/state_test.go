@@ -257,6 +257,9 @@ func TestAllFailsWithTheFirstThatCannotBeRead(t *testing.T) {
 	if all, err := release.All(t.Context(), s, silent{s}, options()); !errors.Is(err, errSilent) || len(all) > 0 {
 		t.Errorf("a list that cannot be read: %v, %v", all, err)
 	}
+	if l, err := open(t, s).Live(t.Context(), "deploy"); !diag.Is(err, diag.Integrity) {
+		t.Errorf("a damaged state says %+v, %v", l, err)
+	}
 	if _, err := release.All(t.Context(), s, nil, release.Options{Name: "Bad Name"}); !diag.Is(err, diag.Usage) {
 		t.Errorf("a name that is none: %v", err)
 	}

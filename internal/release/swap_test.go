@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,6 +64,7 @@ type faulty struct {
 	*mem.Store
 	answers []answer
 	loads   int
+	deaf    error // of Load
 }
 
 type answer struct {
@@ -72,6 +74,9 @@ type answer struct {
 
 func (f *faulty) Load(ctx context.Context, name string) ([]byte, string, error) {
 	f.loads++
+	if f.deaf != nil {
+		return nil, "", f.deaf
+	}
 	return f.Store.Load(ctx, name)
 }
 
@@ -199,6 +204,34 @@ func TestAWaitEndsWithTheContext(t *testing.T) {
 		cancel(gone)
 		if err := pause(ctx, tries); !errors.Is(err, gone) {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestWhatCannotBeReadIsNotWritten(t *testing.T) {
+	s := &faulty{Store: mem.New(), deaf: diag.New(diag.Network, "no route")}
+	if err := mutate(t.Context(), s, "cell", add("mine")); !errors.Is(err, s.deaf) {
+		t.Errorf("%v", err)
+	}
+	if s.deaf = nil; load(t, s) != "" {
+		t.Errorf("%q was written", load(t, s))
+	}
+}
+
+func TestAWriteThatIsStoppedSaysSoAndNotThatItIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone, conflict := errors.New("gone"), answer{err: store.ErrConflict}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, gone)
+		defer cancel()
+		s := &faulty{Store: mem.New(), answers: slices.Repeat([]answer{conflict}, tries)}
+		if err := mutate(ctx, s, "cell", add("mine")); !errors.Is(err, gone) || s.loads == tries {
+			t.Errorf("while it waits: %v after %d tries", err, s.loads)
+		}
+		s.answers = []answer{{err: diag.New(diag.Network, "the connection was closed")}}
+		ctx, stop := context.WithCancelCause(t.Context())
+		err := mutate(ctx, s, "cell", func([]byte) ([]byte, error) { stop(gone); return []byte("mine"), nil })
+		if !errors.Is(err, gone) {
+			t.Errorf("while it writes: %v", err)
 		}
 	})
 }

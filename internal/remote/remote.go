@@ -138,7 +138,7 @@ func Try(ctx context.Context, s store.Remote) error {
 		return err
 	}
 	if string(got) != string(body) {
-		return diag.New(diag.Integrity, "the remote returned other data than pipe wrote").At(s.URL())
+		return diag.New(diag.Integrity, "the remote returned different bytes than pipe wrote").At(s.URL())
 	}
 	return s.Probe(ctx)
 }

@@ -61,33 +61,38 @@ func (x *outIndex) below(p repopath.Path, yield func(made)) {
 	}
 }
 
-// read yields the outs that a stage reads through the dep d.
-func (x *outIndex) read(d Dep, yield func(made)) {
-	if d.Glob == "" {
-		x.above(d.Path, yield)
-		x.below(d.Path, yield)
-		return
+// LeavesOut says that an exclude of the stage takes p from what the dep d names: it
+// names p, or a directory that holds p. A dep that is a path is asked for by its
+// name: no exclude touches it, or what is above it, only what lies inside.
+func (s *Stage) LeavesOut(d Dep, p repopath.Path) bool {
+	if len(s.Excludes) == 0 || d.Glob == "" && !d.Path.Holds(p) {
+		return false
 	}
-	base := d.Glob.Base()
-	x.above(base, yield)
-	x.below(base, func(m made) {
-		if d.Glob.Match(m.out.Path) {
-			yield(m)
+	for ; p != repopath.Root && p != d.Path; p = p.Dir() {
+		if slices.ContainsFunc(s.Excludes, func(g repopath.Pattern) bool { return g.Match(p) }) {
+			return true
 		}
-	})
+	}
+	return false
 }
 
-// LeavesOut says that one of the stage's excludes names the path or a directory above it.
-func (s *Stage) LeavesOut(p repopath.Path) bool {
-	return slices.ContainsFunc(s.Excludes, func(g repopath.Pattern) bool { return g.MatchAbove(p) })
+// Takes reports whether d names a path, and no exclude of the stage takes it away.
+func (s *Stage) Takes(d Dep, p repopath.Path) bool {
+	named := d.Glob == "" && d.Path.Holds(p) || d.Glob != "" && d.Glob.Match(p)
+	return named && !s.LeavesOut(d, p)
 }
 
 // reads yields each out that the stage reads, and through which dep; params
 // files count as deps.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
-		x.read(d, func(m made) {
-			if len(s.Excludes) == 0 || !s.LeavesOut(m.out.Path) {
+		at := d.Path
+		if d.Glob != "" {
+			at = d.Glob.Base()
+		}
+		x.above(at, func(m made) { yield(d, m) })
+		x.below(at, func(m made) {
+			if s.Takes(d, m.out.Path) {
 				yield(d, m)
 			}
 		})
@@ -175,7 +180,7 @@ func (r *reader) reached(i int, s *Stage, x *outIndex) {
 // not learn when they change: it does not name the out itself, no exclude leaves
 // the out out, and no other dep takes it in.
 func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
-	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.LeavesOut(out) {
+	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.LeavesOut(d, out) {
 		return false
 	}
 	return !slices.ContainsFunc(s.Deps, func(o Dep) bool { return o.Glob == "" && o.Path.Holds(out) })

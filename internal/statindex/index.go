@@ -43,14 +43,23 @@ type Entry struct {
 // Fits reports whether the names are still those of a directory with this stat.
 func (d *Dir) Fits(st Stat) bool { return fits(d.Stat, st, d.Read) }
 
-// racy is the time before a reading within which a change is not trusted to
-// show: what is written again in the same tick of the kernel's file clock keeps
-// its times. 10 ms is more than that tick (4 ms). Git compares with the time of
-// its index file instead; here each file has the time when its own reading began.
-const racy = int64(10e6)
+// These are the times before a reading within which a change is not trusted to
+// show: what is written again in the same tick of the file system's clock keeps its
+// times. 10 ms is more than the kernel's tick (4 ms). Times without a fraction come
+// from a file system that counts whole seconds (ext4 with small inodes, FAT by
+// twos). Git compares with the time of its index file instead; here each file has
+// the time when its own reading began.
+const (
+	racy  = int64(10e6)
+	racyS = int64(2e9) + racy
+)
 
 func fits(was, is Stat, read int64) bool {
-	return read != 0 && was == is && max(is.Mtime, is.Ctime) < read-racy
+	margin := racy
+	if is.Mtime%1e9 == 0 && is.Ctime%1e9 == 0 {
+		margin = racyS
+	}
+	return read != 0 && was == is && max(is.Mtime, is.Ctime) < read-margin
 }
 
 // Find returns the entry of a name, nil when there is none.

@@ -34,7 +34,7 @@ func others() map[string]Stat {
 }
 
 func TestARecordFitsOnlyTheVeryStatThatWasRead(t *testing.T) {
-	const later = int64(6e9)
+	const later = int64(60e9)
 	file, dir := File{Stat: settled, Read: later}, Dir{Stat: settled, Read: later}
 	if !file.Fits(settled) || !dir.Fits(settled) {
 		t.Error("the same stat does not fit")
@@ -52,13 +52,18 @@ func TestAReadingTooSoonAfterAChangeIsNotTrusted(t *testing.T) {
 		mtime, ctime, read int64
 		want               bool
 	}{
-		{1e9, 1e9, 2e9, true},
-		{1e9, 1e9, 1e9 + racy + 1, true},
-		{1e9, 1e9, 1e9 + racy, false},
-		{1e9, 1e9, 1e9, false},
-		{1e9, 3e9, 2e9, false},
-		{3e9, 1e9, 2e9, false},
-		{-1, -1, 0, false}, // never read
+		{1e9 + 1, 1e9 + 1, 2e9, true},
+		{1e9 + 1, 1e9 + 1, 1e9 + racy + 2, true},
+		{1e9 + 1, 1e9 + 1, 1e9 + racy + 1, false},
+		{1e9 + 1, 1e9 + 1, 1e9 + 1, false},
+		{1e9, 1e9 + 1, 2e9, true}, // a time that was set
+		{1e9 + 1, 3e9, 2e9, false},
+		{3e9 + 1, 1e9, 2e9, false},
+		{-9e9, -9e9, 0, false}, // never read
+		// A file system that counts whole seconds.
+		{1e9, 1e9, 2e9, false},
+		{1e9, 1e9, 3e9 + racy, false},
+		{1e9, 1e9, 3e9 + racy + 1, true},
 	} {
 		st := Stat{Mtime: c.mtime, Ctime: c.ctime}
 		file, dir := File{Stat: st, Read: c.read}, Dir{Stat: st, Read: c.read}
@@ -129,6 +134,32 @@ func TestAnIndexThatDidNotChangeIsNotWritten(t *testing.T) {
 	must(t, x.Save())
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("it was")
+	}
+}
+
+func TestAFileAloneMakesAnIndexWorthSaving(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	f := File{Stat: settled, Read: 9e9, Digest: digest.Of([]byte("b"))}
+	x := Load(path)
+	x.SetFile("b", f)
+	must(t, x.Save())
+	if d, ok := Load(path).File("b", settled); !ok || d != f.Digest {
+		t.Errorf("%s, %v", d, ok)
+	}
+}
+
+func TestAnIndexThatIsCutShortIsEmptyThoughItsSumIsRight(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "index")
+	x, _, _ := filled(path)
+	must(t, x.Save())
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	body := whole[len(magic)+digest.Size:]
+	for n := range body {
+		sum := digest.Of(body[:n])
+		if files, raw := decode(slices.Concat([]byte(magic), sum[:], body[:n])); files != nil || raw != nil {
+			t.Fatalf("%d of %d bytes: %d files, %d directories", n, len(body), len(files), len(raw))
+		}
 	}
 }
 

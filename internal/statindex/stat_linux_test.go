@@ -28,6 +28,13 @@ func TestALookInADirectoryTellsKindsApart(t *testing.T) {
 	if len(list.Entries) != len(want) {
 		t.Errorf("%+v", list.Entries)
 	}
+	before, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	_, err = d.List(settled, 1, nil)
+	must(t, err)
+	if after, err := os.ReadDir("/proc/self/fd"); err != nil || len(after) > len(before) {
+		t.Errorf("a list leaves %d files open, %v", len(after)-len(before), err)
+	}
 }
 
 func TestAClosedDirectoryAnswersNothing(t *testing.T) {

@@ -3,6 +3,7 @@ package sweep_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 var _ sweep.Cache = (*disk.Store)(nil)
@@ -98,6 +100,76 @@ func TestOnlyWhatNoRootNamesGoes(t *testing.T) {
 		}
 	}
 	must(t, sweep.Sweep(t.Context(), c, doomed)) // a second one finds all gone
+}
+
+func TestALockKeepsItsOutsItsListsAndTheLogsOfItsRuns(t *testing.T) {
+	c := disk.Open(t.TempDir())
+	tree, inTree := directory(t, c, "out")
+	list := object.Ref{Shelf: object.Inputs, Digest: digest.Of([]byte("list"))}
+	log, other := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("log"))}, object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("other log"))}
+	id := object.RunID{Key: digest.Key(digest.Of([]byte("app"))), Generation: 2}
+	for _, r := range []*object.Record{
+		{ID: id, Stage: "app", At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: log.Digest},
+		{ID: object.RunID{Key: id.Key}, Stage: "app", At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: other.Digest},
+	} {
+		b, err := r.Encode()
+		must(t, err)
+		_, err = c.Record(t.Context(), r.ID, b)
+		must(t, err)
+	}
+	damaged := object.RunID{Key: digest.Key{2}}
+	_, err := c.Record(t.Context(), damaged, []byte("no record at all"))
+	must(t, err)
+	l := &lockfile.File{Stages: []lockfile.Stage{
+		{Name: "a damaged record", Key: damaged.Key},
+		{
+			Name: "app", Key: id.Key, Generation: id.Generation, Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}},
+			Deps: []artifact.Input{{Path: "src", Kind: artifact.Dir, Digest: list.Digest}},
+		},
+		{Name: "never recorded", Key: digest.Key{1}, Outs: []artifact.Output{{Path: "p", Digest: digest.Of([]byte("p"))}}},
+	}}
+	var roots sweep.Roots
+	must(t, roots.AddLock(t.Context(), c, l))
+	for _, ref := range []object.Ref{tree, inTree, list, log, {Digest: digest.Of([]byte("p"))}} {
+		if !roots.Keeps(ref) {
+			t.Errorf("%s would go", ref)
+		}
+	}
+	if roots.Keeps(other) || roots.Keeps(object.Ref{Shelf: object.Logs}) {
+		t.Error("the log of an earlier run stays, or one that is none")
+	}
+}
+
+func TestALockWhoseRecordsOrTreesCannotBeReadStopsTheSweep(t *testing.T) {
+	down := errors.New("down")
+	l := &lockfile.File{Stages: []lockfile.Stage{{Name: "app", Key: digest.Key{1}, Outs: []artifact.Output{{Path: "o", Dir: true, Digest: digest.Of([]byte("tree"))}}}}}
+	var roots sweep.Roots
+	if err := roots.AddLock(t.Context(), &silent{disk.Open(t.TempDir()), down, nil}, l); !errors.Is(err, down) {
+		t.Errorf("records: %v", err)
+	}
+	if err := roots.AddLock(t.Context(), &silent{disk.Open(t.TempDir()), nil, down}, l); !errors.Is(err, down) {
+		t.Errorf("trees: %v", err)
+	}
+}
+
+// silent answers no question for records, or for objects.
+type silent struct {
+	*disk.Store
+	records, objects error
+}
+
+func (s *silent) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
+	if s.records != nil {
+		return nil, s.records
+	}
+	return s.Store.Lookup(ctx, id)
+}
+
+func (s *silent) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if s.objects != nil {
+		return nil, s.objects
+	}
+	return s.Store.Open(ctx, ref)
 }
 
 // LESSONS 17: what is young stays, whoever names it.

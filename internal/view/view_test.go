@@ -102,6 +102,11 @@ other      FAILED
 `)
 }
 
+func TestAReasonThatIsTheVerbIsSaidOnce(t *testing.T) {
+	frozen := event.Event{Type: event.Decided, Stage: "app", Verb: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
+	want(t, printed(view.Progress{}, frozen), "app  frozen\n")
+}
+
 func TestQuietProgressLeavesOutWhatIsSkipped(t *testing.T) {
 	got := printed(view.Progress{Quiet: true}, run...)
 	if strings.Contains(got, "skip") || !strings.Contains(got, "app  run") || !strings.Contains(got, "FAILED") {

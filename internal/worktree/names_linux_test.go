@@ -47,3 +47,24 @@ func TestOddNamesSurviveTheCache(t *testing.T) {
 		t.Errorf("%+v, %q", o, names(again))
 	}
 }
+
+func TestNothingStaysOpen(t *testing.T) {
+	w, cache := workspace(t)
+	fill(t, w, "out")
+	open := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(fds)
+	}
+	before := open()
+	saved, err := w.Save(t.Context(), cache, "out")
+	must(t, err)
+	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
+	must(t, err)
+	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	_, _, err = w.Output(t.Context(), "out")
+	must(t, err)
+	if n := open(); n > before {
+		t.Errorf("%d files more are open", n-before)
+	}
+}

@@ -24,7 +24,7 @@ func (w *Work) own(p repopath.Path, depth int) (bool, error) {
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return true, diag.New(diag.Policy, "is a symlink; pipe follows none in its own directory").At(string(p)).
+		return true, diag.New(diag.Policy, "is a symlink; pipe does not follow symlinks in its own directory").At(string(p)).
 			Hinted("remove it (to keep the cache elsewhere, set PIPE_CACHE)")
 	case p == Dir && !info.IsDir():
 		return true, diag.New(diag.Policy, "must be a directory").At(string(p)).Hinted("remove it")

@@ -69,7 +69,7 @@ func TestWhatWasJustCheckedOutIsNotReadAgain(t *testing.T) {
 	opt, opened := counted(time.Hour)
 	w, cache := workspace(t, opt)
 	fill(t, w, "out")
-	w.write(t, "out/z", "after all that is no file")
+	w.write(t, "out/z", "after all, a file")
 	saved, err := w.Save(t.Context(), cache, "out")
 	must(t, err)
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
@@ -117,6 +117,30 @@ func rewrite(t *testing.T, path, content string) {
 		if after.Ctime != before.Ctime {
 			return
 		}
+	}
+}
+
+// A server stamps the files, and its clock is not the machine's.
+func TestWhatIsRacyIsJudgedByTheClockThatStampsFiles(t *testing.T) {
+	for _, apart := range []time.Duration{-time.Hour, -5 * time.Second, 0, 5 * time.Second, time.Hour} {
+		w, _ := workspace(t, Options{machine: func() time.Time { return time.Now().Add(apart) }})
+		must(t, w.Prepare())
+		before := w.opt.Now()
+		w.write(t, "a", "1")
+		info, err := os.Stat(w.OS("a"))
+		must(t, err)
+		if at, tick := info.ModTime().UnixNano(), int64(2e9); at < before-tick || at > w.opt.Now()+tick {
+			t.Errorf("a machine that is %s ahead: a file of %d was written after %d", apart, at, before)
+		}
+		if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+	// Without a place to write nothing is kept, and any clock will do.
+	w, _ := workspace(t, Options{machine: func() time.Time { return time.Unix(7, 0) }})
+	must(t, os.RemoveAll(filepath.Join(w.root, Dir)))
+	if w.opt.Now() != 7e9 {
+		t.Errorf("now is %d", w.opt.Now())
 	}
 }
 
@@ -210,14 +234,17 @@ func TestARecordOfTheIndexIsNotChangedInPlace(t *testing.T) {
 }
 
 // failing is a view that fails at one step.
-type failing struct{ enter, sees, link error }
+type failing struct {
+	enter, sees, link error
+	unlinked          bool // its links do not count
+}
 
 func (v failing) Enter(repopath.Path, *ignore.Rules, func(string) bool) (*ignore.Rules, error) {
 	return nil, v.enter
 }
 func (v failing) Sees(repopath.Path, statindex.Kind) (bool, error) { return true, v.sees }
 func (v failing) Link(context.Context, repopath.Path, string) (object.Entry, bool, error) {
-	return object.Entry{}, true, v.link
+	return object.Link("a"), !v.unlinked, v.link
 }
 
 func TestAScanFailsWithItsView(t *testing.T) {
@@ -228,6 +255,61 @@ func TestAScanFailsWithItsView(t *testing.T) {
 		if tree, err := w.Scan(t.Context(), "d", v); !errors.Is(err, bad) || tree != nil {
 			t.Errorf("%+v: %v, %v", v, tree, err)
 		}
+	}
+	for unlinked, want := range map[bool]int{true: 0, false: 1} {
+		if tree, err := w.Scan(t.Context(), "d", failing{unlinked: unlinked}); err != nil || len(tree.Entries) != want {
+			t.Errorf("left out: %v: %v, %v", unlinked, tree, err)
+		}
+	}
+}
+
+// ruled is a view that ignores what a pattern names.
+type ruled struct {
+	failing
+	pattern string
+}
+
+func (v ruled) Enter(p repopath.Path, above *ignore.Rules, _ func(string) bool) (*ignore.Rules, error) {
+	if above == nil {
+		return ignore.NoRepoRules().Enter("", [][]byte{[]byte(v.pattern)}), nil
+	}
+	return above.Enter(p.Base(), nil), nil
+}
+
+func TestAScanLeavesOutWhatItsViewIgnores(t *testing.T) {
+	w, _ := workspace(t)
+	for _, p := range []repopath.Path{"d/gen/a", "d/sub/gen", "d/b.log", "d/c"} {
+		w.write(t, p, "1")
+	}
+	for pattern, want := range map[string][]string{
+		"gen/\n": {"f b.log", "f c", "f sub/gen"}, "gen\n": {"f b.log", "f c"}, "*.log\n": {"f c", "f gen/a", "f sub/gen"},
+	} {
+		for range 2 { // the second time the index knows what was ignored
+			tree, err := w.Scan(t.Context(), "d", ruled{pattern: pattern})
+			if must(t, err); !reflect.DeepEqual(names(tree), want) {
+				t.Errorf("%q: %q, want %q", pattern, names(tree), want)
+			}
+		}
+	}
+}
+
+func TestWhatCannotBeLookedAtIsNeitherAbsentNorThere(t *testing.T) {
+	w, _ := workspace(t)
+	long := repopath.Path(strings.Repeat("x", 300))
+	for p, want := range map[repopath.Path]error{"none": ErrAbsent, long: syscall.ENAMETOOLONG} {
+		_, kind := w.Kind(p)
+		_, file := w.File(t.Context(), p)
+		_, _, output := w.Output(t.Context(), p)
+		_, scan := w.Scan(t.Context(), p, failing{})
+		for what, err := range map[string]error{"kind": kind, "file": file, "output": output, "scan": scan} {
+			if !errors.Is(err, want) {
+				t.Errorf("%s of %.9s: %v, want %v", what, p, err, want)
+			}
+		}
+	}
+	w.write(t, "d/a", "1")
+	if _, err := w.File(t.Context(), "d"); err == nil || errors.Is(err, ErrAbsent) {
+		t.Errorf("a directory as a file: %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ const Dir = ".pipe"
 // Options say how a workspace is read. The zero value is right.
 type Options struct {
 	Workers int          // goroutines that stat and hash; 0 is one
-	Now     func() int64 // the clock that files' times come from, in nanoseconds; nil: the system's
+	Now     func() int64 // the clock that files' times come from, in nanoseconds; nil: the file system's own
 	// Exec says whether a file is executable where the disk cannot tell, and
 	// whether it knows; nil: it never does. Git's index is asked where
 	// core.fileMode is false.
@@ -36,6 +36,7 @@ type Options struct {
 	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
 	folds   func(dir string) (bool, error)
 	reading func(path string) // called when a file is open, before it is read
+	machine func() time.Time  // the machine's clock
 }
 
 // Work is the workspace: the files below a repository's root. All methods may be
@@ -54,8 +55,8 @@ const bufSize = 256 << 10
 // Open returns the workspace at root, an absolute directory. It reads the stat
 // index and writes nothing.
 func Open(root string, opt Options) *Work {
-	if opt.Now == nil {
-		opt.Now = func() int64 { return time.Now().UnixNano() }
+	if opt.machine == nil {
+		opt.machine = time.Now
 	}
 	if opt.lstat == nil {
 		opt.lstat = (*statindex.Directory).Lstat
@@ -64,8 +65,32 @@ func Open(root string, opt Options) *Work {
 		opt.folds = folds
 	}
 	w := &Work{root: root, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
+	if opt.Now == nil {
+		w.opt.Now = w.clock()
+	}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	return w
+}
+
+// clock returns the clock that stamps the workspace's files, which a server may
+// keep: seen from one that runs ahead of it, a file that is written twice in one
+// tick looks old enough to be trusted. A file that is written here, once and only
+// if something must be read, shows how far the clocks are apart. Where none can be
+// written no index is saved, either, and the machine's clock will do.
+func (w *Work) clock() func() int64 {
+	apart := sync.OnceValue(func() int64 {
+		f, err := os.CreateTemp(w.Tmp(), "clock-*")
+		if err != nil {
+			return 0
+		}
+		info, err := f.Stat()
+		now := w.opt.machine().UnixNano()
+		if err := errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+			return 0
+		}
+		return info.ModTime().UnixNano() - now
+	})
+	return func() int64 { return w.opt.machine().UnixNano() + apart() }
 }
 
 // Root returns the absolute directory.

@@ -3,6 +3,7 @@
 package worktree
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,10 +15,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
+	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -167,6 +170,78 @@ func TestNothingIsSavedWhereTheCacheCannotBegin(t *testing.T) {
 	if err := w.SaveInputs(t.Context(), cache, o.Path, tree); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("inputs: %v", err)
 	}
+}
+
+// full is a cache that takes nothing more.
+type full struct {
+	*disk.Store
+	err error
+}
+
+// Begin implements store.Cache.
+func (f full) Begin() (store.Batch, error) {
+	b, err := f.Store.Begin()
+	return fullBatch{b, f.err}, err
+}
+
+type fullBatch struct {
+	store.Batch
+	err error
+}
+
+func (f fullBatch) Put(context.Context, object.Ref, store.Source) error { return f.err }
+
+func TestAFileThatCannotBeSavedIsAnError(t *testing.T) {
+	opt, _ := counted(time.Hour)
+	w, cache := workspace(t, opt)
+	w.write(t, "out/a", "1")
+	w.write(t, "file", "1")
+	for _, p := range []repopath.Path{"out", "file"} {
+		_, _, err := w.Output(t.Context(), p) // so that Save need not hash it
+		must(t, err)
+		if _, err := w.Save(t.Context(), full{cache, syscall.ENOSPC}, p); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+func TestADirectoryWithAFileThatChangesAllTheTimeIsRefused(t *testing.T) {
+	w, cache := workspace(t, Options{reading: func(path string) {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		_, err = f.WriteString("more")
+		must(t, errors.Join(err, f.Close()))
+	}})
+	w.write(t, "out/a", "1")
+	if o, _, err := w.Output(t.Context(), "out"); err == nil || !strings.Contains(err.Error(), "while pipe reads it") {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := w.Save(t.Context(), cache, "out"); err == nil {
+		t.Errorf("saved as %+v", o)
+	}
+}
+
+// LESSONS 9: presence is no proof of content, but a size that is wrong proves damage.
+func TestACachedFileOfTheWrongSizeIsSavedAgain(t *testing.T) {
+	opt, opened := counted(time.Hour)
+	w, cache := workspace(t, opt)
+	w.write(t, "out/a", "whole")
+	o, err := w.Save(t.Context(), cache, "out")
+	must(t, err)
+	ref := object.Ref{Digest: digest.Of([]byte("whole"))}
+	must(t, os.Remove(filepath.Join(w.root, Dir, "cache", store.Path(ref))))
+	w.write(t, ".pipe/cache/"+repopath.Path(store.Path(ref)), "hole")
+	opened.Store(0)
+	again, err := w.Save(t.Context(), cache, "out")
+	if err != nil || again != o || opened.Load() != 0 {
+		t.Errorf("%+v, %v; %d files were hashed", again, err, opened.Load())
+	}
+	if b, err := store.ReadAll(t.Context(), cache, ref, 10); err != nil || string(b) != "whole" {
+		t.Errorf("%q, %v", b, err)
+	}
+	// What the cache has whole is not read at all.
+	must(t, os.Remove(w.OS("out/a")))
+	must(t, w.SaveInputs(t.Context(), cache, "out", &object.Tree{Entries: []object.Entry{{Kind: object.File, Path: "a", Digest: ref.Digest, Size: 5}}}))
 }
 
 func TestSaveInputsRefusesAFileThatChanged(t *testing.T) {

@@ -73,7 +73,7 @@ var texts = map[string]string{
 	ForcedRun:     "forced",
 	AlwaysChanged: "always_changed",
 	IsFrozen:      "frozen",
-	Lost:          "%s is in neither the cache nor the remote",
+	Lost:          "the stored copy of %s is missing",
 	LiveOther:     "another version is live in %s",
 	LiveSame:      "live in %s",
 	NotDeployed:   "not deployed to %s yet",

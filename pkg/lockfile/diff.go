@@ -43,6 +43,9 @@ func facts(s *Stage) []fact {
 		list = append(list, fact{"dep", string(d.Path), d.Digest.String()})
 	}
 	for _, x := range s.Params {
+		if !x.Hash.IsZero() {
+			x.Value = x.Hash.String()
+		}
 		list = append(list, fact{"param", string(x.File) + ":" + x.Key, x.Value})
 	}
 	for _, e := range s.Env {

@@ -40,3 +40,24 @@ func TestDiffNamesEveryLineThatChanged(t *testing.T) {
 		t.Errorf("equal locks differ: %v", got)
 	}
 }
+
+// A value that is long, or must not be committed, stands in the lock by its hash alone.
+func TestDiffNamesAHashedValueThatChanged(t *testing.T) {
+	of := func(p Param) *File {
+		p.File, p.Key = "p.yaml", "k"
+		return &File{Stages: []Stage{{Name: "build", Params: []Param{p}}}}
+	}
+	one, two, plain := of(Param{Hash: sum("1")}), of(Param{Hash: sum("2")}), of(Param{Value: "3"})
+	for _, c := range []struct {
+		a, b *File
+		want []Change
+	}{
+		{one, two, []Change{{"build", "param", "p.yaml:k", sum("1").String(), sum("2").String()}}},
+		{one, plain, []Change{{"build", "param", "p.yaml:k", sum("1").String(), "3"}}},
+		{one, one, []Change{}},
+	} {
+		if got := Diff(c.a, c.b); !slices.Equal(got, c.want) {
+			t.Errorf("got %v, want %v", got, c.want)
+		}
+	}
+}

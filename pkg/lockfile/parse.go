@@ -130,14 +130,15 @@ func (r *reader) lineOf(i int) int {
 // between looks at a line outside of blocks.
 func (r *reader) between(line string, at int) {
 	schema, isSchema := strings.CutPrefix(line, "schema: ")
+	n, _ := strconv.Atoi(schema)
 	switch {
 	case strings.TrimSpace(line) == "" || line == "stages:" || line == "stages: {}":
 	case line+"\n" == banner:
 		r.known = true
 	case isSchema && schema == strconv.Itoa(Schema):
 		r.known = true
-	case isSchema && newerSchema(schema) > 0:
-		r.err = diag.Newer("pipe.lock", newerSchema(schema)).At(fmt.Sprintf("%s:%d:9", r.file, r.lineOf(at)))
+	case isSchema && n > Schema:
+		r.err = diag.Newer("pipe.lock", n).At(fmt.Sprintf("%s:%d:9", r.file, r.lineOf(at)))
 	case isMarker(line):
 		if r.marker == 0 {
 			r.marker = r.lineOf(at)
@@ -145,13 +146,6 @@ func (r *reader) between(line string, at int) {
 	case r.stray == 0:
 		r.stray = r.lineOf(at)
 	}
-}
-
-func newerSchema(s string) int {
-	if n, err := strconv.Atoi(s); err == nil && n > Schema {
-		return n
-	}
-	return 0
 }
 
 // isMarker reports whether a line is one of git's conflict markers.
@@ -226,10 +220,7 @@ func (r *reader) damaged(name string, line int, body, why string) {
 // result settles what is there more than once.
 func (r *reader) result() *File {
 	slices.SortStableFunc(r.found, func(a, b block) int { return cmp.Compare(a.Name, b.Name) })
-	f := &File{}
-	if len(r.found) > 0 {
-		f.Stages = make([]Stage, 0, len(r.found))
-	}
+	f := &File{Stages: slices.Grow([]Stage(nil), len(r.found))}
 	for from, to := 0, 0; from < len(r.found); from = to {
 		for to = from + 1; to < len(r.found) && r.found[to].Name == r.found[from].Name; to++ {
 		}

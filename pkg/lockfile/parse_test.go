@@ -249,6 +249,7 @@ func TestWhatIsNoLockIsRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"words": "hello\n", "DVC's lock": "schema: '2.0'\nstages: {}\n", "a comment": "# hello\n", "JSON": `{"schema": 1}`,
 		"markers alone": "<<<<<<< a\n=======\n>>>>>>> b\n", "an old schema": "schema: 0\n",
+		"another form of it": "schema: 01\n", "no number": "schema: 2x\n",
 	} {
 		f, err := Parse(FileName, []byte(text))
 		if !diag.Is(err, diag.Usage) || err.Error() != "pipe.lock:1:1: is not a pipe.lock file" || diag.All(err)[0].Hint == "" {

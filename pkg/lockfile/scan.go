@@ -61,13 +61,10 @@ func (s *scanner) has(word string) bool {
 
 func (s *scanner) eat(word string) { s.ok = s.has(word) && s.ok }
 
-// until returns what comes before the first of stop, which stays.
+// until returns what comes before the first of stop, which stays. Nothing comes
+// before one that is not there: no caller takes an empty word.
 func (s *scanner) until(stop string) string {
-	i := strings.IndexAny(s.rest, stop)
-	if i < 0 {
-		s.ok = false
-		return ""
-	}
+	i := max(strings.IndexAny(s.rest, stop), 0)
 	word := s.rest[:i]
 	s.rest = s.rest[i:]
 	return word

@@ -47,8 +47,8 @@ type Artifact struct {
 	Last   *Commit       `json:"last,omitempty"`   // the last one
 	Refs   []string      `json:"refs,omitempty"`   // branches and tags that have such a commit
 	Live   []Live        `json:"live,omitempty"`   // where it is live
-	Cache  bool          `json:"cache"`            // its bytes are in the cache
-	Remote *bool         `json:"remote,omitempty"` // nil: no remote
+	Cache  *bool         `json:"cache,omitempty"`  // its bytes are in the cache; nil: not asked, as beyond the first 20
+	Remote *bool         `json:"remote,omitempty"` // nil: not asked, or no remote
 
 	ref  object.Ref
 	in   digest.Digest // the tree that holds it, when it lies inside one
@@ -189,7 +189,8 @@ func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit
 			}
 		}
 		_, err := p.cache.Stat(ctx, a.ref)
-		a.Cache = err == nil
+		cached := err == nil
+		a.Cache = &cached
 		if p.remote != nil {
 			_, err := p.remote.Stat(ctx, a.ref)
 			if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -163,7 +163,7 @@ func (p *Project) checkOwn(ctx context.Context) error {
 	}
 	carried, err := p.repo.Carries(ctx, p.lockAt.Dir().Child(worktree.Dir))
 	if err == nil && carried {
-		err = diag.New(diag.Policy, "git tracks pipe's own directory; nothing in it is read").At(worktree.Dir).
+		err = diag.New(diag.Policy, "git tracks pipe's own directory, so pipe does not read it").At(worktree.Dir).
 			Hinted("git rm -r --cached %s", worktree.Dir)
 	}
 	return err

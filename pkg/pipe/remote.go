@@ -5,15 +5,13 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/pipe-build/pipe/internal/remote"
-
 	"github.com/pipe-build/pipe/internal/atomicfile"
-	"github.com/pipe-build/pipe/internal/shell"
-	"github.com/pipe-build/pipe/internal/transfer"
-
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/remote"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -234,27 +235,78 @@ func (g Pattern) Match(q Path) bool {
 	return q != Root && doublestar.MatchUnvalidated(string(g), string(q))
 }
 
-// Enters reports whether the pattern may name something below q. It may say yes
-// in vain, but never no.
+// Enters reports whether the pattern may name something below q.
 func (g Pattern) Enters(q Path) bool {
-	// Alternatives and negated classes may match a slash.
-	if s := string(g); strings.Contains(s, "{") || strings.Contains(s, "[^") || strings.Contains(s, "[!") {
-		return g.Base().Holds(q) || q.Holds(g.Base())
+	alive := []string{string(g)} // what may be left of the pattern
+	for _, r := range string(q) + "/" {
+		var left []string
+		for _, p := range alive {
+			left = after(left, p, r)
+		}
+		slices.Sort(left)
+		alive = slices.Compact(left)
 	}
-	want := strings.Split(string(g), "/")
-	for _, elem := range strings.Split(string(q), "/") {
-		if len(want) == 0 {
-			return false
+	return slices.ContainsFunc(alive, func(p string) bool { return p != "" })
+}
+
+// after appends what may be left of a pattern once r is matched. It knows what
+// doublestar's own matcher does: braces are tried one by one, a class may match a
+// slash, and only a whole element ** goes across directories.
+func after(left []string, p string, r rune) []string {
+	first, size := utf8.DecodeRuneInString(p)
+	switch {
+	case p == "":
+		return left
+	case first == '{':
+		for _, alternative := range alternatives(p) {
+			left = after(left, alternative, r)
 		}
-		if want[0] == "**" {
-			return true
+		return left
+	case p == "**" || strings.HasPrefix(p, "**/"):
+		return append(left, p)
+	case first == '*':
+		if r != '/' {
+			left = append(left, p)
 		}
-		if ok, err := doublestar.Match(want[0], elem); err == nil && !ok {
-			return false
+		return after(left, p[1:], r)
+	case first == '[':
+		size = strings.IndexByte(p, ']') + 1
+		if ok, err := doublestar.Match(p[:size], string(r)); err != nil || !ok {
+			return left
 		}
-		want = want[1:]
+	case first == '?' && r == '/', first != '?' && first != r:
+		return left
 	}
-	return len(want) > 0
+	p = p[size:]
+	for first != '/' && strings.HasPrefix(p, "**") {
+		p = p[1:] // inside an element, two stars are one
+	}
+	return append(left, p)
+}
+
+// alternatives returns a pattern that begins with braces once for each of their choices.
+func alternatives(p string) []string {
+	var choices []string
+	depth, from := 0, 1
+	for i := range len(p) {
+		switch p[i] {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		if depth == 0 || depth == 1 && p[i] == ',' {
+			choices = append(choices, p[from:i])
+			from = i + 1
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	for i := range choices {
+		choices[i] += p[from:]
+	}
+	return choices
 }
 
 // MatchAbove reports whether the pattern names q or a directory that holds it.

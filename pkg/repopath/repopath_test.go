@@ -222,6 +222,48 @@ func TestEntersNeverSaysNoInVain(t *testing.T) {
 	})
 }
 
+func TestEntersOnlyWhatThePatternMayNameFilesIn(t *testing.T) {
+	for _, c := range []struct {
+		glob string
+		path Path
+		want bool
+	}{
+		{"*.{c,go}", "o", false},
+		{"{a,b}.c", "a", false},
+		{"{a,o/x}.c", "o", true},
+		{"{o,p/**}/x", "p", true},
+		{"{o,p/**}/x", "q", false},
+		{"{{o,p},q}/x", "p", true},
+		{"{{o,p},q}/x", "q", true},
+		{"{{o,p},q}/x", "r", false},
+		{"[!o]*/f", "o", false},
+		{"[!o]*/f", "p", true},
+		{"[^o]/f", "oo", false},
+		{"a[!x]b", "a", true}, // a class matches a slash
+		{"a[!x]b", "b", false},
+		{"a?b", "a", false},
+		{"a*b", "a", false},
+		{"*/b", "a", true},
+		{"*/b", "a/b", false},
+		{"a**", "ab", false}, // two stars inside an element are one
+		{"a**/x", "ab", true},
+		{"{x,a}**", "ab", false},
+		{"**", "a", true},
+		{"**/x", "a/b", true},
+		{"a/**", "a", true},
+		{"a/**", "b", false},
+		{"a/b", "a", true},
+		{"a/b", "a/b", false},
+		{"é/?", "é", true},
+		{"[{]/x", "{", true},
+	} {
+		g, err := JoinPattern(Root, c.glob)
+		if err != nil || g.Enters(c.path) != c.want {
+			t.Errorf("%s enters %s: %v, %v; want %v", c.glob, c.path, !c.want, err, c.want)
+		}
+	}
+}
+
 func TestAPatternCannotTakeForEver(t *testing.T) {
 	for _, glob := range []string{
 		strings.Repeat("{a,a,a,a,a,a,a,a}", 4) + "b", strings.Repeat("**/a/", 30) + "b", strings.Repeat("*a", 60) + "b", strings.Repeat("**/*a/", 30) + "b",
@@ -232,6 +274,7 @@ func TestAPatternCannotTakeForEver(t *testing.T) {
 		}
 		begin := time.Now()
 		g.Match(Path(strings.Repeat("a/", 60) + strings.Repeat("a", 60)))
+		g.Enters(Path(strings.Repeat("a/", 60) + strings.Repeat("a", 60)))
 		if d := time.Since(begin); d > time.Second {
 			t.Errorf("%s: %s", glob, d)
 		}

@@ -33,6 +33,67 @@ func TestRefusedBytesLeaveNoTemporaryFile(t *testing.T) {
 	}
 }
 
+func TestASaveOfWhatIsThereLeavesNoTemporaryFile(t *testing.T) {
+	dir := t.TempDir()
+	s := disk.Open(room(dir))
+	ref := put(t, s, []byte("there"))
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(path, []byte("there"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, n, err := b.Save(t.Context(), f); err != nil || got != ref.Digest || n != 5 {
+		t.Errorf("%s, %d, %v", got, n, err)
+	}
+	if err := errors.Join(b.Commit(), b.Close(), f.Close()); err != nil {
+		t.Error(err)
+	}
+	if left := below(t, filepath.Join(room(dir), "tmp")); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestATemporaryFileThatCannotBeRemovedIsAnError(t *testing.T) {
+	stuck := errors.New("stuck")
+	s := disk.OpenOn(atomicfile.Files{Before: func(st atomicfile.Step) error {
+		if st.Op == atomicfile.OpRemove {
+			return stuck
+		}
+		return nil
+	}}, t.TempDir())
+	b, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(t.Context(), storetest.File([]byte("x")), store.Bytes([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); !errors.Is(err, stuck) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNothingIsSwappedWithoutItsLock(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "cell.lock", "in the way"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s := disk.Open(root)
+	if err := s.Swap(t.Context(), "cell", "", []byte("v")); err == nil {
+		t.Error("no error")
+	}
+	if _, _, err := s.Load(t.Context(), "cell"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
 // The second writer of the same bytes begins before the first has ended.
 func TestTwoWritersOfOneObjectLeaveOneObject(t *testing.T) {
 	dir, content := t.TempDir(), []byte("the same")

@@ -104,16 +104,12 @@ func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error
 	return nil
 }
 
-func read(src store.Source) (b []byte, err error) {
+func read(src store.Source) ([]byte, error) {
 	r, err := src.Open()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if cerr := r.Close(); err == nil {
-			err = cerr
-		}
-	}()
+	defer func() { _ = r.Close() }() // the bytes are verified: it can tell nothing more
 	return io.ReadAll(store.Bounded(r, src.Size))
 }
 
@@ -210,14 +206,11 @@ func (s *Store) List(ctx context.Context, f func(store.Entry) error) error {
 	}
 	s.mu.Unlock()
 	for _, e := range all {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		if err := f(e); err != nil {
 			return err
 		}
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // Runs implements store.Lister.
@@ -245,14 +238,11 @@ func (s *Store) Names(ctx context.Context, prefix string, f func(name string) er
 	s.mu.Unlock()
 	slices.Sort(names)
 	for _, name := range names {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		if err := f(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // URL implements store.Remote.

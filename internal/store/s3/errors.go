@@ -136,9 +136,9 @@ func (s *Store) unreached(e *diag.Error, err error) {
 	case errors.As(err, &cert):
 		e.Hint = "export AWS_CA_BUNDLE=FILE, where FILE has the server's CA certificate"
 	case s.endpoint != "":
-		e.Hint = "curl -sI " + s.endpoint + " shows whether the server answers from here"
+		e.Hint = "check whether the server can be reached: curl -sI " + s.endpoint
 	default:
-		e.Hint = "aws s3 ls " + s.URL() + " shows whether the server answers from here"
+		e.Hint = "check whether the server can be reached: aws s3 ls " + s.URL()
 	}
 }
 

@@ -199,16 +199,47 @@ func (s *suite) lists(t *testing.T) {
 	}
 	t.Run("AllObjects", func(t *testing.T) { listObjects(t, h, l) })
 	t.Run("NamesInOrder", func(t *testing.T) { listNames(t, h, l) })
-	t.Run("StopsWhenTheCallbackFails", func(t *testing.T) {
-		put(t, h, Noise(t, 10))
-		put(t, h, Noise(t, 10))
-		enough, calls := errors.New("enough"), 0
-		err := l.List(t.Context(), func(store.Entry) error { calls++; return enough })
-		wantError(t, "list", err, enough)
-		if calls != 1 {
-			t.Errorf("the callback was called %d times after it failed", calls-1)
+	t.Run("AllRecords", func(t *testing.T) { listRuns(t, h, l) })
+	t.Run("StopsWhenTheCallbackFails", func(t *testing.T) { listUntil(t, h, l) })
+}
+
+func listRuns(t *testing.T, h store.Remote, l store.Lister) {
+	first := key(t)
+	again := object.RunID{Key: first.Key, Generation: 12}
+	for _, id := range []object.RunID{first, again} {
+		if _, err := h.Record(t.Context(), id, []byte("r")); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	seen := map[object.RunID]int{}
+	err := l.Runs(t.Context(), func(id object.RunID) error { seen[id]++; return nil })
+	if err != nil || seen[first] != 1 || seen[again] != 1 {
+		t.Errorf("runs: %v; the first record %d times, the rebuild's %d times", err, seen[first], seen[again])
+	}
+}
+
+func listUntil(t *testing.T, h store.Remote, l store.Lister) {
+	base, enough := name("until"), errors.New("enough")
+	for _, n := range []string{"a", "b"} {
+		put(t, h, Noise(t, 10))
+		swap(t, h, base+"/"+n, "", "v")
+		if _, err := h.Record(t.Context(), key(t), []byte("r")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	calls := 0
+	stop := func() error { calls++; return enough }
+	for doing, err := range map[string]func() error{
+		"list":  func() error { return l.List(t.Context(), func(store.Entry) error { return stop() }) },
+		"runs":  func() error { return l.Runs(t.Context(), func(object.RunID) error { return stop() }) },
+		"names": func() error { return l.Names(t.Context(), base, func(string) error { return stop() }) },
+	} {
+		calls = 0
+		wantError(t, doing, err(), enough)
+		if calls != 1 {
+			t.Errorf("%s: the callback was called %d times after it failed", doing, calls-1)
+		}
+	}
 }
 
 func listObjects(t *testing.T, h store.Remote, l store.Lister) {

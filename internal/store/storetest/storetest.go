@@ -134,9 +134,33 @@ func (s *suite) puts(t *testing.T) {
 		put(t, h, b)
 		wantObject(t, h, put(t, h, b), b)
 	})
+	t.Run("ClosesItsSource", s.closes)
 	t.Run("TreesLieApartFromFiles", s.trees)
 	t.Run("AtOnceByMany", s.putRace)
 	t.Run("ReadInPart", s.readInPart)
+}
+
+// source counts its readers that are open.
+type source struct {
+	io.Reader
+	open *int
+}
+
+func (s source) Close() error { *s.open--; return nil }
+
+func (s *suite) closes(t *testing.T) {
+	h, b, opened, open := s.handle(t), Noise(t, 100), 0, 0
+	src := store.Source{Size: 100, Open: func() (io.ReadCloser, error) {
+		opened++
+		open++
+		return source{bytes.NewReader(b), &open}, nil
+	}}
+	if err := h.Put(t.Context(), File(b), src); err != nil || opened == 0 || open != 0 {
+		t.Errorf("%v; %d of %d readers are open", err, open, opened)
+	}
+	if err := h.Put(t.Context(), File([]byte("other bytes")), src); !errors.Is(err, store.ErrCorrupt) || open != 0 {
+		t.Errorf("other bytes: %v; %d of %d readers are open", err, open, opened)
+	}
 }
 
 func (s *suite) trees(t *testing.T) {

@@ -1,0 +1,115 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/store/mem"
+	"github.com/pipe-build/pipe/internal/sweep"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+func file(content string) object.Ref { return object.Ref{Digest: digest.Of([]byte(content))} }
+
+// holding returns a store with these files.
+func holding(t *testing.T, contents ...string) *mem.Store {
+	t.Helper()
+	s := mem.New()
+	for _, c := range contents {
+		must(t, s.Put(t.Context(), file(c), store.Bytes([]byte(c))))
+	}
+	return s
+}
+
+// opening answers Open for one object by itself, or cannot list.
+type opening struct {
+	*mem.Store
+	ref  object.Ref
+	open func() (io.ReadCloser, error)
+	list error
+}
+
+func (o *opening) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
+	if ref == o.ref && o.open != nil {
+		return o.open()
+	}
+	return o.Store.Open(ctx, ref)
+}
+
+func (o *opening) List(ctx context.Context, f func(store.Entry) error) error {
+	if o.list != nil {
+		return o.list
+	}
+	return o.Store.List(ctx, f)
+}
+
+// reading is a reader whose Close is counted and may fail.
+type reading struct {
+	io.Reader
+	closed int
+	err    error
+}
+
+func (r *reading) Close() error { r.closed++; return r.err }
+
+func TestVerifyNamesEveryObjectAndTheDamagedOnes(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	s := holding(t, "good", "bad", "worse", large)
+	s.Damage(file("bad"), []byte("bod"))
+	s.Damage(file("worse"), nil)
+	for _, workers := range []int{1, 3} {
+		all, damaged, err := sweep.Verify(t.Context(), s, s, workers)
+		var names []object.Ref
+		for _, e := range damaged {
+			names = append(names, e.Ref)
+		}
+		if err != nil || len(all) != 4 || len(names) != 2 || !slices.Contains(names, file("bad")) || !slices.Contains(names, file("worse")) {
+			t.Errorf("%d objects, damaged: %v, %v", len(all), names, err)
+		}
+	}
+}
+
+func TestAnObjectThatGoesWhileItIsVerifiedIsNoDamage(t *testing.T) {
+	s := &opening{Store: holding(t, "good", "gone"), ref: file("gone")}
+	s.open = func() (io.ReadCloser, error) { return nil, store.ErrNotFound }
+	if all, damaged, err := sweep.Verify(t.Context(), s, s, 1); err != nil || len(all) != 2 || len(damaged) != 0 {
+		t.Errorf("%d objects, damaged: %v, %v", len(all), damaged, err)
+	}
+}
+
+// A disk that fails says nothing of the bytes: neither that they are good nor that they are not.
+func TestAnObjectThatCannotBeReadIsAnError(t *testing.T) {
+	broken := errors.New("broken")
+	for name, open := range map[string]func() (io.ReadCloser, error){
+		"not opened": func() (io.ReadCloser, error) { return nil, broken },
+		"not read":   func() (io.ReadCloser, error) { return &reading{Reader: iotest.ErrReader(broken)}, nil },
+		"not closed": func() (io.ReadCloser, error) { return &reading{Reader: strings.NewReader("x"), err: broken}, nil },
+	} {
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: open}
+		if _, damaged, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || len(damaged) != 0 {
+			t.Errorf("%s: damaged: %v, %v", name, damaged, err)
+		}
+	}
+	s := &opening{Store: holding(t, "x"), list: broken}
+	if all, _, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || all != nil {
+		t.Errorf("not listed: %v, %v", all, err)
+	}
+}
+
+func TestVerifyClosesWhatItOpens(t *testing.T) {
+	for _, content := range []string{"x", "y"} { // good, damaged
+		r := &reading{Reader: strings.NewReader(content)}
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) { return store.Verified(r, file("x")), nil }}
+		_, damaged, err := sweep.Verify(t.Context(), s, s, 1)
+		if err != nil || r.closed != 1 || (len(damaged) > 0) != (content != "x") {
+			t.Errorf("%q: closed %d times, damaged: %v, %v", content, r.closed, damaged, err)
+		}
+	}
+}
