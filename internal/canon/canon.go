@@ -8,11 +8,14 @@ package canon
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,19 +41,16 @@ func Marshal(v any) ([]byte, error) {
 }
 
 // Unmarshal reads a document into v. It takes only the bytes that Marshal would
-// write of the same content, and each member of v by its exact name: encoding/json
-// alone would also take "Outs" for "outs", and the last of two. It fails with ErrForm.
+// write of the same content, and each member of v by its exact name, never null:
+// encoding/json alone would also take "Outs" for "outs", the last of two, and null
+// for nothing. It fails with ErrForm.
 func Unmarshal(b []byte, v any) error {
 	tree, err := decode(b)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
 	}
-	again, err := appendValue(nil, tree)
-	if err != nil {
+	if err := exact(tree, reflect.TypeOf(v), ""); err != nil {
 		return err
-	}
-	if !bytes.Equal(append(again, '\n'), b) {
-		return fmt.Errorf("%w: members are unsorted or repeated, or there is white space or a value in another notation", ErrForm)
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
@@ -63,7 +63,17 @@ func Unmarshal(b []byte, v any) error {
 	if err != nil {
 		return err
 	}
-	return within(taken, tree, "")
+	if err := within(taken, tree, ""); err != nil {
+		return err
+	}
+	again, err := appendValue(nil, tree)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(append(again, '\n'), b) {
+		return fmt.Errorf("%w: members are unsorted or repeated, or there is white space or a value in another notation", ErrForm)
+	}
+	return nil
 }
 
 // within reports the first value of a that b does not have at the same place.
@@ -72,14 +82,14 @@ func within(a, b any, at string) error {
 	case map[string]any:
 		m, ok := b.(map[string]any)
 		if !ok {
-			return fmt.Errorf("%w: %s is not an object", ErrForm, at)
+			return fmt.Errorf("%w: %s is not an object", ErrForm, place(at))
 		}
 		for name, v := range a {
 			w, ok := m[name]
 			if !ok {
-				return fmt.Errorf("%w: %[3]q lacks the member %[2]q", ErrForm, name, at)
+				return fmt.Errorf("%w: %s lacks the member %q", ErrForm, place(at), name)
 			}
-			if err := within(v, w, at+"/"+name); err != nil {
+			if err := within(v, w, below(at, name)); err != nil {
 				return err
 			}
 		}
@@ -87,20 +97,25 @@ func within(a, b any, at string) error {
 	case []any:
 		l, ok := b.([]any)
 		if !ok || len(l) != len(a) {
-			return fmt.Errorf("%w: %s is not the expected list", ErrForm, at)
+			return fmt.Errorf("%w: %s is not the expected list", ErrForm, place(at))
 		}
 		for i := range a {
-			if err := within(a[i], l[i], at+"/"+strconv.Itoa(i)); err != nil {
+			if err := within(a[i], l[i], below(at, strconv.Itoa(i))); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if a != b {
-		return fmt.Errorf("%w: the value of %q cannot be read", ErrForm, at)
+		return fmt.Errorf("%w: the value of %s cannot be read", ErrForm, place(at))
 	}
 	return nil
 }
+
+func below(at, name string) string { return strings.TrimPrefix(at+"/"+name, "/") }
+
+// place names for people what lies at a path of members.
+func place(at string) string { return cmp.Or(at, "the document") }
 
 func decode(b []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
@@ -198,14 +213,35 @@ func AppendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// Schema returns the number of a document's form, 0 where there is none. It reads
-// leniently and comes before all else: what a newer pipe wrote is never malformed.
-func Schema(b []byte) int {
-	var s struct {
-		Schema int `json:"schema"`
+// Members returns those of a JSON object as they stand, by their exact names; nil
+// when b is none. It is for what must be known before a document may be refused:
+// what a newer pipe wrote is never malformed.
+func Members(b []byte) map[string]json.RawMessage {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(b, &all) != nil {
+		return nil
 	}
-	if json.Unmarshal(b, &s) != nil {
+	return all
+}
+
+// Text returns the text that a value is, "" when it is none.
+func Text(value json.RawMessage) (s string) {
+	if json.Unmarshal(value, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// Schema returns the number of a document's form, 0 where there is none, and
+// math.MaxInt for one beyond it.
+func Schema(b []byte) int {
+	text := string(Members(b)["schema"])
+	if !integer.MatchString(text) || text[0] == '-' {
 		return 0
 	}
-	return s.Schema
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return math.MaxInt
+	}
+	return n
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -74,12 +76,45 @@ func TestUnmarshalTakesOnlyTheCanonicalBytes(t *testing.T) {
 		"no UTF-8":                "{\"key\":\"\xff\",\"outs\":[]}\n",
 		"a required member gone":  `{"outs":[]}` + "\n",
 		"another type":            `{"key":1,"outs":[]}` + "\n",
-		"null for a list":         `{"key":"k","outs":null}` + "\n" + "x",
+		"null for a list":         `{"key":"k","outs":null}` + "\n",
+		"null for a text":         `{"by":null,"key":"k","outs":[]}` + "\n",
+		"null for a number":       `{"key":"k","outs":[],"secs":null}` + "\n",
+		"null for an item":        `{"key":"k","outs":[null]}` + "\n",
+		"null in an item":         `{"key":"k","outs":[{"path":"p","size":null}]}` + "\n",
+		"null for all":            "null\n",
 		"a second value":          "{\"key\":\"k\",\"outs\":[]}\n{}\n",
 		"a whole number too long": `{"key":"k","outs":[{"path":"p","size":1e3}]}` + "\n",
 	} {
 		if err := Unmarshal([]byte(bad), &doc{}); !errors.Is(err, ErrForm) {
 			t.Errorf("%s: taken: %v", name, err)
+		}
+	}
+}
+
+func TestARefusalSaysWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"Key":"k","outs":[]}`:                        `unknown member "Key" in the document (the name is "key")`,
+		`{"KEY":"x","key":"k","outs":[]}`:              `unknown member "KEY" in the document (the name is "key")`,
+		`{"key":"k","outs":[{"path":"p","SIZE":1}]}`:   `unknown member "SIZE" in outs/0 (the name is "size")`,
+		`{"outs":[]}`:                                  `the document lacks the member "key"`,
+		`{"key":"k","outs":[{"path":"p"}]}`:            `outs/0 lacks the member "size"`,
+		`{"by":null,"key":"k","outs":[]}`:              `by is null`,
+		`{"outs":[],"key":"k"}`:                        `members are unsorted or repeated`,
+		`{"key":"k","outs":[{"path":"p","size":1.0}]}`: `1.0`,
+	} {
+		if err := Unmarshal([]byte(text+"\n"), &doc{}); !errors.Is(err, ErrForm) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestSchemaIsReadByItsExactNameHoweverLargeItIs(t *testing.T) {
+	for text, want := range map[string]int{
+		`{"schema":2}`: 2, "{ \"x\": null,\n\"schema\" : 7 }": 7, `{"schema":9223372036854775808}`: math.MaxInt, `{"schema":1` + strings.Repeat("0", 400) + `}`: math.MaxInt,
+		`{"SCHEMA":3}`: 0, `{"Schema":3,"schema":1}`: 1, `{"schema":"3"}`: 0, `{"schema":-3}`: 0, `{"schema":3.5}`: 0, `{"schema":null}`: 0, `{"schema":3`: 0, `[3]`: 0, ``: 0,
+	} {
+		if got := Schema([]byte(text)); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package dag
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -90,15 +89,16 @@ func TestReachFollowsAllEdges(t *testing.T) {
 	}
 }
 
+// A search through a node's edges for each new one would not end while anybody waits.
 func TestManyEdgesOnOneNodeAreCheap(t *testing.T) {
-	const n = 100_000
-	g, begin := New(n), time.Now()
+	const n = 1_000_000
+	g := New(n)
 	for i := range n {
 		g.Edge(0, i)
 		g.Edge(i, 1)
 	}
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("took %s", d)
+	if got := len(g.Up(0)); got < n-1 {
+		t.Errorf("%d edges", got)
 	}
 }
 

@@ -68,7 +68,12 @@ func New(k Kind, format string, args ...any) *Error {
 
 // Newer is the one answer to a form that only a later version knows.
 func Newer(what string, schema int) *Error {
-	return New(Policy, "%s was written by a newer pipe (schema %d)", what, schema).Hinted("install a newer pipe (pipe version prints the installed one)")
+	return Unknown(what, fmt.Sprintf("schema %d", schema))
+}
+
+// Unknown is the same answer where it is not the schema that tells: why is "key k2".
+func Unknown(what, why string) *Error {
+	return New(Policy, "%s was written by a newer pipe (%s)", what, why).Hinted("install a newer pipe (pipe version prints the installed one)")
 }
 
 // At returns e with its place set.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -110,16 +111,29 @@ func (r *run) raise(ctx context.Context, a *attempt) error {
 	if err != nil {
 		return err
 	}
-	known := a.locked != nil && a.locked.Key == a.Key
-	switch {
-	case latest != nil && known:
-		a.Generation = max(latest.ID.Generation, a.locked.Generation) + 1
-	case latest != nil:
-		a.Generation = latest.ID.Generation + 1
-	case known:
-		a.Generation = a.locked.Generation + 1
+	last := -1
+	if latest != nil {
+		last = latest.ID.Generation
 	}
+	if a.locked != nil && a.locked.Key == a.Key {
+		last = max(last, a.locked.Generation)
+	}
+	a.Generation = last
+	if err := a.mayRise(); err != nil {
+		return err
+	}
+	a.Generation++
 	return nil
+}
+
+// mayRise refuses a generation that no reader would take, before a command runs
+// for it in vain.
+func (a *attempt) mayRise() error {
+	if a.Generation < artifact.MaxGeneration {
+		return nil
+	}
+	return diag.New(diag.Policy, "%s cannot be rebuilt from the same inputs: pipe.lock or a record names generation %d, the last one", a.Stage.Name, a.Generation).
+		At(a.Stage.Place).Hinted("change the stage's definition (a comment in cmd is enough) and run pipe repro")
 }
 
 // raiseLost does so for a rebuild of lost bytes, if they came out differently.
@@ -142,15 +156,16 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *obje
 	}
 	for _, t := range in.trees {
 		if t != nil {
-			d := t.Digest()
-			all[object.Ref{Shelf: object.Inputs, Digest: d}] = t.Encode()
-			rec.Inputs = append(rec.Inputs, d)
+			ref := object.Ref{Shelf: object.Inputs, Digest: t.Digest()}
+			if all[ref] == nil { // deps may have equal lists
+				all[ref] = t.Encode()
+				rec.Inputs = append(rec.Inputs, ref.Digest)
+			}
 		}
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortFunc(rec.Inputs, func(a, b digest.Digest) int { return slices.Compare(a[:], b[:]) })
 	batch, err := r.Cache.Begin()
 	if err != nil {
 		return err

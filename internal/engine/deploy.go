@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -92,18 +93,26 @@ func (r *run) crossCheck(ctx context.Context, st *state) error {
 // that git keeps are not compared: their bytes travel with the commit.
 func contradiction(maker *state, rec *object.Record) error {
 	for i, o := range maker.block().Outs {
-		if i < len(rec.Outs) && (maker.Stage.Outs[i].NoCache || rec.Outs[i].Path == o.Path && rec.Outs[i].Same(o)) {
+		if i < len(rec.Outs) && (maker.Stage.Outs[i].NoCache || rec.Outs[i].Path == o.Path && same(rec.Outs[i], o)) {
 			continue
 		}
-		recorded := "nothing"
+		recorded, locked := "nothing", o.Digest.String()
 		if i < len(rec.Outs) {
 			recorded = rec.Outs[i].Digest.String()
+			if recorded == locked && rec.Outs[i].Path == o.Path {
+				recorded, locked = shown(rec.Outs[i]), shown(o)
+			}
 		}
 		return diag.New(diag.Integrity, "not deployed: pipe.lock says that %s created %s %s, but the record of the same inputs says %s",
-			maker.Stage.Name, o.Path, o.Digest, recorded).At(store.RecordPath(rec.ID)).
+			maker.Stage.Name, o.Path, locked, recorded).At(store.RecordPath(rec.ID)).
 			Hinted("run pipe push to use the recorded outputs, or pipe repro --trust-lock to deploy what pipe.lock names")
 	}
 	return nil
+}
+
+// shown is what else than the digest tells outputs apart.
+func shown(o artifact.Output) string {
+	return fmt.Sprintf("dir %t, exec %t, sha256 %q", o.Dir, o.Exec, o.SHA256)
 }
 
 // publishMakers gives the remote the stages whose outputs are deployed: objects,

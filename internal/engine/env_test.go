@@ -95,7 +95,7 @@ func TestADeploymentSeesEverythingButForeignHashes(t *testing.T) {
 }
 
 func TestHashesOfOutsThatAskForItComeAsSHA256Too(t *testing.T) {
-	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [out/a, out/b]}\n  b: {cmd: b, deps: [out], outs: [b]}\n", "src")
+	p := open(t, "stages:\n  a: {cmd: a, deps: [src], outs: [{path: out/a, sha256: true}, out/b]}\n  b: {cmd: b, deps: [out], outs: [b]}\n", "src")
 	lock := func(sha string) {
 		p.locked("a").Outs[0].SHA256 = sha
 	}

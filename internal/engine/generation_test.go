@@ -117,6 +117,54 @@ func TestANewGenerationIsAboveAllThatLockAndRecordsName(t *testing.T) {
 	}
 }
 
+func TestAGenerationAtItsBoundIsNotRaised(t *testing.T) {
+	for name, c := range map[string]struct {
+		generation int
+		opt        engine.Options
+		want       string
+	}{
+		"forced, at the bound": {artifact.MaxGeneration, force, ""},
+		"forced, one below":    {artifact.MaxGeneration - 1, force, "a:run"},
+		"planned":              {artifact.MaxGeneration, engine.Options{Force: true, Dry: true}, ""},
+		"not forced":           {artifact.MaxGeneration, all, "a:skip"},
+	} {
+		p := open(t, one, "src")
+		p.repro("a:run", all)
+		p.locked("a").Generation = c.generation
+		before := string(p.lock.Encode())
+		if c.want != "" {
+			p.repro(c.want, c.opt)
+			if p.id("a").Generation > artifact.MaxGeneration {
+				t.Errorf("%s: %s", name, p.id("a"))
+			}
+			continue
+		}
+		verbs, _, err := p.run(c.opt)
+		if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), "generation 2147483647, the last one") || p.jobs() != "" {
+			t.Errorf("%s: %s, jobs %s: %v", name, verbs, p.jobs(), err)
+		}
+		if e := diag.All(err)[0]; e.Place == "" || !strings.Contains(e.Hint, "pipe repro") {
+			t.Errorf("%s: at %q, hint %q", name, e.Place, e.Hint)
+		}
+		if now := string(p.lock.Encode()); now != before {
+			t.Errorf("%s: the lock is now\n%s", name, now)
+		}
+		p.declare(strings.Replace(one, "cmd: a", "cmd: 'a # again'", 1))
+		p.repro("a:run", all)
+	}
+}
+
+func TestALostOutAtTheBoundIsNotBuiltInVain(t *testing.T) {
+	p := alone(t, fork, "src", "b.txt", "d.txt")
+	p.repro("a:run b:run d:run x:run", all)
+	p.locked("a").Generation = artifact.MaxGeneration
+	p.loses(p.locked("a").Outs[1])
+	p.write("d.txt", "changed")
+	if _, _, err := p.run(all); !diag.Is(err, diag.Policy) || p.jobs() != "d" {
+		t.Errorf("jobs %s: %v", p.jobs(), err)
+	}
+}
+
 // fork is a stage with two outs, one that needs the first, one that needs the
 // second, and one that needs neither.
 const fork = `

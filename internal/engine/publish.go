@@ -101,7 +101,7 @@ func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 // one made from the lock.
 func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
 	rec, err := Lookup(ctx, p.Cache, runID(l))
-	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, artifact.Output.Same) {
+	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, same) {
 		return rec, nil
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -115,6 +115,10 @@ func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Recor
 // what counts then, and whether that differs from ours.
 func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Output, rec *object.Record) (outs []artifact.Output, differs bool, err error) {
 	if !Fits(s, rec.Outs) {
+		if samePaths(s, rec.Outs) {
+			return nil, false, diag.New(diag.Integrity, "the record of stage %s was made with another sha256 or kind of output than pipe.yaml declares", s.Name).
+				At(store.RecordPath(rec.ID)).Hinted("run pipe repro --force %s", s.Name)
+		}
 		return nil, false, diag.New(diag.Integrity, "the record of stage %s does not list the outputs in pipe.yaml", s.Name).At(store.RecordPath(rec.ID)).
 			Hinted("the record is damaged or forged; delete it to build again")
 	}
@@ -124,7 +128,7 @@ func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Ou
 			// Its bytes travel in git, not with the record: ours are what there is.
 			outs[i] = ours[i]
 		}
-		differs = differs || !outs[i].Same(ours[i])
+		differs = differs || !same(outs[i], ours[i])
 	}
 	if !differs {
 		return ours, false, nil
@@ -181,11 +185,23 @@ func runID(l *lockfile.Stage) object.RunID {
 	return object.RunID{Key: l.Key, Generation: l.Generation}
 }
 
-// Fits reports whether outputs from a record or a lock are at the paths that the
-// stage declares, and nowhere else.
+// Fits reports whether outputs from a record or a lock are what the stage declares:
+// at its paths and nowhere else, a directory where it says so, and with a SHA-256
+// exactly where it asks for one, because commands are told what stands there.
 func Fits(s *spec.Stage, outs []artifact.Output) bool {
+	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool {
+		return o.Path == x.Path && (x.Dir || !o.Dir) && o.SHA256 == (x.SHA256 != "")
+	})
+}
+
+// samePaths reports whether only what the key does not hold keeps outputs from
+// fitting: the stage was declared otherwise when they were made.
+func samePaths(s *spec.Stage, outs []artifact.Output) bool {
 	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool { return o.Path == x.Path })
 }
+
+// same reports whether a record and a lock say the same of an output.
+func same(a, b artifact.Output) bool { return a.Same(b) && a.SHA256 == b.SHA256 }
 
 // isLocal reports whether an output of the stage must not leave this machine.
 func isLocal(s *spec.Stage) bool {

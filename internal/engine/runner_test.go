@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -77,7 +78,11 @@ func (r *runner) put(ctx context.Context, o spec.Out, text string) (artifact.Out
 	}
 	if !o.Dir {
 		ref, err := file(text)
-		return artifact.Output{Path: o.Path, Digest: ref.Digest, Size: int64(len(text))}, err
+		out := artifact.Output{Path: o.Path, Digest: ref.Digest, Size: int64(len(text))}
+		if o.SHA256 {
+			out.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+		}
+		return out, err
 	}
 	first, rest, _ := strings.Cut(text, " ")
 	x, err := file(first)

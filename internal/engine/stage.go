@@ -150,6 +150,11 @@ func (r *run) build(ctx context.Context, st *state) error {
 		}
 		return r.ensurePublished(ctx, a)
 	}
+	if r.lost[st.Stage.Name] != nil { // other bytes than the lost ones need a generation of their own
+		if err := a.mayRise(); err != nil {
+			return err
+		}
+	}
 	if r.opt.Dry {
 		st.unknown = true
 		return nil
@@ -190,8 +195,15 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		if err != nil {
 			return err
 		}
-		if record != nil && Fits(a.Stage, record.Outs) {
+		switch {
+		case record == nil:
+		case Fits(a.Stage, record.Outs):
 			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
+		case samePaths(a.Stage, record.Outs):
+			// The record stands for ever: what is made now needs one of its own.
+			if err := r.raise(ctx, a); err != nil {
+				return err
+			}
 		}
 	}
 	for _, h := range a.here {

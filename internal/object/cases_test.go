@@ -24,7 +24,7 @@ func valid() map[string]*Tree {
 		"link-to-root":      tree(link("a/self", ".."), file("b", "1")),
 		"link-to-nothing":   tree(link("dangling", "not/there")),
 		"link-with-dot":     tree(file("a", "1"), link("b", "./a")),
-		"large-size":        tree(Entry{Kind: File, Path: "huge", Digest: sum("huge"), Size: 1 << 62}),
+		"large-size":        tree(Entry{Kind: File, Path: "huge", Digest: sum("huge"), Size: 1<<53 - 1}),
 		"one-case-per-path": tree(file("A/x", "1"), file("A/y", "2")),
 	}
 }
@@ -53,6 +53,8 @@ func invalidForms() map[string]string {
 	h, f := sum("x").Hex(), files
 	return map[string]string{
 		"nothing":                    "",
+		"size-inexact":               header + line("f", h, "9007199254740992", "a"),
+		"sizes-inexact-together":     header + line("f", h, "9007199254740991", "a") + line("x", h, "1", "b"),
 		"header-missing":             line("f", h, "1", "a"),
 		"header-of-another-version":  "pipe-tree 2\n" + line("f", h, "1", "a"),
 		"header-without-newline":     "pipe-tree 1",

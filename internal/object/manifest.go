@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/canon"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -117,12 +118,18 @@ func parse(b []byte) (*Tree, error) {
 	}
 	text := string(rest)
 	t := &Tree{Entries: make([]Entry, 0, strings.Count(text, "\n"))}
+	var total int64 // what lock and record say of the directory
 	for n := 2; text != ""; n++ {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
 		e, err := parseEntry(line)
 		if err != nil {
 			return nil, fmt.Errorf("%w: tree line %d: %w", ErrMalformed, n, err)
+		}
+		if e.Kind == File || e.Kind == Executable {
+			if total += e.Size; total > artifact.MaxNumber {
+				return nil, fmt.Errorf("%w: the sizes of the files are more than %d together", ErrMalformed, int64(artifact.MaxNumber))
+			}
 		}
 		t.Entries = append(t.Entries, e)
 	}
@@ -132,7 +139,7 @@ func parse(b []byte) (*Tree, error) {
 var (
 	errFields = errors.New("wrong number of fields")
 	errKind   = errors.New("unknown entry kind")
-	errSize   = errors.New("the size is not canonical")
+	errSize   = errors.New("the size is not canonical, or beyond the bound")
 	errText   = errors.New("the path or target is not canonical")
 )
 
@@ -158,7 +165,7 @@ func parseEntry(line string) (e Entry, err error) {
 	} else if e.Digest, err = digest.ParseHex(f[1]); err != nil {
 		return e, err
 	}
-	if e.Size, err = strconv.ParseInt(f[2], 10, 64); err != nil || e.Size < 0 || strconv.FormatInt(e.Size, 10) != f[2] {
+	if e.Size, err = strconv.ParseInt(f[2], 10, 64); err != nil || e.Size < 0 || e.Size > artifact.MaxNumber || strconv.FormatInt(e.Size, 10) != f[2] {
 		return e, errSize
 	}
 	at, err := parseText(f[3])

@@ -1,9 +1,12 @@
 package object
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/canon"
@@ -41,7 +44,7 @@ type Record struct {
 	At       time.Time       // in whole seconds, UTC
 	Seconds  float64         // how long the command took, in milliseconds' precision
 	Log      digest.Digest   // what the command printed
-	Inputs   []digest.Digest // the lists of what it read, sorted
+	Inputs   []digest.Digest // the lists of what it read; Encode sorts them, each once
 }
 
 // recordJSON is a record as it is written.
@@ -78,12 +81,14 @@ const fromLock = "lock"
 func (r *Record) Encode() ([]byte, error) {
 	j := recordJSON{
 		Schema: RecordSchema, Key: r.ID.Key, Generation: r.ID.Generation, Stage: r.Stage, Outs: []outputJSON{},
-		Stamp: r.Stamp, Platform: r.Platform, Inputs: r.Inputs,
+		Stamp: r.Stamp, Platform: r.Platform, Inputs: slices.Clone(r.Inputs),
 	}
+	slices.SortFunc(j.Inputs, order)
+	j.Inputs = slices.Compact(j.Inputs) // two deps may have equal lists
 	if r.FromLock {
 		j.From, j.Stamp = fromLock, Stamp{Project: r.Project, Version: r.Version}
 	} else {
-		j.At, j.Seconds, j.Log = r.At.UTC().Truncate(time.Second), math.Round(r.Seconds*1000)/1000, r.Log
+		j.At, j.Seconds, j.Log = r.At.UTC().Truncate(time.Second), milliseconds(r.Seconds), r.Log
 	}
 	for _, o := range r.Outs {
 		j.Outs = append(j.Outs, outputJSON(o))
@@ -95,6 +100,8 @@ func (r *Record) Encode() ([]byte, error) {
 	return b, nil
 }
 
+func milliseconds(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
+
 // ParseRecord reads the record that lies under id. It takes only canonical bytes
 // that say so themselves, with paths that stay in the repository; members that it
 // does not know are passed over. It fails with ErrMalformed, or, where a newer
@@ -104,8 +111,8 @@ func ParseRecord(b []byte, id RunID) (*Record, error) {
 	if len(b) > MaxRecord {
 		return nil, bad(fmt.Errorf("%d bytes, more than %d", len(b), MaxRecord))
 	}
-	if n := canon.Schema(b); n > RecordSchema {
-		return nil, diag.Newer("record "+id.Short(), n)
+	if err := newer(b, id); err != nil {
+		return nil, err
 	}
 	var j recordJSON
 	if err := canon.Unmarshal(b, &j); err != nil {
@@ -114,15 +121,12 @@ func ParseRecord(b []byte, id RunID) (*Record, error) {
 	if got := (RunID{j.Key, j.Generation}); got != id {
 		return nil, bad(fmt.Errorf("it claims to be %s", got.Short()))
 	}
-	if j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Commit != "" || !j.Log.IsZero()) {
-		return nil, bad(errors.New("a record made from pipe.lock cannot say who ran the command, when or where"))
+	if err := j.check(); err != nil {
+		return nil, bad(err)
 	}
 	r := &Record{
 		ID: id, Stage: j.Stage, Stamp: j.Stamp, FromLock: j.From == fromLock, Platform: j.Platform,
 		At: j.At, Seconds: j.Seconds, Log: j.Log, Inputs: j.Inputs,
-	}
-	if !artifact.IsStageName(r.Stage) {
-		return nil, bad(fmt.Errorf("%q is not a valid stage name", r.Stage))
 	}
 	for _, o := range j.Outs {
 		r.Outs = append(r.Outs, artifact.Output(o))
@@ -133,17 +137,52 @@ func ParseRecord(b []byte, id RunID) (*Record, error) {
 	return r, nil
 }
 
+// newer says that only a later version can have written a record, whatever else
+// stands in it.
+func newer(b []byte, id RunID) error {
+	if n := canon.Schema(b); n > RecordSchema {
+		return diag.Newer("record "+id.Short(), n)
+	}
+	key := canon.Text(canon.Members(b)["key"])
+	if _, err := digest.ParseKey(key); errors.Is(err, digest.ErrNewer) {
+		form, _, _ := strings.Cut(key, ":")
+		return diag.Unknown("record "+id.Short(), "key "+form)
+	}
+	return nil
+}
+
 func checkOuts(outs []artifact.Output) error {
 	for i, o := range outs {
-		if _, err := repopath.Parse(string(o.Path)); err != nil {
-			return err
-		}
 		if i > 0 && outs[i-1].Path >= o.Path {
 			return errors.New("the outputs are not sorted")
 		}
-		if o.Digest.IsZero() || o.Size < 0 || o.Files < 0 || o.Dir && (o.Exec || o.SHA256 != "") {
-			return fmt.Errorf("%s lacks a digest, has a negative size, or is a directory with a file's attributes", o.Path)
+		if err := o.Check(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// check holds what canonical JSON and the outputs alone do not say.
+func (j *recordJSON) check() error {
+	_, east := j.At.Zone()
+	switch {
+	case j.Generation < 0 || j.Generation > artifact.MaxGeneration:
+		return fmt.Errorf("the generation %d is not between 0 and %d", j.Generation, artifact.MaxGeneration)
+	case !artifact.IsStageName(j.Stage):
+		return fmt.Errorf("%q is not a valid stage name", j.Stage)
+	case j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Commit != "" || !j.Log.IsZero()):
+		return errors.New("a record made from pipe.lock cannot say who ran the command, when or where")
+	case j.From == "" && j.At.IsZero():
+		return errors.New("it does not say when the command ran")
+	case east != 0 || j.At.Nanosecond() != 0:
+		return errors.New("the time is not in UTC and whole seconds")
+	case j.Seconds < 0 || j.Seconds != milliseconds(j.Seconds):
+		return errors.New("the seconds are negative or not rounded to milliseconds")
+	case !slices.IsSortedFunc(j.Inputs, order) || len(slices.Compact(slices.Clone(j.Inputs))) != len(j.Inputs):
+		return errors.New("the inputs are unsorted or named twice")
+	}
+	return nil
+}
+
+func order(a, b digest.Digest) int { return bytes.Compare(a[:], b[:]) }

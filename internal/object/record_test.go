@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,10 +74,14 @@ func TestARecordMayHaveMembersThatThisVersionDoesNotKnow(t *testing.T) {
 }
 
 func TestARecordOfANewerPipeIsNotCalledMalformed(t *testing.T) {
-	for _, text := range []string{
-		strings.Replace(string(encode(t, record())), `"schema":1`, `"schema":2`, 1),
-		`{ "schema": 3, "quite": "another form" }`,
+	for name, text := range map[string]string{
+		"schema":              strings.Replace(string(encode(t, record())), `"schema":1`, `"schema":2`, 1),
+		"schema-not-in-form":  `{ "schema": 3, "quite": "another form" }`,
+		"schema-beyond-int64": strings.Replace(string(encode(t, record())), `"schema":1`, `"schema":9223372036854775808`, 1),
+		"key":                 strings.Replace(string(encode(t, record())), `"key":"k1:`, `"key":"k2:`, 1),
+		"key-not-in-form":     `{ "key": "k2:another form" }`,
 	} {
+		golden(t, filepath.Join(records, "newer", name+".json"), []byte(text))
 		_, err := ParseRecord([]byte(text), recordID())
 		if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), "newer pipe") || errors.Is(err, ErrMalformed) {
 			t.Errorf("%v", err)
@@ -132,6 +137,25 @@ func TestParseRecordRefuses(t *testing.T) {
 		"trailing garbage":    {"}\n", "}\n{}"},
 		"a truncated record":  {"}\n", ""},
 		"a size that is text": {`"size":3`, `"size":"3"`},
+		"a size beyond exact": {`"size":3`, `"size":9007199254740992`},
+		"files beyond exact":  {`"files":2`, `"files":9007199254740992`},
+		"a file with files":   {`"exec":true,`, `"exec":true,"files":1,`},
+		"an executable tree":  {`"dir":true,"files"`, `"dir":true,"exec":true,"files"`},
+		"a tree's sha256":     {`"path":"dist/static",`, `"path":"dist/static","sha256":"` + strings.Repeat("ab", 32) + `",`},
+		"no sha256":           {strings.Repeat("ab", 32), "ab"},
+		"sha256 in capitals":  {strings.Repeat("ab", 32), strings.Repeat("AB", 32)},
+		"a null sha256":       {`"` + strings.Repeat("ab", 32) + `"`, "null"},
+		"null outs":           {`"outs":[`, `"outs":null,"ouu":[`},
+		"null by":             {`"ann@example.org"`, "null"},
+		"SCHEMA":              {`"schema":1`, `"SCHEMA":3`},
+		"a list twice":        {`"inputs":["` + sum("a list").String(), `"inputs":["` + sum("a list").String() + `","` + sum("a list").String()},
+		"lists out of order":  {`"inputs":["`, `"inputs":["blake3:` + strings.Repeat("f", 64) + `","`},
+		"a generation":        {`"inputs":`, `"generation":1,"inputs":`},
+		"no time":             {`"at":"2026-01-02T03:04:05Z",`, ``},
+		"another time zone":   {`03:04:05Z`, `03:04:05+01:00`},
+		"half a second":       {`03:04:05Z`, `03:04:05.5Z`},
+		"microseconds":        {`"seconds":1.5`, `"seconds":1.000001`},
+		"negative seconds":    {`"seconds":1.5`, `"seconds":-1.5`},
 	} {
 		text := strings.Replace(good, change[0], change[1], 1)
 		if text == good {
@@ -140,9 +164,30 @@ func TestParseRecordRefuses(t *testing.T) {
 		if r, err := ParseRecord([]byte(text), recordID()); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %+v, %v; want ErrMalformed", name, r, err)
 		}
+		golden(t, filepath.Join(records, "invalid", strings.ReplaceAll(name, " ", "-")+".json"), []byte(text))
 	}
 	if _, err := ParseRecord(make([]byte, MaxRecord+1), recordID()); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a huge record: %v", err)
+	}
+}
+
+// Two empty directories among the deps have one list.
+func TestEachListOfInputsStandsOnceAndInOrder(t *testing.T) {
+	r := record()
+	r.Inputs = []digest.Digest{{9}, {1}, {9}, {1}, {5}}
+	got, err := ParseRecord(encode(t, r), recordID())
+	if want := []digest.Digest{{1}, {5}, {9}}; err != nil || !slices.Equal(got.Inputs, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestAGenerationBeyondTheBoundIsNoRecord(t *testing.T) {
+	r := record()
+	for generation, want := range map[int]bool{artifact.MaxGeneration: true, artifact.MaxGeneration + 1: false, -1: false} {
+		r.ID.Generation = generation
+		if _, err := ParseRecord(encode(t, r), r.ID); (err == nil) != want {
+			t.Errorf("%d: %v", generation, err)
+		}
 	}
 }
 

@@ -62,18 +62,18 @@ func (t *Tree) Digest() digest.Digest { return digest.Of(t.Encode()) }
 
 // Output describes the directory p by its tree.
 func (t *Tree) Output(p repopath.Path) artifact.Output {
-	size, files := t.count()
+	size, files := t.Count()
 	return artifact.Output{Path: p, Dir: true, Digest: t.Digest(), Size: size, Files: files}
 }
 
 // Input describes the dep p, a directory or a glob, by the list of what it holds.
 func (t *Tree) Input(p repopath.Path, k artifact.Kind) artifact.Input {
-	size, files := t.count()
+	size, files := t.Count()
 	return artifact.Input{Path: p, Kind: k, Digest: t.Digest(), Size: size, Files: files}
 }
 
-// count returns the bytes of all files, and how many entries are not empty directories.
-func (t *Tree) count() (size, files int64) {
+// Count returns the bytes of all files, and how many entries are not empty directories.
+func (t *Tree) Count() (size, files int64) {
 	for i := range t.Entries {
 		switch t.Entries[i].Kind {
 		case File, Executable:

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/store"
@@ -112,22 +114,16 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	if b == nil {
 		return s, nil
 	}
-	what := fmt.Sprintf("the state of environment %s", e.opt.Name)
-	switch n := canon.Schema(b); {
-	case n > Schema:
-		return nil, diag.Newer(what, n).At(e.cell())
-	case n > 0 && n < Schema:
-		return nil, diag.New(diag.Integrity, "%s has schema %d, which no release of pipe wrote", what, n).At(e.cell()).
-			Hinted("delete the object and run pipe repro, which deploys again")
+	if err := e.newer(b); err != nil {
+		return nil, err
 	}
 	*s = State{env: e.opt.Name}
 	err := canon.Unmarshal(b, s)
-	if errors.Is(err, digest.ErrNewer) {
-		return nil, diag.New(diag.Policy, "%s was written by a newer pipe: %w", what, err).At(e.cell()).
-			Hinted("install a newer pipe (pipe version prints the installed one)")
+	if err == nil {
+		err = s.check()
 	}
-	if err = errors.Join(err, s.check()); err != nil {
-		return nil, diag.New(diag.Integrity, "cannot read %s: %w", what, err).At(e.cell()).
+	if err != nil {
+		return nil, diag.New(diag.Integrity, "cannot read %s: %w", e.what(), err).At(e.cell()).
 			Hinted("inspect and delete the object, then run pipe repro, which deploys again")
 	}
 	if s.Project != e.opt.Project {
@@ -136,14 +132,70 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	return s, nil
 }
 
+func (e *Environment) what() string { return "the state of environment " + e.opt.Name }
+
+// newer says that only another version can have written a state, whatever else
+// stands in it.
+func (e *Environment) newer(b []byte) error {
+	switch n := canon.Schema(b); {
+	case n > Schema:
+		return diag.Newer(e.what(), n).At(e.cell())
+	case n > 0 && n < Schema:
+		return diag.New(diag.Integrity, "%s has schema %d, which no release of pipe wrote", e.what(), n).At(e.cell()).
+			Hinted("delete the object and run pipe repro, which deploys again")
+	}
+	stages := canon.Members(canon.Members(b)["stages"])
+	for _, name := range slices.Sorted(maps.Keys(stages)) {
+		st := canon.Members(stages[name])
+		key, status := canon.Text(st["key"]), canon.Text(st["status"])
+		if _, err := digest.ParseKey(key); errors.Is(err, digest.ErrNewer) {
+			form, _, _ := strings.Cut(key, ":")
+			return diag.Unknown(e.what(), "key "+form).At(e.cell())
+		}
+		// A status is a promise about the target: taken for another one, it would be
+		// deployed over.
+		if status != "" && !slices.Contains(statuses[:], status) {
+			return diag.Unknown(e.what(), fmt.Sprintf("status %q", status)).At(e.cell())
+		}
+	}
+	return nil
+}
+
+// statuses are those that this version knows.
+var statuses = [...]string{action.StatusOK, action.StatusFailed, action.StatusDeploying, action.StatusUnknown}
+
 // check holds what canonical JSON alone does not say.
 func (s *State) check() error {
-	if s.Schema != Schema || s.Stages == nil {
-		return errors.New("the schema or the stages are missing")
+	if s.Schema != Schema || s.Seq > artifact.MaxNumber {
+		return fmt.Errorf("the schema is not %d, or seq is above %d", Schema, int64(artifact.MaxNumber))
 	}
 	for name, st := range s.Stages {
-		if !artifact.IsStageName(name) || st.Status == "" || st.Key.IsZero() {
-			return fmt.Errorf("stage %q lacks a valid name, a status or a key", name)
+		if !artifact.IsStageName(name) {
+			return fmt.Errorf("%q is not a valid stage name", name)
+		}
+		if err := st.check(); err != nil {
+			return fmt.Errorf("stage %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Stage) check() error {
+	_, east := s.At.Zone()
+	switch {
+	case s.Status == "" || s.Key.IsZero():
+		return errors.New("it lacks a status or a key")
+	case east != 0 || s.At.Nanosecond() != 0:
+		return errors.New("the time is not in UTC and whole seconds")
+	}
+	for _, in := range s.Deps {
+		if err := in.Check(); err != nil {
+			return err
+		}
+	}
+	for _, o := range s.Artifacts {
+		if err := o.Check(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -161,14 +213,19 @@ func (e *Environment) foreign(s *State) error {
 		At(e.cell()).Hinted("correct project: in pipe.yaml, or use another prefix in the remote")
 }
 
-// writable refuses to change what this version does not understand. There is no
-// feature yet, so whatever is required is unknown.
+// writable refuses to change what this version does not understand, or cannot
+// count on. There is no feature yet, so whatever is required is unknown.
 func (e *Environment) writable(s *State) error {
-	if len(s.Requires) == 0 {
-		return nil
+	if len(s.Requires) > 0 {
+		return diag.New(diag.Policy, "%s was written by a newer pipe: it needs %q", e.what(), s.Requires[0]).
+			At(e.cell()).Hinted("install a newer pipe to deploy; this one can only read the state")
 	}
-	return diag.New(diag.Policy, "the state of environment %s was written by a newer pipe: it needs %q", e.opt.Name, s.Requires[0]).
-		At(e.cell()).Hinted("install a newer pipe to deploy; this one can only read the state")
+	if s.Seq >= artifact.MaxNumber {
+		// The next number would be no number, or one that the state has had.
+		return diag.New(diag.Policy, "%s cannot be changed: its seq is %d, the largest possible", e.what(), s.Seq).
+			At(e.cell()).Hinted("delete the object, then run pipe repro, which deploys again")
+	}
+	return nil
 }
 
 func (s *State) encode() ([]byte, error) {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 )
@@ -61,12 +60,8 @@ func TestYAMLBombsStopInAProject(t *testing.T) {
 	for i := range 40 {
 		fmt.Fprintf(&doc, "    - &a%d [%s]\n", i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 10))
 	}
-	begin := time.Now()
-	_, err := Parse(FileName, []byte(doc.String()))
+	_, err := Parse(FileName, []byte(doc.String())) // without a bound it never ends
 	if err == nil || !strings.HasSuffix(err.Error(), "too many values, or values nested too deeply") {
 		t.Errorf("got %v", err)
-	}
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("took %s", d)
 	}
 }

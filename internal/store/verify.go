@@ -83,16 +83,29 @@ func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte,
 	return b, err
 }
 
-// ReadTree returns the tree that a digest names.
+// ReadTree returns the tree that a digest names. One that breaks a rule of its form
+// is of kind Integrity, however right its digest is.
 func ReadTree(ctx context.Context, s Store, d digest.Digest) (*object.Tree, error) {
-	ref := object.Ref{Shelf: object.Trees, Digest: d}
-	b, err := ReadAll(ctx, s, ref, object.MaxTree)
+	return read(ctx, s, object.Ref{Shelf: object.Trees, Digest: d}, object.ParseTree)
+}
+
+// ReadList is ReadTree for a list of inputs.
+func ReadList(ctx context.Context, s Store, d digest.Digest) (*object.Tree, error) {
+	return read(ctx, s, object.Ref{Shelf: object.Inputs, Digest: d}, object.ParseInput)
+}
+
+func read(ctx context.Context, s Store, ref object.Ref, parse func([]byte) (*object.Tree, error)) (t *object.Tree, err error) {
+	r, err := s.Open(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	t, err := object.ParseTree(b)
+	defer func() { _ = r.Close() }()                 // the bytes are verified: it can tell nothing more
+	b, err := io.ReadAll(Bounded(r, object.MaxTree)) // one byte too many is enough for parse to refuse it
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
+		return nil, err
+	}
+	if t, err = parse(b); err != nil {
+		return nil, diag.New(diag.Integrity, "%s: %w", ref, err).Hinted("pipe did not write this object; delete it and build again with pipe repro --force")
 	}
 	return t, nil
 }

@@ -227,3 +227,18 @@ func TestPathsAreInvertedOnlyWhenTheyAreOurs(t *testing.T) {
 		}
 	}
 }
+
+// zeros is a store whose objects never end.
+type zeros struct{ store.Store }
+
+func (zeros) Open(context.Context, object.Ref) (io.ReadCloser, error) { return zeros{}, nil }
+func (zeros) Read(p []byte) (int, error)                              { clear(p); return len(p), nil }
+func (zeros) Close() error                                            { return nil }
+
+func TestATreeBeyondItsBoundIsRefusedAsAMalformedOne(t *testing.T) {
+	for what, read := range map[string]func(context.Context, store.Store, digest.Digest) (*object.Tree, error){"tree": store.ReadTree, "list": store.ReadList} {
+		if _, err := read(t.Context(), zeros{}, digest.Digest{1}); !diag.Is(err, diag.Integrity) || !errors.Is(err, object.ErrMalformed) || !strings.Contains(err.Error(), "more than") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

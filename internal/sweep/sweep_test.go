@@ -50,7 +50,7 @@ func directory(t *testing.T, c *disk.Store, content string) (tree, file object.R
 func record(t *testing.T, c *disk.Store, name string, ref object.Ref) object.RunID {
 	t.Helper()
 	id := object.RunID{Key: digest.Key(digest.Of([]byte(name)))}
-	r := &object.Record{ID: id, Stage: name, Outs: []artifact.Output{{Path: "o", Dir: ref.Shelf == object.Trees, Digest: ref.Digest}}}
+	r := &object.Record{ID: id, Stage: name, At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: ref.Shelf == object.Trees, Digest: ref.Digest}}}
 	b, err := r.Encode()
 	must(t, err)
 	_, err = c.Record(t.Context(), id, b)
@@ -109,8 +109,8 @@ func TestALockKeepsItsOutsItsListsAndTheLogsOfItsRuns(t *testing.T) {
 	log, other := object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("log"))}, object.Ref{Shelf: object.Logs, Digest: digest.Of([]byte("other log"))}
 	id := object.RunID{Key: digest.Key(digest.Of([]byte("app"))), Generation: 2}
 	for _, r := range []*object.Record{
-		{ID: id, Stage: "app", Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: log.Digest},
-		{ID: object.RunID{Key: id.Key}, Stage: "app", Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: other.Digest},
+		{ID: id, Stage: "app", At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: log.Digest},
+		{ID: object.RunID{Key: id.Key}, Stage: "app", At: time.Unix(0, 0).UTC(), Outs: []artifact.Output{{Path: "o", Dir: true, Digest: tree.Digest}}, Log: other.Digest},
 	} {
 		b, err := r.Encode()
 		must(t, err)

@@ -68,17 +68,16 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 	if c.Remote == nil || c.NoFetch {
 		return nil, c.missing(p, ref)
 	}
-	b, err := store.ReadAll(ctx, c.Remote, ref, object.MaxTree)
-	if errors.Is(err, store.ErrNotFound) {
+	if t, err = store.ReadTree(ctx, c.Remote, d); errors.Is(err, store.ErrNotFound) {
 		return nil, c.missing(p, ref)
+	}
+	if errors.Is(err, object.ErrMalformed) {
+		return nil, diag.New(diag.Integrity, "%s: %w", p, err).At(c.Remote.URL()).Hinted("pipe did not write this object; delete it and build again with pipe repro --force")
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.moved("pull", int64(len(b)))
-	if t, err = object.ParseTree(b); err != nil {
-		return nil, diag.New(diag.Integrity, "%s: %w", p, err).At(c.Remote.URL())
-	}
+	c.moved("pull", int64(len(t.Encode())))
 	c.learn(ref)
 	return t, nil
 }
@@ -86,15 +85,11 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 // List returns a list of inputs from the cache, else from the remote; nowhere is
 // store.ErrNotFound.
 func (c *Carrier) List(ctx context.Context, d digest.Digest) (*object.Tree, error) {
-	ref := object.Ref{Shelf: object.Inputs, Digest: d}
-	b, err := store.ReadAll(ctx, c.Cache, ref, object.MaxTree)
+	t, err := store.ReadList(ctx, c.Cache, d)
 	if errors.Is(err, store.ErrNotFound) && c.Remote != nil && !c.NoFetch {
-		b, err = store.ReadAll(ctx, c.Remote, ref, object.MaxTree)
+		t, err = store.ReadList(ctx, c.Remote, d)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return object.ParseInput(b)
+	return t, err
 }
 
 // Content returns the bytes of the file at p, which is an output or lies inside it,
@@ -121,53 +116,6 @@ func (c *Carrier) Content(ctx context.Context, o artifact.Output, p repopath.Pat
 		return nil, c.missing(p, ref)
 	}
 	return b, err
-}
-
-// item is a blob to move.
-type item struct {
-	path repopath.Path
-	ref  object.Ref
-	size int64
-	tree []byte // a tree's manifest, which expand has read already
-}
-
-// expand returns the distinct blobs of the outputs, and the trees among them.
-func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(object.Ref) (bool, error)) (blobs []item, trees []item, err error) {
-	seen := map[object.Ref]bool{}
-	add := func(it item) {
-		if !seen[it.ref] {
-			seen[it.ref] = true
-			blobs = append(blobs, it)
-		}
-	}
-	for _, o := range outs {
-		if seen[object.Of(o)] {
-			continue
-		}
-		if !o.Dir {
-			add(item{path: o.Path, ref: object.Of(o), size: o.Size})
-			continue
-		}
-		seen[object.Of(o)] = true
-		if done, err := skip(object.Of(o)); err != nil || done {
-			if err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		t, err := c.Tree(ctx, o.Path, o.Digest)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, e := range t.Entries {
-			if e.Kind == object.File || e.Kind == object.Executable {
-				add(item{path: o.Path.Child(string(e.Path)), ref: object.Ref{Digest: e.Digest}, size: e.Size})
-			}
-		}
-		manifest := t.Encode()
-		trees = append(trees, item{o.Path, object.Of(o), int64(len(manifest)), manifest})
-	}
-	return blobs, trees, nil
 }
 
 // Publish puts the outputs into the remote: files first, then the trees that
@@ -236,6 +184,9 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	if !here {
 		return c.missing(it.path, it.ref)
 	}
+	if size != it.size {
+		return announced(it, bytesOf(it.size), bytesOf(size))
+	}
 	src := store.Source{Size: size, Open: func() (io.ReadCloser, error) { return c.Cache.Open(ctx, it.ref) }}
 	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
 		return corrupt(it.path, err)
@@ -302,7 +253,10 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 				return err
 			}
 		}
-		src := store.Source{Size: it.size, Open: func() (io.ReadCloser, error) { return from.Open(ctx, it.ref) }}
+		src := store.Source{Size: it.size, Open: func() (io.ReadCloser, error) {
+			r, err := from.Open(ctx, it.ref)
+			return it.checked(r), err
+		}}
 		if it.tree != nil {
 			src = store.Bytes(it.tree)
 		}
@@ -315,6 +269,9 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			return corrupt(it.path, err)
 		}
 		if errors.Is(err, store.ErrCorrupt) {
+			if size, serr := from.Stat(ctx, it.ref); serr == nil && size != it.size && it.tree == nil {
+				return announced(it, bytesOf(it.size), bytesOf(size))
+			}
 			return diag.New(diag.Integrity, "%s: %w", it.path, err).
 				Hinted("run pipe verify --remote; it says what to delete before pipe push sends good copies")
 		}
@@ -363,7 +320,10 @@ func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
 func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
 	var out []item
 	for _, it := range items {
-		_, err := c.Cache.Stat(ctx, it.ref)
+		size, err := c.Cache.Stat(ctx, it.ref)
+		if err == nil && size != it.size {
+			err = c.otherSize(ctx, it, size)
+		}
 		switch {
 		case err == nil:
 		case !errors.Is(err, store.ErrNotFound):

@@ -2,6 +2,7 @@
 package artifact
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -45,6 +46,77 @@ type Input struct {
 	// In is the tree that Path was looked up in when it lies inside a directory
 	// that another stage makes: as long as that tree is the same, so is Digest.
 	In digest.Digest `json:"in,omitzero"`
+}
+
+// Bounds of what documents may say. Numbers are exact in every reader of JSON.
+const (
+	MaxNumber     = 1<<53 - 1 // a size, or a count of files
+	MaxGeneration = 1<<31 - 1 // how often the rebuild of a key was forced
+)
+
+// Check says why no document may hold such an output.
+func (o Output) Check() error {
+	if _, err := repopath.Parse(string(o.Path)); err != nil {
+		return err
+	}
+	switch {
+	case o.Dir && o.Exec:
+		return fmt.Errorf("%s is a directory, but executable", o.Path)
+	case o.Dir && o.SHA256 != "":
+		return fmt.Errorf("%s is a directory, but has a sha256", o.Path)
+	case !o.Dir && o.Files != 0:
+		return fmt.Errorf("%s is a file, but says how many files it holds", o.Path)
+	}
+	if o.SHA256 != "" {
+		if _, err := digest.ParseHex(o.SHA256); err != nil {
+			return fmt.Errorf("%s: sha256: %w", o.Path, err)
+		}
+	}
+	return checkNumbers(o.Path, o.Digest, o.Size, o.Files)
+}
+
+// Check says why no document may hold such an input.
+func (i Input) Check() error {
+	if err := i.checkPath(); err != nil {
+		return err
+	}
+	switch {
+	case i.Kind != OneFile && i.Kind != Dir && i.Kind != Glob:
+		return fmt.Errorf("%s has the unknown kind %q", i.Path, i.Kind)
+	case i.Kind != OneFile && i.Exec:
+		return fmt.Errorf("%s is a directory or pattern, but executable", i.Path)
+	case i.Kind == OneFile && i.Files != 0:
+		return fmt.Errorf("%s is a file, but says how many files it holds", i.Path)
+	}
+	return checkNumbers(i.Path, i.Digest, i.Size, i.Files)
+}
+
+// checkPath takes the root for a directory, and a clean pattern for a glob.
+func (i Input) checkPath() error {
+	if i.Kind == Dir && i.Path == repopath.Root {
+		return nil
+	}
+	if i.Kind != Glob {
+		_, err := repopath.Parse(string(i.Path))
+		return err
+	}
+	g, err := repopath.JoinPattern(repopath.Root, string(i.Path))
+	if err == nil && string(g) != string(i.Path) {
+		err = fmt.Errorf("the pattern %q is not normalized", i.Path)
+	}
+	return err
+}
+
+func checkNumbers(p repopath.Path, d digest.Digest, size, files int64) error {
+	switch {
+	case d.IsZero():
+		return fmt.Errorf("%s lacks a digest", p)
+	case size < 0 || size > MaxNumber:
+		return fmt.Errorf("%s: the size %d is not between 0 and %d", p, size, int64(MaxNumber))
+	case files < 0 || files > MaxNumber:
+		return fmt.Errorf("%s: the number of files %d is not between 0 and %d", p, files, int64(MaxNumber))
+	}
+	return nil
 }
 
 // IsStageName reports whether a stage's name may be read from a lock, a record or

@@ -122,10 +122,15 @@ func depends() *rapid.Generator[artifact.Input] {
 		d := artifact.Input{
 			Path: paths().Draw(t, "dep"), Kind: rapid.SampledFrom([]artifact.Kind{artifact.OneFile, artifact.Dir, artifact.Glob}).Draw(t, "kind"),
 			Digest: digests().Draw(t, "hash"), Exec: rapid.Bool().Draw(t, "exec"),
-			Size: rapid.Int64Min(0).Draw(t, "size"), Files: rapid.Int64Min(0).Draw(t, "files"),
+			Size: rapid.Int64Range(0, artifact.MaxNumber).Draw(t, "size"), Files: rapid.Int64Range(0, artifact.MaxNumber).Draw(t, "files"),
 		}
 		if rapid.Bool().Draw(t, "inside") {
 			d.In = digests().Draw(t, "in")
+		}
+		if d.Kind == artifact.OneFile {
+			d.Files = 0
+		} else {
+			d.Exec = false
 		}
 		if d.Kind == artifact.Glob {
 			g, err := repopath.JoinPattern(repopath.Root, texts().Draw(t, "glob"))
@@ -165,9 +170,14 @@ func locks() *rapid.Generator[*File] {
 			for range rapid.IntRange(0, 2).Draw(t, "outs") {
 				o := artifact.Output{
 					Path: paths().Draw(t, "out"), Dir: rapid.Bool().Draw(t, "dir"), Exec: rapid.Bool().Draw(t, "exec"),
-					Digest: digests().Draw(t, "hash"), Size: rapid.Int64Min(0).Draw(t, "size"), Files: rapid.Int64Min(0).Draw(t, "files"),
+					Digest: digests().Draw(t, "hash"), Size: rapid.Int64Range(0, artifact.MaxNumber).Draw(t, "size"), Files: rapid.Int64Range(0, artifact.MaxNumber).Draw(t, "files"),
 				}
-				if rapid.Bool().Draw(t, "asks") {
+				if o.Dir {
+					o.Exec = false
+				} else {
+					o.Files = 0
+				}
+				if !o.Dir && rapid.Bool().Draw(t, "asks") {
 					o.SHA256 = digests().Draw(t, "sha256").Hex()
 				}
 				s.Outs = append(s.Outs, o)

@@ -184,7 +184,7 @@ func (r *reader) block(name string, line int) {
 	if what, at := newer(body); what != "" {
 		start := strings.LastIndexByte(body[:at], '\n') + 1
 		place := fmt.Sprintf("%s:%d:%d", r.file, r.lineOf(from+at), utf8.RuneCountInString(body[start:at])+1)
-		r.err = diag.New(diag.Policy, "stage %s was written by a newer pipe (%s)", name, what).At(place).Hinted("%s", diag.Newer("", 0).Hint)
+		r.err = diag.Unknown("stage "+name, what).At(place)
 		return
 	}
 	r.damaged(name, line, body, "it is malformed")

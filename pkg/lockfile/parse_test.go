@@ -81,6 +81,7 @@ func TestParseReadsTheSameBlocksHoweverTheyStand(t *testing.T) {
 func damages() map[string]string {
 	all := damaged()
 	maps.Copy(all, malformed())
+	maps.Copy(all, contradictory())
 	return all
 }
 
@@ -158,6 +159,21 @@ func malformed() map[string]string {
 		"path: absolute":       forge("path: out", `path: "/etc/passwd"`),
 		"path: .git":           forge("path: out", `path: ".git/hooks/x"`),
 		"path: root":           forge("path: out", `path: "."`),
+	}
+}
+
+// contradictory is a right sum over items that say what no input or output can be.
+func contradictory() map[string]string {
+	a, b, c := blockOf("a"), blockOf("b"), blockOf("c")
+	forge := func(old, new string) string { return head + a + forged(b, old, new) + c }
+	return map[string]string{
+		"form: inexact":       forge("size: 1", "size: 9007199254740992"),
+		"form: file of files": forge("size: 1", "size: 1, files: 1"),
+		"form: dir to run":    forge("path: out", "path: out, kind: dir, exec: true"),
+		"form: sha256 of dir": forge("path: out, hash: "+sum("b").String()+", size: 1", "path: out, kind: dir, hash: "+sum("b").String()+", size: 1, sha256: "+strings.Repeat("ab", 32)),
+		"form: zero out":      forge(sum("b").String()+", size", digest.Digest{}.String()+", size"),
+		"form: dep to run":    forge("    outs:", "    deps: # b\n      - {path: p, kind: dir, exec: true, hash: "+sum("b").String()+", size: 1} # b\n    outs:"),
+		"form: dep of files":  forge("    outs:", "    deps: # b\n      - {path: p, hash: "+sum("b").String()+", size: 1, files: 1} # b\n    outs:"),
 	}
 }
 

@@ -2,7 +2,6 @@ package lockfile
 
 import (
 	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -26,7 +25,7 @@ func scan(name, text string) (Stage, bool) {
 	if s.has("    generation: ") {
 		n := s.number()
 		st.Generation = int(n)
-		s.ok = s.ok && n > 0 && n <= math.MaxInt32
+		s.ok = s.ok && n > 0 && n <= artifact.MaxGeneration
 		s.eat("\n")
 	}
 	s.eat("    cmd: ")
@@ -229,45 +228,30 @@ func isField(s string) bool {
 
 func (s *scanner) dep() (d artifact.Input) {
 	s.eat("path: ")
-	p := s.scalar()
+	d.Path = repopath.Path(s.scalar())
 	if s.has(", kind: ") {
 		d.Kind = artifact.Kind(s.until(",}\n"))
-		s.ok = s.ok && (d.Kind == artifact.Dir || d.Kind == artifact.Glob)
+		s.ok = s.ok && d.Kind != artifact.OneFile
 	}
-	var ok bool
-	d.Path, ok = depPath(p, d.Kind)
-	s.ok = s.ok && ok
 	d.Exec, d.Digest, d.Size, d.Files = s.common()
 	if s.has(", in: ") {
 		d.In = s.digest()
 		s.ok = s.ok && !d.In.IsZero()
 	}
+	s.ok = s.ok && d.Check() == nil
 	return d
-}
-
-// depPath checks a dep's path: a directory may be the root, a glob is no plain path.
-func depPath(s string, kind artifact.Kind) (repopath.Path, bool) {
-	switch {
-	case kind == artifact.Glob:
-		g, err := repopath.JoinPattern(repopath.Root, s)
-		return repopath.Path(s), err == nil && string(g) == s
-	case kind == artifact.Dir && s == string(repopath.Root):
-		return repopath.Root, true
-	}
-	p, err := repopath.Parse(s)
-	return p, err == nil
 }
 
 func (s *scanner) out() (o artifact.Output) {
 	s.eat("path: ")
-	o.Path = s.path()
+	o.Path = repopath.Path(s.scalar())
 	o.Dir = s.has(", kind: dir")
 	o.Exec, o.Digest, o.Size, o.Files = s.common()
 	if s.has(", sha256: ") {
 		o.SHA256 = s.until(",}\n")
-		_, err := digest.ParseHex(o.SHA256)
-		s.ok = s.ok && err == nil
+		s.ok = s.ok && o.SHA256 != ""
 	}
+	s.ok = s.ok && o.Check() == nil
 	return o
 }
 

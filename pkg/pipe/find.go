@@ -228,6 +228,13 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if o.Path == "" {
 		o.Path = "object"
 	}
+	if o.Dir { // the size of a hit may be that of its manifest
+		t, err := c.Tree(ctx, o.Path, o.Digest)
+		if err != nil {
+			return transfer.Explained(err)
+		}
+		o = t.Output(o.Path)
+	}
 	if err := p.work.Prepare(); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"path"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -131,7 +130,7 @@ func TestRelUndoesJoin(t *testing.T) {
 func TestJoinPatternRefusesWhatCouldLeave(t *testing.T) {
 	for _, s := range []string{
 		"", "/", "/*", "..", "../*", "*/../../x", "{a,..}/*", "{a,../b}", ".git/*", "**/.git", "{.git,a}/x", ".GIT/**", `a\*`, "a\x00*", "*\xff",
-		"[a", "{a", "a}", "{a}{a}{a}{a}{a}", "{" + strings.Repeat("a,", 40) + "}", ".", strings.Repeat("*", 5000),
+		"[a", "[]a]", "[^]a]", "[]", "{a", "a}", "{a}{a}{a}{a}{a}", "{" + strings.Repeat("a,", 40) + "}", ".", strings.Repeat("*", 5000),
 	} {
 		if g, err := JoinPattern(Root, s); !errors.Is(err, ErrBad) {
 			t.Errorf("%q: got %q, %v", s, g, err)
@@ -171,6 +170,14 @@ func TestPatternsMatchWholePaths(t *testing.T) {
 		{Root, "[*]", "*", true, true},
 		{Root, "[*]", "a", false, false},
 		{Root, "A", "a", false, false},
+		{Root, "[z-a]", "z", true, true},
+		{Root, "[z-a]", "m", false, false},
+		{Root, "[a]]", "a]", true, true},
+		{Root, "[a-]", "-", true, true},
+		{Root, "{**,a}/b", "a/c/b", true, true},
+		{Root, "{*,x}*/b", "a/c/b", true, true},
+		{Root, "{*,a}{*,b}", "a/c", false, true},
+		{Root, "{*,a}{*,b}", "ac", true, true},
 	} {
 		g, err := JoinPattern(c.dir, c.glob)
 		if err != nil {
@@ -256,6 +263,7 @@ func TestEntersOnlyWhatThePatternMayNameFilesIn(t *testing.T) {
 	}
 }
 
+// A matcher that tries every way would not end.
 func TestAPatternCannotTakeForEver(t *testing.T) {
 	for _, glob := range []string{
 		strings.Repeat("{a,a,a,a,a,a,a,a}", 4) + "b", strings.Repeat("**/a/", 30) + "b", strings.Repeat("*a", 60) + "b", strings.Repeat("**/*a/", 30) + "b",
@@ -264,12 +272,8 @@ func TestAPatternCannotTakeForEver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begin := time.Now()
 		g.Match(Path(strings.Repeat("a/", 60) + strings.Repeat("a", 60)))
 		g.Enters(Path(strings.Repeat("a/", 60) + strings.Repeat("a", 60)))
-		if d := time.Since(begin); d > time.Second {
-			t.Errorf("%s: %s", glob, d)
-		}
 	}
 }
 
