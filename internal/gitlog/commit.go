@@ -39,6 +39,17 @@ func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, 
 	return hash, changed, nil
 }
 
+// commitFile makes the commit; the index may be left for syncIndex. What each step
+// leaves when pipe is killed after it:
+//
+//   - blob, tree and commit: objects that nothing names, which git gc removes;
+//   - the index's lock: its holder removes it when pipe's end of the pipe closes;
+//   - the reference: a whole commit, and an index with the old entry, as if the
+//     user had staged the old file. The next call finds HEAD up to date and repairs it.
+//
+// When another process has moved HEAD, the reference is not changed and the next round
+// builds on the new commit. Nothing but unnamed objects is left of the lost round, so a
+// retry is safe. A failure with HEAD unmoved will not go away, and ends the loop.
 func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, message string) (string, bool, error) {
 	out, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin")
 	if err != nil {
@@ -51,7 +62,7 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 			index.drop()
 		}
 	}()
-	for range 100 { // moves by other processes
+	for range 100 { // a round is lost only to another process's commit, so 100 of them mean a storm
 		head, old, err := r.tip(ctx, path)
 		if err != nil || old.isFile() && old.hash == file.hash {
 			return head, false, err
@@ -85,7 +96,8 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 	return "", false, &diag.Error{Kind: diag.Busy, What: "the branch keeps changing", Hint: "run the command again"}
 }
 
-// tip returns the commit of HEAD, "" when it is unborn, and the file in it.
+// tip returns the commit of HEAD, "" when it is unborn, and the file in it; the zero
+// entry when it has none.
 func (r *Repo) tip(ctx context.Context, path repopath.Path) (string, entry, error) {
 	head, err := r.Head(ctx)
 	if err != nil || head.Unborn {
@@ -95,7 +107,10 @@ func (r *Repo) tip(ctx context.Context, path repopath.Path) (string, entry, erro
 	return head.Hash, e, err
 }
 
-// atRest refuses to commit in the middle of something that ends in a commit of its own.
+// atRest refuses to commit in the middle of something that ends in a commit of its
+// own: that commit would have a parent that the user has not seen, or a rebase would
+// replay onto a moved HEAD. The files are git's own marks of what is in progress, in
+// the worktree's git directory.
 func (r *Repo) atRest() error {
 	for _, s := range [][2]string{
 		{"MERGE_HEAD", "merge"},
@@ -111,8 +126,11 @@ func (r *Repo) atRest() error {
 	return nil
 }
 
-// build writes a commit on head that changes the one file, by an index of its
-// own, which lies outside the repository: what a crash leaves is in nobody's way.
+// build writes a commit on head, "" for the first one, that changes the one file. It
+// makes the tree in an index of its own, so that nothing the user has staged gets into
+// the commit. That index lies outside the repository: what a crash leaves there is
+// never mistaken for git's. A split index would write its other half into the
+// repository after all, so it is off.
 func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file entry, message string) (string, error) {
 	tmp, err := os.MkdirTemp("", "pipe-commit-")
 	if err != nil {
@@ -133,10 +151,12 @@ func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file 
 			return "", err
 		}
 	}
+	// useConfigOnly: git must not make up an address from the name of the machine.
 	args := []string{"-c", "user.useConfigOnly=true", "commit-tree", strings.TrimSpace(string(tree)), "-F", "-"}
 	if head != "" {
 		args = append(args, "-p", head)
 	}
+	// commit-tree does not look at commit.gpgSign, as git commit does.
 	if out, _ := r.git(ctx, nil, "config", "--type=bool", "commit.gpgSign"); strings.TrimSpace(string(out)) == "true" {
 		args = append(args, "-S")
 	}
@@ -147,7 +167,8 @@ func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file 
 	return strings.TrimSpace(string(out)), err
 }
 
-// explainIdentity finds out whether a commit failed because git has no author name or email.
+// explainIdentity finds out whether a commit failed because git has no author name or
+// email. It asks git again instead of reading its message, which may be translated.
 func (r *Repo) explainIdentity(ctx context.Context, err error) error {
 	for _, role := range []string{"AUTHOR", "COMMITTER"} {
 		if _, why := r.git(ctx, nil, "-c", "user.useConfigOnly=true", "var", "GIT_"+role+"_IDENT"); why != nil {
@@ -159,9 +180,12 @@ func (r *Repo) explainIdentity(ctx context.Context, err error) error {
 	return err
 }
 
-// advance moves HEAD's branch from old to commit, if it still is old. The git
-// program holds the reference's lock meanwhile: it runs to its end even when
-// pipe and all of pipe's process group are killed.
+// advance moves HEAD's branch from old to commit, if it still is old; "" stands for a
+// branch that does not exist yet, which update-ref writes as zeros. Git holds the
+// reference's lock meanwhile, and a git that is killed leaves the lock file behind. So
+// it runs to its end even when ctx is cancelled, or pipe and all of pipe's process
+// group are killed. Git itself waits for a lock, for LockWait; if one is still there
+// after a failure, that is the reason, and the answer is diag.Busy.
 func (r *Repo) advance(ctx context.Context, old, commit, message string) error {
 	what := "commit"
 	if old == "" {
@@ -189,24 +213,33 @@ func (r *Repo) advance(ctx context.Context, old, commit, message string) error {
 	return err
 }
 
+// busy is the error of a lock that was waited for too long. Pipe never removes such a
+// lock: it cannot know whether its owner has crashed.
 func busy(lock string) error {
 	return diag.New(diag.Busy, "another git process holds the lock").At(lock).Hinted("wait for it to finish; if it crashed, run rm %s", lock)
 }
 
 // held is the lock of the user's index, held by a shell in a process group of
-// its own. Pipe must not make the lock itself: when pipe is killed, with or
-// without its process group, the shell reads the end of its input and takes the
-// lock away. As the lock is git's, a git add of the user either comes first and
-// is in the copy that put changes, or fails; it is never overwritten.
+// its own. Pipe must not make the lock file itself: after a kill nobody would remove
+// it. When pipe is killed, with or without its process group, the shell reads the end
+// of its input and removes the lock. As the lock is git's, a git add of the user
+// either comes first and is in the copy that put changes, or fails; it is never
+// overwritten.
 type held struct {
 	r   *Repo
 	cmd *exec.Cmd
 	in  io.WriteCloser
 }
 
-// hold makes the lock or fails, says so, and keeps it as long as it is told nothing.
+// hold makes the lock or fails, prints a line when it has it, and keeps it until its
+// input has a line or ends. set -C (noclobber) lets ">" fail on a file that exists,
+// as git's own O_EXCL does. $0 is the lock, $1 the copy of the index, and $1.lock
+// what update-index makes while it writes the copy. The lock goes last, so that the
+// next holder does not have its copy removed.
 const hold = `set -C; : >"$0" || exit 1; echo; read x; rm -f "$1" "$1.lock" "$0"`
 
+// holdIndex takes the index's lock, waiting for LockWait for another process that has
+// it, and fails with diag.Busy then. No shell is started while the lock file exists.
 func (r *Repo) holdIndex(ctx context.Context) (*held, error) {
 	lock := filepath.Join(r.gitDir, "index.lock")
 	poll := time.NewTicker(lockPoll)
@@ -228,7 +261,8 @@ func (r *Repo) holdIndex(ctx context.Context) (*held, error) {
 	}
 }
 
-// tryHold returns nil when somebody else was faster.
+// tryHold starts a holder. It returns nil without an error when another process took
+// the lock first. The lock is held once the shell's line has come.
 func (r *Repo) tryHold(lock string) (*held, error) {
 	sh, err := r.program("sh")
 	if err != nil {
@@ -253,7 +287,11 @@ func (r *Repo) tryHold(lock string) (*held, error) {
 	return nil, nil
 }
 
-// put sets one entry of a copy of the index, and the copy in the index's place.
+// put sets one entry of a copy of the index, and renames the copy over the index, as
+// git does with index.lock: whoever reads the index sees the old one or the new one.
+// The lock file itself must not become the index: that rename would free the lock, and
+// the holder's rm could then remove the lock of another process. put frees the lock in
+// any case.
 func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 	defer h.drop()
 	index, tmp := filepath.Join(h.r.gitDir, "index"), h.r.indexCopy()
@@ -261,7 +299,8 @@ func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 	if err != nil && !absent(err) {
 		return err
 	}
-	if err = os.RemoveAll(tmp); err == nil && b != nil { // an orphan of a killed pipe may have made one
+	// The update-index of a killed pipe may live on and leave a copy after its holder is gone.
+	if err = os.RemoveAll(tmp); err == nil && b != nil {
 		err = os.WriteFile(tmp, b, 0o666)
 	}
 	if err != nil {
@@ -281,14 +320,16 @@ func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 // indexCopy is where the holder of the index makes the next one.
 func (r *Repo) indexCopy() string { return filepath.Join(r.gitDir, "index.pipe") }
 
-// drop frees the index.
+// drop frees the index: the shell's input ends, and when the shell is gone, so is the lock.
 func (h *held) drop() {
 	_ = h.in.Close()
 	_ = h.cmd.Wait()
 }
 
 // syncIndex gives the user's index the file's entry of HEAD, unless it has it.
-// It looks again after each change: another process may have moved HEAD.
+// It looks again after each change: another process may have moved HEAD. So the
+// answer is never put's own, but what the index has in the end; put's error is
+// returned only when the index is still wrong after the last try.
 func (r *Repo) syncIndex(ctx context.Context, path repopath.Path) error {
 	var failure error
 	for range 10 {

@@ -8,7 +8,10 @@ import (
 )
 
 // Containing returns, for each of the commits (full hashes), the branches,
-// remote branches and tags whose tip or history it is in, sorted by full name.
+// remote branches and tags whose tip or history it is in, sorted by full name. A
+// commit that no reference reaches, or that lies beyond the edge of an incomplete
+// history, has no entry. It reads every reachable commit once, whatever the number of
+// hashes: asking git branch --contains for each would walk the history each time.
 func (r *Repo) Containing(ctx context.Context, hashes []string) (map[string][]Ref, error) {
 	o := r.objects()
 	defer o.close()
@@ -46,13 +49,14 @@ func (r *Repo) Containing(ctx context.Context, hashes []string) (map[string][]Re
 	return found, nil
 }
 
-// graph is the commits that references reach, every one after its parents.
+// graph is the commits that references reach, every one after its parents. With
+// that order one pass over parents carries a mark from each commit to all after it.
 type graph struct {
 	objects *objects
-	at      map[plumbing.Hash]int32
-	parents [][]int32
-	edge    bool
-	grafts  map[plumbing.Hash]bool
+	at      map[plumbing.Hash]int32 // place in parents; -1: absent, or being added
+	parents [][]int32               // per commit the places of its parents
+	edge    bool                    // absent objects are the edge of the history, not damage
+	grafts  map[plumbing.Hash]bool  // commits that count as ones without parents
 }
 
 // open is a commit whose parents are being added.
@@ -62,7 +66,9 @@ type open struct {
 	next    int
 }
 
-// add adds a commit and all before it, and returns its place; -1 beyond the edge.
+// add adds a commit and all before it, and returns its place; -1 beyond the edge. It
+// keeps a stack of its own instead of recursing: a history may be a line of a million
+// commits.
 func (g *graph) add(ctx context.Context, tip plumbing.Hash) (int32, error) {
 	first, err := g.load(tip)
 	if err != nil || first == nil {
@@ -114,6 +120,8 @@ func (g *graph) load(h plumbing.Hash) (*open, error) {
 	return &open{hash: c.hash, parents: c.parents}, nil
 }
 
+// close gives a commit its place. Its parents have theirs: they were added before, or
+// lie beyond the edge and are left out.
 func (g *graph) close(c *open) {
 	var parents []int32
 	for _, h := range c.parents {
@@ -125,6 +133,7 @@ func (g *graph) close(c *open) {
 	g.parents = append(g.parents, parents)
 }
 
+// place returns where a commit or tag stands in parents; -1 when it does not.
 func (g *graph) place(h plumbing.Hash) int32 {
 	if p, ok := g.at[h]; ok {
 		return p
@@ -132,7 +141,8 @@ func (g *graph) place(h plumbing.Hash) int32 {
 	return -1
 }
 
-// masks returns, per commit, which of at most 64 commits are it or before it.
+// masks returns, per commit, which of at most 64 commits are it or before it: bit j
+// stands for batch[j]. Parents stand before their children, so one pass is enough.
 func (g *graph) masks(batch []string) []uint64 {
 	masks := make([]uint64, len(g.parents))
 	for j, h := range batch {

@@ -1,4 +1,21 @@
 // Package gitlog reads the history of one file, and commits it.
+//
+// pipe.lock lives in git, so the past of a project is the past of that file.
+// Versions lists every content that it ever had, Containing says which branches
+// and tags a commit is in, FileAt and Resolve answer for one commit, and
+// CommitFile adds a commit of its own. All hang on a Repo, from Open.
+//
+// Two programs do the work. go-git reads objects: a walk over the history needs
+// many thousands of them, and no process for each. The git program does the
+// rest: it lists references, finds revisions and does all writing, because it
+// alone knows every format of references and index, signs, and locks as other
+// git processes expect (adr/0017). So all but Versions and Containing work in a
+// sha256 repository, which go-git cannot read. HEAD, the repository's
+// configuration and the index are also read here, as plain files, where a
+// process would cost each command time.
+//
+// The package caches nothing between calls: another process may commit, fetch,
+// pack or collect garbage at any time. It never changes a file of the work tree.
 package gitlog
 
 import (
@@ -69,6 +86,8 @@ func Open(dir string, opt Options) (*Repo, error) {
 	return r, nil
 }
 
+// discover tries dir and each directory above it. It goes by the names in the path,
+// as they are written; Open tries the path behind the symlinks next.
 func (r *Repo) discover(dir string) (bool, error) {
 	for {
 		if ok, err := r.at(dir); ok || err != nil {
@@ -82,7 +101,11 @@ func (r *Repo) discover(dir string) (bool, error) {
 	}
 }
 
-// at sets the directories of r if dir is the top of a work tree.
+// at sets the directories of r if dir is the top of a work tree. The layout is that
+// of gitrepository-layout(5): .git is the directory itself, or a file with the one
+// line "gitdir: PATH". A linked worktree's directory has a file commondir, which
+// leads to the one with the objects. A .git file that leads nowhere is an error and
+// not "no repository": the search would go on upwards and find the wrong one.
 func (r *Repo) at(dir string) (bool, error) {
 	git := filepath.Join(dir, ".git")
 	st, err := os.Stat(git)
@@ -145,6 +168,8 @@ func (r *Repo) Rel(path string) (repopath.Path, error) {
 	if err != nil {
 		return "", err
 	}
+	// The names alone mostly answer. If they do not, both sides are resolved, but not the
+	// last element: it may be a symlink that git tracks, or not exist yet.
 	if rel, err := filepath.Rel(r.root, abs); err == nil && filepath.IsLocal(rel) {
 		return repopath.FromOS(rel)
 	}
@@ -163,7 +188,7 @@ func (r *Repo) Rel(path string) (repopath.Path, error) {
 	return repopath.FromOS(rel)
 }
 
-// under returns name as seen from dir.
+// under returns name, which may be absolute, as seen from dir.
 func under(dir, name string) string {
 	name = filepath.FromSlash(name)
 	if filepath.IsAbs(name) {

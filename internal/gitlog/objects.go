@@ -20,12 +20,15 @@ import (
 )
 
 // objects is the repository's object store and its alternates, open for one
-// operation. It belongs to one goroutine.
+// operation. It belongs to one goroutine. A pack file that was opened stays open until
+// close.
 type objects struct {
 	stores    []*filesystem.ObjectStorage
 	reindexed bool
 }
 
+// objects opens the store, which the caller closes. Packs are opened when an object
+// is asked for.
 func (r *Repo) objects() *objects {
 	o := &objects{}
 	o.add(filepath.Join(r.commonDir, "objects"), 5) // git's limit of alternates in a row
@@ -39,7 +42,8 @@ func (o *objects) add(dir string, depth int) {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real
 	}
-	if depth == 0 || filepath.Base(dir) != "objects" { // the only name that go-git knows
+	// go-git takes the directory above and appends the name "objects" itself.
+	if depth == 0 || filepath.Base(dir) != "objects" {
 		return
 	}
 	fs := osfs.New(filepath.Dir(dir))
@@ -76,7 +80,9 @@ func (o *objects) read(h plumbing.Hash) ([]byte, plumbing.ObjectType, error) {
 		if o.reindexed {
 			return nil, 0, plumbing.ErrObjectNotFound
 		}
-		// A gc or fetch may have moved it into a new pack meanwhile.
+		// A gc or fetch may have moved it into a new pack meanwhile. Looking again is
+		// done once in an operation: in an incomplete clone many objects are absent,
+		// and each would cost a scan of all packs.
 		o.reindexed = true
 		for _, s := range o.stores {
 			s.Reindex()
@@ -84,6 +90,7 @@ func (o *objects) read(h plumbing.Hash) ([]byte, plumbing.ObjectType, error) {
 	}
 }
 
+// content reads an object whole. One that is shorter than its header says is an error.
 func content(obj plumbing.EncodedObject) (b []byte, err error) {
 	rd, err := obj.Reader()
 	if err != nil {
@@ -95,6 +102,8 @@ func content(obj plumbing.EncodedObject) (b []byte, err error) {
 	return b, err
 }
 
+// typed is read for an object whose type is known from the object that names it:
+// another type is damage.
 func (o *objects) typed(h plumbing.Hash, want plumbing.ObjectType) ([]byte, error) {
 	b, t, err := o.read(h)
 	if err == nil && t != want {
@@ -103,7 +112,10 @@ func (o *objects) typed(h plumbing.Hash, want plumbing.ObjectType) ([]byte, erro
 	return b, err
 }
 
-// commit reads a commit; tags that name it are peeled.
+// commit reads a commit; tags that name it are peeled, also tags of tags. What is
+// neither fails with errNotCommit: a tag may name a tree or a file, as in git itself,
+// and then it is in no history. A tag object begins with "object " and 40
+// hexadecimal digits, so its first 47 bytes are enough.
 func (o *objects) commit(h plumbing.Hash) (commit, error) {
 	for {
 		b, t, err := o.read(h)
@@ -124,6 +136,7 @@ func (o *objects) commit(h plumbing.Hash) (commit, error) {
 
 var errNotCommit = errors.New("not a commit")
 
+// head returns the first n bytes, or all if there are fewer.
 func head(b []byte, n int) string { return string(b[:min(n, len(b))]) }
 
 // commit is what a walk needs of a commit; the rest stays as bytes.
@@ -135,6 +148,9 @@ type commit struct {
 	raw     []byte
 }
 
+// parseCommit reads the header of a commit object: "key value" lines that git writes
+// in the order tree, parents, author, committer. It stops there. A signature or an
+// encoding may follow, and no walk needs them. See describe for the rest.
 func parseCommit(h plumbing.Hash, b []byte) (commit, error) {
 	c := commit{hash: h, raw: b}
 	for len(b) > 0 && b[0] != '\n' {
@@ -158,7 +174,9 @@ func parseCommit(h plumbing.Hash, b []byte) (commit, error) {
 	return c, nil
 }
 
-// parseIdent splits "Name <email> 1700000000 +0100".
+// parseIdent splits "Name <email> 1700000000 +0100": seconds since 1970 and the
+// zone as hours and minutes. It never fails, for old importers wrote odd lines; what
+// cannot be read counts as 0.
 func parseIdent(s string) (who string, when time.Time) {
 	i := strings.LastIndexByte(s, '>')
 	if i < 0 {
@@ -177,12 +195,19 @@ type treeEntry struct {
 	hash plumbing.Hash
 }
 
+// isFile reports whether the entry is a regular file: not a symlink (120000) or a
+// submodule (160000). Early versions of git also wrote 100664.
 func (e treeEntry) isFile() bool {
 	return e.mode == "100644" || e.mode == "100755" || e.mode == "100664"
 }
+
+// isDir reports whether the entry is a directory; git writes its mode without a zero in front.
 func (e treeEntry) isDir() bool { return e.mode == "40000" }
 
-// findEntry looks a name up in a tree object's bytes.
+// findEntry looks a name up in a tree object's bytes, which are entries of the form
+// "mode SP name NUL hash", the hash as 20 raw bytes: refs has refused sha256. It
+// parses no entry that it passes; a walk does this for every distinct tree. A tree
+// that ends in the middle of an entry has no more of them.
 func findEntry(tree []byte, name string) (treeEntry, bool) {
 	for len(tree) > 0 {
 		sp := bytes.IndexByte(tree, ' ')
@@ -198,7 +223,9 @@ func findEntry(tree []byte, name string) (treeEntry, bool) {
 	return treeEntry{}, false
 }
 
-// explain tells the user what an absent object means.
+// explain tells the user what an absent object means, and how to get it: a partial
+// clone fetches an object that git is asked for, a shallow one must be deepened.
+// Other errors pass unchanged.
 func (r *Repo) explain(hash string, err error) error {
 	if !errors.Is(err, plumbing.ErrObjectNotFound) {
 		return err
@@ -213,4 +240,5 @@ func (r *Repo) explain(hash string, err error) error {
 	return e.Hinted("git fetch --all")
 }
 
+// short returns a hash as messages show it.
 func short(hash string) string { return hash[:min(12, len(hash))] }

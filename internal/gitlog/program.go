@@ -17,7 +17,9 @@ import (
 // errNoProgram says that there is no git program on the PATH.
 var errNoProgram = &diag.Error{Kind: diag.Failed, What: "git is not on the PATH", Hint: "install git"}
 
-// program returns the path of a program.
+// program returns the path of a program. It looks in the PATH of the Repo's own
+// environment, which need not be the process's. Relative entries are passed over:
+// they would run a program that lies in the repository.
 func (r *Repo) program(name string) (string, error) {
 	path := ""
 	for _, kv := range r.env {
@@ -40,8 +42,11 @@ func (r *Repo) program(name string) (string, error) {
 }
 
 // command is a call of the git program on this repository. No hook runs, and
-// what is written is durable. A hook's own GIT_DIR, GIT_INDEX_FILE and their
-// like do not reach it.
+// what is written is durable. Paths among the arguments are names and not
+// patterns (--literal-pathspecs). When pipe is called from a git hook, the hook's
+// GIT_DIR, GIT_INDEX_FILE and their like name the repository and the index of the
+// git that runs; they do not reach the command. A caller that wants another index
+// appends to Env, where the last value counts.
 func (r *Repo) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	bin, err := r.program("git")
 	if err != nil {
@@ -69,6 +74,8 @@ func (r *Repo) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 	return output(cmd)
 }
 
+// output runs a command and returns what it printed. What it said on standard error
+// becomes part of the error, which still wraps the *exec.ExitError for failed.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -90,13 +97,16 @@ func verb(cmd *exec.Cmd) string {
 	return ""
 }
 
-// failed reports whether git ran and said no.
+// failed reports whether git ran and said no. It is false for a git that could not
+// be started or was killed: that is no answer to the question.
 func failed(err error) bool {
 	exit := (*exec.ExitError)(nil)
 	return errors.As(err, &exit) && exit.Exited()
 }
 
-// isLocal reports whether an environment variable ties git to one repository: git rev-parse --local-env-vars.
+// isLocal reports whether an environment variable ties git to one repository: see
+// git rev-parse --local-env-vars. Those of its names that carry settings, such as
+// GIT_CONFIG_COUNT, are left out here: the settings are the user's and hold.
 func isLocal(name string) bool {
 	switch name {
 	case "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY",
@@ -110,9 +120,11 @@ const (
 	// lockWait is how long git's locks are waited for: git commit holds the index for less than
 	// a second in a repository of 100,000 files, so a longer hold is an editor or a crash.
 	lockWait = 5 * time.Second
+	// lockPoll is the time between two looks at a lock file; a look is one lstat.
 	lockPoll = 2 * time.Millisecond
 )
 
+// exists reports whether there is anything at a path, a dangling symlink included.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

@@ -23,7 +23,8 @@ type Head struct {
 }
 
 // Head reads HEAD and the branch that it names: two small files, unless git
-// keeps its references in tables.
+// keeps its references in tables. A HEAD that cannot be read is an error, never an
+// unborn branch.
 func (r *Repo) Head(ctx context.Context) (Head, error) {
 	read := r.follow
 	if r.hasTables() {
@@ -46,7 +47,9 @@ func (r *Repo) hasTables() bool {
 	return err == nil
 }
 
-// askHead returns what follow does for HEAD.
+// askHead returns what follow does for HEAD, from the git program. The two calls are
+// not atomic: a switch between them may pair one branch's name with the other's
+// commit. CommitFile is safe from that, as update-ref checks the old commit.
 func (r *Repo) askHead(ctx context.Context) (name, hash string, err error) {
 	out, err := r.git(ctx, nil, "symbolic-ref", "-q", "HEAD")
 	if failed(err) { // detached
@@ -84,7 +87,9 @@ func (f Ref) isShared() bool {
 	return strings.HasPrefix(f.Name, "refs/heads/") || strings.HasPrefix(f.Name, "refs/remotes/") || strings.HasPrefix(f.Name, "refs/tags/")
 }
 
-// refFile returns where a reference is kept when it is not packed.
+// refFile returns where a reference is kept when it is not packed. A worktree has a
+// HEAD of its own, and the references that gitrepository-layout(5) calls per-worktree;
+// the others are shared.
 func (r *Repo) refFile(name string) string {
 	dir := r.commonDir
 	if !strings.HasPrefix(name, "refs/") || strings.HasPrefix(name, "refs/bisect/") ||
@@ -106,13 +111,17 @@ func (r *Repo) follow(name string) (last, hash string, err error) {
 	return "", "", fmt.Errorf("%s: symbolic references form a cycle", name)
 }
 
-// readRef returns the hash or the symbolic target of a reference; neither when there is none.
+// readRef returns the hash or the symbolic target of a reference; neither when there
+// is none. It looks into the reference's own file first and into packed-refs second.
+// git pack-refs goes the other way, it writes packed-refs before it removes the file,
+// so a reference that is packed meanwhile is found in one of the two.
 func (r *Repo) readRef(name string) (hash, target string, err error) {
 	file := r.refFile(name)
 	b, err := readFile(file)
 	if err == nil {
 		return parseRef(file, b)
 	}
+	// A directory may lie at the name: what is left of refs/heads/a/b when a itself is packed.
 	if st, serr := os.Stat(file); !absent(err) && (serr != nil || !st.IsDir()) {
 		return "", "", err
 	}
@@ -125,6 +134,7 @@ func (r *Repo) readRef(name string) (hash, target string, err error) {
 	return "", "", err
 }
 
+// packedRefs returns the file of packed references, empty when there is none.
 func (r *Repo) packedRefs() ([]byte, error) {
 	b, err := readFile(filepath.Join(r.commonDir, "packed-refs"))
 	if absent(err) {
@@ -144,15 +154,21 @@ func refLines(b []byte) map[string]string {
 	return all
 }
 
+// absent reports whether an error says that there is no such file: ENOTDIR when a
+// file lies where a directory of the path should be.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// isHash reports whether s is a whole hash, of SHA-1 or SHA-256.
+// isHash reports whether s is a whole hash, of SHA-1 or SHA-256. All zeros is git's
+// word for "nothing" and is none.
 func isHash(s string) bool {
 	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == "" && strings.Trim(s, "0") != ""
 }
 
+// parseRef reads a reference's file: "ref: NAME", or a hash on the
+// first line. Anything else, such as the empty file that a power cut can leave, is
+// damage: taken for an unborn branch, it would hide a history.
 func parseRef(file string, b []byte) (hash, target string, err error) {
 	s := strings.TrimSpace(string(b))
 	if to, ok := strings.CutPrefix(s, "ref:"); ok {
@@ -165,8 +181,9 @@ func parseRef(file string, b []byte) (hash, target string, err error) {
 }
 
 // refs returns all references but the stash, sorted by name, and the HEAD of
-// every worktree. A broken one is left out by git: it names nothing. It is where every
-// reading of the history begins, so it refuses one that go-git cannot read.
+// every worktree. Git leaves out a broken reference: it names nothing. Every reading
+// of the history begins here, so refs also refuses a sha256 repository, which go-git
+// cannot read.
 func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	all, err := r.askRefs(ctx)
 	if err != nil {
@@ -185,7 +202,8 @@ func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	return refs, nil
 }
 
-// askRefs asks the git program for all references and the HEAD of every worktree.
+// askRefs asks the git program for all references and the HEAD of every worktree: a
+// detached HEAD is named by no reference, but its lock is in use all the same.
 func (r *Repo) askRefs(ctx context.Context) (map[string]string, error) {
 	out, err := r.git(ctx, nil, "for-each-ref", "--format=%(objectname) %(refname)")
 	if err != nil {

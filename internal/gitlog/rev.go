@@ -22,7 +22,9 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 }
 
 // FileAt returns the bytes of the file in a commit, given by its full hash. It
-// fails with ErrNoFile when the commit has none.
+// fails with ErrNoFile when the commit has none, and with diag.NotFound when git
+// cannot read the commit. Git, not go-git, reads it: in a partial clone that fetches
+// what is absent, and a sha256 repository works.
 func (r *Repo) FileAt(ctx context.Context, hash string, path repopath.Path) ([]byte, error) {
 	e, err := r.entryAt(ctx, hash, path)
 	if failed(err) {
@@ -43,9 +45,11 @@ type entry struct {
 	hash string
 }
 
+// isFile reports whether a regular file is there, executable or not.
 func (e entry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
 
-// entryAt returns what the commit has at the path.
+// entryAt returns what the commit has at the path; the zero entry without an error
+// when it has nothing there.
 func (r *Repo) entryAt(ctx context.Context, commit string, path repopath.Path) (entry, error) {
 	out, err := r.git(ctx, nil, "ls-tree", "-z", "--full-tree", commit, "--", string(path))
 	info := strings.Fields(string(out)) // mode, type, hash, path
@@ -55,7 +59,8 @@ func (r *Repo) entryAt(ctx context.Context, commit string, path repopath.Path) (
 	return entry{mode: info[0], hash: info[2]}, nil
 }
 
-// entryInIndex returns what the user's index has at the path. A conflict is no entry.
+// entryInIndex returns what the user's index has at the path. A conflict, which has up
+// to three entries at stages 1 to 3, is no entry.
 func (r *Repo) entryInIndex(ctx context.Context, path repopath.Path) (entry, error) {
 	out, err := r.git(ctx, nil, "ls-files", "-s", "-z", "--", string(path))
 	info := strings.Fields(string(out)) // mode, hash, stage, path; more for a conflict

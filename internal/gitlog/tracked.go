@@ -17,8 +17,8 @@ import (
 )
 
 // Tracked tells which of the files and directories below dir git tracks: they, or
-// anything inside them, have an entry in the index. Where there is no git
-// program, nothing is tracked.
+// anything inside them, have an entry in the index. One call of git answers for all
+// of them. Where there is no git program, nothing is tracked.
 func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.Path) (tracked []repopath.Path, err error) {
 	if len(paths) == 0 {
 		return nil, nil
@@ -52,8 +52,11 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// Versions 2 and 3 have every path in full; 4 shortens them, and a split index
-	// has a part of them elsewhere.
+	// The format is gitformat-index(5). Versions 2 and 3 have every path in full; 4
+	// leaves out what a path shares with the one before, and a split index has a part
+	// of its entries in another file. So for those git is asked at once. A search of the
+	// bytes may find what is no path, and then git has the last word; what it does not
+	// find is not there.
 	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link"))
 	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {
 		return false, nil
@@ -63,9 +66,10 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 }
 
 // FileMode reports whether a file's mode tells that it is executable:
-// core.fileMode, which git init finds out. Where it does not, executable tells
-// what git's index says, if it knows the file; it reads the index once, when it is
-// first called, and may be called by several goroutines.
+// core.fileMode, which git init finds out by trying, and which is true when it is
+// not set. Where the mode does not tell, executable says what git's index has, if it
+// knows the file; it reads the index once, when it is first called, and may be called
+// by several goroutines. When the mode tells, executable is nil.
 func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopath.Path) (exec, known bool, err error), err error) {
 	// The repository's own configuration alone: asking git would cost every command a process.
 	file := filepath.Join(r.commonDir, "config")
@@ -80,6 +84,7 @@ func (r *Repo) FileMode(ctx context.Context) (trust bool, executable func(repopa
 	switch v := strings.ToLower(conf.Section("core").Option("filemode")); v {
 	case "false", "no", "off":
 	default:
+		// Git's booleans are also numbers, of which 0 is false.
 		if n, err := strconv.Atoi(v); err != nil || n != 0 {
 			return true, nil, nil
 		}

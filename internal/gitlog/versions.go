@@ -37,8 +37,9 @@ type Version struct {
 
 // Versions calls f for each distinct content that the file at path ever had in
 // a commit that a reference or a worktree's HEAD reaches (the stash is left
-// out), newest first and each once, as soon as it is met. No history is
-// simplified away: merges and side branches count. f may keep the Version.
+// out), newest first and each once, as soon as it is met. "Newest" goes by the
+// committers' clocks: a wrong clock changes the order, never what is found. No history
+// is simplified away: merges and side branches count. f may keep the Version.
 // Where the history is incomplete (see Shallow) the walk ends at the edge
 // without an error.
 func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
@@ -67,7 +68,10 @@ func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version
 	return nil
 }
 
-// shallowCommits returns the commits whose parents a shallow clone has cut off.
+// shallowCommits returns the commits whose parents a shallow clone has cut off. The
+// commit objects still name them, and some parents may be here by another way, but git
+// treats these commits as having none, and so does a walk. The rule is in
+// Documentation/technical/shallow of git's sources.
 func (r *Repo) shallowCommits() map[plumbing.Hash]bool {
 	b, _ := readFile(filepath.Join(r.commonDir, "shallow"))
 	cut := map[plumbing.Hash]bool{}
@@ -83,18 +87,26 @@ type node struct {
 	blob plumbing.Hash
 }
 
-// walk goes over commits, the newest first by the committers' clocks.
+// walk goes over commits, the newest first by the committers' clocks. It loads each
+// commit once, and of the trees only those on the way to the file, each distinct one
+// once: most commits leave the directories above the lock as they were.
 type walk struct {
 	objects *objects
 	elems   []string
-	memo    []map[plumbing.Hash]plumbing.Hash // per depth: tree to the file's blob
-	seen    map[plumbing.Hash]*node           // nil: known to be absent
-	queue   queue
-	edge    bool // absent objects are the edge of the history, not damage
-	grafts  map[plumbing.Hash]bool
+	// memo maps a tree to the file's blob below it, zero when there is none. There is
+	// one map per depth: a tree may also lie elsewhere on the path, where another rest
+	// of the path is looked up in it.
+	memo   []map[plumbing.Hash]plumbing.Hash
+	seen   map[plumbing.Hash]*node // nil: known to be absent
+	queue  queue
+	edge   bool // absent objects are the edge of the history, not damage
+	grafts map[plumbing.Hash]bool
 }
 
-// push loads a commit and queues it once. It returns nil beyond the edge.
+// push loads a commit and queues it once. It returns nil beyond the edge: in a shallow
+// or partial clone an absent object is the end of what is known. Elsewhere it is
+// damage, and an error: a walk that left out a part of the history would let gc delete
+// what a lock in that part names.
 func (w *walk) push(h plumbing.Hash) (*node, error) {
 	if n, ok := w.seen[h]; ok {
 		return n, nil
@@ -126,7 +138,8 @@ func (w *walk) push(h plumbing.Hash) (*node, error) {
 	return n, nil
 }
 
-// blob returns the file's blob below a tree that lies depth directories down its path.
+// blob returns the file's blob below a tree that lies depth directories down its path;
+// zero when there is none, or when a symlink, a submodule or a directory is there.
 func (w *walk) blob(depth int, tree plumbing.Hash) (plumbing.Hash, error) {
 	if h, ok := w.memo[depth][tree]; ok {
 		return h, nil
@@ -149,6 +162,10 @@ func (w *walk) blob(depth int, tree plumbing.Hash) (plumbing.Hash, error) {
 	return h, nil
 }
 
+// run takes the newest commit off the queue until none is left. The parents are pushed
+// before a commit is judged, as it introduces its content only if no parent has it. The
+// first commit of a content that comes off the queue is the newest that has it, so f is
+// called then, while older commits may still add to Introduced.
 func (w *walk) run(ctx context.Context, r *Repo, f func(*Version) error) error {
 	versions := map[plumbing.Hash]*Version{}
 	for w.queue.Len() > 0 {
@@ -175,7 +192,7 @@ func (w *walk) run(ctx context.Context, r *Repo, f func(*Version) error) error {
 		if introduced {
 			v.Introduced = append(v.Introduced, n.describe())
 		}
-		n.raw, n.parents = nil, nil
+		n.raw, n.parents = nil, nil // only the blob is asked for again, by a child
 		if fresh {
 			if err := f(v); err != nil {
 				return err
@@ -185,6 +202,8 @@ func (w *walk) run(ctx context.Context, r *Repo, f func(*Version) error) error {
 	return nil
 }
 
+// version describes the content that a commit has. Its bytes are read when Data is
+// called, as a caller may want only some of them.
 func (w *walk) version(r *Repo, n *node) *Version {
 	blob := n.blob
 	return &Version{Blob: blob.String(), Last: n.describe(), Data: func() ([]byte, error) {
@@ -193,7 +212,8 @@ func (w *walk) version(r *Repo, n *node) *Version {
 	}}
 }
 
-// describe reads what people want to know from the commit's bytes.
+// describe reads what people want to know from the commit's bytes. It is called for
+// the commits that are shown, not for all that are walked. A blank line ends the header.
 func (c *commit) describe() Commit {
 	d := Commit{Hash: c.hash.String()}
 	head, message, _ := strings.Cut(string(c.raw), "\n\n")

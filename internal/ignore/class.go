@@ -2,7 +2,11 @@ package ignore
 
 import "strings"
 
-// class reads a [class] and reports whether it is well formed.
+// class reads a [class] and reports whether it is well formed. The rules are those of
+// git's wildmatch.c: a ] that comes first is a member, ! and ^ negate, a backslash
+// takes the next character as it is, a - at either end is itself. With fold a letter
+// matches when either case is in the set. A slash is never matched where the pattern
+// is one of paths.
 func (c *compiler) class() bool {
 	s := c.s[1:]
 	negated := s != "" && (s[0] == '!' || s[0] == '^')
@@ -51,6 +55,8 @@ func (c *compiler) class() bool {
 	return true
 }
 
+// classChar reads one character of a class, which a backslash may precede. s is not
+// empty; ok is false when it ends after the backslash.
 func classChar(s string) (ch byte, rest string, ok bool) {
 	if s[0] == '\\' {
 		s = s[1:]
@@ -70,7 +76,9 @@ func named(s string) int {
 	return 0
 }
 
-// classOf returns the members of a POSIX class in the C locale.
+// classOf returns the members of a POSIX class in the C locale, nil for a name that is
+// none. Git has its own ctype tables, which do not depend on the user's locale; in
+// them "space" is without \v and \f.
 func classOf(name string) func(byte) bool {
 	upper := func(b byte) bool { return 'A' <= b && b <= 'Z' }
 	small := func(b byte) bool { return 'a' <= b && b <= 'z' }

@@ -15,14 +15,18 @@ import (
 // config is git's configuration: the last value of each key, whose section and
 // name are in lower case. It is read here and not asked of the git program:
 // every command needs it, and starting git takes longer than reading a few
-// small files. An includeIf is not followed.
+// small files. An includeIf is not followed, nor is what git -c hands to the
+// programs that it starts (GIT_CONFIG_PARAMETERS). No setting that is looked at here
+// has more than one value, except include.path, which read follows at once.
 type config struct {
 	values map[string]string
 	env    []string
 }
 
 // config returns what holds for the repository: the machine's settings, the
-// user's, its own and the environment's.
+// user's, its own and the environment's. They are read in that order, as
+// git-config(1) says under FILES and ENVIRONMENT, and a later value replaces an
+// earlier one.
 func (r Repo) config() (*config, error) {
 	c := &config{values: map[string]string{}, env: r.Env}
 	var files []string
@@ -57,6 +61,7 @@ func (r Repo) config() (*config, error) {
 	return c, nil
 }
 
+// isTrue reads a boolean as git-config(1) does; what is none counts as false.
 func isTrue(v string) bool {
 	switch strings.ToLower(v) {
 	case "true", "yes", "on":
@@ -76,7 +81,7 @@ func (c *config) lookup(name string) (string, bool) {
 	return "", false
 }
 
-// home returns the directory of the user's configuration files.
+// home returns the directory of the user's configuration files, by the XDG rule.
 func (c *config) home() string {
 	if d, _ := c.lookup("XDG_CONFIG_HOME"); d != "" {
 		return d
@@ -84,7 +89,8 @@ func (c *config) home() string {
 	return c.expand("~/.config")
 }
 
-// expand replaces the ~/ that a path may begin with.
+// expand replaces the ~/ that a path may begin with. HOME goes first also on
+// Windows. The form ~user/ is not known.
 func (c *config) expand(path string) string {
 	home, _ := c.lookup("HOME")
 	if home == "" && runtime.GOOS == "windows" {
@@ -96,7 +102,9 @@ func (c *config) expand(path string) string {
 	return filepath.FromSlash(path)
 }
 
-// read adds a file and what it includes, to a depth where git too stops. One that is absent is empty.
+// read adds a file and what it includes, at the place of the include, to a depth where
+// git stops, too (10). A file that is absent or may not be read is empty.
+// A relative include is relative to the file that names it.
 func (c *config) read(file string, depth int) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || file == "" || depth == 0 {
@@ -119,12 +127,15 @@ func (c *config) read(file string, depth int) error {
 }
 
 var (
+	// [section] and [section "sub section"]; what follows on the line is a setting.
 	sectionLine = regexp.MustCompile(`^\[([-.0-9A-Za-z]+)([ \t]+"(?:[^"\\\n]|\\.)*")?[ \t]*\]`)
 	settingLine = regexp.MustCompile(`^([A-Za-z][-0-9A-Za-z]*)[ \t]*(=?)`)
 )
 
 // parseConfig reads the syntax of git-config(1) and passes on every setting, its
-// key as "section.name". A subsection stays in the key as it stands.
+// key as "section.name". A subsection stays in the key as it stands, with its quotes:
+// no caller asks for one, and so it can never be taken for a plain section. Carriage
+// returns before a newline do not count.
 func parseConfig(text string, set func(key, value string) error) error {
 	section := ""
 	text = strings.ReplaceAll(text, "\r\n", "\n")
@@ -155,6 +166,8 @@ func parseConfig(text string, set func(key, value string) error) error {
 }
 
 // configValue reads up to the end of the line: quotes, escapes, continuations, comments.
+// Space inside the value stays; space at its ends goes, unless it is quoted. A newline
+// ends the value even inside quotes, where git reports an error.
 func configValue(text string) (value, rest string) {
 	var out strings.Builder
 	keep, quoted := 0, false // keep: up to there trailing space is wanted

@@ -6,7 +6,10 @@ import (
 )
 
 // pattern is one line of an ignore file, by the rules of gitignore(5) as git
-// itself applies them. go-git's own matcher differs from git in several.
+// itself applies them (dir.c and wildmatch.c). go-git's own matcher differs from git
+// in several. Most patterns are a plain name or *suffix; these are compared as text,
+// and tokens are for the rest. Bytes are matched, not characters, as in git: ? is one
+// byte of a UTF-8 sequence.
 type pattern struct {
 	negated  bool
 	dirOnly  bool
@@ -32,7 +35,8 @@ type token struct {
 	set  *[256]bool
 }
 
-// parsePatterns reads an ignore file.
+// parsePatterns reads an ignore file. A byte order mark is skipped. The # of a comment
+// and the ! of a negation count only as the first character of a line.
 func parsePatterns(file []byte, fold bool) []pattern {
 	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
 	var out []pattern
@@ -48,7 +52,7 @@ func parsePatterns(file []byte, fold bool) []pattern {
 	return out
 }
 
-// trimSpaces cuts spaces at the end that no backslash protects.
+// trimSpaces cuts spaces at the end that no backslash protects. Tabs stay, as in git.
 func trimSpaces(s string) string {
 	end := 0
 	for i := 0; i < len(s); i++ {
@@ -63,6 +67,9 @@ func trimSpaces(s string) string {
 	return s[:min(end, len(s))]
 }
 
+// parsePattern reads one line. A slash at the end asks for a directory; any other
+// slash ties the pattern to the directory of its file, and one at the beginning does
+// only that.
 func parsePattern(s string, fold bool) pattern {
 	var p pattern
 	s, p.negated = strings.CutPrefix(s, "!")
@@ -107,7 +114,8 @@ func (p *pattern) match(path, base []byte, isDir, fold bool) bool {
 	return p.glob == nil || matchTokens(p.glob, s[n:])
 }
 
-// same compares two texts of one length.
+// same compares two texts of one length. Only ASCII letters are folded, as git does
+// for core.ignoreCase.
 func same(b []byte, s string, fold bool) bool {
 	if string(b) == s || !fold {
 		return string(b) == s
@@ -127,7 +135,9 @@ func lower(c byte) byte {
 	return c
 }
 
-// matchTokens follows all ways through the tokens at once, so no pattern is slow.
+// matchTokens follows all ways through the tokens at once: now[i] says that the text
+// so far can be matched by the tokens before i. A pattern such as *a*a*a*b takes
+// tokens times bytes steps; trying one way after the other may take exponentially many. Up to 63 tokens need no memory from the heap.
 func matchTokens(tokens []token, s []byte) bool {
 	var buf [2][64]bool
 	now, next := buf[0][:], buf[1][:]
@@ -165,7 +175,9 @@ func matchTokens(tokens []token, s []byte) bool {
 	return now[len(tokens)]
 }
 
-// skipEmpty adds the ways where a token matches nothing.
+// skipEmpty adds the ways where a token matches nothing. It goes from left to right, so
+// a run of such tokens is skipped in one pass. dirs skips also the inDirs after it: that
+// is how a/**/b matches a/b.
 func skipEmpty(tokens []token, now []bool) {
 	for i, t := range tokens {
 		if now[i] && t.kind != oneByte && t.kind != inDirs {
@@ -177,7 +189,7 @@ func skipEmpty(tokens []token, now []bool) {
 	}
 }
 
-// compiler turns a glob into tokens.
+// compiler turns a glob into tokens. Its methods take what they read off the front of s.
 type compiler struct {
 	s     string
 	paths bool // * and ? stop at slashes
@@ -185,8 +197,10 @@ type compiler struct {
 	out   []token
 }
 
-// compile returns the tokens; never when nothing can match them. It is told
-// whether it starts at the beginning of an element of the path.
+// compile returns the tokens; never when nothing can match them: a class that is not
+// closed, a backslash at the end. Such a pattern is not an error, as in git, it just
+// matches nothing. start tells whether s begins at the beginning of an element of
+// the path.
 func (c *compiler) compile(start bool) (tokens []token, never bool) {
 	for c.s != "" {
 		ch := c.s[0]
@@ -216,6 +230,8 @@ func (c *compiler) compile(start bool) (tokens []token, never bool) {
 	return c.out, false
 }
 
+// oneByte adds a token for the bytes that in accepts. The table is made once, so that
+// a match is one look-up for literals, ? and classes alike.
 func (c *compiler) oneByte(in func(byte) bool) {
 	var set [256]bool
 	for i := range set {
@@ -224,7 +240,10 @@ func (c *compiler) oneByte(in func(byte) bool) {
 	c.out = append(c.out, token{oneByte, &set})
 }
 
-// stars reads a run of stars. Two or more cross slashes only as a whole element.
+// stars reads a run of stars. Two or more cross slashes only as a whole element: **/
+// is any number of directories or none, and a final ** is all that lies below. In
+// another place they are one star. A pattern for the base name alone has no slashes to
+// stop at. \/ is an escaped slash, which ends an element just as well.
 func (c *compiler) stars(start bool) {
 	rest := strings.TrimLeft(c.s, "*")
 	many := len(c.s)-len(rest) > 1

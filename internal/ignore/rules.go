@@ -1,4 +1,16 @@
 // Package ignore says what git and .pipeignore leave out.
+//
+// Rules are what holds in one directory. A walk begins with Repo.Rules, which
+// reads what lies above its top, and calls Enter with the ignore files of each
+// directory on its way down. Match then answers for a name, without touching the
+// disk. Digest names the rules: while it is the same, so are the answers, and the
+// stat index may keep them.
+//
+// The rules are those of gitignore(5), and where the page is silent, what git
+// does; a test compares the two at random. They are computed here, because asking
+// git check-ignore costs a process in each command, and because go-git's matcher
+// differs from git. A .pipeignore is read like a .gitignore. Unlike git,
+// Rules do not look at the index: a tracked file that a pattern matches is ignored.
 package ignore
 
 import (
@@ -17,10 +29,10 @@ import (
 // those of the ignore files on the way down. They never change, so that
 // goroutines share them.
 type Rules struct {
-	dir   string // from where the rules began, with a slash behind it; "" at the top
-	lists []list // later ones win
-	fold  bool   // core.ignoreCase
-	key   digest.Key
+	dir   string     // from where the rules began, with a slash behind it; "" at the top
+	lists []list     // from the weakest source to the strongest: later ones win
+	fold  bool       // core.ignoreCase
+	key   digest.Key // of all that led here: fold, names, contents of the files
 }
 
 // list is the patterns of one file.
@@ -63,6 +75,9 @@ func (r Repo) Rules(dir repopath.Path) (*Rules, error) {
 	return rules.Enter(dir.Base(), nil), nil
 }
 
+// rootRules returns the rules from outside the work tree. Of these info/exclude is the
+// stronger, so it comes last; every .gitignore is stronger than both. Where
+// core.excludesFile is not set, git reads $XDG_CONFIG_HOME/git/ignore.
 func (r Repo) rootRules() (*Rules, error) {
 	conf, err := r.config()
 	if err != nil {
@@ -83,6 +98,8 @@ func (r Repo) rootRules() (*Rules, error) {
 	return rulesAbove(files, isTrue(conf.values["core.ignorecase"])), nil
 }
 
+// rulesAbove begins a chain of rules. fold is part of the key, as it changes what
+// patterns match.
 func rulesAbove(files [][]byte, fold bool) *Rules {
 	r := &Rules{fold: fold}
 	f := digest.NewFrame("ignore rules 1")
@@ -91,7 +108,9 @@ func rulesAbove(files [][]byte, fold bool) *Rules {
 	return r.Enter("", files)
 }
 
-// readIgnore returns nothing for a file that is not there; git does not follow an ignore file that is a directory either.
+// readIgnore returns nothing for a file that is not there, or for a directory of that
+// name, which git passes over, too. Any other failure is an error: without its rules,
+// files would become inputs that are none.
 func readIgnore(file string) ([]byte, error) {
 	st, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && st.IsDir() {
@@ -107,8 +126,13 @@ func readIgnore(file string) ([]byte, error) {
 // Enter returns the rules inside the directory name, whose ignore files
 // (.gitignore, then .pipeignore) have the given contents. An empty name stays in
 // the directory and only adds files. Git never goes into an ignored directory;
-// who does, because it was asked for by name, finds there what the patterns say
-// of each name alone.
+// a walker that does, because the directory was asked for by name, finds there what
+// the patterns say of each name alone.
+//
+// The key goes on from the key of the rules above and covers the whole files. So a
+// comment that changes makes a new key: that costs one new judgement, never a wrong
+// one. r is not changed; its list is copied when it grows, for other directories
+// share it.
 func (r *Rules) Enter(name string, files [][]byte) *Rules {
 	in := &Rules{dir: r.dir, lists: r.lists, fold: r.fold}
 	if name != "" {
@@ -129,7 +153,9 @@ func (r *Rules) Enter(name string, files [][]byte) *Rules {
 }
 
 // Match reports whether the entry name of the directory is ignored. Of several
-// patterns that match, the last counts. A symlink to a directory is no directory.
+// patterns that match, the last counts, so the search goes backwards and ends at the
+// first hit. A symlink to a directory counts as a file, as in git. Match looks at the
+// name alone: whether a directory above is ignored is the walker's business.
 func (r *Rules) Match(name string, isDir bool) bool {
 	var buf [256]byte
 	path := append(append(buf[:0], r.dir...), name...)

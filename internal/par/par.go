@@ -1,4 +1,12 @@
 // Package par is the only place that starts goroutines for work.
+//
+// Three forms are enough: Each for a list of like items, a Group for work whose
+// amount shows as it goes on, and Background for one helper beside the caller.
+// In all of them the goroutines have ended when the call that waits for them
+// returns, so nobody writes to a result that its owner reads already, and a test
+// that ends leaves nothing behind. In Each and in a Group the first error
+// cancels the context of the rest and is the one that is returned. archtest refuses
+// a go statement elsewhere, except in shell, which waits for processes.
 package par
 
 import (
@@ -22,15 +30,19 @@ func NewGroup(ctx context.Context, limit int) (*Group, context.Context) {
 	return &Group{g}, ctx
 }
 
-// Go runs f in a goroutine, after waiting for a free place.
+// Go runs f in a goroutine, after waiting for a free place. So a function of the group
+// must not call it on the same group when there is a limit: all places may be held by
+// functions that wait for one.
 func (g *Group) Go(f func() error) { g.g.Go(f) }
 
 // Wait returns when all functions have, with the first error.
 func (g *Group) Wait() error { return g.g.Wait() }
 
 // Each calls f for 0..n-1 on at most workers goroutines and returns the first
-// error; after it no new call starts. With one worker or one item it stays on
-// the caller's goroutine. All calls have returned when Each returns.
+// error; after it no new call starts. When ctx ends, the error is its cause. With
+// workers below 2 or one item it stays on the caller's goroutine, which costs nothing
+// and keeps the order. All calls have returned when Each returns, so f may write to
+// element i of a slice without a lock.
 func Each(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
 	if workers > n {
 		workers = n
@@ -47,6 +59,8 @@ func Each(ctx context.Context, n, workers int, f func(ctx context.Context, i int
 		return nil
 	}
 	g, gctx := errgroup.WithContext(ctx)
+	// The workers take the next index from one counter: items differ in cost, and equal
+	// shares would leave some workers idle.
 	var next atomic.Int64
 	for range workers {
 		g.Go(func() error {
@@ -68,7 +82,8 @@ func Each(ctx context.Context, n, workers int, f func(ctx context.Context, i int
 }
 
 // Background runs f in a goroutine and returns a function that cancels its
-// context and waits until it has returned. It may be called more than once.
+// context and waits until it has returned. stop may be called more than once, and from
+// several goroutines; each call waits.
 func Background(ctx context.Context, f func(ctx context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -11,6 +11,9 @@ import (
 
 // GroupAlive reports whether any process of the group still works. A zombie does
 // not: where process 1 reaps nobody (a container without an init), it would stay.
+// kill(2) counts zombies, so its "no such process" is final, and its "yes" is checked
+// in /proc. Without /proc the answer is the safe one, true. Process numbers are used
+// again, so a group that ended long ago may seem alive.
 func GroupAlive(pgid int) bool {
 	if pgid <= 0 || errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH) {
 		return false
@@ -27,7 +30,7 @@ func GroupAlive(pgid int) bool {
 	return false
 }
 
-// Alive reports whether the process still works.
+// Alive reports whether the process still works: GroupAlive's rules for one process.
 func Alive(pid int) bool {
 	if pid <= 0 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return false
@@ -43,6 +46,7 @@ func readStat(name string) (state byte, group int) {
 	if err != nil {
 		return 0, 0
 	}
+	// The name may hold spaces and parentheses, so the fields begin after the last one.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 3 {
 		return 0, 0

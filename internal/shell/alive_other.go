@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// GroupAlive reports whether any process of the group is there.
+// GroupAlive reports whether any process of the group is there; a zombie counts, as
+// kill(2) with signal 0 tells no more.
 func GroupAlive(pgid int) bool {
 	return pgid > 0 && !errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH)
 }

@@ -1,4 +1,17 @@
 // Package shell runs a command and leaves no child behind.
+//
+// Run is all there is to it: it starts a Command's script, passes on its output
+// by lines, and returns when the script has ended. The script and all that it
+// starts are one process group, which is the unit that is asked to end, and killed,
+// and counted as alive. Run promises that no process of the group is left when it
+// returns, because the caller hashes the outputs next: a process that still writes
+// would make a digest of bytes that never were the output.
+//
+// A process that leaves the group on purpose (setsid, a daemon) is out of reach.
+// As long as it keeps Command.Hold open, the workspace's lock stays taken.
+//
+// Alive and GroupAlive answer for processes of an earlier pipe, which the lock's
+// note names.
 package shell
 
 import (
@@ -23,15 +36,17 @@ const Grace = 10 * time.Second
 // Command is one script to run.
 type Command struct {
 	Script string
-	Shell  string // "sh" or "bash"
+	Shell  string // "bash"; anything else is "sh"
 	Dir    string
-	Env    []string
+	Env    []string // all of it; nil is this process's own, as in exec.Cmd
 	// Hold is inherited by the command: a file lock on it lasts as long as any
 	// process of the command does, even when this one is killed. May be nil.
 	Hold *os.File
-	// Line is called for each line of output, without its end, from one goroutine.
+	// Line is called for each line of output, without its end, from one goroutine. Its
+	// argument is valid only during the call. Standard output and standard error come
+	// in one stream, in the order in which they were written. May be nil.
 	Line func(line []byte)
-	// Started is called with the process group's number. May be nil.
+	// Started is called with the process group's number, before Run waits. May be nil.
 	Started func(pgid int)
 	// Tmp is where a script too long for an argument is written.
 	Tmp string
@@ -88,7 +103,9 @@ func (e *ExitError) Error() string {
 // longest is the script that fits an argument: Linux takes 128 KiB for one.
 const longest = 100 << 10
 
-// args returns the shell as GitHub Actions starts it.
+// args returns the shell as GitHub Actions starts it, so that a script means the same
+// here and there: it ends at the first command that fails, and in bash also when any
+// part of a pipeline does. bash reads no start-up files, which differ between users.
 func (c *Command) args(script string, file bool) []string {
 	args := []string{"sh", "-e"}
 	if c.Shell == "bash" {
@@ -132,6 +149,8 @@ func Run(ctx context.Context, c Command) (err error) {
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w", args[0], err), r.Close(), w.Close())
 	}
+	// The child has its own copy of the write end. With this one open, too, the output would
+	// never end.
 	if err := w.Close(); err != nil {
 		return err
 	}
@@ -141,6 +160,8 @@ func Run(ctx context.Context, c Command) (err error) {
 	return c.wait(ctx, cmd, r)
 }
 
+// writeScript writes a script that is too long for an argument to a file in dir, and
+// returns its name. The caller removes it.
 func writeScript(dir, script string) (string, error) {
 	f, err := os.CreateTemp(dir, "script-*")
 	if err != nil {
@@ -150,7 +171,10 @@ func writeScript(dir, script string) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// wait reads the output and ends the group when ctx does.
+// wait reads the output and ends the group when ctx does. It owns r. The output goes
+// through a pipe that is made here: cmd.Wait would close one from cmd.StdoutPipe before
+// all is read, and with a Writer it would wait for the end of the output, which a
+// process outside the group may delay for ever.
 func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, r *os.File) error {
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
@@ -174,12 +198,16 @@ func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, r *os.File) error {
 		<-done
 	}
 	_ = r.Close()
+	// A command may exit with 0 because it was asked to end, so a cancelled context
+	// counts in any case.
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return exitError(err)
 }
 
+// await returns when the command has exited, with what cmd.Wait said. When ctx ends it
+// asks the group to end, gives it one grace period in all, and kills it after that.
 func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error) error {
 	select {
 	case err := <-exited:
@@ -220,6 +248,7 @@ func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error)
 // poll is how often Run looks whether a group has ended: short against any grace.
 const poll = 10 * time.Millisecond
 
+// exitError turns the error of exec into an *ExitError; others pass unchanged.
 func exitError(err error) error {
 	var e *exec.ExitError
 	if errors.As(err, &e) {
@@ -228,9 +257,12 @@ func exitError(err error) error {
 	return err
 }
 
-// maxLine is the longest line that is passed on whole.
+// maxLine is the longest line in bytes that is passed on whole.
 const maxLine = 64 << 10
 
+// lines passes on the output until it ends or reading fails. A line that is longer than
+// maxLine comes in pieces, so that memory stays bounded whatever the command prints. It
+// reads on when Line is nil: a full pipe would stop the command.
 func (c *Command) lines(r io.Reader) {
 	b := bufio.NewReaderSize(r, maxLine)
 	cut := false // the line's beginning was passed on already
