@@ -32,7 +32,8 @@ type OutState struct {
 	NoCache bool // cache: false: it cannot be restored
 }
 
-// Facts are all that the verdict on a build stage depends on.
+// Facts are all that the verdict on a build stage depends on. The zero value of a field says
+// that the thing is not there: no block in the lock, no record, nothing lost.
 type Facts struct {
 	Stage    *spec.Stage
 	Key      digest.Key
@@ -45,6 +46,12 @@ type Facts struct {
 }
 
 // Decide returns what a build stage must do. It changes nothing.
+//
+// The order of the cases is the rule. frozen beats even --force. What must run in any case
+// comes next. Then a stage whose key neither the lock nor a record knows runs. After that its
+// outputs are known, and only one that cannot be restored, because its bytes are not kept,
+// makes it run. An output that is absent is no reason for anything: it is fetched when
+// somebody reads it.
 func Decide(f Facts) Verdict {
 	switch {
 	case f.Stage.Frozen:
@@ -87,7 +94,8 @@ func Decide(f Facts) Verdict {
 	return Verdict{event.Skip, []Reason{{Code: event.Unchanged}}}
 }
 
-// unrestorable returns the outs without cached bytes that are not as recorded.
+// unrestorable returns the outs without cached bytes that are not as recorded. They lie in
+// git, say, and only the command can make them anew.
 func unrestorable(outs []OutState) (why []Reason) {
 	for _, o := range outs {
 		switch {
@@ -101,6 +109,7 @@ func unrestorable(outs []OutState) (why []Reason) {
 	return why
 }
 
+// named returns one reason with the same code for each path.
 func named(code string, paths []repopath.Path) (why []Reason) {
 	for _, p := range paths {
 		why = append(why, Reason{Code: code, Path: string(p)})
@@ -108,7 +117,9 @@ func named(code string, paths []repopath.Path) (why []Reason) {
 	return why
 }
 
-// Changes says in which declared things a stage differs from its lock, all of them.
+// Changes says in which declared things a stage differs from its lock, all of them. Something
+// in the definition that the lock does not keep, such as platform or env_mode, may be the only
+// difference; then the reason says just that.
 func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
 	if locked == nil {
 		return []Reason{{Code: event.NeverRun}}
@@ -127,6 +138,8 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
 	return why
 }
 
+// depChanges compares deps by path and kind. A path that was a file and is a directory now, or
+// the reverse, counts as changed and not as removed and added.
 func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 	old := make(map[string]artifact.Input, len(then))
 	for _, d := range then {
@@ -161,6 +174,8 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 	return why
 }
 
+// paramChanges compares values in the form that the lock has of them, since that is all that
+// is left of the old ones.
 func paramChanges(in Inputs, locked *lockfile.Stage) []Reason {
 	old, now := map[string]string{}, map[string]string{}
 	for _, p := range locked.Params {
@@ -185,6 +200,8 @@ func shownParam(p lockfile.Param) string {
 	return p.Value
 }
 
+// envChanges compares the lock's forms of the variables. NUL separates hash and value while
+// they are compared: neither can contain it.
 func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
 	old, now := map[string]string{}, map[string]string{}
 	for _, e := range locked.Env {
@@ -215,6 +232,8 @@ func shownEnv(v string) string {
 	}
 }
 
+// mapChanges lists what is new, gone or different, sorted by name so that output does not
+// depend on the maps' order.
 func mapChanges(code string, old, now map[string]string) (why []Reason) {
 	for k, v := range now {
 		if o, ok := old[k]; !ok || o != v {
@@ -230,6 +249,8 @@ func mapChanges(code string, old, now map[string]string) (why []Reason) {
 	return why
 }
 
+// outChanges lists outputs that were added to or removed from the declaration; what they
+// contain is no input and plays no part.
 func outChanges(s *spec.Stage, locked *lockfile.Stage) []Reason {
 	old, now := map[string]string{}, map[string]string{}
 	for _, o := range locked.Outs {
@@ -257,8 +278,10 @@ const (
 	StatusUnknown   = "unknown"
 )
 
-// DecideDeploy returns what a deploy stage must do: it is done only if its
-// environment says so now, whatever lock and cache hold.
+// DecideDeploy returns what a deploy stage must do: it is done only if its environment says so
+// now, whatever lock and cache hold. Everything but "ok" with this very key runs: after
+// "deploying" or a status of a later version nobody knows what is live, and to deploy once
+// more is safe where to skip is not.
 func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, force bool) Verdict {
 	switch {
 	case s.Frozen:

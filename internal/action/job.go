@@ -9,8 +9,9 @@ import (
 	"github.com/pipe-build/pipe/pkg/artifact"
 )
 
-// Job is one run of a stage's command, as it is handed to a runner: values and
-// digests, so that the runner may be on another machine.
+// Job is one run of a stage's command, as it is handed to a runner: values and digests, so
+// that the runner may be on another machine. The runner must not decide anything: what may be
+// read, what is kept and what the command sees stands here.
 type Job struct {
 	Stage *spec.Stage
 	// Inputs lists every file that the command may read, with paths from the
@@ -31,14 +32,17 @@ type Job struct {
 	Line func(line []byte)
 }
 
-// Read is an input that was read from the project, and how to read it again.
+// Read is an input that was read from the project, and how to read it again. After the command
+// the runner reads it again: an input that changed meanwhile would be recorded under the key
+// of what it was before.
 type Read struct {
 	Dep    spec.Dep
 	Inside []artifact.Output // other stages' outputs that stand for what lies there
 	Was    artifact.Input
 }
 
-// Made is what a job made. Its bytes are in the cache.
+// Made is what a job made. Its bytes are in the cache. It is not in force yet: the engine
+// records it, and then says by Settle which outputs stay.
 type Made struct {
 	Outs    []artifact.Output // in the order of Stage.Outs
 	Seconds float64           // how long the command took

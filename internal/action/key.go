@@ -1,4 +1,14 @@
 // Package action decides from values alone what a stage must do.
+//
+// It holds three things. KeyOf makes the key of a stage: the name of the question "what does
+// this command make of these inputs?", under which records stand in every store. Decide and
+// DecideDeploy give the verdict with all its reasons. A Job and what was Made of it are what
+// the engine and a runner say to each other.
+//
+// Nothing here reads a file, asks a store or looks at a clock: whoever calls has gathered the
+// Facts before, so equal facts give equal verdicts on every machine, and tests need no
+// workspace. The form of the key is frozen (FORMAT.md, testdata/vectors): two versions of pipe
+// that computed different keys for one stage would each rebuild what the other has built.
 package action
 
 import (
@@ -16,7 +26,8 @@ import (
 // salt names the form of the key; FORMAT.md describes it.
 const salt = "pipe key 1"
 
-// Inputs are the values that a stage's declared inputs have now.
+// Inputs are the values that a stage's declared inputs have now. Lists are in the order of the
+// stage's own lists, which package spec has sorted.
 type Inputs struct {
 	Deps     []artifact.Input // in the order of Stage.Deps
 	Params   []params.Value   // sorted by file, then key
@@ -26,7 +37,8 @@ type Inputs struct {
 	Hidden   []repopath.Path  // params files that git ignores: their values stay out of lock and reasons
 }
 
-// EnvValue is a declared variable's value; an unset one differs from an empty one.
+// EnvValue is a declared variable's value; an unset one differs from an empty one. A literal's
+// value counts like any other, but the lock may show it.
 type EnvValue struct {
 	Name    string
 	Value   string
@@ -35,7 +47,8 @@ type EnvValue struct {
 	Secret  bool // only whether it is set is in key and lock
 }
 
-// state is what the key says of a variable beside its value.
+// state is what the key says of a variable beside its value: bit 0 that it is set, bit 1 that
+// it is a secret. Only so do an unset variable and an empty one get different keys.
 func (e EnvValue) state() (n uint64) {
 	if e.Secret {
 		n = 2
@@ -46,10 +59,12 @@ func (e EnvValue) state() (n uint64) {
 	return n
 }
 
-// KeyOf returns the key: the hash over the whole definition and all inputs, each
-// field by its name, those that have their default value left out. So a field
-// that a later version adds changes no key of a stage that does not use it. The
-// key does not depend on the order of lists, but for scripts.
+// KeyOf returns the key: the hash over the whole definition and all inputs, each field by its
+// name, those that have their default value left out. So a field that a later version adds
+// changes no key of a stage that does not use it. The key does not depend on the order of
+// lists, but for scripts. Timeout, mutex, description and the options persist, push and sha256
+// are not in it: they change how a command is run or what becomes of its outputs, not what it
+// makes.
 func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 	f := digest.NewFrame(salt)
 	flag := func(name string, set bool) {
@@ -102,7 +117,8 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 	return f.Sum()
 }
 
-// frameList adds a field with a list, its length before its items, unless it is empty.
+// frameList adds a field with a list, its length before its items, unless it is empty. The
+// length keeps apart what two neighboring lists would otherwise share.
 func frameList[T any](f *digest.Frame, name string, items []T, one func(*digest.Frame, T)) {
 	if len(items) == 0 {
 		return
@@ -119,8 +135,9 @@ func frameList[T any](f *digest.Frame, name string, items []T, one func(*digest.
 // the same command on one line does not have.
 func script(c string) string { return strings.TrimSuffix(c, "\n") }
 
-// CmdDigest returns the hash of scripts, shell and working directory, which the
-// lock keeps so that a later run can say that they changed.
+// CmdDigest returns the hash of scripts, shell and working directory, which the lock keeps so
+// that a later run can say that they changed. It is for a message alone; the key covers the
+// same fields itself.
 func CmdDigest(s *spec.Stage) digest.Digest {
 	f := digest.NewFrame("pipe cmd 1")
 	f.String(s.Shell)
@@ -132,11 +149,12 @@ func CmdDigest(s *spec.Stage) digest.Digest {
 	return digest.Digest(f.Sum())
 }
 
-// maxLockValue is the longest value in bytes that stands in the lock as it is.
+// maxLockValue is the longest value in bytes that stands in the lock as it is: longer ones
+// would make its diffs unreadable, and a hash tells as well that they changed.
 const maxLockValue = 256
 
-// LockParam returns how a value stands in the lock: as it is, or by its hash when
-// it is long or its file must not be committed.
+// LockParam returns how a value stands in the lock: as it is, or by its hash when it is long
+// or its file must not be committed. Its file must not be committed when git ignores it.
 func (in *Inputs) LockParam(v params.Value) lockfile.Param {
 	p := lockfile.Param{File: v.File, Key: v.Key, Value: v.Value}
 	if len(v.Value) > maxLockValue || slices.Contains(in.Hidden, v.File) {
@@ -145,8 +163,10 @@ func (in *Inputs) LockParam(v params.Value) lockfile.Param {
 	return p
 }
 
-// LockEnv returns how a declared variable stands in the lock: a value from
-// pipe.yaml as it is, one from outside only by a hash.
+// LockEnv returns how a declared variable stands in the lock: a value from pipe.yaml as it is,
+// one from outside only by a hash. The hash covers the name too, so that equal values of two
+// variables do not show as equal. It is short because it only has to say that something
+// changed (ADR 0003).
 func LockEnv(e EnvValue) lockfile.Env {
 	switch {
 	case e.Secret && e.Set:
@@ -189,8 +209,8 @@ func Variable(prefix string, path repopath.Path) string {
 	}, string(path))
 }
 
-// Variables returns NAME=hash for every path, sorted as given. If two paths map to
-// the same name but differ, neither is set.
+// Variables returns NAME=hash for every path, sorted as given. If two paths map to the same
+// name but differ, neither is set: the hash of the other path would go unnoticed.
 func Variables(prefix string, hashes []Named) []string {
 	byName := make(map[string]string, len(hashes))
 	clash := map[string]bool{}

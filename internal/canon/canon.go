@@ -1,9 +1,13 @@
 // Package canon writes JSON in one form only, and takes no other.
 //
-// The form is RFC 8785 (JSON Canonicalization Scheme): members sorted by the
-// UTF-16 units of their names, no space, no escapes but those that JSON demands.
-// It departs from it twice: whole numbers keep all their digits beyond 2^53, and
-// a document ends with one newline, so that it is a text file.
+// The form is RFC 8785 (JSON Canonicalization Scheme): members sorted by the UTF-16 units of
+// their names, no space, no escapes but those that JSON demands. It departs from it twice:
+// whole numbers keep all their digits beyond 2^53, and a document ends with one newline, so
+// that it is a text file. Records and environment states are written this way. Equal content
+// is then equal bytes, so that a record can be compared and found again by its bytes, and
+// every reader reads the same: a document in any other form, which two parsers might read
+// differently, is refused (ADR 0014). Members that a reader does not know are allowed, so that
+// a form can grow; Schema tells whether it grew too far.
 package canon
 
 import (
@@ -26,7 +30,8 @@ import (
 // ErrForm is what every error about a document's form wraps.
 var ErrForm = errors.New("not canonical JSON")
 
-// Marshal returns the canonical document of v.
+// Marshal returns the canonical document of v. v goes through encoding/json first, so its tags
+// and MarshalText methods count.
 func Marshal(v any) ([]byte, error) {
 	plain, err := json.Marshal(v)
 	if err != nil {
@@ -40,10 +45,11 @@ func Marshal(v any) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// Unmarshal reads a document into v. It takes only the bytes that Marshal would
-// write of the same content, and each member of v by its exact name, never null:
-// encoding/json alone would also take "Outs" for "outs", the last of two, and null
-// for nothing. It fails with ErrForm.
+// Unmarshal reads a document into v. It takes only the bytes that Marshal would write of the
+// same content, and each member of v by its exact name, never null: encoding/json alone would
+// also take "Outs" for "outs", the last of two, and null for nothing. It fails with ErrForm.
+// What encoding/json took, written again, must be part of the document: that finds a member
+// that was taken by another name, since at its exact name the document has none.
 func Unmarshal(b []byte, v any) error {
 	tree, err := decode(b)
 	if err != nil {
@@ -76,7 +82,8 @@ func Unmarshal(b []byte, v any) error {
 	return nil
 }
 
-// within reports the first value of a that b does not have at the same place.
+// within reports the first value of a that b does not have at the same place. a is what was
+// decoded, b the document, which may have more members.
 func within(a, b any, at string) error {
 	switch a := a.(type) {
 	case map[string]any:
@@ -117,6 +124,7 @@ func below(at, name string) string { return strings.TrimPrefix(at+"/"+name, "/")
 // place names for people what lies at a path of members.
 func place(at string) string { return cmp.Or(at, "the document") }
 
+// decode reads one JSON value. Numbers stay text: a float64 would lose digits beyond 2^53.
 func decode(b []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -130,6 +138,7 @@ func decode(b []byte) (any, error) {
 	return tree, nil
 }
 
+// appendValue adds the canonical text of a value that decode returned.
 func appendValue(b []byte, v any) ([]byte, error) {
 	var err error
 	switch v := v.(type) {
@@ -167,16 +176,18 @@ func appendValue(b []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("%w: %T", ErrForm, v)
 }
 
-// less sorts as RFC 8785, 3.2.3 does: by UTF-16 units, in which a character beyond
-// U+FFFF comes before U+E000.
+// less sorts as RFC 8785, 3.2.3 does: by UTF-16 units, in which a character beyond U+FFFF
+// comes before U+E000. To compare the bytes of UTF-8 would put such a character behind it.
 func less(a, b string) int {
 	return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
 }
 
+// integer is a whole number in the one notation that is canonical: no sign but minus, no
+// leading zero, no -0.
 var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
-// appendNumber writes whole numbers as they are, others as ECMAScript does, which
-// is how encoding/json writes a float64.
+// appendNumber writes whole numbers as they are, others as ECMAScript does, which is how
+// encoding/json writes a float64. The zero with a sign or a fraction is plain 0.
 func appendNumber(b []byte, s string) ([]byte, error) {
 	if integer.MatchString(s) {
 		return append(b, s...), nil
@@ -192,7 +203,8 @@ func appendNumber(b []byte, s string) ([]byte, error) {
 	return append(b, text...), err
 }
 
-// AppendString adds s as a JSON string with no escapes but those that JSON demands.
+// AppendString adds s as a JSON string with no escapes but those that JSON demands. Bytes from
+// 0x80 on are copied as they are: the caller's text is UTF-8.
 func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')

@@ -1,9 +1,15 @@
 // Package dag orders things that depend on one another.
+//
+// Nodes are numbers, so that it knows nothing of stages: package spec makes the graph of a
+// project, and the engine walks it. All walks keep their own stack instead of calling
+// themselves: a project may chain as many stages as memory holds.
 package dag
 
 import "slices"
 
-// Graph is a directed graph over the nodes 0..N-1. Its zero value has no nodes.
+// Graph is a directed graph over the nodes 0..N-1. Its zero value has no nodes. Edges are kept
+// in both directions: the scheduler asks what a stage needs as often as what needs it. It may
+// be read from several goroutines once all edges are there.
 type Graph struct {
 	up, down [][]int
 }
@@ -16,7 +22,8 @@ func New(n int) *Graph {
 // Len returns the number of nodes.
 func (g *Graph) Len() int { return len(g.up) }
 
-// Edge says that node needs the other node first. Repeated edges are kept once.
+// Edge says that node needs the other node first. Repeated edges are kept once. Both nodes
+// must be below N. Cycles are allowed here; Sort finds them.
 func (g *Graph) Edge(node, needs int) {
 	// The shorter list is searched: a stage may need thousands, or thousands it.
 	known, what := g.up[node], needs
@@ -36,9 +43,11 @@ func (g *Graph) Up(node int) []int { return g.up[node] }
 // Down returns the nodes that need node, directly. The caller must not change it.
 func (g *Graph) Down(node int) []int { return g.down[node] }
 
-// Sort returns all nodes, each after what it needs, smallest number first among
-// equals. When there is a cycle, order is nil and cycle lists its nodes in
-// order, each needing the next, and the last the first.
+// Sort returns all nodes, each after what it needs, smallest number first among equals. When
+// there is a cycle, order is nil and cycle lists its nodes in order, each needing the next,
+// and the last the first. It is a depth-first search: a node is open while what it needs is
+// being ordered, and an edge to an open node closes a cycle, which is the top of the stack.
+// The order is the same for the same edges. It takes time in proportion to nodes and edges.
 func (g *Graph) Sort() (order, cycle []int) {
 	const fresh, open, done = 0, 1, 2
 	state := make([]byte, g.Len())
@@ -80,7 +89,8 @@ func (g *Graph) Sort() (order, cycle []int) {
 	return order, nil
 }
 
-// Reach marks the roots and all that next leads to from them.
+// Reach marks the roots and all that next leads to from them. next is Up, Down, or any other
+// relation; one that leads nowhere gives the roots alone.
 func (g *Graph) Reach(roots []int, next func(int) []int) []bool {
 	seen := make([]bool, g.Len())
 	todo := append([]int(nil), roots...)

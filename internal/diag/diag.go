@@ -1,4 +1,14 @@
 // Package diag says what went wrong, where, and what to do next.
+//
+// Every failure that a user may meet is an *Error: a Kind, which decides the exit code, a
+// place, what was being done to what, and a hint. Lower packages return plain errors for what
+// only their callers understand, and wrap a cause with %w; the layer that knows what the user
+// asked for makes the Error. One pass that finds several faults returns a List, so that nobody
+// corrects a file fault by fault.
+//
+// Match errors by Kind (diag.Is) or by errors.Is on values, never by their text, which may be
+// reworded at any time. Kinds, their names in JSON and exit codes are part of the interface:
+// see table.
 package diag
 
 import (
@@ -26,7 +36,8 @@ const (
 	Terminated              // SIGTERM
 )
 
-// table maps each kind to its name in JSON and its exit code, as the manual lists them.
+// table maps each kind to its name in JSON and its exit code, as the manual lists them. They
+// never change: scripts and CI depend on them.
 var table = [...]struct {
 	name string
 	code int
@@ -60,13 +71,15 @@ type Error struct {
 	Err   error  // the cause; may be nil
 }
 
-// New returns an Error of kind k whose What is formatted from format; a %w in it sets the cause.
+// New returns an Error of kind k whose What is formatted from format; a %w in it sets the
+// cause. Only one %w can be the cause: with several, Unwrap of the formatted error is nil.
 func New(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Kind: k, What: err.Error(), Err: errors.Unwrap(err)}
 }
 
-// Newer is the one answer to a form that only a later version knows.
+// Newer is the one answer to a form that only a later version knows. It is a refusal and not
+// damage: the data is right, and must not be deleted or written over.
 func Newer(what string, schema int) *Error {
 	return Unknown(what, fmt.Sprintf("schema %d", schema))
 }
@@ -76,13 +89,14 @@ func Unknown(what, why string) *Error {
 	return New(Policy, "%s was written by a newer pipe (%s)", what, why).Hinted("install a newer pipe (pipe version prints the installed one)")
 }
 
-// At returns e with its place set.
+// At sets the place and returns e itself, so that it can end a return statement. It changes e:
+// never call it on a shared error value.
 func (e *Error) At(place string) *Error {
 	e.Place = place
 	return e
 }
 
-// Hinted returns e with its hint set.
+// Hinted sets the hint and returns e itself, as At does.
 func (e *Error) Hinted(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
@@ -127,7 +141,8 @@ func (l List) Unwrap() []error {
 	return errs
 }
 
-// OrNil returns l as an error, or nil when it is empty.
+// OrNil returns l as an error, or nil when it is empty. A nil List in an error would not be
+// nil: a non-nil interface holds it.
 func (l List) OrNil() error {
 	if len(l) == 0 {
 		return nil
@@ -144,7 +159,8 @@ func KindOf(err error) Kind {
 	return Failed
 }
 
-// Is reports whether the first Error in err's tree has kind k.
+// Is reports whether the first Error in err's tree has kind k. In a joined error that is the
+// first one in order, which also decides the exit code.
 func Is(err error, k Kind) bool {
 	return err != nil && KindOf(err) == k
 }
@@ -157,8 +173,9 @@ func ExitCode(err error) int {
 	return KindOf(err).Exit()
 }
 
-// All returns the failures in err, in order: the members of a List or of a
-// joined error, else err itself wrapped as Failed when it is not an Error.
+// All returns the failures in err, in order: the members of a List or of a joined error, else
+// err itself wrapped as Failed when it is not an Error. Each of them is printed with its own
+// place and hint, so a joined error must not become one text.
 func All(err error) []*Error {
 	if err == nil {
 		return nil

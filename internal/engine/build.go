@@ -16,7 +16,9 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
-// runBuild has the runner make a build stage's outs, and records them.
+// runBuild has the runner make a build stage's outs, and records them. The old outputs are
+// dropped only when the new ones are recorded: after any failure the workspace has again what
+// the lock names. The lock's entry comes last, with what the record says.
 func (r *run) runBuild(ctx context.Context, a *attempt) error {
 	log := newOutput(a.in.Env)
 	made, err := r.Runner.Run(ctx, r.job(a.state, a.in, log))
@@ -33,7 +35,8 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// job describes one run of a stage's command in the project.
+// job describes one run of a stage's command in the project. Every line that the command
+// prints is masked before anyone sees it.
 func (r *run) job(st *state, in *gathered, log *output) *action.Job {
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Verb: event.Run})
 	return &action.Job{
@@ -44,8 +47,9 @@ func (r *run) job(st *state, in *gathered, log *output) *action.Job {
 	}
 }
 
-// record makes the outs those of the key, everywhere, or adopts those of the
-// first that did.
+// record makes the outs those of the key, everywhere, or adopts those of the first that did.
+// An always_changed stage has no record: the same inputs say nothing about its result. After
+// an error nothing counts as recorded, and the runner puts the old outputs back.
 func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log []byte) ([]artifact.Output, error) {
 	rec := &object.Record{
 		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds,
@@ -74,8 +78,9 @@ func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log []b
 	return outs, r.lostOr(err)
 }
 
-// first records what was made, in the remote when it is published at once, else
-// in the cache, and returns the record that counts.
+// first records what was made, in the remote when it is published at once, else in the cache,
+// and returns the record that counts. With Push the remote decides and the cache follows it,
+// even where it has a record of its own. Without it the cache's own first record stands.
 func (r *run) first(ctx context.Context, a *attempt, rec *object.Record) (*object.Record, error) {
 	if r.opt.Push && !isLocal(a.Stage) {
 		winner, err := r.Publish(ctx, a.Stage, r.entry(a, rec.Outs), rec)
@@ -104,8 +109,10 @@ func (r *run) first(ctx context.Context, a *attempt, rec *object.Record) (*objec
 	return parsed(value, rec.ID)
 }
 
-// raise gives a deliberate rebuild a generation of its own, which has no record
-// yet: the earlier ones stand for ever.
+// raise gives a deliberate rebuild a generation of its own, which has no record yet: the
+// earlier ones stand for ever. Lock and records are both asked: another machine may have
+// recorded a later one, and a lock may name one that was never published. Generation 0 stays
+// when neither knows the key.
 func (r *run) raise(ctx context.Context, a *attempt) error {
 	latest, err := r.latest(ctx, a.Key)
 	if err != nil {
@@ -126,8 +133,7 @@ func (r *run) raise(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// mayRise refuses a generation that no reader would take, before a command runs
-// for it in vain.
+// mayRise refuses a generation that no reader would take, before a command runs for it.
 func (a *attempt) mayRise() error {
 	if a.Generation < artifact.MaxGeneration {
 		return nil
@@ -136,7 +142,8 @@ func (a *attempt) mayRise() error {
 		At(a.Stage.Place).Hinted("change the stage's definition (a comment in cmd is enough) and run pipe repro")
 }
 
-// raiseLost does so for a rebuild of lost bytes, if they came out differently.
+// raiseLost does so for a rebuild of lost bytes, if they came out differently. Bytes that came
+// out the same fill the gap under the old name.
 func (r *run) raiseLost(ctx context.Context, a *attempt, outs []artifact.Output) error {
 	first, err := r.lookup(ctx, a.id())
 	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, artifact.Output.Same) {
@@ -145,9 +152,9 @@ func (r *run) raiseLost(ctx context.Context, a *attempt, outs []artifact.Output)
 	return r.raise(ctx, a)
 }
 
-// keepNotes puts what is worth knowing of a run into the cache, and names it in
-// the record: what it printed, and the lists of its inputs, by which pipe why
-// names the very file that changed.
+// keepNotes puts what is worth knowing of a run into the cache, and names it in the record:
+// what it printed, and the lists of its inputs, by which pipe why names the very file that
+// changed. They are written before the record, so that it never names what was not kept.
 func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *object.Record) (err error) {
 	all := map[object.Ref][]byte{}
 	if len(log) > 0 {

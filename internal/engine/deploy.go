@@ -15,7 +15,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
-// deploy brings a deploy stage up to date: done is what the environment says.
+// deploy brings a deploy stage up to date: done is what the environment says. The order is the
+// promise: a failure in any step before Begin leaves the environment as it was.
 func (r *run) deploy(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
 	if err != nil {
@@ -49,7 +50,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	return r.runDeploy(ctx, st, in, closure, tree)
 }
 
-// confirmed asks once per run.
+// confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
 func (r *run) confirmed(st *state) error {
 	if r.opt.Confirm == nil {
 		return nil
@@ -58,9 +59,10 @@ func (r *run) confirmed(st *state) error {
 	return r.confirm.refused
 }
 
-// crossCheck compares the lock with the records of everything that the deployment
-// is made from: a lock can be merged, or edited, into naming other outputs than
-// those that its key made. Stages that ran just now need no check.
+// crossCheck compares the lock with the records of everything that the deployment is made
+// from: a lock can be merged, or edited, into naming other outputs than those that its key
+// made. Stages that ran just now need no check. A missing record is no contradiction:
+// publishMakers writes it from the lock.
 func (r *run) crossCheck(ctx context.Context, st *state) error {
 	if r.opt.TrustLock {
 		return nil
@@ -150,7 +152,10 @@ func (r *run) publishMakers(ctx context.Context, in *gathered) error {
 	return nil
 }
 
-// closure puts everything that the command will see into the cache and the remote.
+// closure puts everything that the command will see into the cache and the remote. Everything
+// is saved before the command starts, so that what went live can be fetched again even if the
+// workspace changes meanwhile. Bytes that differ from the hash just computed stop the
+// deployment: the key would name something else.
 func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
 	for _, o := range in.made {
@@ -195,7 +200,10 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
 }
 
-// runDeploy runs the command between "deploying" and "ok" or "failed".
+// runDeploy runs the command between "deploying" and "ok" or "failed". Begin decides once more
+// in the write that says "deploying", which excludes that a run repeats what another has just
+// done. A crash before End leaves "deploying", which the next run takes for unknown and
+// deploys again.
 func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) error {
 	d := release.Deployment{
 		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made,

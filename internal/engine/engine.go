@@ -1,4 +1,23 @@
 // Package engine brings stages up to date.
+//
+// It asks package action what each stage must do, and sees that it is done. For that it
+// gathers the facts: the hashes of all inputs, what lies at the outputs, what pipe.lock says
+// and what records exist. An Engine holds the parts; Run makes passes over the stages, each a
+// run with one state per stage. A Runner makes outputs, a Publisher shares them.
+//
+// What holds at every moment, so that a crash costs time but never makes an answer wrong:
+//
+//   - Objects come before the record that names them, and the record before pipe.lock.
+//   - The first record of a RunID wins for ever. Whoever comes second adopts its outputs.
+//   - Where outputs are written is decided by pipe.yaml alone. A lock or a record that names
+//     other paths counts as absent, because both come from outside.
+//   - Only the collector changes the lock, so its bytes do not depend on which worker was
+//     faster.
+//   - A worker writes the state of its own stage and reads those of stages that it depends on,
+//     which have ended: the scheduler starts a stage only after it has collected them.
+//
+// Whether a deploy stage is done is never read from the lock or from a cache, only from its
+// environment.
 package engine
 
 import (
@@ -30,7 +49,8 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote must be set.
+// Engine holds the parts that a run works with. All fields but Remote must be set; for a dry
+// run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
@@ -67,7 +87,9 @@ type Outcome struct {
 	Stage   *spec.Stage
 	Verdict action.Verdict
 	Key     digest.Key // zero when an input is not known yet (Dry)
-	// Generation counts the deliberate rebuilds of Key: which of its records counts.
+	// Generation counts the deliberate rebuilds of Key: which of its records counts. The lock
+	// names it, so that two clones with one lock mean the same record even when a third has
+	// rebuilt since.
 	Generation int
 	Outs       []artifact.Output
 	Err        error
@@ -82,16 +104,23 @@ type Result struct {
 	Counts event.Counts
 }
 
-// Pending reports whether something would run or be restored.
+// Pending reports whether something would run or be restored. A stage that waits for another
+// counts: the other will run.
 func (r *Result) Pending() bool {
 	return slices.ContainsFunc(r.Stages, func(o Outcome) bool {
 		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore
 	})
 }
 
-// Run brings the selected stages up to date, or with Dry decides about them.
-// lock is what pipe.lock says; it is changed as stages are done. The error joins
-// those of all stages that failed.
+// Run brings the selected stages up to date, or with Dry decides about them. lock is what
+// pipe.lock says; it is changed as stages are done, and saved through SaveLock. The error
+// joins those of all stages that failed. The Result is there beside an error, unless the
+// options are wrong.
+//
+// A pass may find out that it was decided on false premises: bytes that the lock promises are
+// gone, or another machine has recorded other outputs first. Then Run makes another pass, in
+// which what ran stays as it is. This ends: a stage is declared lost at most once, and a
+// record that was adopted never changes again.
 func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Result, error) {
 	selected, err := e.choose(opt)
 	if err != nil {
@@ -155,7 +184,8 @@ func restarts(err error) bool {
 	return errors.As(err, &l) || errors.As(err, &a)
 }
 
-// question is asked once in a run, however many stages wait for the answer.
+// question is asked once in a run, however many stages wait for the answer. It is shared by
+// all passes: a user who has said yes is not asked again because a pass was repeated.
 type question struct {
 	sync.Once
 	refused error
@@ -184,7 +214,8 @@ func (a *adoptedError) Error() string {
 	return a.stage + ": another machine built the same inputs first"
 }
 
-// choose returns which stages the options select.
+// choose returns which stages the options select, by index. It fails with kind Usage when a
+// target is unknown, or when an option that narrows the choice has nothing to narrow.
 func (e *Engine) choose(opt Options) ([]bool, error) {
 	var roots []int
 	for _, t := range opt.Targets {
@@ -221,7 +252,8 @@ func (e *Engine) stage(name string) (int, error) {
 	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe dag lists the stages")
 }
 
-// run is one pass over the selected stages.
+// run is one pass over the selected stages. selected, lost and settled are fixed while it goes
+// on; lock, dirty and flushed belong to the collector.
 type run struct {
 	*Engine
 	opt      Options
@@ -238,8 +270,10 @@ type run struct {
 	flushed time.Time
 }
 
-// state is one stage in a run. The worker of the stage writes it; those of
-// later stages read it after that.
+// state is one stage in a run. The worker of the stage writes it; those of later stages read
+// it after that. No lock is needed: the worker's result goes through a channel to the
+// collector, and only then does the collector start the later stages. index and locked are set
+// before the first worker starts and may be read by any of them.
 type state struct {
 	Outcome
 	index   int
@@ -256,11 +290,13 @@ func (st *state) block() *lockfile.Stage {
 	return st.locked
 }
 
+// emit sends an event with the schema's name, which every event on the wire must have.
 func (e *Engine) emit(ev event.Event) {
 	ev.Schema = event.Schema
 	e.Emit(ev)
 }
 
+// note tells the user something about a stage that is neither a verdict nor an error.
 func (e *Engine) note(stage, format string, args ...any) {
 	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
 }

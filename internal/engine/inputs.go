@@ -22,12 +22,14 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// made finds the stage that makes a path.
+// made finds the stage that makes a path. Package spec has refused outs that lie inside one
+// another, so at most one out holds a path.
 type made struct {
 	by    map[repopath.Path]int
 	paths []repopath.Path // sorted
 }
 
+// index collects the outs of all stages, whether they are selected or not.
 func (e *Engine) index() made {
 	m := made{by: map[repopath.Path]int{}}
 	for i := range e.Project.Stages {
@@ -53,7 +55,8 @@ func (m made) holder(p repopath.Path) (repopath.Path, bool) {
 	return "", false
 }
 
-// inside returns the outs strictly below p.
+// inside returns the outs strictly below p. They are neighbors in the sorted list, because
+// each begins with p and a slash.
 func (m made) inside(p repopath.Path) []repopath.Path {
 	if p == repopath.Root {
 		return m.paths
@@ -66,12 +69,15 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 	return m.paths[from:to]
 }
 
-// errUnknown says that an input will be made by a stage that must run first.
+// errUnknown says that an input will be made by a stage that must run first. It occurs in dry
+// runs only: otherwise that stage has run before its readers are started.
 type errUnknown struct{ stage string }
 
 func (e errUnknown) Error() string { return e.stage + " must run first" }
 
-// output returns what a stage's out is, by this run or by the lock.
+// output returns what a stage's out is, by this run or by the lock. The workspace is asked
+// only where neither knows: on a fresh clone nothing lies there, and what does may have been
+// edited.
 func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, error) {
 	st := &r.states[r.outs.by[p]]
 	if st.unknown {
@@ -119,7 +125,9 @@ type source struct {
 	tree *object.Tree
 }
 
-// gather hashes all inputs of a stage as they are now.
+// gather hashes all inputs of a stage as they are now. Faults in the declarations are
+// collected, so that a user sees all of them at once; any other error ends it. made is sorted
+// and without repetitions: two deps may lie in one out.
 func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	g := &gathered{whole: map[repopath.Path]bool{}}
 	s := st.Stage
@@ -154,6 +162,9 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	return g, nil
 }
 
+// dep hashes one dep. One that is an out, or lies in one, is never read from the workspace.
+// For any other one the files are read there, and each out inside stands for its recorded
+// digest (ADR 0001).
 func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (artifact.Input, *object.Tree, error) {
 	at := d.Path
 	if d.Glob != "" {
@@ -189,8 +200,10 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	return in, tree, nil
 }
 
-// reach refuses a glob that looks into an out that turns out to be a directory;
-// spec has refused those that are declared as one.
+// reach refuses a glob that looks into an out that turns out to be a directory; spec has
+// refused those that are declared as one. The graph need not have an edge to such an out, so
+// its stage may be running now: only locked, which no worker writes, and the disk may be read
+// here.
 func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
 	if d.Glob == "" {
 		return nil
@@ -212,6 +225,8 @@ func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
 	return nil
 }
 
+// sourceOf returns where the files of a dep lie. A glob's tree has paths from the project's
+// root, a directory's from the directory, and a file is made a tree of one entry.
 func sourceOf(d spec.Dep, in artifact.Input, tree *object.Tree) source {
 	switch {
 	case tree == nil:
@@ -223,7 +238,7 @@ func sourceOf(d spec.Dep, in artifact.Input, tree *object.Tree) source {
 	return source{d.Path, tree}
 }
 
-// madeDep reads a dep that is an out of a stage, or lies inside one.
+// madeDep reads a dep that is an out of a stage, or lies inside one. See ADR 0002.
 func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (artifact.Input, *object.Tree, error) {
 	o, err := r.output(ctx, holder)
 	if err != nil {
@@ -263,6 +278,9 @@ func (r *run) tree(ctx context.Context, o artifact.Output) (*object.Tree, error)
 	return tree, err
 }
 
+// remembered returns the lock's answer for a dep inside a tree, if it was looked up in this
+// very tree. A wrong answer can only come from an edited lock, and gives a key without a
+// record.
 func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifact.Input, bool) {
 	if locked == nil {
 		return artifact.Input{}, false
@@ -275,7 +293,8 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 	return artifact.Input{}, false
 }
 
-// within looks a dep up in the tree of the out that holds it.
+// within looks a dep up in the tree of the out that holds it. The input names the tree it was
+// found in, for the next run to remember.
 func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
 	at := repopath.Path(d.String())
 	if d.Glob != "" {
@@ -307,7 +326,8 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 		Hinted("correct its name, or create it in the stage that makes the output")
 }
 
-// params reads the declared values, also from files that other stages make.
+// params reads the declared values, also from files that other stages make. It notes which of
+// the files git ignores: their values must not reach the lock.
 func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error) {
 	var made []artifact.Output
 	for _, p := range s.Params {
@@ -331,7 +351,8 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 	return r.lostOr(err)
 }
 
-// declared returns the values of a stage's declared variables.
+// declared returns the values of a stage's declared variables. Values in pipe.yaml are always
+// set; of the others it is a part of the key whether they are.
 func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	var out []action.EnvValue
 	for _, v := range s.Env {
@@ -344,9 +365,10 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	return out
 }
 
-// lostOr turns "nowhere" into a lostError of the stage that makes the output,
-// where that stage may run again: there is no remote, or the user said so, or the
-// output never leaves a machine.
+// lostOr turns "nowhere" into a lostError of the stage that makes the output, where that stage
+// may run again: there is no remote, or the user said so, or the output never leaves a
+// machine. Otherwise the bytes may still be somewhere else, and the user decides: a rebuild
+// would differ from what others have under the same key.
 func (r *run) lostOr(err error) error {
 	var m *transfer.Missing
 	if !errors.As(err, &m) {

@@ -11,8 +11,8 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 )
 
-// maxLog is how much of a command's output is kept with its record: the first
-// half and the last half of what is more.
+// maxLog is how many bytes of a command's output are kept with its record: the first half and
+// the last half of what is more. The beginning says what was started, the end how it failed.
 const maxLog = 4 << 20
 
 // output keeps what a command prints, within maxLog, with secrets masked.
@@ -22,8 +22,9 @@ type output struct {
 	cut        bool
 }
 
-// newOutput masks the values of the stage's secrets, line by line: a command
-// prints lines, and so a value of several lines is several.
+// newOutput masks the values of the stage's secrets, line by line: a command prints lines, and
+// so a value of several lines is several. An empty line is no secret: it would match
+// everywhere.
 func newOutput(env []action.EnvValue) *output {
 	o := &output{}
 	for _, e := range env {
@@ -90,7 +91,8 @@ func (o *output) add(line []byte) string {
 	return text
 }
 
-// trim drops what is between the two halves.
+// trim drops what is between the two halves. It runs each time that last has grown to twice
+// its share, so that the cost per byte stays constant.
 func (o *output) trim() {
 	if len(o.last) > half {
 		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
@@ -98,6 +100,7 @@ func (o *output) trim() {
 	}
 }
 
+// bytes returns what is kept, with a mark where something was dropped.
 func (o *output) bytes() []byte {
 	o.trim()
 	b := append([]byte(nil), o.head...)
@@ -107,7 +110,8 @@ func (o *output) bytes() []byte {
 	return append(b, o.last...)
 }
 
-// tail returns the last lines, indented, for an error.
+// tail returns the last lines, indented, for an error. What it returns is masked: add kept
+// only masked text.
 func (o *output) tail() string {
 	const lines = 10
 	text := strings.TrimRight(string(append(append([]byte(nil), o.head...), o.last...)), "\n")
@@ -121,6 +125,8 @@ func (o *output) tail() string {
 	return "    " + strings.Join(all, "\n    ")
 }
 
+// exitCode returns the exit code of the command that err is about, 0 when err is about
+// something else.
 func exitCode(err error) int {
 	var exit *shell.ExitError
 	if errors.As(err, &exit) {
@@ -129,7 +135,8 @@ func exitCode(err error) int {
 	return 0
 }
 
-// commandError says how a command failed, with its last lines.
+// commandError says how a command failed, with its last lines. Errors that are not the
+// command's own are returned as they are, and so is nil.
 func commandError(s *spec.Stage, out *output, err error) error {
 	var exit *shell.ExitError
 	switch {
@@ -147,6 +154,8 @@ func commandError(s *spec.Stage, out *output, err error) error {
 	return err
 }
 
+// failureHint names the likeliest reason for a failure. A deploy command that works by hand
+// usually fails here because a file is not among its deps.
 func failureHint(s *spec.Stage) string {
 	if s.Deploy && !s.InRepo {
 		return "deploy stages run in a fresh directory that contains only their deps; add missing files to deps, or set workdir: repo, and run pipe repro again"

@@ -24,10 +24,11 @@ type Publisher struct {
 	Stamp   object.Stamp // of records made from a lock: its project and version
 }
 
-// Ensure gives the remote a stage that need not run, as the lock names it: its
-// record and objects, if they are missing. It returns the record that the remote
-// has then and whether it was written now; no record when the stage has none,
-// because it always runs or its outputs stay on this machine.
+// Ensure gives the remote a stage that need not run, as the lock names it: its record and
+// objects, if they are missing. It returns the record that the remote has then and whether it
+// was written now; no record when the stage has none, because it always runs or its outputs
+// stay on this machine. It may be repeated at any time: objects are named by their content and
+// the record is written only where there is none.
 func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage) (rec *object.Record, fresh bool, err error) {
 	if s.AlwaysChanged || isLocal(s) {
 		return nil, false, p.objects(ctx, s, l, nil)
@@ -57,9 +58,9 @@ func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage
 	return rec, false, nil
 }
 
-// Publish puts the stage's objects into the remote, and then rec, unless there is
-// a record already. It returns the one that is there then: the first wins, and
-// the loser adopts it.
+// Publish puts the stage's objects into the remote, and then rec, unless there is a record
+// already. It returns the one that is there then: the first wins, and the loser adopts it. A
+// crash in between leaves objects that no record names, and the next call finds them there.
 func (p *Publisher) Publish(ctx context.Context, s *spec.Stage, l *lockfile.Stage, rec *object.Record) (*object.Record, error) {
 	if err := p.objects(ctx, s, l, rec); err != nil {
 		return nil, err
@@ -75,9 +76,9 @@ func (p *Publisher) Publish(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 	return parsed(winner, rec.ID)
 }
 
-// objects publishes the outputs that may leave this machine, with the log and the
-// lists of inputs where the cache has them. The workspace may be the only place
-// that has the bytes.
+// objects publishes the outputs that may leave this machine, with the log and the lists of
+// inputs where the cache has them. The workspace may be the only place that has the bytes. Of
+// an output with cache: false the record has the digest, and git has the bytes.
 func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stage, rec *object.Record) error {
 	outs := pushed(s, l.Outs)
 	for _, o := range outs {
@@ -97,8 +98,10 @@ func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 	return p.Carrier.Publish(ctx, outs, notes...)
 }
 
-// known returns the cache's record of a lock's stage, which tells who ran it; else
-// one made from the lock.
+// known returns the cache's record of a lock's stage, which tells who ran it; else one made
+// from the lock. A cache's record counts only if it names the same outputs; else it is about
+// another build. One made from the lock says so, because nobody knows any more who ran the
+// command.
 func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
 	rec, err := Lookup(ctx, p.Cache, runID(l))
 	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, same) {
@@ -110,9 +113,10 @@ func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Recor
 	return &object.Record{ID: runID(l), Stage: l.Name, Outs: l.Outs, Stamp: p.Stamp, FromLock: true}, nil
 }
 
-// Adopt takes the outputs of rec in place of ours where they differ: into the
-// cache's record and, where something lies there, into the workspace. It returns
-// what counts then, and whether that differs from ours.
+// Adopt takes the outputs of rec in place of ours where they differ: into the cache's record
+// and, where something lies there, into the workspace. It returns what counts then, and
+// whether that differs from ours. The workspace comes first and the cache's record last: after
+// a crash in between, the outputs still differ and the next call adopts again.
 func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Output, rec *object.Record) (outs []artifact.Output, differs bool, err error) {
 	if !Fits(s, rec.Outs) {
 		if samePaths(s, rec.Outs) {
@@ -152,6 +156,7 @@ func (p *Publisher) Adopt(ctx context.Context, s *spec.Stage, ours []artifact.Ou
 	return outs, true, p.Cache.Adopt(ctx, rec.ID, value)
 }
 
+// builtBy names who made a record, as far as it says.
 func builtBy(rec *object.Record) string {
 	if rec.By == "" {
 		return "another machine"
@@ -188,6 +193,7 @@ func runID(l *lockfile.Stage) object.RunID {
 // Fits reports whether outputs from a record or a lock are what the stage declares:
 // at its paths and nowhere else, a directory where it says so, and with a SHA-256
 // exactly where it asks for one, because commands are told what stands there.
+// Every list that pipe writes is sorted by path, so one in another order does not fit.
 func Fits(s *spec.Stage, outs []artifact.Output) bool {
 	return slices.EqualFunc(s.Outs, outs, func(o spec.Out, x artifact.Output) bool {
 		return o.Path == x.Path && (x.Dir || !o.Dir) && o.SHA256 == (x.SHA256 != "")

@@ -16,7 +16,9 @@ import (
 // in the records again; writing the lock after each of many stages is quadratic.
 const flushEvery = 500 * time.Millisecond
 
-// schedule hands out the stages that are ready, depth first.
+// schedule hands out the stages that are ready, depth first: as far as workers are free, a
+// chain of stages is finished before the next one is begun, so that an interruption leaves
+// more of them complete. Only the collector touches it.
 type schedule struct {
 	order   []int // stages, each after what it needs
 	rank    []int // the place of each stage in order
@@ -43,6 +45,8 @@ func (h *ranks) Pop() any {
 	return x
 }
 
+// schedule counts for each selected stage what it waits for. A stage that is not selected is
+// not waited for: its outputs are taken from the lock.
 func (r *run) schedule() *schedule {
 	order, _ := r.Graph.Sort() // spec has refused cycles
 	s := &schedule{order: order, rank: make([]int, len(order)), waiting: make([]int, len(order)), mutex: map[string]bool{}}
@@ -63,7 +67,8 @@ func (r *run) schedule() *schedule {
 	return s
 }
 
-// next takes the first ready stage whose mutex is free; false when there is none.
+// next takes the first ready stage whose mutex is free; false when there is none. Those whose
+// mutex is held are set aside and put back: they keep their rank.
 func (r *run) next(s *schedule) (int, bool) {
 	var held []int
 	defer func() {
@@ -84,7 +89,8 @@ func (r *run) next(s *schedule) (int, bool) {
 	return 0, false
 }
 
-// done frees the stages that waited for i.
+// done frees the stages that waited for i. It is not called for a stage that failed, so what
+// depends on that one never gets ready and is reported as not run.
 func (r *run) done(s *schedule, i int) {
 	for _, d := range r.Graph.Down(i) {
 		if !r.selected[d] {
@@ -96,13 +102,18 @@ func (r *run) done(s *schedule, i int) {
 	}
 }
 
-// all runs every selected stage: workers decide and run, and this goroutine
-// alone collects, so that the lock does not depend on who was first.
+// all runs every selected stage: workers decide and run, and this goroutine alone collects, so
+// that the lock does not depend on who was first.
+//
+// After a failure, unless KeepGoing, and when ctx ends, no stage is started any more. Those
+// that run are waited for: no worker is left when all returns. The lock is written in every
+// case, because what is done is done.
 func (r *run) all(ctx context.Context) (*Result, error) {
 	r.prepare()
 	s := r.schedule()
 	jobs := max(r.opt.Jobs, 1)
 	group, _ := par.NewGroup(ctx, 0)
+	// There is room for all that run at once, so that no worker ever blocks.
 	results := make(chan int, jobs)
 	var failures []error
 	running := 0
@@ -153,7 +164,8 @@ func interrupted(cause, err error) error {
 	return errors.Join(shell.Interrupted(cause), err)
 }
 
-// prepare drops what the lock must not hold and remembers what it says of each stage.
+// prepare drops what the lock must not hold and remembers what it says of each stage. It runs
+// before the first worker, so that a stage's index and locked need no protection.
 func (r *run) prepare() {
 	r.outs = r.index()
 	// What a merge left in the lock goes with the next run, as stages do that are gone.
@@ -185,7 +197,8 @@ func (r *run) before(i int) error {
 	return nil
 }
 
-// collect takes over what a worker found.
+// collect takes over what a worker found. A failed stage may have a new block, too: it was
+// restored, but could not be published.
 func (r *run) collect(i int) error {
 	st := &r.states[i]
 	if l := st.newLock; l != nil {
@@ -202,6 +215,8 @@ func (r *run) collect(i int) error {
 	return nil
 }
 
+// flush writes pipe.lock if it differs from the file. The records that the lock names exist by
+// now, so a crash before the write only makes the next run look them up again.
 func (r *run) flush() error {
 	if !r.dirty || r.opt.Dry {
 		return nil
@@ -210,6 +225,8 @@ func (r *run) flush() error {
 	return r.SaveLock(r.lock)
 }
 
+// result lists the selected stages in the order in which they could run, and counts how they
+// ended.
 func (r *run) result(s *schedule) *Result {
 	res := &Result{}
 	for _, i := range s.order {

@@ -18,7 +18,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
-// stage brings one stage up to date, on a worker's goroutine.
+// stage brings one stage up to date, on a worker's goroutine. An error goes into the stage's
+// state, not to the caller: the collector decides what follows from it.
 func (r *run) stage(ctx context.Context, i int) {
 	st := &r.states[i]
 	if r.settled != nil && r.settled[i] != nil {
@@ -49,7 +50,8 @@ func (r *run) stage(ctx context.Context, i int) {
 	}
 }
 
-// about gives an error without a kind the stage's name.
+// about gives an error without a kind the stage's name. An error with a kind names its place
+// itself.
 func (r *run) about(st *state, err error) error {
 	var e *diag.Error
 	if errors.As(err, &e) || restarts(err) {
@@ -58,6 +60,7 @@ func (r *run) about(st *state, err error) error {
 	return fmt.Errorf("%s: %w", st.Stage.Name, err)
 }
 
+// decided reports the verdict, before anything is done about it.
 func (r *run) decided(st *state) {
 	r.emit(event.Event{
 		Type: event.Decided, Stage: st.Stage.Name, Deploy: st.Stage.Deploy,
@@ -65,6 +68,8 @@ func (r *run) decided(st *state) {
 	})
 }
 
+// keyText returns a key for an event; the zero key, of a stage whose inputs are not known yet,
+// is "".
 func keyText(k digest.Key) string {
 	if k.IsZero() {
 		return ""
@@ -115,6 +120,9 @@ type outHere struct {
 	tree  *object.Tree
 }
 
+// build brings a build stage up to date: it hashes the inputs into the key, asks for the
+// verdict and follows it. In a dry run it stops after the verdict; what depends on a stage
+// that would run is then unknown, because outputs need not be reproducible.
 func (r *run) build(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
 	if err != nil {
@@ -169,7 +177,9 @@ func moved(l *lockfile.Stage, in *gathered) bool {
 	return !slices.EqualFunc(l.Deps, in.Deps, func(o, d artifact.Input) bool { return o.Path == d.Path && o.In == d.In })
 }
 
-// lookAtOuts hashes what lies at the stage's outs.
+// lookAtOuts hashes what lies at the stage's outs. A skip needs them too: only the bytes show
+// whether somebody has edited an output by hand. The stat index answers for files that have
+// not changed since they were hashed.
 func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 	for _, o := range a.Stage.Outs {
 		h := outHere{spec: o}
@@ -184,7 +194,9 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// decide asks for a record when the lock does not answer, and fills in the verdict.
+// decide asks for a record when the lock does not answer, and fills in the verdict. A lock
+// with this key is the answer: the record is not asked for, so a clone in which nothing
+// changed makes no request. A record whose paths are not those in pipe.yaml counts as none.
 func (r *run) decide(ctx context.Context, a *attempt) error {
 	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage), Lost: r.lost[a.Stage.Name]}
 	var want []artifact.Output
@@ -231,7 +243,9 @@ func (r *run) latest(ctx context.Context, key digest.Key) (found *object.Record,
 	}
 }
 
-// lookup returns a record from the cache, else from the remote; nil when there is none.
+// lookup returns a record from the cache, else from the remote; nil when there is none. The
+// cache may be trusted for what it has: a record is never replaced in the remote, and a cache
+// that lost the race has adopted the winner's or does so when its stage is published.
 func (r *run) lookup(ctx context.Context, id object.RunID) (*object.Record, error) {
 	for _, ix := range []store.Index{r.Cache, r.Remote} {
 		if ix == nil {
@@ -245,8 +259,9 @@ func (r *run) lookup(ctx context.Context, id object.RunID) (*object.Record, erro
 	return nil, nil
 }
 
-// restore takes the recorded outs. An out that is here gets its recorded bytes
-// now; one that is absent stays absent until something reads it.
+// restore takes the recorded outs. An out that is here gets its recorded bytes now; one that
+// is absent stays absent until something reads it. Other bytes at an output's path would
+// contradict the lock that is about to be written; see ADR 0004.
 func (r *run) restore(ctx context.Context, a *attempt) error {
 	want := recorded(a)
 	a.Outs = want
@@ -274,6 +289,8 @@ func recorded(a *attempt) []artifact.Output {
 	return a.locked.Outs
 }
 
+// lockedOuts returns the outputs that the lock named before this run, nil when it had no
+// block.
 func lockedOuts(st *state) []artifact.Output {
 	if st.locked == nil {
 		return nil
@@ -281,8 +298,9 @@ func lockedOuts(st *state) []artifact.Output {
 	return st.locked.Outs
 }
 
-// ensurePublished gives the remote a stage that need not run, if it lacks the
-// record or an object: with Push, whatever the lock names can be fetched by everybody.
+// ensurePublished gives the remote a stage that need not run, if it lacks the record or an
+// object: with Push, whatever the lock names can be fetched by everybody. Another machine may
+// have recorded the key first. Its outputs then replace ours in the lock.
 func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 	if !r.opt.Push || r.opt.Dry {
 		return nil

@@ -28,6 +28,7 @@ func (es entries) add(top repopath.Path, t *object.Tree) {
 	}
 }
 
+// Sorting makes the digest independent of the map's order.
 func (es entries) tree() *object.Tree {
 	t := &object.Tree{Entries: make([]object.Entry, 0, len(es))}
 	for _, e := range es {
@@ -37,7 +38,8 @@ func (es entries) tree() *object.Tree {
 	return t
 }
 
-// sourceEntries are the files that no stage makes.
+// sourceEntries are the files that no stage makes. A tree of one file does not know its
+// executable bit; the dep does.
 func sourceEntries(in *gathered) entries {
 	es := entries{}
 	for _, src := range in.sources {
@@ -61,8 +63,9 @@ func fileEntry(o artifact.Output) object.Entry {
 	return e
 }
 
-// inputTree lists everything that a command reads; an output that is a directory
-// is one entry, so that no tree need be fetched for it.
+// inputTree lists everything that a command reads; an output that is a directory is one entry,
+// so that no tree need be fetched for it. It serves a command that runs in the project, where
+// the files lie.
 func inputTree(in *gathered) *object.Tree {
 	es := sourceEntries(in)
 	for _, o := range in.made {
@@ -75,8 +78,10 @@ func inputTree(in *gathered) *object.Tree {
 	return es.tree()
 }
 
-// closureTree lists every single file that a deploy command gets: what its key
-// covers, and nothing else.
+// closureTree lists every single file that a deploy command gets: what its key covers, and
+// nothing else. A file that the command could read but the key does not cover would let two
+// deployments of one key differ. So of an output that only some deps look into, only the files
+// that these name are taken.
 func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*object.Tree, error) {
 	es := sourceEntries(in)
 	for _, o := range in.made {
@@ -101,7 +106,9 @@ func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*ob
 	return tree, tree.Check()
 }
 
-// ownFiles returns the part of a source that no stage makes.
+// ownFiles returns the part of a source that no stage makes. Outputs are left out: their bytes
+// come from the cache by digest, since what lies in the workspace at their paths may be absent
+// or edited.
 func (r *run) ownFiles(src source) *object.Tree {
 	own := &object.Tree{}
 	for _, e := range src.tree.Entries {

@@ -1,4 +1,13 @@
 // Package params reads plain keys from YAML, JSON and TOML files.
+//
+// A stage declares keys of a file as inputs, so that a change of any other value does not run
+// it. Read is the one way in: it gives each key's Value as one canonical text, which goes into
+// the stage's key and into pipe.lock.
+//
+// Values are not interpreted (ADR 0012). What 1.0, 0x1f or 2020-01-01 is, parsers disagree
+// about, and so do versions of one parser; each counts as it is written. Writing a value
+// differently may cost one run, but two values that a program can tell apart never have one
+// text. FORMAT.md has the rules, which are frozen; testdata/vectors/params has the cases.
 package params
 
 import (
@@ -49,6 +58,8 @@ func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 	return values, nil
 }
 
+// parse reads a file by the ending of its name. A byte order mark is not a part of the
+// document.
 func parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
@@ -69,7 +80,8 @@ func parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
 	return nil, diag.List{diag.New(diag.Usage, "params files must end in .yaml, .yml, .json or .toml").At(string(file))}
 }
 
-// tree is a document with indices of its maps and keys, made when first asked for.
+// tree is a document with indices of its maps and keys, made when first asked for. A file may
+// have many thousands of keys, and a stage may ask for many of them.
 type tree struct {
 	root *yamldoc.Node
 	maps map[*yamldoc.Node]map[string]*yamldoc.Node
@@ -89,7 +101,8 @@ func (t *tree) find(n *yamldoc.Node, key string) *yamldoc.Node {
 	}
 }
 
-// step returns the part of n that the first bytes of key name, and how many.
+// step returns the part of n that the first bytes of key name, and how many. A list is indexed
+// by a plain number without leading zeros; 0 as the second result goes with a nil node.
 func (t *tree) step(n *yamldoc.Node, key string) (*yamldoc.Node, int) {
 	switch n.Kind {
 	case yamldoc.Map:
@@ -126,6 +139,7 @@ func (t *tree) fields(n *yamldoc.Node) map[string]*yamldoc.Node {
 // maxKeys is how many keys are looked through for a hint.
 const maxKeys = 10_000
 
+// missing is the fault of a key that names nothing, with the most similar key as a hint.
 func (t *tree) missing(file repopath.Path, key string) *diag.Error {
 	e := diag.New(diag.Usage, "key %q does not exist", key).At(string(file))
 	if t.all == nil {
@@ -137,7 +151,8 @@ func (t *tree) missing(file repopath.Path, key string) *diag.Error {
 	return e
 }
 
-// list collects the dotted names of all keys below n.
+// list collects the dotted names of all keys below n. It stops at maxKeys: what aliases expand
+// to can be far larger than the file.
 func (t *tree) list(n *yamldoc.Node, prefix string) {
 	for _, p := range n.Pairs {
 		if len(t.all) >= maxKeys {

@@ -36,6 +36,7 @@ func parseTOML(file string, data []byte) (*yamldoc.Node, error) {
 	return nil, diag.List{diag.New(diag.Usage, "not valid TOML: %s", at.Message).At(place)}
 }
 
+// tomlDoc is a document while it is being read; current is the table of the last header.
 type tomlDoc struct {
 	parser        unstable.Parser
 	root, current *table
@@ -61,10 +62,13 @@ const (
 	value                 // no table, or one written in one piece: nothing may be added
 )
 
+// newTable returns an empty table that lies depth levels below the root.
 func newTable(depth int, made origin) *table {
 	return &table{node: &yamldoc.Node{Kind: yamldoc.Map}, below: map[string]*table{}, made: made, depth: depth}
 }
 
+// read adds the document's lines to the tables, one after the other. The parser yields one
+// expression at a time and reuses its memory, so nothing of an expression is kept but copies.
 func (d *tomlDoc) read() error {
 	for d.parser.NextExpression() {
 		x := d.parser.Expression()
@@ -81,6 +85,7 @@ func (d *tomlDoc) read() error {
 	return d.parser.Error()
 }
 
+// fault makes an error that points at a node's bytes, as the parser's own errors do.
 func (d *tomlDoc) fault(at *unstable.Node, format string, args ...any) error {
 	return unstable.NewParserError(d.parser.Raw(at.Raw), format, args...)
 }
@@ -105,8 +110,9 @@ func (d *tomlDoc) header(x *unstable.Node) (err error) {
 	return nil
 }
 
-// step returns the table at key below t for the way that how says, and makes it
-// where there is none.
+// step returns the table at key below t for the way that how says, and makes it where there is
+// none. TOML lets each table be defined once; which later additions are still allowed depends
+// on how it came to be (see origin).
 func (d *tomlDoc) step(t *table, key *unstable.Node, how origin) (*table, error) {
 	sub := t.below[string(key.Data)]
 	switch {
@@ -143,7 +149,7 @@ func (d *tomlDoc) element(t *table, key *unstable.Node) (*table, error) {
 	return sub, nil
 }
 
-// put adds a key to t.
+// put adds a key to t, unless it lies deeper than values of any format may.
 func (d *tomlDoc) put(t *table, key *unstable.Node, sub *table, n *yamldoc.Node) error {
 	if sub.depth > yamldoc.MaxDepth {
 		return d.fault(key, "values nested too deeply")
@@ -203,6 +209,7 @@ func (d *tomlDoc) value(x, key *unstable.Node, depth int) (*yamldoc.Node, error)
 	return n, nil
 }
 
+// array reads a list; its items lie one level deeper.
 func (d *tomlDoc) array(x, key *unstable.Node, depth int) (*yamldoc.Node, error) {
 	n := &yamldoc.Node{Kind: yamldoc.List}
 	for items := x.Children(); items.Next(); {
@@ -215,6 +222,8 @@ func (d *tomlDoc) array(x, key *unstable.Node, depth int) (*yamldoc.Node, error)
 	return n, nil
 }
 
+// inline reads a table written as {a = 1}. Its caller enters it as a value, so that no header
+// or dotted key can add to it later.
 func (d *tomlDoc) inline(x *unstable.Node, depth int) (*yamldoc.Node, error) {
 	t := newTable(depth, value)
 	for pairs := x.Children(); pairs.Next(); {
@@ -234,6 +243,7 @@ var dateTime = regexp.MustCompile(`^(?:(\d{4}-\d\d-\d\d)(?:[Tt ]` + clock + `(?:
 
 const clock = `(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d+)?)?`
 
+// A day that the calendar does not have, such as February 30, is none.
 func isDate(s string) bool {
 	m := dateTime.FindStringSubmatch(s)
 	if m == nil || m[1] == "" {

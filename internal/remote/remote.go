@@ -1,4 +1,13 @@
 // Package remote opens shared stores by their URLs.
+//
+// It is the one place that knows which kinds of remotes there are; all else sees a
+// store.Remote. Choose picks one of those in pipe.yaml or takes a URL as it is, Check refuses
+// a URL that cannot work, Open makes the store, and Try finds out whether it keeps its
+// promises. Only Try makes requests.
+//
+// Every store that Open returns is wrapped by store.Marked, so that nothing is written where a
+// newer pipe has left its mark. URLs with credentials are refused: a URL stands in pipe.yaml,
+// which is committed, and in logs.
 package remote
 
 import (
@@ -43,9 +52,9 @@ func Forms() string {
 // IsURL reports whether a text names a scheme, known or not; else it is a directory.
 func IsURL(s string) bool { return strings.Contains(s, "://") }
 
-// Choose returns the remote that want names: one of all by its name, the first of
-// them when want is empty, else a URL or a directory, which here makes absolute;
-// nil when there is none.
+// Choose returns the remote that want names: one of all by its name, the first of them when
+// want is empty, else a URL or a directory, which here makes absolute; nil when there is none.
+// A name in pipe.yaml is preferred to a directory with the same name; write ./NAME for that.
 func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec.Remote, error) {
 	if want == "" {
 		if len(all) == 0 {
@@ -67,7 +76,8 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 	return nil, diag.New(diag.Usage, "no remote named %q", want).At(spec.FileName).Hinted("pipe remote list")
 }
 
-// Check refuses a remote that Open could not take, at its place.
+// Check refuses a remote that Open could not take, at its place. It is also called for remotes
+// that are declared and not used, so that faults in pipe.yaml show at once.
 func Check(r spec.Remote) error {
 	s, err := schemeOf(r)
 	if err == nil && s != nil {
@@ -126,7 +136,9 @@ func hasCredentials(url string) bool {
 	return ok && strings.Contains(host, "@")
 }
 
-// Try really writes to a store, reads back, and tests conditional writes.
+// Try really writes to a store, reads back, and tests conditional writes. It leaves one small
+// object, the same each time. Conditional writes are what "the first record wins" rests on: a
+// store that ignores the condition must be found out before it is relied on.
 func Try(ctx context.Context, s store.Remote) error {
 	body := []byte("pipe probe\n")
 	ref := object.Ref{Digest: digest.Of(body)}

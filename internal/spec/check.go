@@ -16,12 +16,15 @@ type made struct {
 	out   *Out
 }
 
-// outIndex finds outs by path, above a path and below it.
+// outIndex finds outs by path, above a path and below it. Of two outs with one path byPath has
+// the first by stage name; overlaps reports the other.
 type outIndex struct {
 	byPath map[repopath.Path]made
 	sorted []made // by path
 }
 
+// index collects the outs of all stages. It is made once per check: a look-up costs the depth
+// of a path or a binary search, and not a walk over all stages.
 func (p *Project) index() *outIndex {
 	x := &outIndex{byPath: map[repopath.Path]made{}}
 	for i := range p.Stages {
@@ -37,7 +40,7 @@ func (p *Project) index() *outIndex {
 	return x
 }
 
-// above yields the outs that are p or hold it.
+// above yields the outs that are p or hold it. At most one does when the file has no faults.
 func (x *outIndex) above(p repopath.Path, yield func(made)) {
 	for ; p != repopath.Root; p = p.Dir() {
 		if m, ok := x.byPath[p]; ok {
@@ -108,6 +111,8 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 // stage names that out.
 func (p *Project) Edges() *dag.Graph { return p.edges(p.index()) }
 
+// last remembers the latest reader of each stage, so that a directory dep with thousands of
+// outs of one stage adds one edge.
 func (p *Project) edges(x *outIndex) *dag.Graph {
 	g := dag.New(len(p.Stages))
 	last := make([]int, len(p.Stages)) // the stage, plus one, that needed it last
@@ -133,7 +138,8 @@ func (r *reader) check(p *Project) {
 	r.cycles(p, p.edges(x))
 }
 
-// overlaps reports outs that are the same path or lie inside one another.
+// overlaps reports outs that are the same path or lie inside one another. A shared path would
+// have two makers, and its bytes would depend on who ran last.
 func (r *reader) overlaps(p *Project, x *outIndex) {
 	for _, m := range x.sorted {
 		s := &p.Stages[m.stage]
@@ -156,13 +162,15 @@ func (r *reader) overlaps(p *Project, x *outIndex) {
 	}
 }
 
+// before orders two places of one file.
 func before(a, b string) bool {
 	al, ac := lineCol(a)
 	bl, bc := lineCol(b)
 	return al < bl || al == bl && ac < bc
 }
 
-// reached reports globs that would look into a directory that another stage makes.
+// reached reports globs that would look into a directory that another stage makes. Whether
+// such files exist is known only from the tree, which a fresh clone does not have (ADR 0011).
 func (r *reader) reached(i int, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
 		if d.Glob == "" {
@@ -192,8 +200,9 @@ func (s *Stage) ReachFault(d Dep, out repopath.Path) *diag.Error {
 		Hinted("add the directory to deps (%s/), or exclude it (\"!%s/\")", out, out)
 }
 
-// ownOuts reports deps of a stage that hold, name or lie in what it makes itself.
-// The whole repository may be a dep: there a stage's own outs are left out.
+// ownOuts reports deps of a stage that hold, name or lie in what it makes itself. The whole
+// repository may be a dep: there a stage's own outs are left out. The stage would wait for
+// itself, or change its own key each time it runs.
 func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 	x.reads(s, func(d Dep, m made) {
 		if m.stage != i || d.Path == repopath.Root {
@@ -213,9 +222,13 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 	})
 }
 
-// maxCycles is how many circles are reported: each costs a walk over all stages.
+// maxCycles is how many circles are reported: each costs a walk over all stages. Ten are
+// enough to see what is wrong.
 const maxCycles = 10
 
+// cycles reports dependency cycles, each from its first stage in name order, so that messages
+// do not depend on where the search began. The nodes of one are taken out before the next is
+// looked for.
 func (r *reader) cycles(p *Project, g *dag.Graph) {
 	gone := make([]bool, g.Len())
 	for range maxCycles {

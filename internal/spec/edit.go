@@ -8,8 +8,10 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// AddName returns the text of a pipe.yaml with project: above its first key, and
-// all else as it is. A comment directly above that key stays with it.
+// AddName returns the text of a pipe.yaml with project: above its first key, and all else as
+// it is. A comment directly above that key stays with it. The result is parsed before it is
+// returned: where the text has a form that this way of adding a line does not fit, the user
+// gets the line to add by hand.
 func AddName(text, name string) (string, error) {
 	line := "project: " + name
 	lines := strings.SplitAfter(text, "\n")
@@ -38,8 +40,10 @@ func AddName(text, name string) (string, error) {
 	return next, nil
 }
 
-// AddRemote returns the text of a pipe.yaml with one more remote, and all else as
-// it is. It fails where the file's form leaves no place for a line.
+// AddRemote returns the text of a pipe.yaml with one more remote, and all else as it is. It
+// fails where the file's form leaves no place for a line. A YAML writer would reformat the
+// file and lose comments, so a line is inserted and the result is parsed: it must have one
+// remote more.
 func AddRemote(text string, r Remote) (string, error) {
 	value := yamldoc.Quote(r.URL)
 	if r.Endpoint != "" || r.Region != "" {
@@ -73,7 +77,8 @@ func AddRemote(text string, r Remote) (string, error) {
 	return next, nil
 }
 
-// withRemote returns the text with one more line below remote:, if there is a place for it.
+// withRemote returns the text with one more line below remote:, if there is a place for it. A
+// remote that is a plain text becomes the first of a map, under the name default that it had.
 func withRemote(text, line string) (string, bool) {
 	lines := strings.SplitAfter(text, "\n")
 	for i, l := range lines {

@@ -9,10 +9,12 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// lockName is lockfile.FileName, which stands on the same floor.
+// lockName is lockfile.FileName, which stands on the same floor. Imports go down a floor, so
+// it stands here again.
 const lockName = "pipe.lock"
 
-// inPipe says that p is pipe's own directory or lies in it, in any case.
+// inPipe says that p is pipe's own directory or lies in it, in any case. A case-insensitive
+// disk would take .PIPE for it.
 func inPipe(p repopath.Path) bool {
 	first, _, _ := strings.Cut(string(p), "/")
 	return strings.EqualFold(first, ".pipe")
@@ -63,6 +65,7 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 	s.plainDep(at)
 }
 
+// plainDep reads a dep that is a path, whatever characters it has.
 func (s *stageReader) plainDep(n *yamldoc.Node) {
 	d := Dep{Place: n.Place(s.file)}
 	var ok bool
@@ -83,6 +86,7 @@ func (s *stageReader) addDep(n *yamldoc.Node, d Dep, where repopath.Path) {
 	}
 }
 
+// glob reads a pattern relative to the stage's wdir.
 func (s *stageReader) glob(n *yamldoc.Node, text string) (repopath.Pattern, bool) {
 	g, err := repopath.JoinPattern(s.st.Wdir, text)
 	if err != nil {
@@ -128,6 +132,7 @@ func (s *stageReader) param(n *yamldoc.Node) {
 // paramTypes are the endings of files that params can be read from.
 var paramTypes = []string{".yaml", ".yml", ".json", ".toml"}
 
+// paramsFile reads the path of a params file, whose ending says how it is parsed.
 func (s *stageReader) paramsFile(n *yamldoc.Node) (repopath.Path, bool) {
 	file, _, ok := s.path(n, s.st.Wdir, "params")
 	switch {
@@ -143,7 +148,8 @@ func (s *stageReader) paramsFile(n *yamldoc.Node) (repopath.Path, bool) {
 	return file, true
 }
 
-// paramKey adds the key at n of the file named at entry, all of it when key is empty.
+// paramKey adds the key at n of the file named at entry, all of it when key is empty. A file
+// given as a whole and by key is refused: the key would be counted twice.
 func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key string) {
 	i, known := s.files[file]
 	switch {
@@ -202,6 +208,8 @@ func (s *stageReader) secret(p yamldoc.Pair) (said Secret) {
 	return said
 }
 
+// variable adds a variable whose name a shell can use. NAME=value in a list is a common slip,
+// and gets its correction as a hint.
 func (s *stageReader) variable(n *yamldoc.Node, e Env) {
 	e.Place = n.Place(s.file)
 	switch name, value, set := strings.Cut(e.Name, "="); {
@@ -224,7 +232,8 @@ var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
 	"sha256":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.SHA256 = s.option(n, "sha256", false) },
 }
 
-// option reads true or false, and gives standard for what is neither.
+// option reads true or false, and gives standard for what is neither. So an option with a
+// fault causes no second one.
 func (s *stageReader) option(n *yamldoc.Node, what string, standard bool) bool {
 	if v := s.flag(n, s.prefix(), what); n.Kind == yamldoc.Bool {
 		return v

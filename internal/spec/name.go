@@ -8,7 +8,8 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// projectName is what every store takes as part of a path.
+// projectName is what every store takes as part of a path: in lower case, because a directory
+// on a disk that ignores case may be the store.
 var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 // name reads project:.
@@ -22,7 +23,8 @@ func (r *reader) name(n *yamldoc.Node) string {
 	return ""
 }
 
-// FitName makes a valid project name of a directory's or repository's name.
+// FitName makes a valid project name of a directory's or repository's name. The result always
+// passes projectName.
 func FitName(s string) string {
 	s = strings.TrimSuffix(strings.ToLower(s), ".git")
 	s = strings.Map(func(c rune) rune {

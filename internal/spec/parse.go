@@ -10,8 +10,9 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// Parse reads a whole pipe.yaml; file is its name in places. The error is a
-// diag.List of kind Usage with all faults, sorted by place, and then there is no Project.
+// Parse reads a whole pipe.yaml; file is its name in places. The error is a diag.List of kind
+// Usage with all faults, sorted by place, and then there is no Project. What can be read of a
+// broken file is read, so that faults of syntax and of meaning come together.
 func Parse(file string, data []byte) (*Project, error) {
 	r := &reader{file: file}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
@@ -34,10 +35,12 @@ type reader struct {
 	faults diag.List
 }
 
+// fault notes a fault at a node, and returns it for a hint.
 func (r *reader) fault(n *yamldoc.Node, format string, args ...any) *diag.Error {
 	return r.faultAt(n.Place(r.file), format, args...)
 }
 
+// faultAt notes a fault at a place, and returns it for a hint.
 func (r *reader) faultAt(place, format string, args ...any) *diag.Error {
 	e := diag.New(diag.Usage, format, args...).At(place)
 	r.faults = append(r.faults, e)
@@ -55,7 +58,8 @@ func sorted(l diag.List) diag.List {
 	return slices.CompactFunc(l, func(a, b *diag.Error) bool { return a.Place == b.Place && a.What == b.What })
 }
 
-// lineCol reads the numbers of a place, 0 for what is not there.
+// lineCol reads the numbers of a place, 0 for what is not there. It reads from the end,
+// because the file's name may contain colons.
 func lineCol(place string) (line, col int) {
 	i := strings.LastIndexByte(place, ':')
 	if i < 0 {
@@ -74,9 +78,12 @@ var (
 	laterOut   = []string{"remote", "desc", "type", "labels", "meta"}
 )
 
+// notYet says so of a key in later: whoever copied it from another tool's file has made no
+// mistake.
 const notYet = "%s is not supported by this version of pipe"
 
-// unknown reports a key that no reader takes.
+// unknown reports a key that no reader takes. A likely slip gets one suggestion, any other the
+// whole list.
 func (r *reader) unknown(p yamldoc.Pair, prefix string, later, known []string) {
 	if slices.Contains(later, p.Key) {
 		r.fault(p.At, prefix+notYet, p.Key)
@@ -91,6 +98,7 @@ func (r *reader) unknown(p yamldoc.Pair, prefix string, later, known []string) {
 	}
 }
 
+// project reads the top level. It returns what could be read, for check to look at.
 func (r *reader) project(root *yamldoc.Node) *Project {
 	p := &Project{}
 	if root.Kind != yamldoc.Map {
@@ -148,6 +156,7 @@ func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) st
 	return ""
 }
 
+// flag reads true or false, false for anything else. yes and on are no booleans in YAML 1.2.
 func (r *reader) flag(n *yamldoc.Node, prefix, what string) bool {
 	if n.Kind != yamldoc.Bool {
 		r.fault(n, "%s%s: must be true or false, not %s", prefix, what, shown(n))
@@ -165,6 +174,8 @@ func shown(n *yamldoc.Node) string {
 	return strconv.Quote(n.Value)
 }
 
+// stages reads the stages. Names that differ only in case are refused: people take them for
+// one.
 func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 	switch pair.Value.Kind {
 	case yamldoc.Map:
@@ -194,6 +205,7 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 	}
 }
 
+// remotes reads remote:, a text or a map of named remotes in the order of preference.
 func (r *reader) remotes(n *yamldoc.Node) []Remote {
 	if n.Kind != yamldoc.Map {
 		m := Remote{Name: "default", Place: n.Place(r.file)}
@@ -218,7 +230,8 @@ func (r *reader) remotes(n *yamldoc.Node) []Remote {
 	return all
 }
 
-// remoteFields reads each key of one remote.
+// remoteFields reads each key of one remote. The table is the list of known keys, too, so that
+// a key cannot be read and yet be called unknown.
 var remoteFields = map[string]func(r *reader, m *Remote, n *yamldoc.Node, what string){
 	"url":        func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.URL = r.url(n, what) },
 	"region":     func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Region, _ = r.text(n, "", what) },
@@ -231,6 +244,7 @@ var remoteFields = map[string]func(r *reader, m *Remote, n *yamldoc.Node, what s
 	"sse_kms_key_id": func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.SSEKey, _ = r.text(n, "", what) },
 }
 
+// remote reads one remote. Settings belong to a server; a directory has none.
 func (r *reader) remote(p yamldoc.Pair) Remote {
 	m, what := Remote{Name: p.Key, Place: p.At.Place(r.file)}, "remote "+p.Key
 	if p.Value.Kind != yamldoc.Map {
@@ -269,6 +283,7 @@ func (r *reader) url(n *yamldoc.Node, what string) string {
 	return s
 }
 
+// endpoint reads the URL of a server. The scheme must be there: it says whether TLS is used.
 func (r *reader) endpoint(n *yamldoc.Node, what string) string {
 	s, ok := r.text(n, "", what)
 	if ok && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {

@@ -1,4 +1,21 @@
 // Package spec reads pipe.yaml, returning all faults with places.
+//
+// Parse is the way in; a Project that it returns is checked, and nothing behind it checks
+// again. What it promises:
+//
+//   - All lists of a stage are sorted and without repetitions, whatever their order in the
+//     file, so the key does not depend on it. Only scripts keep their order.
+//   - All paths are relative to the project's root and stay inside it; wdir is resolved.
+//   - No two outs are equal or lie inside one another, so each path has at most one maker.
+//   - The graph has no cycle.
+//
+// Faults are collected, never returned one by one: a fault leaves its item out, and reading
+// goes on. Keys that a later version may read are told apart from typing errors. Reading is
+// pure: no file is looked at, so whether a dep exists is found out when it is hashed.
+//
+// spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
+// the items of its lists; check.go finds what is wrong between them; edit.go adds a line to a
+// file and leaves the rest as it is.
 package spec
 
 import (
@@ -65,7 +82,7 @@ type Dep struct {
 	Place string
 }
 
-// String returns the path or the glob.
+// String returns the path or the glob. A lock names the dep by it.
 func (d Dep) String() string {
 	if d.Glob != "" {
 		return string(d.Glob)
@@ -99,8 +116,9 @@ const (
 	NotSecret        // secret: false
 )
 
-// LooksSecret reports whether the variable's value comes from outside, nobody
-// said whether it is a secret, and a whole word of its name says that it is one.
+// LooksSecret reports whether the variable's value comes from outside, nobody said whether it
+// is a secret, and a whole word of its name says that it is one. Whole words only: MONKEY and
+// KEYBOARD are no keys.
 func (e Env) LooksSecret() bool {
 	if e.Literal || e.Secret != Unsaid {
 		return false
@@ -139,7 +157,8 @@ type Out struct {
 	Place   string
 }
 
-// Stage returns the stage with the name, nil when there is none.
+// Stage returns the stage with the name, nil when there is none. It relies on Stages being
+// sorted.
 func (p *Project) Stage(name string) *Stage {
 	i, ok := slices.BinarySearchFunc(p.Stages, name, func(s Stage, name string) int { return strings.Compare(s.Name, name) })
 	if !ok {

@@ -50,7 +50,8 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
 
-// stage reads one stage; false when there is nothing to check further.
+// stage reads one stage; false when there is nothing to check further. A stage with faults is
+// still returned, for the checks between stages; the Project is not.
 func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
 	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
@@ -82,13 +83,16 @@ func (s *stageReader) hasLater() bool {
 	return slices.ContainsFunc(s.node.Pairs, func(p yamldoc.Pair) bool { return slices.Contains(laterStage, p.Key) })
 }
 
+// prefix is what messages about the stage begin with.
 func (s *stageReader) prefix() string { return s.st.Name + ": " }
 
+// bad notes a fault of the stage at a node, and returns it for a hint.
 func (s *stageReader) bad(n *yamldoc.Node, format string, args ...any) *diag.Error {
 	return s.fault(n, "%s%s", s.prefix(), fmt.Sprintf(format, args...))
 }
 
-// once remembers an item under its kind and name, and reports a repetition.
+// once remembers an item under its kind and name, and reports a repetition. Paths are compared
+// after cleaning, so ./a and a are one item.
 func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 	first, dup := s.seen[kind+" "+name]
 	if dup {
@@ -99,7 +103,8 @@ func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 	return true
 }
 
-// kind settles whether the stage builds or deploys, and what follows from it.
+// kind settles whether the stage builds or deploys, and what follows from it. It comes after
+// all fields are read, because their order in the file means nothing.
 func (s *stageReader) kind(p yamldoc.Pair) {
 	outs, deploy := p.Value.Get("outs"), p.Value.Get("deploy")
 	hasOuts := outs != nil && len(outs.Items) > 0
@@ -132,6 +137,7 @@ func (s *stageReader) order() {
 	slices.SortFunc(s.st.Outs, func(a, b Out) int { return strings.Compare(string(a.Path), string(b.Path)) })
 }
 
+// cmd reads one script or a list of them; each list item becomes a shell of its own.
 func (s *stageReader) cmd(n *yamldoc.Node) {
 	items := []*yamldoc.Node{n}
 	if n.Kind == yamldoc.List {
@@ -147,6 +153,7 @@ func (s *stageReader) cmd(n *yamldoc.Node) {
 	}
 }
 
+// desc reads the description, which may be empty.
 func (s *stageReader) desc(n *yamldoc.Node) {
 	if n.Kind != yamldoc.String || n.Value != "" {
 		s.st.Desc, _ = s.text(n, s.prefix(), "desc")
@@ -170,6 +177,8 @@ func (s *stageReader) timeout(n *yamldoc.Node) {
 	}
 }
 
+// wdir reads the working directory. After a fault the stage's paths are read as if there were
+// none.
 func (s *stageReader) wdir(n *yamldoc.Node) {
 	p, _, ok := s.path(n, repopath.Root, "wdir")
 	if !ok {

@@ -1,4 +1,13 @@
 // Package view puts events and answers into words.
+//
+// Both kinds of output go through here, so that they look alike: Progress prints a run's
+// events as they come, and the functions word what a verb answers (verdicts, sizes, durations,
+// counts). With --json the same values are printed as they are, one document an answer or one
+// line an event.
+//
+// A line of progress is subject, verb and reason. Nothing is printed over or erased: logs of
+// CI show lines in the order in which they came. Errors of the writer are dropped, because a
+// run must not fail when nobody reads its progress.
 package view
 
 import (
@@ -11,7 +20,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
-// Progress prints a run's events: as lines for people, or as JSON lines.
+// Progress prints a run's events: as lines for people, or as JSON lines. It may be used for
+// one run; all fields but W may be zero.
 type Progress struct {
 	W       io.Writer
 	JSON    bool
@@ -49,6 +59,7 @@ func (p *Progress) Event(e event.Event) {
 	}
 }
 
+// exitWord names a command's exit code, "" when the failure is not a command's.
 func exitWord(code int) string {
 	if code == 0 {
 		return ""
@@ -56,6 +67,7 @@ func exitWord(code int) string {
 	return fmt.Sprintf("exit code %d", code)
 }
 
+// decided prints a verdict; what is skipped is left out when quiet.
 func (p *Progress) decided(e event.Event) {
 	if e.Verb == event.Skip && p.Quiet {
 		return
@@ -91,6 +103,9 @@ func Words(because []event.Reason) string {
 	return strings.Join(w, ", ")
 }
 
+// output prints a line of a command with its stage in front, since several may run at once;
+// within GitHub Actions it is kept until the stage ends, because groups of several stages
+// cannot overlap there.
 func (p *Progress) output(e event.Event) {
 	if p.Group {
 		if p.grouped == nil {
@@ -102,7 +117,7 @@ func (p *Progress) output(e event.Event) {
 	_, _ = fmt.Fprintf(p.W, "%s | %s\n", e.Stage, e.Text)
 }
 
-// fold prints a stage's output in one group.
+// fold prints a stage's output in one group. It does so once: what was printed is forgotten.
 func (p *Progress) fold(stage string) {
 	lines := p.grouped[stage]
 	if len(lines) == 0 {
@@ -112,6 +127,7 @@ func (p *Progress) fold(stage string) {
 	delete(p.grouped, stage)
 }
 
+// done prints that a stage is as it should be, after the output that led there.
 func (p *Progress) done(e event.Event) {
 	p.fold(e.Stage)
 	text := Outs(e.Outs)
@@ -150,6 +166,7 @@ func Seconds(s float64) string {
 	return fmt.Sprintf("%d min %d s", whole/60, whole%60)
 }
 
+// summary prints how many stages ended in which way, without those of which there are none.
 func (p *Progress) summary(e event.Event) {
 	c := e.Counts
 	var w []string
@@ -167,7 +184,8 @@ func (p *Progress) summary(e event.Event) {
 	_, _ = fmt.Fprintln(p.W, strings.Join(w, ", "))
 }
 
-// line prints "stage  verb  text", the columns as wide as they have been so far.
+// line prints "stage  verb  text", the columns as wide as they have been so far. Columns never
+// get narrower, and lines that are out cannot be changed.
 func (p *Progress) line(stage, verb, text string) {
 	if stage == "" {
 		_, _ = fmt.Fprintf(p.W, "%s: %s\n", verb, text)
@@ -200,7 +218,9 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Answer prints a value as one JSON document that names its form.
+// Answer prints a value as one JSON document that names its form. An object gets the schema as
+// its first member; a list becomes the member items of one. So every answer is an object, and
+// can grow.
 func Answer(w io.Writer, schema string, value any) error {
 	b, err := json.Marshal(value)
 	if err != nil {

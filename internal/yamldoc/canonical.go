@@ -10,16 +10,17 @@ import (
 	"github.com/pipe-build/pipe/internal/canon"
 )
 
-// Canonical returns the one text for a value: JSON with sorted keys and no
-// space, in which what the document does not write as a text stands
-// uninterpreted, as !"SOURCE". Values that differ have different texts; the
-// form is described in internal/params/FORMAT.md.
+// Canonical returns the one text for a value: JSON with sorted keys and no space, in which
+// what the document does not write as a text stands uninterpreted, as !"SOURCE". Values that
+// differ have different texts; the form is described in internal/params/FORMAT.md. A list or
+// map that holds itself cannot occur: Parse refuses it.
 func (n *Node) Canonical() string {
 	var b strings.Builder
 	n.canonical(&b)
 	return b.String()
 }
 
+// canonical appends the text of n to b.
 func (n *Node) canonical(b *strings.Builder) {
 	switch n.Kind {
 	case Null:
@@ -56,8 +57,8 @@ func (n *Node) canonical(b *strings.Builder) {
 	}
 }
 
-// byKey orders pairs by the bytes of what their keys say. The texts of 1 and
-// "1" tell them apart where these are equal.
+// byKey orders pairs by the bytes of what their keys say, as FORMAT.md demands; package canon
+// orders by UTF-16 units. The texts of 1 and "1" tell them apart where these are equal.
 func byKey(x, y Pair) int {
 	if c := strings.Compare(x.At.said(), y.At.said()); c != 0 {
 		return c
@@ -73,7 +74,8 @@ func (n *Node) said() string {
 	return n.Value
 }
 
-// Quote returns s as a JSON string, which is a YAML double-quoted scalar too.
+// Quote returns s as a JSON string, which is a YAML double-quoted scalar too. encoding/json
+// leaves some characters as they are that YAML does not allow in a file.
 func Quote(s string) string {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

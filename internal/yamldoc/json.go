@@ -13,8 +13,9 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 )
 
-// ParseJSON reads one JSON value under the same rules. YAML is no true superset:
-// its parser refuses JSON's surrogate pairs and long keys.
+// ParseJSON reads one JSON value under the same rules. YAML is no true superset: its parser
+// refuses JSON's surrogate pairs and long keys. The decoder's tokens are read one by one,
+// because only they tell of duplicate keys and how numbers were written.
 func ParseJSON(file string, data []byte) (*Node, error) {
 	if err := CheckSize(file, data); err != nil {
 		return nil, err
@@ -38,6 +39,8 @@ func ParseJSON(file string, data []byte) (*Node, error) {
 	return root, p.faults.OrNil()
 }
 
+// jsonParser reads one document. Tokens come in their order, so lines are counted once over
+// the whole.
 type jsonParser struct {
 	file        string
 	data        []byte
@@ -61,6 +64,7 @@ func (p *jsonParser) at() *Node {
 	return &Node{Line: p.line, Col: off - p.start + 1}
 }
 
+// value reads one value. Faults that do not stop the reading are collected; an error does.
 func (p *jsonParser) value(depth int) (*Node, error) {
 	if depth > MaxDepth {
 		return nil, errors.New("values nested too deeply")
@@ -91,9 +95,9 @@ func (p *jsonParser) value(depth int) (*Node, error) {
 	return n, nil
 }
 
-// loneSurrogate returns the first escape in a JSON text that is half of a
-// character, "" when there is none. encoding/json reads them all as U+FFFD, and
-// two different texts would be one value.
+// loneSurrogate returns the first escape in a JSON text that is half of a character, "" when
+// there is none. encoding/json reads them all as U+FFFD, and two different texts would be one
+// value. raw is valid JSON, so a backslash is never the last byte and four digits follow a u.
 func loneSurrogate(raw string) string {
 	for {
 		i := strings.IndexByte(raw, '\\')
@@ -126,6 +130,7 @@ func escaped(raw string) rune {
 	return rune(u)
 }
 
+// list reads a list's items, up to and with its closing bracket.
 func (p *jsonParser) list(n *Node, depth int) error {
 	n.Kind, n.Items = List, []*Node{}
 	for p.dec.More() {
@@ -139,6 +144,8 @@ func (p *jsonParser) list(n *Node, depth int) error {
 	return err
 }
 
+// object reads an object's members, up to and with its closing brace. Of two with one name the
+// second is a fault: readers disagree which of them counts.
 func (p *jsonParser) object(n *Node, depth int) error {
 	n.Kind = Map
 	seen := map[string]bool{}

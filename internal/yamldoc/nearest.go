@@ -1,7 +1,8 @@
 package yamldoc
 
-// Nearest returns the choice that is closest to word, "" when none is close
-// enough to be a slip of the pen.
+// Nearest returns the choice that is closest to word, "" when none is close enough to be a
+// slip of the pen. Up to a third of the letters and one more may differ; of several the first
+// in order is taken.
 func Nearest(word string, choices []string) string {
 	best, least := "", min(len(word), len(word)/3+2)
 	for _, c := range choices {
@@ -15,7 +16,8 @@ func Nearest(word string, choices []string) string {
 	return best
 }
 
-// distance is Levenshtein's, in bytes.
+// distance is Levenshtein's, in bytes. It keeps one row of the table: len(a) times len(b)
+// steps and memory for len(b).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

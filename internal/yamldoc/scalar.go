@@ -29,7 +29,8 @@ func (p *parser) scalar(n *Node, y *yaml.Node) {
 // parser drops it: cmd: ! grep x would run grep x, and ! 1 would be 1.
 var loneTag = regexp.MustCompile(`^(?:&\S+\s+(?:#.*\s+)*)?!(?:\s|$)`)
 
-// cursor is a place in data that only moves on: nodes are met in their order.
+// cursor is a place in data that only moves on: nodes are met in their order. Counting from
+// the top for each scalar would take time in the square of the file's size.
 type cursor struct{ line, col, off int }
 
 // from returns the document from y on. The YAML parser counts columns in
@@ -71,9 +72,9 @@ func plainKind(s string) Kind {
 	return Source
 }
 
-// isText says of a scalar without quotes that no reader takes it for anything
-// but a text. All that YAML 1.1 and 1.2 resolve otherwise is ASCII, and begins
-// with something else or is one of these words.
+// isText says of a scalar without quotes that no reader takes it for anything but a text. All
+// that YAML 1.1 and 1.2 resolve otherwise is ASCII, and begins with something else or is one
+// of these words. s is not empty.
 func isText(s string) bool {
 	switch strings.ToLower(s) {
 	case "y", "yes", "n", "no", "on", "off":

@@ -1,4 +1,15 @@
 // Package yamldoc reads YAML and JSON strictly, into nodes that know their place.
+//
+// pipe.yaml and files of params come this way. A Node keeps how a value was written and where
+// it stands, which a decoder into Go values throws away: messages need the place, and hashes
+// need a text that does not depend on how some parser reads 1.0 or yes. Only what all readers
+// of YAML agree to be a text is one; null and booleans are those of YAML 1.2; anything else
+// without quotes stays Source.
+//
+// The YAML parser of gopkg.in/yaml.v3 is used for syntax alone. What it lets pass and must not
+// (duplicate keys, lone tags, a second document, aliases that explode) is refused here, and
+// its panics end here. Canonical gives a value's one text; its form is frozen, see
+// internal/params/FORMAT.md.
 package yamldoc
 
 import (
@@ -16,7 +27,8 @@ import (
 // MaxSize is the largest document in bytes: the parser's memory is a large multiple of it.
 const MaxSize = 64 << 20
 
-// MaxDepth is how many lists and maps a value may stand in.
+// MaxDepth is how many lists and maps a value may stand in. Walks over nodes call themselves,
+// so it bounds their stack, too.
 const MaxDepth = 200
 
 // Kind is the sort of a node.
@@ -62,7 +74,8 @@ func place(file string, line, col int) string {
 	return file + ":" + strconv.Itoa(line) + ":" + strconv.Itoa(col)
 }
 
-// Get returns the value of a map's key, nil when there is none or n is no map.
+// Get returns the value of a map's key, nil when there is none or n is no map. It looks at one
+// key after the other: use it on maps of a few keys.
 func (n *Node) Get(key string) *Node {
 	for _, p := range n.Pairs {
 		if p.Key == key {
@@ -128,6 +141,8 @@ func decode(dec *yaml.Decoder, into *yaml.Node) (err error) {
 	return dec.Decode(into)
 }
 
+// parser turns the library's nodes of one document into ours. made has the nodes with an
+// anchor, once they are complete: an alias to one that is not stands inside its own anchor.
 type parser struct {
 	file   string
 	data   []byte
@@ -139,12 +154,14 @@ type parser struct {
 	at     cursor
 }
 
-// built is a node with what it would cost to write it out.
+// built is a node with what it would cost to write it out. weight and height are known when an
+// alias names it again, without another walk over it.
 type built struct {
 	node           *Node
 	weight, height int
 }
 
+// fault notes a fault at a node, and returns it for a hint.
 func (p *parser) fault(y *yaml.Node, format string, args ...any) *diag.Error {
 	e := diag.New(diag.Usage, format, args...).At(place(p.file, max(y.Line, 1), max(y.Column, 1)))
 	p.faults = append(p.faults, e)
@@ -158,7 +175,8 @@ var (
 	parserError = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
 )
 
-// syntax finds out where the YAML parser's error is.
+// syntax finds out where the YAML parser's error is. The library's errors are texts, and some
+// of them count lines from 0 or name no line.
 func (p *parser) syntax(err error) *diag.Error {
 	text, line, col := err.Error(), 0, 1
 	if m := lineNo.FindStringSubmatch(text); m != nil {
@@ -192,6 +210,8 @@ func (p *parser) account(y *yaml.Node, weight, depth int) bool {
 	return !p.full
 }
 
+// convert turns a node and all below it into ours. After the bounds are passed it returns
+// empty nodes, and Parse returns none of them.
 func (p *parser) convert(y *yaml.Node, depth int) built {
 	b := built{node: &Node{Line: y.Line, Col: y.Column}, weight: nodeWeight + len(y.Value)}
 	if y.Kind == yaml.AliasNode {
@@ -231,6 +251,8 @@ func (b *built) add(c built) *Node {
 	return c.node
 }
 
+// alias returns what an alias names, with the alias's own place, at no cost but a node. It
+// still weighs as much as a copy: whoever walks the nodes later visits all of it again.
 func (p *parser) alias(y *yaml.Node, depth int) built {
 	bad := built{node: &Node{Kind: String, Line: y.Line, Col: y.Column, Value: "*" + y.Value}, weight: nodeWeight}
 	if p.opt.NoAnchors {
@@ -250,6 +272,8 @@ func (p *parser) alias(y *yaml.Node, depth int) built {
 	return b
 }
 
+// mapping reads the pairs of a map. Merged pairs come after all of the map's own, which win
+// over them wherever the merge key stands.
 func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 	seen := make(map[string]bool, len(y.Content)/2)
 	var merges []built
@@ -286,7 +310,8 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 	}
 }
 
-// name returns what tells a key from the others of its map.
+// name returns what tells a key from the others of its map. With PlainKeys 1 and "1" are two
+// keys; pipe.yaml knows only the text.
 func (p *parser) name(key *Node) string {
 	if p.opt.PlainKeys && key.Kind < List {
 		return key.Canonical()
@@ -317,6 +342,7 @@ func (p *parser) merge(k, v *yaml.Node, depth int) []built {
 	return maps
 }
 
+// checkTag refuses a tag on a list or map other than the one that it has anyway.
 func (p *parser) checkTag(y *yaml.Node, want string) {
 	if tag := y.ShortTag(); tag != want {
 		p.fault(y, "tag %s is not supported", tag)

@@ -1,4 +1,10 @@
 // Package artifact is what stages read and make: inputs and outputs, by their hashes.
+//
+// pipe.lock, records in a store, environments and events all speak of the same things, so
+// there is one value for an input and one for an output, with one JSON form. Neither holds
+// bytes: they lie in a cache or remote under the digest. A file goes by the digest of its
+// bytes; a directory by that of its tree, a canonical list of its files (package object),
+// which makes a directory as comparable as a file.
 package artifact
 
 import (
@@ -20,7 +26,8 @@ type Output struct {
 	SHA256 string        `json:"sha256,omitempty"` // of a file that asks for it: 64 lower-case hexadecimal digits
 }
 
-// Same reports whether two outputs have the same content and mode.
+// Same reports whether two outputs have the same content and mode. The digest decides: the
+// size follows from it, and the SHA-256 is there only where somebody asked for it.
 func (o Output) Same(p Output) bool {
 	return o.Dir == p.Dir && o.Exec == p.Exec && o.Digest == p.Digest
 }

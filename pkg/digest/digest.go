@@ -1,4 +1,13 @@
 // Package digest names content by its hash.
+//
+// A Digest names bytes: equal digests are equal bytes, wherever they lie. A Key names a
+// question, a stage's definition with its inputs; what the answer was stands in a record. Both
+// are 32 bytes of BLAKE3, and two types, so that one is never taken for the other; their texts
+// differ, too ("blake3:" and "k1:"). The zero value of either means "not set"; no input is
+// known that hashes to it.
+//
+// A Digest is plain, unkeyed BLAKE3, so that b3sum can check every object by hand. A Key is
+// the hash of a Frame: salted with the name of its form, each field with its length.
 package digest
 
 import (
@@ -71,11 +80,13 @@ func (d *Digest) UnmarshalText(b []byte) (err error) {
 // It is never interchangeable with a Digest: it names a question, not content.
 type Key [Size]byte
 
-// KeyPrefix names the form of the key that this version computes.
+// KeyPrefix names the form of the key that this version computes. A change of the form gets
+// another number, or keys of two forms would be compared.
 const KeyPrefix = "k1:"
 
-// ParseKey reads the text form, KeyPrefix and 64 lower-case hexadecimal digits. A
-// key of another form fails with ErrNewer, all else with ErrMalformed.
+// ParseKey reads the text form, KeyPrefix and 64 lower-case hexadecimal digits. A key of
+// another form fails with ErrNewer, all else with ErrMalformed. The two differ for callers: a
+// newer key is not damage.
 func ParseKey(s string) (Key, error) {
 	h, ok := strings.CutPrefix(s, KeyPrefix)
 	if !ok {
@@ -116,6 +127,8 @@ func (k *Key) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
+// parse32 reads exactly 64 lower-case digits. encoding/hex would take upper case as well, and
+// then one digest would have several texts.
 func parse32(s string) (out [Size]byte, err error) {
 	if len(s) != 2*Size {
 		return out, fmt.Errorf("%w: %q has %d digits, not %d", ErrMalformed, clip(s), len(s), 2*Size)
@@ -136,6 +149,7 @@ func parse32(s string) (out [Size]byte, err error) {
 	return out, nil
 }
 
+// clip cuts a text from outside for an error, so that one bad line does not fill a log.
 func clip(s string) string {
 	if len(s) > 80 {
 		return s[:80] + "..."
@@ -143,7 +157,8 @@ func clip(s string) string {
 	return s
 }
 
-// Hasher computes a Digest from what is written to it. Its zero value is not usable; see NewHasher.
+// Hasher computes a Digest from what is written to it. Its zero value is not usable; see
+// NewHasher. It is for one goroutine.
 type Hasher struct {
 	h *blake3.Hasher
 	n int64
@@ -179,9 +194,10 @@ func (h *Hasher) Reset() {
 	h.n = 0
 }
 
-// Copy copies from r to w through buf, and returns the digest and count of the bytes.
-// A nil w only hashes. An error of r or w is returned as it is, and the cause of
-// ctx's end before the next read: a file may be larger than anybody waits for.
+// Copy copies from r to w through buf, and returns the digest and count of the bytes. A nil w
+// only hashes. An error of r or w is returned as it is, and the cause of ctx's end before the
+// next read: a file may be larger than anybody waits for. buf must not be empty; its size is
+// how much is read at once. What was hashed before is forgotten.
 func (h *Hasher) Copy(ctx context.Context, w io.Writer, r io.Reader, buf []byte) (Digest, int64, error) {
 	h.Reset()
 	for {

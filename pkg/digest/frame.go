@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 )
 
-// Frame collects length-framed fields, so that no two different lists of fields
-// share their bytes: ("ab","c") and ("a","bc") differ.
+// Frame collects length-framed fields, so that no two different lists of fields share their
+// bytes: ("ab","c") and ("a","bc") differ. The fields are not named here, so both sides must
+// add the same ones in the same order; Field adds a name where a form is to grow. All of it
+// stays in memory: frames are for descriptions, not for files.
 type Frame struct{ b []byte }
 
 // NewFrame starts a frame with salt, which names the form and its version.
@@ -27,7 +29,8 @@ func (f *Frame) Bytes(b []byte) {
 	f.b = append(f.b, b...)
 }
 
-// Uint adds a number as an unsigned varint.
+// Uint adds a number as an unsigned varint. The varint is that of encoding/binary, little end
+// first: no number has two forms here.
 func (f *Frame) Uint(n uint64) {
 	f.b = binary.AppendUvarint(f.b, n)
 }
@@ -44,7 +47,8 @@ func (f *Frame) Bool(b bool) {
 // Sum returns the key of what was added so far.
 func (f *Frame) Sum() Key { return Key(Of(f.b)) }
 
-// Field adds a name, and as one more field what value frames.
+// Field adds a name, and as one more field what value frames. A reader, or an auditor, can
+// tell which fields are there, and one that is left out leaves no trace.
 func (f *Frame) Field(name string, value func(*Frame)) {
 	var inner Frame
 	value(&inner)

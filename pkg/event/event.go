@@ -1,4 +1,12 @@
 // Package event is what a run tells while it goes on.
+//
+// Events are for whoever watches: the lines of a terminal and the JSON lines of --json are
+// both made of them, and a program that embeds package pipe gets them as values. They are no
+// result; what a verb did stands in its answer. Events of one stage come in their order, those
+// of stages that run at once are mixed.
+//
+// The JSON form is Schema. It only grows: a reader must ignore members and types that it does
+// not know.
 package event
 
 import "github.com/pipe-build/pipe/pkg/artifact"

@@ -17,7 +17,9 @@ const (
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
 )
 
-// Reason is one cause of a verdict, as data. Old and New are values or hashes.
+// Reason is one cause of a verdict, as data. Old and New are values or hashes. Programs match
+// Code; the words may change. Old and New never hold a secret or a value from the environment:
+// of those there is only a hash, or whether they are set.
 type Reason struct {
 	Code string `json:"code"`           // one of the constants below
 	Path string `json:"path,omitempty"` // what it is about: a path, a variable, a stage

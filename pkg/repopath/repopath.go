@@ -1,4 +1,18 @@
 // Package repopath is the one strict parser of paths and patterns inside a repository.
+//
+// Paths come from pipe.yaml, pipe.lock, records in a shared store and the disk. Any of them
+// may be hostile, and a path decides what is written where. So every text from outside goes
+// through one of the parsers, and whoever takes a Path need not check it again: it is clean,
+// stays inside the project, and names nothing inside .git, by git's own rules for file systems
+// that fold names.
+//
+// There are three parsers for three sources. Join takes what a user wrote and cleans it. Parse
+// takes what pipe wrote, which must be clean already, so that one file has one name.
+// ParseEntry takes names that exist on a disk, which may contain more characters. Conversion
+// of a string to a Path is for constants and for parts of a Path; a decoder that fills a Path
+// by itself, as encoding/json does, must be followed by a parser.
+//
+// A Pattern is a glob with the same promises. The form of both is frozen; see FORMAT.md.
 package repopath
 
 import (
@@ -18,11 +32,11 @@ const MaxLen = 4096
 // ErrBad is what every error of this package wraps.
 var ErrBad = errors.New("invalid path")
 
-// Path is a clean slash-separated path relative to the repository's root. It is
-// never absolute, has no ".", "..", empty or ".git" element, no NUL and is valid
-// UTF-8. Only one that comes from a directory's listing (ParseEntry) may have
-// other control characters or a backslash. "." alone is the root. The empty Path
-// is no path.
+// Path is a clean slash-separated path relative to the repository's root. It is never
+// absolute, has no ".", "..", empty or ".git" element, no NUL and is valid UTF-8. Only one
+// that comes from a directory's listing (ParseEntry) may have other control characters or a
+// backslash. "." alone is the root. The empty Path is no path. Paths compare by bytes: nothing
+// is folded or normalized.
 type Path string
 
 // Root is the repository itself.
@@ -37,6 +51,8 @@ func Parse(s string) (Path, error) { return parse(s, fault(s)) }
 // beside one.
 func ParseEntry(s string) (Path, error) { return parse(s, entryFault(s)) }
 
+// parse accepts a clean path against which why holds nothing. "." is refused: the root is
+// never an entry.
 func parse(s, why string) (Path, error) {
 	if why == "" && (s == "." || path.Clean(s) != s) {
 		why = "is not normalized"
@@ -47,8 +63,9 @@ func parse(s, why string) (Path, error) {
 	return Path(s), nil
 }
 
-// Join reads s as a user wrote it, relative to dir, and cleans it: "./a//b/" is a/b.
-// A path that leaves the repository is an error.
+// Join reads s as a user wrote it, relative to dir, and cleans it: "./a//b/" is a/b. A path
+// that leaves the repository is an error. dir is a Path, so the result is checked as a whole:
+// a ".." in s may go up as far as the root.
 func Join(dir Path, s string) (Path, error) {
 	if s == "" {
 		return "", bad(s, "is empty")
@@ -79,7 +96,8 @@ func fault(s string) string {
 	return entryFault(s)
 }
 
-// entryFault is fault for what a disk may hold.
+// entryFault is fault for what a disk may hold. It runs for every file of a project, so it
+// looks at each element in place.
 func entryFault(s string) string {
 	switch {
 	case s == "":
@@ -125,6 +143,7 @@ func isDotGit(elem string) bool {
 	return strings.EqualFold(e, ".git") || strings.EqualFold(e, "git~1")
 }
 
+// bad returns the error for a path, with a long one cut at a whole character.
 func bad(s, why string) error {
 	if len(s) > 100 {
 		s = strings.ToValidUTF8(s[:100], "") + "..."
@@ -148,7 +167,8 @@ func (p Path) IsGit() bool {
 // Dir returns the path without its last element, Root at the top.
 func (p Path) Dir() Path { return Path(path.Dir(string(p))) }
 
-// Child returns the path of name inside p. name is one that ParseEntry accepts.
+// Child returns the path of name inside p. name is one that ParseEntry accepts. Nothing is
+// checked again, as this is called for each file of each directory.
 func (p Path) Child(name string) Path {
 	if p == Root {
 		return Path(name)
@@ -156,7 +176,8 @@ func (p Path) Child(name string) Path {
 	return Path(string(p) + "/" + name)
 }
 
-// Holds reports whether q is p or lies inside it.
+// Holds reports whether q is p or lies inside it. It compares whole elements: a holds a/b and
+// not ab.
 func (p Path) Holds(q Path) bool {
 	if p == Root || p == q {
 		return true
@@ -223,7 +244,8 @@ func JoinPattern(dir Path, s string) (Pattern, error) {
 	return Pattern(j), nil
 }
 
-// literal writes a path as the glob that matches it alone.
+// literal writes a path as the glob that matches it alone. A class is the only way, since
+// patterns have no escape character.
 var literal = strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]", "{", "[{]", "}", "[}]")
 
 // HasMeta reports whether s is a glob rather than a plain path.
@@ -235,7 +257,9 @@ func (g Pattern) Match(q Path) bool {
 	return q != Root && doublestar.MatchUnvalidated(string(g), string(q))
 }
 
-// Enters reports whether the pattern may name something below q.
+// Enters reports whether the pattern may name something below q. It follows the pattern
+// through q and a slash, as a set of what may be left of it: what is left and not empty may
+// match a name below. The set stays small, because braces are bounded and equal rests are one.
 func (g Pattern) Enters(q Path) bool {
 	alive := []string{string(g)} // what may be left of the pattern
 	for _, r := range string(q) + "/" {
@@ -249,9 +273,10 @@ func (g Pattern) Enters(q Path) bool {
 	return slices.ContainsFunc(alive, func(p string) bool { return p != "" })
 }
 
-// after appends what may be left of a pattern once r is matched. It knows what
-// doublestar's own matcher does: braces are tried one by one, a class may match a
-// slash, and only a whole element ** goes across directories.
+// after appends what may be left of a pattern once r is matched. It knows what doublestar's
+// own matcher does: braces are tried one by one, a class may match a slash, and only a whole
+// element ** goes across directories. What it says must agree with Match on every path, or a
+// glob would miss files inside an output.
 func after(left []string, p string, r rune) []string {
 	first, size := utf8.DecodeRuneInString(p)
 	switch {
@@ -285,6 +310,7 @@ func after(left []string, p string, r rune) []string {
 }
 
 // alternatives returns a pattern that begins with braces once for each of their choices.
+// Commas inside inner braces do not divide; those are tried when they come to the front.
 func alternatives(p string) []string {
 	var choices []string
 	depth, from := 0, 1
@@ -319,7 +345,8 @@ func (g Pattern) MatchAbove(q Path) bool {
 	return false
 }
 
-// Base returns the deepest directory that holds everything the pattern can name.
+// Base returns the deepest directory that holds everything the pattern can name. Only the
+// files below it are looked at for a match.
 func (g Pattern) Base() Path {
 	base, _ := doublestar.SplitPattern(string(g))
 	return Path(base)
