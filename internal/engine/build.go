@@ -114,7 +114,7 @@ func (r *run) first(ctx context.Context, a *attempt, rec *object.Record) (*objec
 // recorded a later one, and a lock may name one that was never published. Generation 0 stays
 // when neither knows the key.
 func (r *run) raise(ctx context.Context, a *attempt) error {
-	latest, err := r.latest(ctx, a.Key)
+	latest, err := r.latest(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (a *attempt) mayRise() error {
 // raiseLost does so for a rebuild of lost bytes, if they came out differently. Bytes that came
 // out the same fill the gap under the old name.
 func (r *run) raiseLost(ctx context.Context, a *attempt, outs []artifact.Output) error {
-	first, err := r.lookup(ctx, a.id())
+	first, err := r.lookup(ctx, a.Stage.Name, a.id())
 	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, artifact.Output.Same) {
 		return err
 	}

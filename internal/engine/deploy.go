@@ -72,20 +72,18 @@ func (r *run) crossCheck(ctx context.Context, st *state) error {
 		if !needed || i == st.index || maker.block() == nil || maker.Stage.AlwaysChanged || maker.Verdict.Do == event.Run {
 			continue
 		}
-		for _, ix := range []store.Index{r.Cache, r.Remote} {
-			if ix == nil {
-				continue
-			}
-			rec, err := Lookup(ctx, ix, runID(maker.block()))
-			if errors.Is(err, store.ErrNotFound) {
-				continue
-			}
-			if err == nil {
+		id := runID(maker.block())
+		rec, err := r.cached(ctx, maker.Stage.Name, id, false)
+		if err == nil {
+			err = contradiction(maker, rec)
+		}
+		if (err == nil || errors.Is(err, store.ErrNotFound)) && r.Remote != nil {
+			if rec, err = Lookup(ctx, r.Remote, id); err == nil {
 				err = contradiction(maker, rec)
 			}
-			if err != nil {
-				return err
-			}
+		}
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
 		}
 	}
 	return nil

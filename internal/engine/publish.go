@@ -103,7 +103,7 @@ func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 // another build. One made from the lock says so, because nobody knows any more who ran the
 // command.
 func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
-	rec, err := Lookup(ctx, p.Cache, runID(l))
+	rec, err := p.cached(ctx, l.Name, runID(l), false)
 	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, same) {
 		return rec, nil
 	}
@@ -171,6 +171,23 @@ func Lookup(ctx context.Context, ix store.Index, id object.RunID) (*object.Recor
 		return nil, err
 	}
 	return parsed(b, id)
+}
+
+// cached returns a record of the cache. The cache is a copy: a record that is damaged there is
+// moved to corrupt/ and counts as none, so that the remote is asked for it, or the stage runs
+// again. A question (dry) leaves it where it is.
+func (p *Publisher) cached(ctx context.Context, stage string, id object.RunID, dry bool) (*object.Record, error) {
+	rec, err := Lookup(ctx, p.Cache, id)
+	if !diag.Is(err, diag.Integrity) {
+		return rec, err
+	}
+	if !dry {
+		p.Note(stage, fmt.Sprintf("the cached record is damaged (moved to corrupt/ in the cache): %v", err))
+		if err := p.Cache.QuarantineRecord(id); err != nil {
+			return nil, err
+		}
+	}
+	return nil, store.ErrNotFound
 }
 
 // parsed reads a record. Its damage is told with the place; what a newer pipe

@@ -203,7 +203,7 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	if a.locked != nil && a.locked.Key == a.Key {
 		want = a.locked.Outs
 	} else if !f.Force && !a.Stage.AlwaysChanged {
-		record, err := r.latest(ctx, a.Key)
+		record, err := r.latest(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -230,12 +230,12 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 // id names the record of the attempt.
 func (a *attempt) id() object.RunID { return object.RunID{Key: a.Key, Generation: a.Generation} }
 
-// latest returns the record of key with the highest generation; nil when there is
+// latest returns the record of a's key with the highest generation; nil when there is
 // none. Records have no gaps, so one look-up beyond the last is enough, and a
 // deliberate rebuild wins everywhere.
-func (r *run) latest(ctx context.Context, key digest.Key) (found *object.Record, err error) {
-	for id := (object.RunID{Key: key}); ; id.Generation++ {
-		rec, err := r.lookup(ctx, id)
+func (r *run) latest(ctx context.Context, a *attempt) (found *object.Record, err error) {
+	for id := (object.RunID{Key: a.Key}); ; id.Generation++ {
+		rec, err := r.lookup(ctx, a.Stage.Name, id)
 		if err != nil || rec == nil {
 			return found, err
 		}
@@ -246,17 +246,15 @@ func (r *run) latest(ctx context.Context, key digest.Key) (found *object.Record,
 // lookup returns a record from the cache, else from the remote; nil when there is none. The
 // cache may be trusted for what it has: a record is never replaced in the remote, and a cache
 // that lost the race has adopted the winner's or does so when its stage is published.
-func (r *run) lookup(ctx context.Context, id object.RunID) (*object.Record, error) {
-	for _, ix := range []store.Index{r.Cache, r.Remote} {
-		if ix == nil {
-			continue
-		}
-		rec, err := Lookup(ctx, ix, id)
-		if !errors.Is(err, store.ErrNotFound) {
-			return rec, err
-		}
+func (r *run) lookup(ctx context.Context, stage string, id object.RunID) (*object.Record, error) {
+	rec, err := r.cached(ctx, stage, id, r.opt.Dry)
+	if errors.Is(err, store.ErrNotFound) && r.Remote != nil {
+		rec, err = Lookup(ctx, r.Remote, id)
 	}
-	return nil, nil
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return rec, err
 }
 
 // restore takes the recorded outs. An out that is here gets its recorded bytes now; one that

@@ -20,6 +20,8 @@ type Cache interface {
 	Fill(ctx context.Context, ref object.Ref, dst *os.File) error
 	// Quarantine puts an object whose bytes are wrong out of the way.
 	Quarantine(ref object.Ref) error
+	// QuarantineRecord does so with a record that cannot be read.
+	QuarantineRecord(id object.RunID) error
 	// Adopt makes value the record of id, whatever was recorded here: the
 	// remote's record is everybody's.
 	Adopt(ctx context.Context, id object.RunID, value []byte) error

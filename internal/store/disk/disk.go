@@ -135,7 +135,7 @@ func (s *Store) Fill(ctx context.Context, ref object.Ref, dst *os.File) (err err
 // Quarantine implements store.Cache: the object goes to corrupt/ below the root, where a person may look at it.
 func (s *Store) Quarantine(ref object.Ref) error { return s.quarantine(s.object(ref)) }
 
-// QuarantineRecord is Quarantine for a record.
+// QuarantineRecord implements store.Cache.
 func (s *Store) QuarantineRecord(id object.RunID) error {
 	return s.quarantine(s.path(store.RecordPath(id)))
 }
