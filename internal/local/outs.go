@@ -39,6 +39,7 @@ func (r *Runner) saveOuts(ctx context.Context, job *action.Job) ([]artifact.Outp
 	return outs, nil
 }
 
+// saveOut saves one output. With cache: false it is only hashed.
 func (r *Runner) saveOut(ctx context.Context, o spec.Out) (out artifact.Output, err error) {
 	if o.NoCache {
 		out, _, err = r.Work.Output(ctx, o.Path)
