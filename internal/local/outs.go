@@ -64,6 +64,7 @@ func (r *Runner) sha256(p repopath.Path, want digest.Digest) (_ string, err erro
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	// Both hashes come from one reading: two would leave room for a writer between them.
 	same, other := digest.NewHasher(), sha256.New()
 	if _, err := io.Copy(io.MultiWriter(same, other), f); err != nil {
 		return "", err

@@ -185,6 +185,7 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 		}
 		all = append(all, values...)
 	}
+	// The key hashes them in this order: it must not depend on that in pipe.yaml.
 	slices.SortFunc(all, func(a, b params.Value) int {
 		if c := strings.Compare(string(a.File), string(b.File)); c != 0 {
 			return c

@@ -151,6 +151,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
+// uint reads a count or a length. One beyond 2 GiB is damage, so every answer fits an int.
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || v > math.MaxInt32 {

@@ -59,6 +59,7 @@ func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error 
 	if there != nil && !errors.Is(there, fs.ErrNotExist) {
 		return there
 	}
+	// The time is read before the rename: see learn.
 	named := w.opt.Now()
 	if err := os.Rename(fresh, to); err != nil {
 		if there == nil {

@@ -257,6 +257,7 @@ func fileKind(exec bool) object.Kind {
 // bytes which never were the file. A refused reading may leave its bytes in the sink;
 // they lie there under their own digest, which nothing will name.
 func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statindex.File, error) {
+	// An editor's save is over after one more reading; a log that grows all the time is not.
 	const tries = 3
 	for range tries {
 		f, after, err := w.readOnce(ctx, path, sink)
