@@ -1,4 +1,21 @@
 // Package aside keeps a stage's old outs out of the way while its command runs.
+//
+// A command must not see the outputs of the last run, and a failed one must not
+// cost them. So Move renames them into .pipe/aside/run-*, Drop removes them when
+// the new ones are recorded, and Restore puts them back when they are not. A note
+// in the same directory says what was moved, so that Recover can do what Restore
+// would have done, after a kill.
+//
+// What a kill leaves, by the order of the steps:
+//
+//   - before the note is whole: a directory in which nothing lies; it is removed;
+//   - between the note and Drop: the note, and what was moved so far; Recover puts
+//     it back, and what the command made goes to .pipe/partial;
+//   - in Drop, after its first step: a directory without a note; it is removed.
+//
+// All moves are renames, so each is done whole or not at all. They are not synced: after
+// a power cut the cache still has the bytes, because local saves them before it calls Move.
+// Whoever calls Recover holds the workspace's lock.
 package aside
 
 import (
@@ -17,8 +34,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Outs are a stage's old outs, moved out of the way. A note beside them lets a
-// later run put them back after a kill.
+// Outs are a stage's old outs, moved out of the way. Its exported fields are the note
+// beside them, as JSON, which lets a later run put them back after a kill.
 type Outs struct {
 	w     *worktree.Work
 	dir   string
@@ -26,6 +43,7 @@ type Outs struct {
 	Moved []out  `json:"outs"`  // in the order of the moves
 }
 
+// out is one path of a stage and where its old bytes are.
 type out struct {
 	Path repopath.Path `json:"path"`
 	Kept string        `json:"kept"` // name inside the aside directory; "" when nothing lay there
@@ -33,10 +51,12 @@ type out struct {
 
 const noteName = "note.json"
 
+// top is the directory that holds one directory for each Move.
 func top(w *worktree.Work) string { return filepath.Join(w.Root(), worktree.Dir, "aside") }
 
 // Move moves what lies at the paths into pipe's own directory. The caller ends
-// with Restore or Drop. After an error everything is where it was.
+// with Restore or Drop. After an error everything is where it was, unless the error
+// says that it could not be put back.
 func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) {
 	a := &Outs{w: w, Stage: stage}
 	for i, p := range paths {
@@ -70,7 +90,8 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	}
 	for i, o := range a.Moved {
 		if err := a.move(o); err != nil {
-			// Of those that were not moved, nothing is in the way but what was there before.
+			// The others were not moved: Restore would take what lies at their paths for
+			// the command's.
 			a.Moved = a.Moved[:i]
 			_, rerr := a.Restore()
 			return nil, errors.Join(err, rerr)
@@ -88,6 +109,8 @@ func lies(path string) (bool, error) {
 	return err == nil, err
 }
 
+// move renames one old output, if there was one, and makes the directory above it: a
+// command may expect it.
 func (a *Outs) move(o out) error {
 	if o.Kept != "" {
 		if err := os.Rename(a.w.OS(o.Path), filepath.Join(a.dir, o.Kept)); err != nil {
@@ -99,7 +122,9 @@ func (a *Outs) move(o out) error {
 
 // Restore puts the old outs back. What the command left in their place is kept
 // below .pipe/partial/STAGE, in place of what an earlier attempt left there, and
-// those paths are returned.
+// those paths are returned. Restore may be called again after an error or a kill: an
+// output that was put back is in the aside directory no more, and is passed over. Only
+// what the first call kept below .pipe/partial is lost then.
 func (a *Outs) Restore() (partial []string, err error) {
 	if err := os.RemoveAll(a.partial()); err != nil {
 		return nil, err
@@ -111,7 +136,7 @@ func (a *Outs) Restore() (partial []string, err error) {
 				return partial, err
 			}
 			if !moved {
-				continue // the run ended before
+				continue // it was put back already, or the run was killed before it was moved
 			}
 		}
 		left, err := a.clear(o.Path)
@@ -128,6 +153,7 @@ func (a *Outs) Restore() (partial []string, err error) {
 	return partial, os.RemoveAll(a.dir)
 }
 
+// putBack renames one old output to its path, where clear has left nothing.
 func (a *Outs) putBack(o out) error {
 	to := a.w.OS(o.Path)
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
@@ -139,10 +165,13 @@ func (a *Outs) putBack(o out) error {
 	return nil
 }
 
+// partial is where Restore puts what the command left.
 func (a *Outs) partial() string { return filepath.Join(a.w.Root(), worktree.Dir, "partial", a.Stage) }
 
 // clear moves what lies at p to .pipe/partial/STAGE, or the file or symlink that
 // stands where a directory above p should be: nothing is read or written through it.
+// It looks from the root down, so a symlink is found before any path through it is
+// used. left is the new place, relative to the project's root.
 func (a *Outs) clear(p repopath.Path) (left string, err error) {
 	above := []repopath.Path{p}
 	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
@@ -163,6 +192,7 @@ func (a *Outs) clear(p repopath.Path) (left string, err error) {
 	return "", nil
 }
 
+// setPartial moves what lies at p, and returns its new place relative to the root.
 func (a *Outs) setPartial(p repopath.Path) (string, error) {
 	to := filepath.Join(a.partial(), filepath.FromSlash(string(p)))
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
@@ -176,7 +206,8 @@ func (a *Outs) setPartial(p repopath.Path) (string, error) {
 
 // Drop removes the old outs: the new ones are in the cache.
 func (a *Outs) Drop() error {
-	// Without its note the rest is rubbish, not something to put back.
+	// The note goes first: without it, Recover removes the rest after a kill. The other
+	// way round it would put back what is left of the old outputs over the new ones.
 	if err := os.Remove(filepath.Join(a.dir, noteName)); err != nil {
 		return err
 	}
@@ -186,7 +217,7 @@ func (a *Outs) Drop() error {
 // Recover cleans up after a run that was killed: outs that it had moved aside
 // are put back, and temporary files go. The caller holds the workspace's lock
 // and has made sure that no command of that run still works. It returns the
-// stages whose outs were put back.
+// stages whose outs were put back. It may itself be killed and called again.
 func Recover(w *worktree.Work) (stages []string, err error) {
 	dirs, err := os.ReadDir(top(w))
 	if err != nil && !worktree.Gone(err) {
@@ -216,6 +247,9 @@ func Recover(w *worktree.Work) (stages []string, err error) {
 	return stages, nil
 }
 
+// recoverOne does it for one directory of Move. A note that is absent or not valid
+// was cut off before the first move, or removed by Drop: there is nothing to put back. A
+// power cut may also have taken it; then the cache has the bytes.
 func recoverOne(a *Outs) (stage string, err error) {
 	note, err := atomicfile.Read(filepath.Join(a.dir, noteName), atomicfile.MaxNote)
 	if err != nil && !worktree.Gone(err) {
@@ -228,7 +262,8 @@ func recoverOne(a *Outs) (stage string, err error) {
 	if err == nil {
 		return a.Stage, nil
 	}
-	// No later run may stumble over it: it stays where it is, under another name.
+	// No later run may fail for the same reason: the directory gets a name that Recover
+	// does not look at, and the user is told where it is.
 	kept := filepath.Join(filepath.Dir(a.dir), "kept-"+filepath.Base(a.dir))
 	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
 }

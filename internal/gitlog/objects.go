@@ -57,6 +57,7 @@ func (o *objects) add(dir string, depth int) {
 	}
 }
 
+// close frees the descriptors of all stores.
 func (o *objects) close() {
 	for _, s := range o.stores {
 		_ = s.Close() // only read from

@@ -1,4 +1,15 @@
 // Package history says when an artifact was current.
+//
+// The history of artifacts is the history of pipe.lock in git. Find looks a hash
+// up in every lock of the past and answers with Hits: what has this hash, in which
+// stage, and which commits brought a lock that names it. Unnamed looks for bytes
+// that no lock names. Locks hands over every lock there ever was, for gc.
+//
+// The two readers differ in what a damaged lock means. Find answers a person: it
+// reports that lock and goes on, as the other answers are still true. Locks stops:
+// a lock that was skipped would let gc delete what it names.
+//
+// package gitlog walks the commits; nothing here knows git's formats.
 package history
 
 import (
@@ -33,12 +44,13 @@ type Hit struct {
 	Size   int64
 	Key    digest.Key
 	In     digest.Digest   // for Inside: the tree that holds it
-	Commit []gitlog.Commit // those whose lock first named it, newest first; empty: only in the workspace
+	Commit []gitlog.Commit // those that introduced a lock which names it, newest first; empty: only in the workspace
 	Last   gitlog.Commit   // the newest that names it
 	Now    bool            // the workspace's lock names it
 }
 
-// Tree reads a tree, to look inside directory outputs; nil is none.
+// Tree reads a tree, to look inside directory outputs; a nil Tree looks into none. An
+// error means that the tree is not to be had, and its files are not found.
 type Tree func(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error)
 
 // Find returns the hits for a prefix of hexadecimal digits, newest first: those
@@ -65,6 +77,7 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 		versions = append(versions, &version{v, f.lock(lock, &v.Last)})
 		return nil
 	})
+	// Only now: Introduced grows until the walk has ended.
 	for _, v := range versions {
 		for _, h := range v.hits {
 			h.Commit = append(h.Commit, v.Introduced...)
@@ -76,21 +89,26 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 	return f.hits, err
 }
 
+// version is a lock of the past with the hits that it gave.
 type version struct {
 	*gitlog.Version
 	hits []*Hit
 }
 
+// finder collects the hits of all locks. It lives for one call of Find, so it may keep
+// the context.
 type finder struct {
 	ctx    context.Context
 	prefix string
 	tree   Tree
 	hits   []*Hit
-	seen   map[string]*Hit
-	trees  map[digest.Digest][]object.Entry
+	seen   map[string]*Hit                  // by what makes a hit distinct: see add
+	trees  map[digest.Digest][]object.Entry // the matching files of each tree that was asked for
 }
 
-// lock adds the hits of one lock and returns them.
+// lock adds the hits of one lock and returns them. last is the newest commit that has
+// it, nil for the workspace's. Locks come newest first, so the first one that gives a
+// hit also gives its Last.
 func (f *finder) lock(l *lockfile.File, last *gitlog.Commit) (hits []*Hit) {
 	if l == nil {
 		return nil
@@ -108,6 +126,8 @@ func (f *finder) lock(l *lockfile.File, last *gitlog.Commit) (hits []*Hit) {
 	return hits
 }
 
+// stage adds the hits of one stage. An output gives one hit: by its own digest, else by
+// the stage's key, else by what is inside.
 func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
 	byKey := strings.HasPrefix(s.Key.Hex(), f.prefix)
 	for _, o := range s.Outs {
@@ -131,7 +151,9 @@ func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
 	return hits
 }
 
-// inside looks for files in a directory output, each distinct tree once.
+// inside looks for files in a directory output, each distinct tree once: most locks name
+// the trees of the one before. A tree that could not be read is not asked for again,
+// either, as each try may be a request to a remote.
 func (f *finder) inside(dir Hit) (hits []*Hit) {
 	if f.tree == nil {
 		return nil
@@ -156,10 +178,14 @@ func (f *finder) inside(dir Hit) (hits []*Hit) {
 	return hits
 }
 
+// match reports whether a digest begins with the digits that are looked for.
 func (f *finder) match(d digest.Digest) bool {
 	return strings.HasPrefix(d.Hex(), f.prefix)
 }
 
+// add returns the hit for the same bytes at the same place in the same stage, if an
+// earlier lock gave one, else it adds h. The key is not part of that: it changes with
+// inputs that do not change the output, and the newest stands.
 func (f *finder) add(h Hit) *Hit {
 	id := h.What + "\x00" + h.Stage + "\x00" + string(h.Path) + "\x00" + h.Ref.String()
 	if old := f.seen[id]; old != nil {

@@ -14,6 +14,8 @@ import (
 
 // Unnamed looks for bytes that no lock names, such as a kept edit or what an
 // environment got: in the cache, and for a whole hash in the remote, which may be nil.
+// A remote is asked for one object on each shelf, never listed: a list of it may be long,
+// and costs. The remote is not asked when the cache has a hit.
 func Unnamed(ctx context.Context, cache store.Lister, remote store.Store, prefix string) (hits []*Hit, err error) {
 	err = cache.List(ctx, func(e store.Entry) error {
 		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {

@@ -128,6 +128,7 @@ func same(b []byte, s string, fold bool) bool {
 	return true
 }
 
+// lower folds an ASCII letter; bytes of other characters stay.
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'

@@ -15,6 +15,7 @@ import (
 // Hash returns what a stage that had p as a dep would take it for. outs are the
 // outputs of all stages, as recorded; those that never were have no digest. What
 // lies at an output, or inside one, is read as it is; an absent one is what was recorded.
+// So the answer for an edited output is its own digest, which the lock need not name.
 func (r *Reader) Hash(ctx context.Context, p repopath.Path, outs map[repopath.Path]artifact.Output) (artifact.Output, error) {
 	is := func(q repopath.Path) bool { _, ok := outs[q]; return ok }
 	inside := false

@@ -1,4 +1,19 @@
 // Package inputs reads what a stage depends on: files, directories and globs.
+//
+// A Reader turns a spec.Dep into an artifact.Input, whose digest goes into the
+// stage's key, and into the tree of files behind it. package worktree does the
+// reading; this package decides what counts, by a view of its own:
+//
+//   - ignore rules, .git, pipe's own files and the stage's exclusions leave out;
+//   - a path that another stage makes is left out, too, and the recorded digest
+//     stands in its place (adr/0001), so that a clone without outputs has the
+//     same keys as one with them;
+//   - what is named itself counts, ignored or not (adr/0005);
+//   - empty directories never count (adr/0006);
+//   - links count by what is behind them (adr/0011).
+//
+// The same commit must give the same digest in every clone: nothing here may
+// depend on the order of a directory, a clock, or what earlier runs left behind.
 package inputs
 
 import (
@@ -28,6 +43,8 @@ type Made struct {
 }
 
 // Reader reads deps that no stage makes. All methods may be called from many goroutines.
+// It remembers what ignore files said on the way down to a dep, until Forget; a scan
+// reads those of the directories that it goes through each time.
 type Reader struct {
 	work  *worktree.Work
 	rules *ignore.Rules // above the root
@@ -61,6 +78,7 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	return r.dir(ctx, d, exclude, made, here)
 }
 
+// file reads a dep that is a file. No ignore rule is asked: it was named.
 func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.Tree, error) {
 	if d.Dir {
 		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("remove the slash at its end")
@@ -69,6 +87,8 @@ func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.
 	return artifact.Input{Path: d.Path, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
 }
 
+// dir reads a dep that is a directory; here is false when it only exists as the place
+// of recorded outs.
 func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made, here bool) (artifact.Input, *object.Tree, error) {
 	t := &object.Tree{}
 	above, ignored, err := r.above(d.Path)
@@ -87,6 +107,9 @@ func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern
 	return t.Input(d.Path, artifact.Dir), t, nil
 }
 
+// glob reads the files below the pattern's fixed part that it names. That part need not
+// exist: a fresh clone may have nothing but recorded outs there. No file at all is an
+// error, as it mostly is a spelling mistake.
 func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
 	base := d.Glob.Base()
 	above, _, err := r.above(base)
@@ -112,7 +135,10 @@ func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	return t.Input(repopath.Path(d.Glob), artifact.Glob), t, nil
 }
 
-// addMade puts recorded outs into a list of paths relative to top.
+// addMade puts recorded outs into a list of paths relative to top. The scan has left
+// those paths out, so none is twice. An out that is a directory is one entry, with the
+// digest of its tree, so that the tree need not be here. Its size is left out: the
+// digest says it all.
 func addMade(t *object.Tree, top repopath.Path, outs []artifact.Output) {
 	for _, o := range outs {
 		e := object.Entry{Kind: object.File, Path: top.Rel(o.Path), Digest: o.Digest, Size: o.Size}

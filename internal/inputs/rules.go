@@ -25,7 +25,8 @@ type ruled struct {
 func (r *Reader) Forget() { r.known.Clear() }
 
 // Ignored reports whether git or a .pipeignore ignores the path, or a directory
-// on the way to it.
+// on the way to it: what lies in an ignored directory cannot be taken back by a
+// pattern with a !, see gitignore(5).
 func (r *Reader) Ignored(p repopath.Path, isDir bool) (bool, error) {
 	rules, ignored, err := r.above(p)
 	if err != nil || rules == nil || isDir {
@@ -36,7 +37,9 @@ func (r *Reader) Ignored(p repopath.Path, isDir bool) (bool, error) {
 }
 
 // above returns the ignore rules that hold in the directory above p, and
-// whether they ignore p as a directory, or a directory on the way to it.
+// whether they ignore p as a directory, or a directory on the way to it. It works its
+// way down from the root and remembers each step. Two goroutines may read the same
+// files at once; the first answer stays.
 func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
 	if p == repopath.Root || r.rules == nil {
 		return r.rules, false, nil
@@ -61,7 +64,9 @@ func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
 // maxIgnore is the largest ignore file in bytes that is read.
 const maxIgnore = 16 << 20
 
-// enter adds the ignore files of p, of which it may have those that has names.
+// enter adds the ignore files of p. has tells which of them p may have: a scan knows the
+// names and saves opening files that are not there. An empty file is left out like one
+// that is absent, so that both give the same rules.
 func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name string) bool) (*ignore.Rules, error) {
 	var files [][]byte
 	for _, name := range ignoreFiles {
@@ -82,7 +87,9 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 	return above.Enter(p.Base(), files), nil
 }
 
-// Unignored returns the outputs that git does not ignore though pipe keeps their bytes.
+// Unignored returns the outputs that git does not ignore though pipe keeps their bytes:
+// sooner or later a git add would take them. An output that is not here is judged by
+// what pipe.yaml says of it.
 func (r *Reader) Unignored(p *spec.Project) (outs []string, err error) {
 	for i := range p.Stages {
 		for _, o := range p.Stages[i].Outs {

@@ -15,7 +15,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// view is what a stage sees of a directory.
+// view is what a stage sees of a directory: the worktree.View of inputs.
 type view struct {
 	*Reader
 	top     repopath.Path
@@ -25,7 +25,8 @@ type view struct {
 	only    repopath.Pattern // when set, only files that it names
 }
 
-// Enter implements worktree.View.
+// Enter implements worktree.View. The scan begins at top without rules; those from above
+// are put in there.
 func (v *view) Enter(p repopath.Path, above *ignore.Rules, has func(name string) bool) (*ignore.Rules, error) {
 	if p == v.top {
 		above = v.rules
@@ -36,7 +37,9 @@ func (v *view) Enter(p repopath.Path, above *ignore.Rules, has func(name string)
 	return v.enter(above, p, has)
 }
 
-// Sees implements worktree.View.
+// Sees implements worktree.View. What it refuses is not entered, so nothing below an
+// excluded directory counts. A glob is matched with files alone; any directory may
+// hold one that it names.
 func (v *view) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 	switch {
 	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), p.IsGit():
@@ -51,6 +54,7 @@ func (v *view) own(p repopath.Path) bool {
 	return p == worktree.Dir || p == lockfile.FileName || p == spec.FileName
 }
 
+// excluded reports whether one of the stage's ! patterns names p itself.
 func (v *view) excluded(p repopath.Path) bool {
 	return slices.ContainsFunc(v.exclude, func(x repopath.Pattern) bool { return x.Match(p) })
 }
@@ -76,7 +80,9 @@ func (v *view) Link(ctx context.Context, p repopath.Path, target string) (object
 		Hinted("add the target to deps, and exclude the link: \"!%s\"", p)
 }
 
-// covers reports whether the view shows the whole directory that a link leads to.
+// covers reports whether the view shows the directory that a link leads to: it lies
+// below top, and neither it nor a directory between is left out. If that cannot be
+// found out, it does not.
 func (v *view) covers(link repopath.Path) bool {
 	real, err := filepath.EvalSymlinks(v.work.OS(link))
 	if err != nil {

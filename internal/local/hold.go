@@ -18,14 +18,16 @@ import (
 
 // Hold is the workspace's lock: one process at a time changes a workspace. The
 // lock file tells the others who has it, and the commands that the holder started
-// inherit the lock, so that it lasts as long as they do.
+// inherit the lock, so that it lasts as long as they do. So to hold the lock is to know
+// that no command of an earlier run still writes, even if that run was killed.
 type Hold struct {
 	lock *atomicfile.Lock
 	mu   sync.Mutex
 	note holder
 }
 
-// holder is the note in the lock file.
+// holder is the note in the lock file. It is for people: who waits is told whom for. It
+// stays when the lock is freed, and nothing is decided by it.
 type holder struct {
 	PID     int            `json:"pid"`
 	Command string         `json:"command"`
@@ -93,7 +95,9 @@ func (h *Hold) Running(stage string, pgid int) {
 	_ = h.write() // only a waiter's line would be the poorer
 }
 
-// write replaces the note in place: the lock is on this very file.
+// write replaces the note in place: the lock is on this very file, and a new one
+// renamed over it could be locked by another process. A reader may see half a
+// note; whoHolds then says less.
 func (h *Hold) write() error {
 	b, err := json.Marshal(h.note)
 	if err != nil {

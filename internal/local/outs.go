@@ -38,6 +38,7 @@ func (r *Runner) saveOuts(ctx context.Context, job *action.Job) ([]artifact.Outp
 	return outs, nil
 }
 
+// saveOut saves one output. With cache: false it is only hashed.
 func (r *Runner) saveOut(ctx context.Context, o spec.Out) (out artifact.Output, err error) {
 	if o.NoCache {
 		out, _, err = r.Work.Output(ctx, o.Path)
@@ -62,6 +63,7 @@ func (r *Runner) sha256(ctx context.Context, p repopath.Path, want digest.Digest
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	// Both hashes come from one reading: two would leave room for a writer between them.
 	other := sha256.New()
 	got, _, err := digest.NewHasher().Copy(ctx, other, f, make([]byte, 256<<10))
 	if err != nil {

@@ -36,6 +36,11 @@ type Runner struct {
 // Run runs the job's command. After an error the workspace is as it was, and what
 // the command left in place of its outputs lies below .pipe/partial. When ctx ends
 // the command is stopped, and no process of it is left when Run returns.
+//
+// The old outputs stay aside until the caller has recorded the new ones and calls
+// Settle. A kill before that leaves aside's note, and the next run puts the old outputs
+// back: lock and workspace agree. The inputs are read again after the command and
+// before the outputs are saved, so a result of changed inputs gets no name.
 func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error) {
 	if job.Fresh {
 		return r.fresh(ctx, job)
@@ -70,7 +75,9 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 	return made, nil
 }
 
-// fresh runs the command in a directory that holds the job's inputs alone.
+// fresh runs the command in a directory that holds the job's inputs alone, copied from
+// the cache. What the user edits in the project meanwhile cannot get into it, so nothing
+// is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
 	dir, err := os.MkdirTemp(r.Work.Tmp(), "deploy-*")
 	if err != nil {
@@ -89,8 +96,8 @@ func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made,
 	return made, err
 }
 
-// refuseTracked keeps pipe from overwriting what git keeps. Outputs with cache:
-// false are meant to be in git.
+// refuseTracked keeps pipe from overwriting what git keeps: two owners of one file would
+// undo each other's work. Outputs with cache: false are meant to be in git.
 func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 	var paths []repopath.Path
 	for _, o := range job.Stage.Outs {
@@ -111,7 +118,8 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 
 // makeRoom moves the stage's old outputs aside, and puts copies of the persistent
 // ones in their places for the command to go on from. The originals lie aside, so
-// that a failure or a kill costs nothing.
+// that a failure or a kill costs nothing. Keep comes before the move: from then on the
+// cache has all bytes that are at stake.
 func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, error) {
 	var paths []repopath.Path
 	persist := map[repopath.Path]artifact.Output{}
@@ -152,7 +160,9 @@ func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
 	return err
 }
 
-// command runs the scripts in order, and returns how many seconds they took.
+// command runs the scripts in order, up to the first that fails, and returns how many
+// seconds they took. The stage's timeout is for all of them together; its error wraps
+// action.ErrTimeout.
 func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
 	dir, err := wdir(root, job)
 	if err != nil {
@@ -192,7 +202,9 @@ func wdir(root string, job *action.Job) (string, error) {
 	return dir, nil
 }
 
-// recheck reads the inputs again: a change while the command ran is never recorded.
+// recheck reads the inputs again: the key was made before the command ran, and a result
+// of other inputs must not be recorded under it. An input that is gone has changed, too.
+// A change that is taken back before the command ends is not seen.
 func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 	var changed []string
 	for _, read := range job.Reads {

@@ -1,4 +1,16 @@
 // Package local runs stages in this workspace, and puts outputs into it.
+//
+// Workspace is the project's files with the cache behind them: Place, Keep,
+// Rescue and Export move outputs between the two, and Params reads what a stage
+// declares. Runner adds the commands: it is the engine's Runner on this machine
+// (adr/0015). Hold is the lock that lets one process at a time change a workspace.
+//
+// The rule that all of them keep: no output is replaced or removed before the
+// cache has its bytes. So a kill, a failure or a wrong decision can cost time, and
+// pipe find brings an edit back until gc deletes it.
+//
+// The package decides nothing about stages: the engine says what to run and what
+// to record, and this package never changes pipe.lock.
 package local
 
 import (
@@ -39,7 +51,9 @@ type Workspace struct {
 
 // Place makes an output lie at its path, and reports whether that changed
 // anything. Other bytes that lie there are kept in the cache first. Bytes that
-// are nowhere are a *transfer.Missing.
+// are nowhere are a *transfer.Missing; then what lies there stays. It looks before it
+// fetches, so a repeated call costs one look. One goroutine at a time does this for a
+// path: two would each take the other's half-done work for an edit.
 func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, recorded []artifact.Output) (bool, error) {
 	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
 	lock.(*sync.Mutex).Lock()
@@ -62,7 +76,8 @@ func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, 
 }
 
 // Keep makes sure that the cache has what lies at an output before it is
-// replaced: nobody's work is lost. It names what neither lock nor cache knew.
+// replaced, so that no edit is lost. If neither lock nor cache knew the bytes, the user
+// is told by which name to find them. recorded are the outputs that the lock names.
 func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output, recorded []artifact.Output) error {
 	known := slices.ContainsFunc(recorded, func(o artifact.Output) bool { return o.Path == here.Path && o.Same(here) })
 	if !known {
@@ -80,8 +95,9 @@ func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output
 	return nil
 }
 
-// checkout puts a fetched output into the workspace. A cached object that turns
-// out to be damaged was put out of the way by that, so it is fetched again, once.
+// checkout puts a fetched output into the workspace. If a cached object turns out to be
+// damaged, the cache has moved it away (store.Cache.Fill), so the remote's copy can take
+// its place; that is tried once. Without a remote copy the damage is the error.
 func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
 	const tries = 2
 	var err error
@@ -102,7 +118,8 @@ func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
 	return err
 }
 
-// Rescue puts an output into the cache again when only the workspace has it.
+// Rescue puts an output into the cache again when only the workspace has it: the user
+// may have cleared the cache. Other bytes at the path are none of its business.
 func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	// A cached tree is no proof of its files; Save looks at each.
 	if _, err := w.Cache.Stat(ctx, object.Of(o)); !o.Dir && !errors.Is(err, store.ErrNotFound) {
@@ -116,8 +133,10 @@ func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	return err
 }
 
-// Export writes an output to a place outside the workspace, which must not exist:
-// a directory's tree, or a file, verified beside the target and then renamed.
+// Export writes an output to a place outside the workspace, which must not exist; the
+// caller checks that. A file is written and verified beside the target and then renamed,
+// so the target is whole or absent. A directory is built in its place: after an error a
+// part of it may be left there.
 func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (err error) {
 	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return err
@@ -166,6 +185,7 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 		}
 		all = append(all, values...)
 	}
+	// The key hashes them in this order: it must not depend on that in pipe.yaml.
 	slices.SortFunc(all, func(a, b params.Value) int {
 		if c := strings.Compare(string(a.File), string(b.File)); c != 0 {
 			return c
@@ -175,6 +195,9 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 	return all, nil
 }
 
+// paramsFile reads a params file: from the workspace, or, if an output holds it that is
+// not here as recorded, out of the cache or the remote. The file that is here may be an
+// edit, or of an older run.
 func (w *Workspace) paramsFile(ctx context.Context, file repopath.Path, made []artifact.Output) ([]byte, error) {
 	for _, o := range made {
 		if !o.Path.Holds(file) {

@@ -10,6 +10,10 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
+// The file is magic, the digest of the body, and the body. The digest tells a
+// damaged file; one of another version has another magic. Both are read as an empty
+// index. Numbers of fixed size are little endian, counts and lengths are uvarints. A
+// directory's record has its length in front, so that it can be passed over.
 const magic = "pipe-index 1\n"
 
 // decode takes the file apart, but for its directories; nil when it is damaged.
@@ -37,6 +41,7 @@ func decode(b []byte) (files map[string]File, raw map[string][]byte) {
 	return files, raw
 }
 
+// encode writes the whole file. Names are sorted, so one index has one form.
 func encode(files map[string]File, raw map[string][]byte) []byte {
 	body := binary.AppendUvarint(nil, uint64(len(files)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -68,6 +73,8 @@ func appendFile(b []byte, r *File) []byte {
 	return append(b, r.Digest[:]...)
 }
 
+// appendDir writes a directory's record. An entry's first byte is its kind, with 0x80
+// for ignored and 0x40 for a digest that follows the name.
 func appendDir(b []byte, d *Dir) []byte {
 	b = appendStat(b, &d.Stat)
 	b = binary.LittleEndian.AppendUint64(b, uint64(d.Read))
@@ -90,6 +97,9 @@ func appendDir(b []byte, d *Dir) []byte {
 	return b
 }
 
+// parseDir reads what appendDir wrote; nil when it is damaged, or when there is none.
+// Each entry takes at least a byte, so a count beyond the length is damage; it must not
+// decide how much memory is asked for.
 func parseDir(b []byte) *Dir {
 	r := reader{b: b}
 	d := &Dir{Stat: r.stat(), Read: int64(r.fixed())}
@@ -114,12 +124,16 @@ func parseDir(b []byte) *Dir {
 	return d
 }
 
-// reader takes an index apart. Its strings share the file's memory.
+// reader takes an index apart. Its strings share the file's memory. After the first
+// thing that does not fit, bad is set and every answer is zero, so callers check once,
+// at the end.
 type reader struct {
 	b   []byte
 	bad bool
 }
 
+// bytes returns the next n bytes. When they are not there it returns zeros, enough for
+// the fixed sizes below, which need no check of their own then.
 func (r *reader) bytes(n int) []byte {
 	if n > len(r.b) {
 		r.bad, r.b = true, nil
@@ -137,6 +151,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
+// uint reads a count or a length. One beyond 2 GiB is damage, so every answer fits an int.
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || v > math.MaxInt32 {
@@ -164,5 +179,6 @@ func (r *reader) file() (f File) {
 	return f
 }
 
-// unsafeString shares memory that is never written again.
+// unsafeString shares memory that is never written again, which saves a copy of every
+// name.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,4 +1,18 @@
 // Package statindex remembers what a file's stat says about its digest.
+//
+// Hashing a large project takes long, and nearly all of its files are those of
+// the last run. So the Index keeps, for each file that was hashed, its Stat and
+// its digest, and for each directory that was listed, the names in it. File.Fits
+// and Dir.Fits say whether such a record still holds.
+//
+// A record is trusted when the stat is the same in every field and the last
+// change lies well before the reading (see racy). Modification times can be set
+// back, change times cannot, so an edit that keeps size and modification time
+// shows all the same. Where a system has no change time, such an edit goes unseen.
+//
+// The index is a cache and no more: a lost, damaged or older file of it costs one
+// hashing. Of two processes that save at once the last one wins. There is one for
+// each workspace, in .pipe/index; worktree fills it.
 package statindex
 
 import (
@@ -16,7 +30,7 @@ import (
 // File is what hashing a file found.
 type File struct {
 	Stat
-	Read   int64 // when hashing began; 0: never hashed
+	Read   int64 // when hashing began, in nanoseconds since 1970; 0: never hashed
 	Digest digest.Digest
 }
 
@@ -24,10 +38,10 @@ type File struct {
 func (f *File) Fits(st Stat) bool { return fits(f.Stat, st, f.Read) }
 
 // Dir is what listing a directory found. Once it is in an Index it is shared and
-// not changed: who has more to say changes a Clone.
+// never changed: to add to it, change a Clone and set that.
 type Dir struct {
 	Stat
-	Read    int64    // when listing began
+	Read    int64    // when listing began, in nanoseconds since 1970
 	Rules   [32]byte // identify the ignore rules that the entries were judged by
 	Entries []Entry  // sorted by name
 }
@@ -40,7 +54,8 @@ type Entry struct {
 	File    File
 }
 
-// Fits reports whether the names are still those of a directory with this stat.
+// Fits reports whether the names are still those of a directory with this stat. It
+// says nothing of the files: a change of their bytes does not touch the directory.
 func (d *Dir) Fits(st Stat) bool { return fits(d.Stat, st, d.Read) }
 
 // These are the times before a reading within which a change is not trusted to
@@ -54,6 +69,9 @@ const (
 	racyS = int64(2e9) + racy
 )
 
+// fits is the one rule of trust. The stat was taken before the content was read, so a
+// change during the reading gives the file another one, unless it falls into the same
+// tick as the change before it; and then that one lies within the margin of read.
 func fits(was, is Stat, read int64) bool {
 	margin := racy
 	if is.Mtime%1e9 == 0 && is.Ctime%1e9 == 0 {
@@ -79,7 +97,9 @@ func (d *Dir) Clone() *Dir {
 }
 
 // List reads the names of a directory whose stat was st at the time now, and
-// takes over what old, which may be nil, knows of its files.
+// takes over what old, which may be nil, knows of its files: a new name in a directory
+// says nothing against the other files' digests. Whether entries are ignored is not
+// taken over; Rules stays zero, so that they are judged anew.
 func (d *Directory) List(st Stat, now int64, old *Dir) (*Dir, error) {
 	names, err := d.names()
 	if err != nil {
@@ -99,15 +119,16 @@ func (d *Directory) List(st Stat, now int64, old *Dir) (*Dir, error) {
 	return dir, nil
 }
 
-// Index is a flat file, read whole, its directories parsed when asked for. All
-// methods may be called from many goroutines.
+// Index is a flat file, read whole, its directories parsed when asked for: a
+// command may need only a few of them. All methods may be called from many goroutines. A
+// record is replaced, never removed; that of a deleted directory stays.
 type Index struct {
 	path string
 
 	mu    sync.Mutex
-	raw   map[string][]byte // directories of the file not yet parsed
-	dirs  map[string]*Dir
-	files map[string]File // files asked for alone
+	raw   map[string][]byte // directories as the file has them, unless SetDir replaced them
+	dirs  map[string]*Dir   // those that were asked for or set
+	files map[string]File   // files asked for alone
 	dirty bool
 }
 
@@ -163,7 +184,8 @@ func (x *Index) SetDir(name string, d *Dir) {
 	x.dirty = true
 }
 
-// Save writes the index if it changed.
+// Save writes the index if it changed. Directories that nobody set are written back as
+// they were read, without being parsed.
 func (x *Index) Save() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -6,8 +6,9 @@ import (
 )
 
 // Stat is all of a file that tells a change without reading it. Times are in
-// nanoseconds. Where the system has no device, inode or change time, they are 0
-// or the modification time.
+// nanoseconds since 1970. Where the system has no device, inode or change time, they
+// are 0 or the modification time. Dev and Ino show a file that another was renamed
+// over; Ctime shows any change of bytes or mode, and utimensat(2) cannot set it.
 type Stat struct {
 	Dev, Ino     uint64
 	Size         int64
@@ -15,7 +16,8 @@ type Stat struct {
 	Mode         uint32
 }
 
-// Exec reports whether the owner may execute the file.
+// Exec reports whether the owner may execute the file: the one bit of a mode that git
+// keeps, and pipe after it. The bit is the same in st_mode and in fs.FileMode.
 func (s Stat) Exec() bool { return s.Mode&0o100 != 0 }
 
 // Kind is what lies at a name.
@@ -29,7 +31,8 @@ const (
 	IsOther // a socket, a device
 )
 
-// Of describes what lies at a path; symlinks are followed.
+// Of describes what lies at a path; symlinks are followed, so the stat is the target's
+// and a link that is turned to another file does not fit any more.
 func Of(path string) (Stat, Kind, error) {
 	info, err := os.Stat(path)
 	if err != nil {

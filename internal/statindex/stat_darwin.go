@@ -5,6 +5,7 @@ import (
 	"syscall"
 )
 
+// fromInfo reads the stat that package os keeps behind a FileInfo.
 func fromInfo(info fs.FileInfo) Stat {
 	s := info.Sys().(*syscall.Stat_t)
 	return Stat{

@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// fromInfo must give what fromSys gives for the same file: one record is compared with
+// stats from both.
 func fromInfo(info fs.FileInfo) Stat {
 	s := info.Sys().(*syscall.Stat_t)
 	return Stat{
@@ -23,7 +25,8 @@ type Directory struct {
 	path string
 }
 
-// OpenDir opens a directory; symlinks are followed. The caller closes it.
+// OpenDir opens a directory; symlinks are followed. The caller closes it. A signal may
+// interrupt the call on some file systems; then it is made again, as package os does.
 func OpenDir(path string) (*Directory, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -77,7 +80,9 @@ func sysKind(mode uint32) Kind {
 	return IsOther
 }
 
-// names returns all names with their kinds, unsorted.
+// names returns all names with their kinds, unsorted. os.File owns the descriptor that
+// it gets, so it gets a copy. A copy shares its position with the original, see dup(2):
+// a directory can be listed once for each OpenDir.
 func (d *Directory) names() ([]fs.DirEntry, error) {
 	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -39,4 +39,5 @@ func (d *Directory) Lstat(name string) (Stat, Kind, error) {
 	return fromInfo(info), KindOf(info.Mode()), nil
 }
 
+// names returns all names with their kinds.
 func (d *Directory) names() ([]fs.DirEntry, error) { return os.ReadDir(d.path) }

@@ -20,6 +20,12 @@ import (
 // Checkout puts an out's bytes at its path, all or nothing, in place of what
 // lies there. The tree is nil for a file. The objects must be in the cache:
 // ErrNotFound and ErrCorrupt are the cache's.
+//
+// The copy is made and verified in pipe's tmp before anything at the path changes;
+// after an error the old output is still there. What lay at the path is removed, so
+// a caller has saved it before if it may be the only copy. After a kill between the
+// two renames nothing lies at the path. That is a state that every command knows: the
+// output is absent, and its bytes are in the cache.
 func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t *object.Tree) error {
 	if err := w.Guard(o.Path); err != nil {
 		return err
@@ -41,7 +47,9 @@ func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Outpu
 	return w.swap(fresh, filepath.Join(tmp, "old"), o, t)
 }
 
-// swap renames fresh to the out's path, and what lay there to old.
+// swap renames fresh to the out's path, and what lay there to old. Two renames are
+// needed, as rename(2) does not replace a directory that is not empty. If the second
+// one fails, the first is taken back.
 func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error {
 	to := w.OS(o.Path)
 	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
@@ -51,6 +59,7 @@ func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error 
 	if there != nil && !errors.Is(there, fs.ErrNotExist) {
 		return there
 	}
+	// The time is read before the rename: see learn.
 	named := w.opt.Now()
 	if err := os.Rename(fresh, to); err != nil {
 		if there == nil {
@@ -66,7 +75,9 @@ func (w *Work) swap(fresh, old string, o artifact.Output, t *object.Tree) error 
 	return nil
 }
 
-// learn tells the index of files that were just written and renamed into place.
+// learn tells the index of files that were just written and renamed into place, so that
+// they need not be hashed to find what is known. named is a time before the rename: who
+// writes to a file at its new place gives it a later one, and the record does not fit.
 // What it cannot learn is read when it is asked for.
 func (w *Work) learn(top repopath.Path, t *object.Tree, named int64) {
 	dirs := map[repopath.Path]*statindex.Dir{}
@@ -93,6 +104,7 @@ func (w *Work) learn(top repopath.Path, t *object.Tree, named int64) {
 	}
 }
 
+// list reads the names of one directory for the index.
 func (w *Work) list(p repopath.Path) (*statindex.Dir, error) {
 	d, err := statindex.OpenDir(w.OS(p))
 	if err != nil {
@@ -106,7 +118,9 @@ func (w *Work) list(p repopath.Path) (*statindex.Dir, error) {
 	return d.List(st, w.opt.Now(), nil)
 }
 
-// BuildTree writes a tree into dir, which must not exist, from verified bytes.
+// BuildTree writes a tree into dir, which must not exist, from verified bytes. The tree
+// may come from a remote, so it is checked first: no path leaves dir. After an error a
+// part of it may be left in dir.
 func (w *Work) BuildTree(ctx context.Context, cache store.Cache, dir string, t *object.Tree) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -138,7 +152,9 @@ func (w *Work) BuildTree(ctx context.Context, cache store.Cache, dir string, t *
 	return nil
 }
 
-// writable refuses names that this disk cannot hold as they are.
+// writable refuses names that this disk cannot hold as they are: names that Windows
+// reserves or reads as two elements, and two that fold to one, where the second file
+// would replace the first. The disk is only tried if the tree has such a pair.
 func (w *Work) writable(dir string, t *object.Tree) error {
 	for _, e := range t.Entries {
 		if !filepath.IsLocal(filepath.FromSlash(string(e.Path))) || separates(filepath.Separator, string(e.Path)+e.Target) {
@@ -181,6 +197,8 @@ func folds(dir string) (is bool, err error) {
 	return false, nil
 }
 
+// makeDirs makes dir and all directories of the tree before the files, which many
+// goroutines then write.
 func makeDirs(dir string, t *object.Tree) error {
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
@@ -202,6 +220,9 @@ func makeDirs(dir string, t *object.Tree) error {
 	return nil
 }
 
+// buildFile writes one file, whose bytes the cache verifies. The file must be new: one
+// that is there, or a symlink, is an error and is not written to. The user's umask
+// applies, so of the mode only the executable bit is the output's.
 func (w *Work) buildFile(ctx context.Context, cache store.Cache, path string, e object.Entry) (err error) {
 	mode := os.FileMode(0o666)
 	if e.Kind == object.Executable {

@@ -9,9 +9,9 @@ import (
 )
 
 // CheckOwn refuses to work with a directory of pipe's own that is a symlink or
-// holds one: a repository or an archive can carry it, and then what pipe writes,
-// moves and removes there would be somebody else's. It reports whether the
-// directory is there. Nothing in it is read before.
+// holds one: a repository or an archive can carry such a link, and then pipe would
+// write, move and remove files outside the project. It reports whether the
+// directory is there. Call it before anything in the directory is read.
 func (w *Work) CheckOwn() (there bool, err error) {
 	return w.own(Dir, 3) // .pipe/cache/files is the deepest name that pipe itself gives to a directory
 }
@@ -50,6 +50,7 @@ func (w *Work) own(p repopath.Path, depth int) (bool, error) {
 	return true, nil
 }
 
+// absentIsNil is for what another process may remove while own looks: that is no fault.
 func absentIsNil(err error) error {
 	if Gone(err) {
 		return nil

@@ -84,12 +84,15 @@ func (v whole) Link(_ context.Context, p repopath.Path, target string) (object.E
 	return object.Link(target), true, nil
 }
 
-// Inside reports whether a symlink at p of a tree leads to something in the tree.
+// Inside reports whether a symlink at p of a tree leads to something in the tree. It
+// reads the names only: what a target with ".." behind another link leads to, its text
+// does not say.
 func Inside(p repopath.Path, target string) bool {
 	to := path.Join(path.Dir(string(p)), target)
 	return !path.IsAbs(target) && to != ".." && !strings.HasPrefix(to, "../")
 }
 
+// note tells a person something, once: an output is read several times in a run.
 func (w *Work) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if _, noted := w.notes.LoadOrStore(text, true); !noted && w.opt.Note != nil {
@@ -98,7 +101,9 @@ func (w *Work) note(format string, args ...any) {
 }
 
 // Save puts an out's bytes, and its tree, into the cache, durably, and returns
-// what it is. A file that must be hashed is hashed while it is copied.
+// what it is. A file that must be hashed is hashed while it is copied; one that the
+// index knows is copied only if the cache lacks it, and its bytes are verified then.
+// Nothing is in the cache before Commit, so an error leaves no tree without its files.
 func (w *Work) Save(ctx context.Context, cache store.Cache, p repopath.Path) (o artifact.Output, err error) {
 	batch, err := cache.Begin()
 	if err != nil {
@@ -142,7 +147,9 @@ func (w *Work) SaveInputs(ctx context.Context, cache store.Cache, p repopath.Pat
 	return batch.Commit()
 }
 
-// saveEntries copies the files that the cache lacks into the batch.
+// saveEntries copies the files that the cache lacks into the batch. An object with
+// another size is damaged and is put again. Put verifies the bytes: a file that changed
+// after it was hashed is store.ErrCorrupt.
 func (w *Work) saveEntries(ctx context.Context, cache store.Cache, batch store.Batch, p repopath.Path, t *object.Tree) error {
 	return par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
 		e := t.Entries[i]

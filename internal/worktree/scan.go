@@ -29,7 +29,10 @@ type View interface {
 }
 
 // Scan reads the directory top as a tree, its paths relative to it, without empty
-// directories. What the stat index knows is not read again. Nothing there is ErrAbsent.
+// directories. What the stat index knows is not read again: a directory that did not
+// change costs one stat for itself and one for each file. Nothing there is ErrAbsent.
+// A scan is no snapshot. A file that goes away meanwhile counts as absent; callers that
+// need the state before and after a command scan twice.
 func (w *Work) Scan(ctx context.Context, top repopath.Path, view View) (*object.Tree, error) {
 	return w.scan(ctx, &scan{top: top, view: view})
 }
@@ -61,7 +64,10 @@ type found struct {
 // job is a file whose bytes must be read.
 type job struct{ entry, name int } // where the digest goes: into found.entries and found.dir.Entries
 
-// scan goes level by level, all directories of a level at once.
+// scan goes level by level, all directories of a level at once, then all files of the
+// level that must be read. So the workers stay busy in deep trees as in flat ones, and
+// no goroutine waits for another. A directory's record goes into the index when the
+// digests of its files are in it, for from then on it is shared and must not change.
 func (w *Work) scan(ctx context.Context, s *scan) (*object.Tree, error) {
 	t := &object.Tree{}
 	level := []task{{path: s.top}}
@@ -90,6 +96,9 @@ func (w *Work) scan(ctx context.Context, s *scan) (*object.Tree, error) {
 	return t, nil
 }
 
+// readDir lists one directory, or takes its names from the index, and sorts out what of
+// it counts. A name that is added after the directory's stat was taken gives it another
+// one, or one that is too close to the time of the listing to be trusted.
 func (w *Work) readDir(ctx context.Context, s *scan, t task) (f found, err error) {
 	d, err := statindex.OpenDir(w.OS(t.path))
 	if Gone(err) && t.path != s.top {
@@ -126,6 +135,7 @@ func (f *found) own() {
 }
 
 // judge marks the ignored entries anew if the rules are not those of the last time.
+// Where nothing changed, no name is matched against any pattern. Without rules the marks stay as they are, and readEntries ignores them.
 func (f *found) judge(rules *ignore.Rules) {
 	if rules == nil || f.dir.Rules == [32]byte(rules.Digest()) {
 		return
@@ -138,6 +148,8 @@ func (f *found) judge(rules *ignore.Rules) {
 	}
 }
 
+// readEntries looks at each entry that is not ignored. If directories with nothing in
+// them count, one gets an entry of its own, but for the top: its tree stands for it.
 func (w *Work) readEntries(ctx context.Context, s *scan, d *statindex.Directory, f *found, rules *ignore.Rules) error {
 	f.entries = make([]object.Entry, 0, len(f.dir.Entries))
 	for i := range f.dir.Entries {
@@ -154,6 +166,8 @@ func (w *Work) readEntries(ctx context.Context, s *scan, d *statindex.Directory,
 	return nil
 }
 
+// readEntry adds what lies at one name to f: a directory to be read later, a file with
+// its digest or a job to find it, or a symlink as the view sees it.
 func (w *Work) readEntry(ctx context.Context, s *scan, d *statindex.Directory, f *found, i int, rules *ignore.Rules) error {
 	e := &f.dir.Entries[i]
 	at := f.path.Child(e.Name)
@@ -212,7 +226,10 @@ func checkName(dir repopath.Path, name string) error {
 	return nil
 }
 
-// cleanName says for almost every name that repopath.ParseEntry need not look at it.
+// cleanName says for almost every name that repopath.ParseEntry need not look at it. It
+// errs on one side only: what begins with a dot (., .., .git) or a g (git~1), or is not
+// plain ASCII, is left to ParseEntry. A name from a directory has no slash and at least
+// one byte.
 func cleanName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -224,6 +241,8 @@ func cleanName(s string) bool {
 }
 
 // readFiles hashes what the index could not answer for, all files of a level at once.
+// Each job has an entry of its own to write to, in records that own has made private,
+// so there is no lock.
 func (w *Work) readFiles(ctx context.Context, s *scan, dirs []found) error {
 	type place struct{ dir, job int }
 	var todo []place

@@ -1,4 +1,19 @@
 // Package worktree turns files into digests and back.
+//
+// Work is the workspace below a project's root. File and Scan read inputs, Output
+// reads what a stage made, Save also puts its bytes into the cache, and Checkout
+// brings them back. What counts of a directory is not decided here: Scan asks a
+// View, of which package inputs has one for dependencies and save.go one for
+// outputs.
+//
+// Invariants: a digest is that of bytes which were the file at one time, never of a
+// mixture, as far as its stat shows a change. What the stat index answers, hashing would answer, too. An
+// output is replaced whole, by a rename of a finished copy. Nothing is written
+// through a symlink (Guard), and pipe's own directory holds none (CheckOwn).
+//
+// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial
+// and, unless it is elsewhere, the cache. tmp is on the same file system as the
+// outputs, so that a rename works.
 package worktree
 
 import (
@@ -73,11 +88,11 @@ func Open(root string, opt Options) *Work {
 	return w
 }
 
-// clock returns the clock that stamps the workspace's files, which a server may
-// keep: seen from one that runs ahead of it, a file that is written twice in one
-// tick looks old enough to be trusted. A file that is written here, once and only
-// if something must be read, shows how far the clocks are apart. Where none can be
-// written no index is saved, either, and the machine's clock will do.
+// clock returns the clock that stamps the workspace's files. On a network file system
+// that is the server's. If the machine's clock is ahead of it, a file that is written
+// twice in one tick looks old enough to be trusted. A temporary file, made once and
+// only when the time is asked for, shows how far the two are apart. Where none can be
+// made no index is saved, either, and the machine's clock will do.
 func (w *Work) clock() func() int64 {
 	apart := sync.OnceValue(func() int64 {
 		f, err := os.CreateTemp(w.Tmp(), "clock-*")
@@ -102,7 +117,10 @@ func (w *Work) OS(p repopath.Path) string {
 	return filepath.Join(w.root, filepath.FromSlash(string(p)))
 }
 
-// Inside returns the path in the project of a name as a user wrote it in dir.
+// Inside returns the path in the project of a name as a user wrote it in dir. Symlinks
+// on the way are resolved, as the root is, but not the last element: it may be a link
+// that is meant itself, or not exist yet. A name outside the project is a diag.Usage
+// error.
 func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 	abs := name
 	if !filepath.IsAbs(abs) {
@@ -125,7 +143,8 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
 }
 
-// Prepare makes pipe's own directory, which git ignores by a file inside it.
+// Prepare makes pipe's own directory, which git ignores by a file inside it. A file that
+// is there already stays as it is: the user may have changed it.
 func (w *Work) Prepare() error {
 	if err := os.MkdirAll(w.Tmp(), 0o777); err != nil {
 		return err
@@ -148,7 +167,9 @@ func (w *Work) SaveIndex() error {
 	return w.index.Save()
 }
 
-// Guard refuses a path that leads through a symlink: it could lead anywhere.
+// Guard refuses a path that leads through a symlink: it could lead anywhere. The last
+// element may be one; it is renamed or replaced and not followed. Guard looks once. It
+// keeps a checked-out link from misleading pipe, not a process that makes one meanwhile.
 func (w *Work) Guard(p repopath.Path) error {
 	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
 		info, err := os.Lstat(w.OS(d))
@@ -192,7 +213,8 @@ func (w *Work) File(ctx context.Context, p repopath.Path) (object.Entry, error) 
 	return w.file(ctx, p, nil)
 }
 
-// file asks the index, or else reads, into the sink if there is one.
+// file asks the index, or else reads, into the sink if there is one. A file that the
+// index knows does not reach the sink: Save sees to it that the cache has it.
 func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (object.Entry, error) {
 	st, kind, err := statindex.Of(w.OS(p))
 	if err != nil {
@@ -212,7 +234,8 @@ func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (obj
 	return w.entry(repopath.Root, p, f.Stat, f.Digest), nil
 }
 
-// entry describes the file at p.
+// entry describes the file at p under a name. The executable bit comes from the stat of
+// this moment and not from the index, as Exec's answer may differ from the last time.
 func (w *Work) entry(name, p repopath.Path, st statindex.Stat, d digest.Digest) object.Entry {
 	exec := st.Exec()
 	if w.opt.Exec != nil {
@@ -232,8 +255,10 @@ func fileKind(exec bool) object.Kind {
 
 // read hashes a file, and puts it into the sink if there is one. A file that
 // changes meanwhile is read again, then refused: its digest would be that of
-// bytes which never were the file.
+// bytes which never were the file. A refused reading may leave its bytes in the sink;
+// they lie there under their own digest, which nothing will name.
 func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statindex.File, error) {
+	// An editor's save is over after one more reading; a log that grows all the time is not.
 	const tries = 3
 	for range tries {
 		f, after, err := w.readOnce(ctx, path, sink)
@@ -245,6 +270,9 @@ func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statind
 		Hinted("wait for the writer to finish, then run pipe again; if a stage's command started it, make the command wait for it")
 }
 
+// readOnce hashes a file and returns its stat from before and after. Both are of the
+// open file, so another file that is renamed to the path meanwhile does not mix in.
+// The time comes before the first stat: a write after it is late enough to be seen.
 func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {
 	file, err := atomicfile.Open(path)
 	if err != nil {
