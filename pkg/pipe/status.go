@@ -17,8 +17,9 @@ type Status struct {
 	Note   string      `json:"note,omitempty"` // why the environment could not be asked
 }
 
-// Status compares the workspace with the lock, without the network but for the
-// environment's state. It writes nothing but the stat index.
+// Status compares the workspace with the lock, without the network but for the environment's
+// state. It writes nothing but the stat index. When the environment cannot be asked the rest
+// is still answered, and Note says why.
 func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error) {
 	opt.NoPull = true
 	r, err := p.Plan(ctx, opt)

@@ -19,9 +19,10 @@ type Verified struct {
 	Damaged []digest.Digest `json:"damaged"` // digests of those whose bytes are wrong
 }
 
-// Verify reads and hashes every object of the cache, or of the remote. A damaged
-// object of the cache is put out of the way, so that the remote's copy is taken;
-// one of the remote is only named. Any damage is an error of kind integrity.
+// Verify reads and hashes every object of the cache, or of the remote. A damaged object of the
+// cache is moved aside, so that the remote's copy is taken next time. One of the remote is
+// only reported: it may be the only copy that there is. Any damage is an error of kind
+// integrity, with the answer beside it.
 func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err error) {
 	unlock, err := p.useCache(ctx)
 	if err != nil {
@@ -62,6 +63,7 @@ func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err e
 	return v, err
 }
 
+// damage is the error that reports damaged objects, with the way to good copies.
 func (p *Project) damage(v *Verified, inRemote bool) error {
 	e := diag.New(diag.Integrity, "%d of %d objects do not match their hash", len(v.Damaged), v.Objects).At(v.Store)
 	if inRemote {

@@ -34,7 +34,9 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 	return nil, diag.New(diag.Failed, "no decision about %s", stage)
 }
 
-// changedFiles compares the manifests of directory deps, then and now.
+// changedFiles compares the manifests of directory deps, then and now. The old list is known
+// by its digest in the lock; where nobody kept it, a note says so and the verdict stands
+// without the files.
 func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []lockfile.Change, err error) {
 	c, err := p.carry(ctx)
 	if err != nil {
