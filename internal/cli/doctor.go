@@ -11,6 +11,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// doctorCmd makes pipe doctor. The answer comes first and in full; that a check failed is told
+// by the exit code after it.
 func (a *app) doctorCmd() *cobra.Command {
 	return command("doctor", "Check everything that pipe needs",
 		"Check git, the shells, pipe.yaml, pipe.lock, .gitignore and the remote. The check\nof the remote writes and reads a small object.",

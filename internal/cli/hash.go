@@ -9,6 +9,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// hashCmd makes pipe hash. Its lines for files are those of b3sum, so that either can check
+// the other.
 func (a *app) hashCmd() *cobra.Command {
 	return command("hash PATH...", "Print the hash of files and directories",
 		`Print the BLAKE3 hash of each path. For a file it is the hash that b3sum prints;

@@ -10,9 +10,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// defaultRemote is what verify --remote means without a name.
+// defaultRemote is what verify --remote means without a name. No remote can have this name,
+// since it has spaces.
 const defaultRemote = "the default remote"
 
+// verifyCmd makes pipe verify. What is damaged is printed before the error that counts it.
 func (a *app) verifyCmd() *cobra.Command {
 	var remote string
 	c := command("verify", "Check every object in the cache or a remote",
