@@ -63,6 +63,7 @@ func Unmarshal(b []byte, v any) error {
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
 	}
+	// What v took, compared with the document: see within.
 	known, err := json.Marshal(v)
 	if err != nil {
 		return err

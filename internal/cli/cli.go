@@ -101,8 +101,8 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// heedless is a writer whose reader may go: the rest is for nobody, and no error. pipe status
-// | head must not fail because head has seen enough.
+// heedless is a writer whose reader may close the pipe: pipe status | head must not fail
+// because head has seen enough.
 type heedless struct{ io.Writer }
 
 // Write implements io.Writer.

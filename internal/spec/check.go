@@ -144,6 +144,7 @@ func (r *reader) overlaps(p *Project, x *outIndex) {
 	for _, m := range x.sorted {
 		s := &p.Stages[m.stage]
 		if first := x.byPath[m.out.Path]; first.out != m.out {
+			// Reported at the one further down, whichever stage's name comes first.
 			later, earlier := m, first
 			if before(later.out.Place, earlier.out.Place) {
 				later, earlier = earlier, later

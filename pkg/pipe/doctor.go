@@ -86,7 +86,8 @@ func (p *Project) gitText() string {
 	return p.repo.Root()
 }
 
-// gitError says that there is no repository: pipe works without, but knows no history.
+// gitError is the failed check outside of a repository: pipe works there, but find and gc see
+// no history.
 func (p *Project) gitError() error {
 	if p.repo == nil {
 		return diag.New(diag.NotFound, "%w", gitlog.ErrNoRepo).At(p.root).Hinted("git init")

@@ -185,7 +185,7 @@ func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit
 	if err != nil {
 		return err
 	}
-	const most = 20 // beyond, nobody reads where each one is
+	const most = 20 // more are listed without asking where they are
 	for i := range f.Artifacts {
 		if i >= most {
 			break

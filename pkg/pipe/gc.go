@@ -50,6 +50,8 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// The roots are complete now, and the lock keeps everyone from adding objects that only
+	// they know of.
 	doomed, err := sweep.Plan(ctx, p.cache, roots, p.opt.Now().Add(-Grace).Unix())
 	if err != nil {
 		return nil, err

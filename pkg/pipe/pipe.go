@@ -152,8 +152,8 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	return p, nil
 }
 
-// openGit finds the repository and what it ignores. Outside of a repository nothing is ignored
-// but by .pipeignore.
+// openGit finds the repository and what it ignores. Outside of one there are no rules above
+// the project's own directory.
 func (p *Project) openGit() (*ignore.Rules, error) {
 	repo, err := gitlog.Open(p.root, gitlog.Options{Env: p.env})
 	if errors.Is(err, gitlog.ErrNoRepo) {
@@ -250,7 +250,7 @@ func (p *Project) emit(e event.Event) {
 	p.opt.Emit(e)
 }
 
-// note tells the user something that is no error.
+// note tells the user something that does not stop the verb.
 func (p *Project) note(text string) { p.emit(event.Event{Type: event.Note, Text: text}) }
 
 // here returns the absolute path of a name that the user wrote where pipe works.

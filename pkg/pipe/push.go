@@ -36,6 +36,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 			return nil, err
 		}
 	}
+	// An empty list, so that the answer has [] and not null.
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)
 	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx)}

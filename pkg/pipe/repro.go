@@ -114,6 +114,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if opt.Confirm != nil {
 		o.Confirm = func(stage string, why action.Verdict) error { return opt.Confirm(stage, why.Because) }
 	}
+	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		if _, err := p.needRemote(ctx); err != nil {
 			return nil, err

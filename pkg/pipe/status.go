@@ -52,6 +52,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 			case here.Same(o):
 				st.State = "same"
 			}
+			// Any error counts as not there: status only reports.
 			_, err = p.cache.Stat(ctx, object.Of(o))
 			st.Cache = err == nil
 			s.Outs = append(s.Outs, st)
@@ -60,7 +61,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 	return s, nil
 }
 
-// OutStatus is how one recorded out stands in the workspace.
+// OutStatus is how one recorded out compares with what lies in the workspace.
 type OutStatus struct {
 	Stage string        `json:"stage"` // that makes it
 	Path  string        `json:"path"`  // relative to the project
