@@ -30,6 +30,8 @@ var ErrForm = errors.New("not canonical JSON")
 // Marshal returns the canonical document of v. v goes through encoding/json first, so its tags
 // and MarshalText methods count.
 func Marshal(v any) ([]byte, error) {
+	// Through a tree and back, because encoding/json writes struct fields in the order of
+	// their declaration.
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -57,6 +59,7 @@ func Unmarshal(b []byte, v any) error {
 	if err != nil {
 		return err
 	}
+	// Repeated members show here too: the map has kept one of them, so the text got shorter.
 	if !bytes.Equal(append(again, '\n'), b) {
 		return fmt.Errorf("%w: members are unsorted or repeated, or there is white space or a value in another notation", ErrForm)
 	}
@@ -115,11 +118,13 @@ func within(a, b any, at string) error {
 // decode reads one JSON value. Numbers stay text: a float64 would lose digits beyond 2^53.
 func decode(b []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
+	// The digits as written, not a float64 that rounds them.
 	dec.UseNumber()
 	var tree any
 	if err := dec.Decode(&tree); err != nil {
 		return nil, err
 	}
+	// Decode stops after the first value; what follows would go unread.
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("more than one value")
 	}
@@ -213,8 +218,9 @@ func AppendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// Schema returns the number of a document's form, 0 where there is none. It reads
-// leniently and comes before all else: what a newer pipe wrote is never malformed.
+// Schema returns the number of a document's form, 0 where there is none. It reads leniently
+// and comes before all else: what a newer pipe wrote is never malformed. 0 also stands for a
+// document that is no JSON; the strict reader says then what is wrong with it.
 func Schema(b []byte) int {
 	var s struct {
 		Schema int `json:"schema"`

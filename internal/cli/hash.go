@@ -24,6 +24,8 @@ hashes in PIPE_HASH_ variables.`,
 				}
 				return a.answer("pipe.hash/1", list, func(w io.Writer) {
 					for i, h := range list {
+						// The path as the user wrote it, not as it lies in the project: b3sum
+						// would not find that one.
 						_, _ = fmt.Fprintf(w, "%s  %s\n", h.Hash.Hex(), args[i])
 					}
 				})

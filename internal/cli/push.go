@@ -12,7 +12,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// sync makes push, pull and checkout, which differ in the verb alone.
+// sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
+// tense, for the last line.
 func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
 	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {

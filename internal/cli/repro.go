@@ -29,6 +29,7 @@ command runs. A deploy stage runs unless this version is live in its environment
 Without --push, only the stages that a deployment depends on are published.`,
 		"pipe repro\npipe repro --push --env production\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			// The same as pipe plan, but for the exit code.
 			if dry {
 				return a.plan(c, opt, false)
 			}
@@ -37,6 +38,8 @@ Without --push, only the stages that a deployment depends on are published.`,
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
+				// Only after outputs may have been written: a run that does nothing says
+				// nothing.
 				if r != nil && r.Counts.Ran+r.Counts.Restored > 0 {
 					a.hintIgnore(p)
 				}

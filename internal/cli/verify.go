@@ -23,12 +23,14 @@ good copies can be fetched; damaged objects of a remote are listed.
 
 Exit code 7 means that at least one object is damaged.`,
 		"pipe verify\npipe verify --remote=main", noArgs, func(c *cobra.Command, _ []string) error {
+			// --remote=NAME also chooses the remote, as -r does.
 			inRemote := remote != ""
 			if inRemote && remote != defaultRemote {
 				a.remote = remote
 			}
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				v, err := p.Verify(c.Context(), inRemote)
+				// Without an answer nothing was checked.
 				if v == nil {
 					return err
 				}

@@ -235,6 +235,7 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		}
 		return e.Graph.Reach(roots, e.Graph.Up), nil
 	case opt.Single:
+		// The roots alone: what they need is taken as it is recorded.
 		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
 	case opt.Downstream:
 		return e.Graph.Reach(roots, e.Graph.Down), nil

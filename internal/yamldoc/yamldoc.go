@@ -282,6 +282,7 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 	var merges []built
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
+		// An alias may be a key, so it is converted like any value.
 		key := p.convert(k, depth+1)
 		if p.full {
 			return
@@ -301,6 +302,7 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 			b.node.Pairs = append(b.node.Pairs, Pair{Key: key.node.Value, At: key.node, Value: b.add(p.convert(v, depth+1))})
 		}
 	}
+	// After all own pairs, so that seen has every key that wins.
 	for _, m := range merges {
 		b.weight += m.weight
 		b.height = max(b.height, m.height)

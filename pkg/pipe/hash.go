@@ -32,6 +32,8 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		for _, o := range s.Outs {
+			// Known as an output even when nothing is recorded, so that it is not read as a
+			// source directory.
 			outs[o.Path] = artifact.Output{Path: o.Path}
 			if l := lock.Stage(s.Name); l != nil {
 				for _, recorded := range l.Outs {

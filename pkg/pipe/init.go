@@ -70,6 +70,7 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 		return false, err
 	}
 	opt = opt.withDefaults()
+	// Half a project, enough to ask git for a name.
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	if _, err := p.openGit(); err != nil {
 		return false, err

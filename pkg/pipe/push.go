@@ -31,6 +31,8 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
+	// A directory as a remote keeps what killed writers left; only those who write to it clean
+	// up.
 	if t, ok := store.As[store.Tidier](remote); ok {
 		if err := t.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 			return nil, err

@@ -57,6 +57,7 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 	}
 	if len(names) == 0 {
 		for i := range lock.Stages {
+			// All that the lock has: what never ran has nothing to move.
 			stages = append(stages, lock.Stages[i].Name)
 		}
 	}

@@ -20,6 +20,7 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 	if err != nil {
 		return nil, err
 	}
+	// What the stage needs is decided too, since its inputs may depend on it.
 	opt.Targets = stages
 	r, err := p.Plan(ctx, opt)
 	if err != nil {
