@@ -43,7 +43,7 @@ type EnvValue struct {
 	Name    string
 	Value   string
 	Set     bool
-	Literal bool // stands in pipe.yaml; not in the key
+	Literal bool // written in pipe.yaml; whether it is does not change the key
 	Secret  bool // only whether it is set is in key and lock
 }
 
@@ -189,7 +189,7 @@ const (
 )
 
 // IsHashVariable reports whether a name is one of those that commands receive
-// hashes in; another pipe's are no input of this one's commands.
+// hashes in; those of an outer pipe must not reach its commands.
 func IsHashVariable(name string) bool {
 	return strings.HasPrefix(name, HashPrefix) || strings.HasPrefix(name, SHA256Prefix)
 }

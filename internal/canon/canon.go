@@ -33,6 +33,8 @@ var ErrForm = errors.New("not canonical JSON")
 // Marshal returns the canonical document of v. v goes through encoding/json first, so its tags
 // and MarshalText methods count.
 func Marshal(v any) ([]byte, error) {
+	// Through a tree and back, because encoding/json writes struct fields in the order of
+	// their declaration.
 	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -61,6 +63,7 @@ func Unmarshal(b []byte, v any) error {
 	if err := json.Unmarshal(b, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrForm, err)
 	}
+	// What v took, compared with the document: see within.
 	known, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -127,11 +130,13 @@ func place(at string) string { return cmp.Or(at, "the document") }
 // decode reads one JSON value. Numbers stay text: a float64 would lose digits beyond 2^53.
 func decode(b []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
+	// The digits as written, not a float64 that rounds them.
 	dec.UseNumber()
 	var tree any
 	if err := dec.Decode(&tree); err != nil {
 		return nil, err
 	}
+	// Decode stops after the first value; what follows would go unread.
 	if _, err := dec.Token(); err != io.EOF {
 		return nil, errors.New("more than one value")
 	}

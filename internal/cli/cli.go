@@ -1,7 +1,16 @@
 // Package cli reads flags, calls verbs and prints what they answer.
 //
-// Results go to stdout; progress, notes and errors go to stderr. With --json both the answer and a run's events are JSON; the answer
-// names its schema.
+// Results go to stdout; progress, notes and errors go to stderr. With --json both the answer
+// and a run's events are JSON on stdout, errors too; the answer names its schema.
+//
+// A command is one file: a function that makes a cobra.Command with its help text, its flags,
+// a call of one verb of package pipe, and the words for its answer. Nothing is decided here
+// that a program which uses package pipe would miss. Errors are returned, and Run alone prints
+// them and turns them into the exit code. The world (arguments, environment, streams) comes in
+// as a World, so a test runs whole command lines without a process.
+//
+// The texts are the manual: cmd/pipe/manual.md is generated from them, and a test compares the
+// two.
 package cli
 
 import (
@@ -30,7 +39,8 @@ type World struct {
 	Terminal bool // In and Err are a terminal: questions may be asked
 }
 
-// app is one invocation.
+// app is one invocation. Its fields are the flags that all commands take; each command's own
+// flags are variables of its function.
 type app struct {
 	World
 	json   bool
@@ -40,7 +50,8 @@ type app struct {
 	env    string
 }
 
-// Run runs the command line and returns the exit code. It prints the errors.
+// Run runs the command line and returns the exit code. It prints the errors. When a signal
+// ended the run, the exit code is the signal's, whatever error came of it on the way.
 func Run(ctx context.Context, w World) int {
 	w.Out, w.Err = heedless{w.Out}, heedless{w.Err}
 	a := &app{World: w}
@@ -57,6 +68,8 @@ func Run(ctx context.Context, w World) int {
 	return pipe.ExitCode(err)
 }
 
+// root makes the command tree anew for each invocation, so that no flag keeps a value from
+// another one.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pipe",
@@ -88,7 +101,8 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// heedless is a writer whose reader may go: the rest is for nobody, and no error.
+// heedless is a writer whose reader may close the pipe: pipe status | head must not fail
+// because head has seen enough.
 type heedless struct{ io.Writer }
 
 // Write implements io.Writer.
@@ -100,7 +114,8 @@ func (h heedless) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// command makes a subcommand whose wrong arguments are usage errors.
+// command makes a subcommand whose wrong arguments are usage errors. The example is indented
+// here, as cobra prints it as it is.
 func command(use, short, long, example string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
 	example = "  " + strings.ReplaceAll(example, "\n", "\n  ")
 	return &cobra.Command{Use: use, Short: short, Long: long, Example: example, RunE: run, Args: usage(args)}
@@ -136,6 +151,8 @@ func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// options are those of package pipe that the global flags say, with events going to the
+// terminal, or with --json to stdout.
 func (a *app) options() pipe.Options {
 	out := a.Err
 	if a.json {
@@ -145,13 +162,15 @@ func (a *app) options() pipe.Options {
 	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, Emit: p.Event}
 }
 
+// onActions reports whether GitHub Actions runs pipe, which documents this variable.
 func (a *app) onActions() bool {
 	v, _ := shell.Getenv(a.Environ, "GITHUB_ACTIONS")
 	return v == "true"
 }
 
-// with opens the project for f. talk says that events are printed; a question
-// whose answer is one JSON document prints none.
+// with opens the project for f. talk says that events are printed; a question whose answer is
+// one JSON document prints none. The project is closed whatever f returns: that writes the
+// stat index, and the next call saves the time.
 func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
 	opt := a.options()
 	if !talk && a.json {
@@ -183,7 +202,8 @@ func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	return nil
 }
 
-// complain prints every failure: place, what, and the next step.
+// complain prints every failure: place, what, and the next step. A pending answer is no
+// failure to report: only its exit code differs.
 func (a *app) complain(err error) {
 	if diag.Is(err, diag.Pending) {
 		return // the answer has said it
@@ -207,5 +227,5 @@ func (a *app) complain(err error) {
 	}
 }
 
-// pending is the error of exit code 3.
+// pending is the error of exit code 3. Its text is never printed.
 func pending(what string) error { return diag.New(diag.Pending, "%s", what) }

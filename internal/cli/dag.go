@@ -11,6 +11,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// dagCmd makes pipe dag. The formats draw one graph; with --json it is printed as it is,
+// whatever the format.
 func (a *app) dagCmd() *cobra.Command {
 	var format string
 	c := command("dag", "Show the stages and their dependencies",
@@ -29,6 +31,7 @@ func (a *app) dagCmd() *cobra.Command {
 	return c
 }
 
+// dagText prints a line per stage, after those that it needs.
 func dagText(w io.Writer, g *pipe.Graph) {
 	for _, s := range g.Stages {
 		line := s.Name
@@ -42,6 +45,8 @@ func dagText(w io.Writer, g *pipe.Graph) {
 	}
 }
 
+// dagMermaid prints a Mermaid flowchart. Nodes get numbers for ids, because a stage's name may
+// hold characters that an id there may not.
 func dagMermaid(w io.Writer, g *pipe.Graph) {
 	_, _ = fmt.Fprintln(w, "flowchart TD")
 	id := map[string]int{}
@@ -60,6 +65,8 @@ func dagMermaid(w io.Writer, g *pipe.Graph) {
 	}
 }
 
+// dagDot prints a Graphviz digraph. Edges point from a stage to those that it gives its
+// outputs to.
 func dagDot(w io.Writer, g *pipe.Graph) {
 	_, _ = fmt.Fprintln(w, "digraph pipe {")
 	for _, s := range g.Stages {

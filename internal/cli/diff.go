@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// diffCmd makes pipe diff. Missing revisions stay empty, for which the verb has its defaults.
 func (a *app) diffCmd() *cobra.Command {
 	return command("diff [REV] [REV]", "Compare inputs and outputs between commits",
 		"Compare the pipe.lock of two commits. Without the second REV, compare with the\nworkspace; without any, compare HEAD with the workspace.",
@@ -26,6 +27,7 @@ func (a *app) diffCmd() *cobra.Command {
 		})
 }
 
+// printDiff prints the changes grouped by stage: + is new, - is gone, ~ is different.
 func printDiff(w io.Writer, changes []lockfile.Change) {
 	stage := ""
 	for _, x := range changes {

@@ -11,10 +11,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// doctorCmd makes pipe doctor. The answer comes first and in full; that a check failed is told
+// by the exit code after it.
 func (a *app) doctorCmd() *cobra.Command {
 	return command("doctor", "Check everything that pipe needs",
 		"Check git, the shells, pipe.yaml, pipe.lock, .gitignore and the remote. The check\nof the remote writes and reads a small object.",
 		"pipe doctor", noArgs, func(c *cobra.Command, _ []string) error {
+			// It opens the project itself, because one that cannot be opened is a finding.
 			checks := pipe.Doctor(c.Context(), a.options())
 			failed := 0
 			for _, x := range checks {

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// findCmd makes pipe find.
 func (a *app) findCmd() *cobra.Command {
 	var opt pipe.FindOptions
 	c := command("find HASH|FILE", "Find an artifact by its hash or a prefix of it",
@@ -30,6 +31,8 @@ file to find it by its content, or give the key of a stage. With -o, fetch it.`,
 	return c
 }
 
+// printFound prints each artifact with what it is, its commits, where it is live and where its
+// bytes are.
 func printFound(w io.Writer, f *pipe.Found) {
 	for _, x := range f.Artifacts {
 		_, _ = fmt.Fprintf(w, "%s\n", x.Hash)
@@ -57,6 +60,8 @@ func printFound(w io.Writer, f *pipe.Found) {
 	}
 }
 
+// printCommits prints the first and the last commit that name an artifact, as one line when
+// they are the same.
 func printCommits(w io.Writer, x *pipe.Artifact) {
 	if x.Now {
 		_, _ = fmt.Fprintln(w, "  in the workspace's pipe.lock")
@@ -77,6 +82,8 @@ func printCommits(w io.Writer, x *pipe.Artifact) {
 	}
 }
 
+// whereText says where the bytes are. "nowhere" is said only when somebody looked: beyond the
+// first artifacts nobody does.
 func whereText(x *pipe.Artifact) string {
 	var places []string
 	if x.Cache == nil {

@@ -10,6 +10,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// gcCmd makes pipe gc. It deletes nothing unless --yes says so: what no commit names may be
+// nowhere else.
 func (a *app) gcCmd() *cobra.Command {
 	var yes bool
 	c := command("gc", "Delete cached objects that no commit uses",

@@ -9,6 +9,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// hashCmd makes pipe hash. Its lines for files are those of b3sum, so that either can check
+// the other.
 func (a *app) hashCmd() *cobra.Command {
 	return command("hash PATH...", "Print the hash of files and directories",
 		`Print the BLAKE3 hash of each path. For a file it is the hash that b3sum prints;
@@ -22,6 +24,8 @@ hashes in PIPE_HASH_ variables.`,
 				}
 				return a.answer("pipe.hash/1", list, func(w io.Writer) {
 					for i, h := range list {
+						// The path as the user wrote it, not as it lies in the project: b3sum
+						// would not find that one.
 						_, _ = fmt.Fprintf(w, "%s  %s\n", h.Hash.Hex(), args[i])
 					}
 				})

@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// initCmd makes pipe init, which makes a project where there is none.
 func (a *app) initCmd() *cobra.Command {
 	return command("init", "Create pipe.yaml and add pipe's files to .gitignore",
 		`Create a pipe.yaml with comments, unless there is one, and add the missing lines

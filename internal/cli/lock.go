@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// lockCmd makes pipe lock, which groups commands on pipe.lock.
 func (a *app) lockCmd() *cobra.Command {
 	c := command("lock", "Work with pipe.lock", "", "pipe lock commit", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var message string

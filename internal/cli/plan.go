@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// planCmd makes pipe plan, which has the flags of repro that choose and decide.
 func (a *app) planCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	c := command("plan [STAGE|OUT]...", "Show what repro would do",
@@ -28,6 +29,8 @@ Exit code 3 means that at least one stage would run or be restored.`,
 	return c
 }
 
+// plan prints what repro would do; code asks for exit code 3 when that is something. repro
+// --dry-run leaves it out: its exit code means success or failure, as without the flag.
 func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	return a.with(c.Context(), false, func(p *pipe.Project) error {
 		r, err := p.Plan(c.Context(), opt)
@@ -44,6 +47,8 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	})
 }
 
+// printStages prints a line per stage with its verdict. All are known here, so the columns fit
+// all of them.
 func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 	width := 0
 	for _, s := range stages {

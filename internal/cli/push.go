@@ -12,7 +12,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// sync makes push, pull and checkout, which differ in the verb alone.
+// sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
+// tense, for the last line.
 func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
 	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
@@ -25,6 +26,7 @@ func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, c
 	})
 }
 
+// printSync prints the outputs that changed, what another machine decided, and what was moved.
 func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	changed := 0
 	for _, o := range r.Outs {
@@ -50,6 +52,7 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	_, _ = fmt.Fprintf(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
 }
 
+// pushCmd makes pipe push.
 func (a *app) pushCmd() *cobra.Command {
 	return a.sync("push", "Upload outputs and records to the remote",
 		`Upload the outputs in pipe.lock and their records to the remote. If another machine
@@ -59,6 +62,7 @@ workspace, and the next pipe repro deploys them.`,
 		(*pipe.Project).Push, "pushed")
 }
 
+// pullCmd makes pipe pull.
 func (a *app) pullCmd() *cobra.Command {
 	return a.sync("pull", "Download outputs from the remote into the workspace",
 		"Download the outputs in pipe.lock that are not in the cache, verify them, and write\nthem to the workspace.",
@@ -66,6 +70,7 @@ func (a *app) pullCmd() *cobra.Command {
 		(*pipe.Project).Pull, "pulled")
 }
 
+// checkoutCmd makes pipe checkout.
 func (a *app) checkoutCmd() *cobra.Command {
 	return a.sync("checkout", "Write outputs from the cache to the workspace",
 		"Write the outputs in pipe.lock from the cache to the workspace, without the network.",

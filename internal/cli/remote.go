@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// remoteCmd makes pipe remote with its commands add, list and probe.
 func (a *app) remoteCmd() *cobra.Command {
 	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo

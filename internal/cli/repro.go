@@ -13,6 +13,9 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// reproCmd makes pipe repro. The run's events are its answer, so nothing is printed after
+// them. Deployments are confirmed only where somebody can answer: in CI there is no terminal,
+// and the merge was the decision.
 func (a *app) reproCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	var yes, dry bool
@@ -26,6 +29,7 @@ command runs. A deploy stage runs unless this version is live in its environment
 Without --push, only the stages that a deployment depends on are published.`,
 		"pipe repro\npipe repro --push --env production\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			// The same as pipe plan, but for the exit code.
 			if dry {
 				return a.plan(c, opt, false)
 			}
@@ -34,6 +38,8 @@ Without --push, only the stages that a deployment depends on are published.`,
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
+				// Only after outputs may have been written: a run that does nothing says
+				// nothing.
 				if r != nil && r.Counts.Ran+r.Counts.Restored > 0 {
 					a.hintIgnore(p)
 				}
@@ -50,7 +56,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 	return c
 }
 
-// selection adds the flags that repro and plan share.
+// selection adds the flags that repro and plan share, so that a plan can be made of every run.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone")
@@ -61,7 +67,8 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }
 
-// confirm asks on the terminal before the first deployment.
+// confirm asks on the terminal before the first deployment. Anything but y or yes, and the end
+// of the input, is a no.
 func (a *app) confirm(stage string, because []event.Reason) error {
 	env := a.env
 	if env == "" {
@@ -75,7 +82,8 @@ func (a *app) confirm(stage string, because []event.Reason) error {
 	return diag.New(diag.Policy, "%s: deployment not confirmed", stage).Hinted("run pipe repro --yes to deploy without confirmation")
 }
 
-// hintIgnore names outs that git would take for sources.
+// hintIgnore names outs that git would take for sources. Once an output is committed, git and
+// pipe both claim it, and pipe refuses to run its stage.
 func (a *app) hintIgnore(p *pipe.Project) {
 	outs, err := p.UnignoredOuts()
 	if err != nil || len(outs) == 0 || a.json {

@@ -9,6 +9,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// statusCmd makes pipe status. Without --exit-code it succeeds whatever it finds, as git
+// status does.
 func (a *app) statusCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	var code bool
@@ -34,6 +36,8 @@ func (a *app) statusCmd() *cobra.Command {
 	return c
 }
 
+// printStatus prints the verdicts and then the outputs; quiet leaves out what is as it should
+// be.
 func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 	printStages(w, s.Stages, quiet)
 	for _, o := range s.Outs {

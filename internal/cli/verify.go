@@ -10,9 +10,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// defaultRemote is what verify --remote means without a name.
+// defaultRemote is what verify --remote means without a name. No remote can have this name,
+// since it has spaces.
 const defaultRemote = "the default remote"
 
+// verifyCmd makes pipe verify. What is damaged is printed before the error that counts it.
 func (a *app) verifyCmd() *cobra.Command {
 	var remote string
 	c := command("verify", "Check every object and record in the cache or a remote",
@@ -25,12 +27,14 @@ good copies.
 
 Exit code 7 means that something is damaged or incomplete.`,
 		"pipe verify\npipe verify --remote=main", noArgs, func(c *cobra.Command, _ []string) error {
+			// --remote=NAME also chooses the remote, as -r does.
 			inRemote := remote != ""
 			if inRemote && remote != defaultRemote {
 				a.remote = remote
 			}
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				v, err := p.Verify(c.Context(), inRemote)
+				// Without an answer nothing was checked.
 				if v == nil {
 					return err
 				}

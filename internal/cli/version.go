@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// versionCmd makes pipe version, which needs no project.
 func (a *app) versionCmd() *cobra.Command {
 	return command("version", "Print the version", "", "pipe version --json", noArgs, func(*cobra.Command, []string) error {
 		v := pipe.Build()
@@ -23,6 +24,8 @@ func (a *app) versionCmd() *cobra.Command {
 	})
 }
 
+// completionCmd makes pipe completion in place of cobra's own, so that an unknown shell is a
+// usage error like any other.
 func (a *app) completionCmd() *cobra.Command {
 	return command("completion bash|zsh|fish|powershell", "Print a completion script for a shell",
 		"Print a script that completes commands and flags.",

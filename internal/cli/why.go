@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
+// whyCmd makes pipe why.
 func (a *app) whyCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	c := command("why STAGE", "Show why a stage would run or not",
@@ -26,6 +27,7 @@ func (a *app) whyCmd() *cobra.Command {
 	return c
 }
 
+// printWhy prints every reason in full, the changed files, and the key that they led to.
 func printWhy(w io.Writer, r *pipe.StageResult) {
 	_, _ = fmt.Fprintf(w, "%s: %s\n", r.Stage, r.Verb)
 	for _, b := range r.Because {

@@ -74,6 +74,7 @@ func (g *Graph) Sort() (order, cycle []int) {
 			case fresh:
 				state[u] = open
 				stack = append(stack, frame{node: u})
+			// From u's place to the top of the stack, each node needs the next.
 			case open:
 				i := len(stack) - 1
 				for stack[i].node != u {

@@ -28,7 +28,7 @@ const (
 	Pending                 // plan or status found work to do
 	Auth                    // the remote does not know or not allow us
 	Network                 // the remote cannot be reached
-	Busy                    // somebody else holds it
+	Busy                    // another process holds it
 	Integrity               // bytes are not what their name says
 	NotFound                // no such thing
 	Policy                  // refused by a rule

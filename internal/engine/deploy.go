@@ -35,7 +35,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err := r.confirmed(st); err != nil {
 		return err
 	}
-	// What goes live is what its records say, and everybody can fetch it again:
+	// What goes live is what its records say, and anyone can fetch it again:
 	// both before the environment is touched.
 	if err := r.crossCheck(ctx, st); err != nil {
 		return err

@@ -8,7 +8,7 @@
 // What holds at every moment, so that a crash costs time but never makes an answer wrong:
 //
 //   - Objects come before the record that names them, and the record before pipe.lock.
-//   - The first record of a RunID wins for ever. Whoever comes second adopts its outputs.
+//   - The first record of a RunID stays. Whoever comes second adopts its outputs.
 //   - Where outputs are written is decided by pipe.yaml alone. A lock or a record that names
 //     other paths counts as absent, because both come from outside.
 //   - Only the collector changes the lock, so its bytes do not depend on which worker was
@@ -141,12 +141,12 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 		case opt.Dry:
 			return result, err
 		case errors.As(err, &l) && lost[l.stage] == nil:
-			// The stage runs again, and what needs it is decided anew.
+			// The stage runs again, and what needs it is decided again.
 			lost[l.stage] = l.paths
 			settled = r.settle(l.stage, true)
 			e.note(l.stage, "%s: running it again", l.Error())
 		case errors.As(err, &a):
-			// What needs the stage used outputs that nobody else has: decided anew.
+			// What needs the stage used outputs that no other machine has: decided again.
 			settled = r.settle(a.stage, false)
 			settled[a.index].Outs, settled[a.index].newLock = a.block.Outs, a.block
 		default:
@@ -155,7 +155,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	}
 }
 
-// settle returns the states that stand when a stage is decided anew: what ran, or
+// settle returns the states that stand when a stage is decided again: what ran, or
 // failed, is not run a second time, but for what needs the stage, and with itself
 // the stage too.
 func (r *run) settle(stage string, itself bool) []*state {
@@ -235,6 +235,7 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		}
 		return e.Graph.Reach(roots, e.Graph.Up), nil
 	case opt.Single:
+		// The roots alone: what they need is taken as it is recorded.
 		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
 	case opt.Downstream:
 		return e.Graph.Reach(roots, e.Graph.Down), nil
@@ -277,7 +278,7 @@ type run struct {
 type state struct {
 	Outcome
 	index   int
-	unknown bool // Dry: its outs will be other ones, which nobody knows yet
+	unknown bool // Dry: its outs will change, and their hashes are not known yet
 	locked  *lockfile.Stage
 	newLock *lockfile.Stage // what the collector puts into the lock
 }

@@ -137,6 +137,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		var u errUnknown
 		var fault *diag.Error
 		switch {
+		// Without this input there is no key, so the other faults can wait.
 		case errors.As(err, &u):
 			return nil, err
 		case errors.As(err, &fault) && fault.Kind == diag.Usage:
@@ -147,6 +148,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		g.Deps = append(g.Deps, in)
 		g.trees = append(g.trees, tree)
 	}
+	// All deps have been looked at by now.
 	if len(faults) > 0 {
 		return nil, faults
 	}
@@ -175,6 +177,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	}
 	var inside []artifact.Output
 	for _, p := range r.outs.inside(at) {
+		// A stage's own outs are no inputs, even inside a directory that it reads.
 		if r.outs.by[p] == st.index || !st.Stage.Takes(d, p) {
 			continue
 		}

@@ -80,6 +80,7 @@ const half = maxLog / 2
 // add keeps a line, and returns it as it may be shown.
 func (o *output) add(line []byte) string {
 	text := o.masked(string(line))
+	// Once a line has gone to last, all do: head is the beginning without gaps.
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
 		return text

@@ -22,6 +22,7 @@ import (
 // state, not to the caller: the collector decides what follows from it.
 func (r *run) stage(ctx context.Context, i int) {
 	st := &r.states[i]
+	// An earlier pass has done it, and its result stands.
 	if r.settled != nil && r.settled[i] != nil {
 		st.Outcome, st.newLock = r.settled[i].Outcome, r.settled[i].newLock
 		return
@@ -44,6 +45,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	}
 	if err != nil {
 		st.Err = r.about(st, err)
+		// A failure that only leads to another pass is not shown as one.
 		if !restarts(err) {
 			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Text: st.Err.Error(), Exit: exitCode(err)})
 		}
@@ -130,6 +132,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	}
 	a := &attempt{state: st, in: in}
 	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	// The lock's generation counts for its own key alone; another key starts at 0.
 	if st.locked != nil && st.locked.Key == st.Key {
 		st.Generation = st.locked.Generation
 	}
@@ -148,6 +151,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	switch st.Verdict.Do {
 	case event.Skip:
 		st.Outs = st.locked.Outs
+		// Only the memory of where inputs were found changes; the key is the same.
 		if !r.opt.Dry && moved(st.locked, in) {
 			st.newLock = r.entry(a, st.Outs)
 		}

@@ -61,6 +61,7 @@ func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 // parse reads a file by the ending of its name. A byte order mark is not a part of the
 // document.
 func parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
+	// Editors on Windows write one; it is no part of the first key.
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
 		// encoding/json reads each wrong byte as U+FFFD: two texts would be one value.
@@ -105,6 +106,7 @@ func (t *tree) find(n *yamldoc.Node, key string) *yamldoc.Node {
 // by a plain number without leading zeros; 0 as the second result goes with a nil node.
 func (t *tree) step(n *yamldoc.Node, key string) (*yamldoc.Node, int) {
 	switch n.Kind {
+	// From the longest beginning that ends at a dot down to the shortest.
 	case yamldoc.Map:
 		fields := t.fields(n)
 		for end := len(key); end >= 0; end = strings.LastIndexByte(key[:end], '.') {

@@ -29,6 +29,7 @@ func parseTOML(file string, data []byte) (*yamldoc.Node, error) {
 		return nil, err
 	}
 	place := file
+	// The library's error knows the bytes, not their place.
 	if len(at.Highlight) > 0 {
 		start := d.parser.Shape(d.parser.Range(at.Highlight)).Start
 		place += ":" + strconv.Itoa(start.Line) + ":" + strconv.Itoa(start.Column)
@@ -170,6 +171,7 @@ func (d *tomlDoc) keyValue(t *table, x *unstable.Node) (err error) {
 			}
 			continue
 		}
+		// A key may be taken by a table as well as by a value.
 		if t.below[string(key.Data)] != nil {
 			return d.fault(key, "duplicate key %q", key.Data)
 		}

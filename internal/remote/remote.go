@@ -89,6 +89,7 @@ func Check(r spec.Remote) error {
 // Open returns the store that r describes; a relative directory lies below root.
 // It makes no request. The first write to the store looks at its marker.
 func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error) {
+	// Even a remote given by a flag, which nobody has checked before.
 	if err := Check(r); err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func (x *outIndex) below(p repopath.Path, yield func(made)) {
 	if p == repopath.Root {
 		prefix = ""
 	}
+	// What begins with the prefix is together, because the list is sorted by bytes.
 	first := sort.Search(len(x.sorted), func(i int) bool { return string(x.sorted[i].out.Path) >= prefix })
 	for _, m := range x.sorted[first:] {
 		if !strings.HasPrefix(string(m.out.Path), prefix) {
@@ -144,6 +145,7 @@ func (r *reader) overlaps(p *Project, x *outIndex) {
 	for _, m := range x.sorted {
 		s := &p.Stages[m.stage]
 		if first := x.byPath[m.out.Path]; first.out != m.out {
+			// Reported at the one further down, whichever stage's name comes first.
 			later, earlier := m, first
 			if before(later.out.Place, earlier.out.Place) {
 				later, earlier = earlier, later

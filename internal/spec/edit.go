@@ -24,6 +24,7 @@ func AddName(text, name string) (string, error) {
 			break
 		}
 	}
+	// A file with CR LF keeps it in the new line, too.
 	end := "\n"
 	if strings.HasSuffix(lines[0], "\r\n") {
 		end = "\r\n"
@@ -45,6 +46,7 @@ func AddName(text, name string) (string, error) {
 // file and lose comments, so a line is inserted and the result is parsed: it must have one
 // remote more.
 func AddRemote(text string, r Remote) (string, error) {
+	// Quoted in any case: a URL may hold characters that YAML reads as something else.
 	value := yamldoc.Quote(r.URL)
 	if r.Endpoint != "" || r.Region != "" {
 		value = "{url: " + value

@@ -34,6 +34,7 @@ func FitName(s string) string {
 		return '-'
 	}, s)
 	s = strings.TrimRight(strings.TrimLeft(s, "._-"), "-")
+	// All bytes are ASCII by now, so the cut never splits a character.
 	if s = s[:min(len(s), 63)]; s == "" {
 		return "project"
 	}

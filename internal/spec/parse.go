@@ -17,6 +17,7 @@ func Parse(file string, data []byte) (*Project, error) {
 	r := &reader{file: file}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	r.faults = diag.All(err)
+	// The syntax is broken or a bound was passed: there is nothing to check.
 	if root == nil {
 		return nil, r.faults.OrNil()
 	}
@@ -194,6 +195,7 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 			continue
 		}
 		fold := strings.ToLower(s.Key)
+		// first.Value is the name as it was written; its place tells the two apart.
 		if first := folded[fold]; first != nil {
 			r.fault(s.At, "%s: differs from stage %s (%s) only in case", s.Key, first.Value, first.Place(r.file))
 			continue

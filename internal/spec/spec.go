@@ -67,7 +67,7 @@ type Stage struct {
 	AlwaysChanged bool
 	Deploy        bool          // deploy: true, or no outs
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
-	Platform      string        // "auto", or a text that stands in the key; empty: not set
+	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
 	Timeout       time.Duration // 0: none
 	Mutex         string        // stages with the same one never run at once
 	Desc          string
@@ -101,7 +101,7 @@ type Params struct {
 type Env struct {
 	Name    string
 	Value   string // when Literal
-	Literal bool   // the value stands in pipe.yaml; else it is taken from pipe's own environment
+	Literal bool   // the value is written in pipe.yaml; else it is taken from pipe's own environment
 	Secret  Secret // secret: true or false
 	Place   string
 }

@@ -24,7 +24,7 @@ type stageReader struct {
 	st    Stage
 	node  *yamldoc.Node
 	seen  map[string]*yamldoc.Node // items of the stage's lists, to find repetitions
-	files map[repopath.Path]int    // where each file stands in st.Params
+	files map[repopath.Path]int    // index of each file in st.Params
 }
 
 // stageFields reads each key of a stage. wdir is not among them: it is read
@@ -59,6 +59,7 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
 		return Stage{}, false
 	}
+	// First of all, wherever it is written: the paths of all other fields start there.
 	if n := p.Value.Get("wdir"); n != nil {
 		s.wdir(n)
 	}
@@ -72,6 +73,7 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
 		s.bad(p.At, "cmd is missing")
 	}
+	// The two that look at several fields, once all are read.
 	s.kind(p)
 	s.order()
 	return s.st, true
@@ -191,7 +193,8 @@ func (s *stageReader) wdir(n *yamldoc.Node) {
 	s.st.Wdir = p
 }
 
-// each calls read on every item of a list, and reports what is no list.
+// each calls read on every item of a list. Anything but a list is a fault; a single value gets
+// its list form as a hint.
 func (s *stageReader) each(n *yamldoc.Node, what string, read func(*yamldoc.Node)) {
 	if n.Kind != yamldoc.List {
 		e := s.bad(n, "%s: must be a list, not %s", what, shown(n))

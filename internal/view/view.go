@@ -49,6 +49,7 @@ func (p *Progress) Event(e event.Event) {
 		p.output(e)
 	case event.Done:
 		p.done(e)
+	// The output first, so that the failure stands below what led to it.
 	case event.Failed:
 		p.fold(e.Stage)
 		p.line(e.Stage, "FAILED", exitWord(e.Exit))
@@ -230,6 +231,7 @@ func Answer(w io.Writer, schema string, value any) error {
 	if err != nil {
 		return err
 	}
+	// The schema is spliced in, which keeps the order of the struct's members.
 	if len(b) > 2 && b[0] == '{' {
 		_, err = fmt.Fprintf(w, "{\"schema\":%s,%s\n", name, b[1:])
 		return err

@@ -28,6 +28,7 @@ func ParseJSON(file string, data []byte) (*Node, error) {
 			err = errors.New("more than one value")
 		}
 	}
+	// An empty file is an error, unlike in YAML.
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}

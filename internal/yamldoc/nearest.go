@@ -6,6 +6,7 @@ package yamldoc
 func Nearest(word string, choices []string) string {
 	best, least := "", min(len(word), len(word)/3+2)
 	for _, c := range choices {
+		// The distance is at least the difference in length, which costs nothing to see.
 		if d := len(c) - len(word); d >= least || -d >= least {
 			continue
 		}

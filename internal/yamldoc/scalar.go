@@ -36,6 +36,7 @@ type cursor struct{ line, col, off int }
 // from returns the document from y on. The YAML parser counts columns in
 // characters, and lines by the breaks of YAML 1.1.
 func (p *parser) from(y *yaml.Node) []byte {
+	// at stays at y: nodes come in the order of the text.
 	at := &p.at
 	for at.line < y.Line || at.line == y.Line && at.col < y.Column {
 		r, size := utf8.DecodeRune(p.data[at.off:])

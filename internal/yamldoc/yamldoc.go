@@ -110,10 +110,12 @@ func Parse(file string, data []byte, opt Options) (*Node, error) {
 	if err != nil {
 		return nil, diag.List{p.syntax(err)}
 	}
+	// A document node has exactly one child.
 	root := p.convert(doc.Content[0], 0).node
 	if p.full {
 		return nil, p.faults
 	}
+	// Asking for a second document also finds errors of syntax behind the first.
 	switch err := decode(dec, &second); {
 	case err == nil:
 		p.fault(&second, "a second document starts here; only one is allowed")
@@ -266,6 +268,7 @@ func (p *parser) alias(y *yaml.Node, depth int) built {
 	if !closed || !p.account(y, b.weight, depth+b.height) {
 		return bad
 	}
+	// A copy of the node alone, for the alias's own place; what is below is shared.
 	n := *b.node
 	n.Line, n.Col = y.Line, y.Column
 	b.node = &n
@@ -279,6 +282,7 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 	var merges []built
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
+		// An alias may be a key, so it is converted like any value.
 		key := p.convert(k, depth+1)
 		if p.full {
 			return
@@ -298,6 +302,7 @@ func (p *parser) mapping(b *built, y *yaml.Node, depth int) {
 			b.node.Pairs = append(b.node.Pairs, Pair{Key: key.node.Value, At: key.node, Value: b.add(p.convert(v, depth+1))})
 		}
 	}
+	// After all own pairs, so that seen has every key that wins.
 	for _, m := range merges {
 		b.weight += m.weight
 		b.height = max(b.height, m.height)

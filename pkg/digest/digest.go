@@ -29,7 +29,7 @@ const Size = 32
 
 // The errors that callers match.
 var (
-	ErrMalformed = errors.New("malformed digest")        // a text is no digest and no key
+	ErrMalformed = errors.New("malformed digest")        // a text is neither a digest nor a key
 	ErrNewer     = errors.New("written by a newer pipe") // a key of a form that this version does not know
 )
 

@@ -29,6 +29,8 @@ func (p *Project) Diff(ctx context.Context, from, to string) ([]lockfile.Change,
 	return lockfile.Diff(a, b), nil
 }
 
+// lockAtCommit reads the lock that a commit has; one without a lock has an empty one, as the
+// first commits of a project do.
 func (p *Project) lockAtCommit(ctx context.Context, rev string) (*lockfile.File, error) {
 	if p.repo == nil {
 		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")

@@ -27,7 +27,9 @@ type Check struct {
 	Hint string `json:"hint,omitempty"` // the next step
 }
 
-// Doctor looks at everything that pipe needs, and really writes to the remote.
+// Doctor looks at everything that pipe needs, and really writes to the remote. It goes on
+// after a failure, as far as the rest can be looked at, and returns no error: failures are
+// checks that are not OK.
 func Doctor(ctx context.Context, opt Options) []Check {
 	var checks []Check
 	add := func(name, text string, err error) {
@@ -73,6 +75,7 @@ func Doctor(ctx context.Context, opt Options) []Check {
 	return append(checks, Check{Name: "cache", OK: true, Text: p.cache.URL()})
 }
 
+// gitText names the repository, and warns of a shallow one.
 func (p *Project) gitText() string {
 	if p.repo == nil {
 		return ""
@@ -83,6 +86,8 @@ func (p *Project) gitText() string {
 	return p.repo.Root()
 }
 
+// gitError is the failed check outside of a repository: pipe works there, but find and gc see
+// no history.
 func (p *Project) gitError() error {
 	if p.repo == nil {
 		return diag.New(diag.NotFound, "%w", gitlog.ErrNoRepo).At(p.root).Hinted("git init")

@@ -12,7 +12,8 @@ type Problem struct {
 	Hint    string `json:"hint,omitempty"`  // the next step
 }
 
-// Describe takes an error of this package apart: one Problem for each failure.
+// Describe takes an error of this package apart: one Problem for each failure. It never
+// returns nil, so that it encodes as a list.
 func Describe(err error) []Problem {
 	out := []Problem{}
 	for _, e := range diag.All(err) {

@@ -72,12 +72,15 @@ type Live struct {
 	Commit string    `json:"commit,omitempty"` // HEAD's hash of that deployment
 }
 
-// minPrefix is the shortest prefix that is looked for: shorter ones hit everything.
+// minPrefix is the shortest prefix that is looked for: shorter ones hit everything. Four
+// digits tell 65,536 objects apart.
 const minPrefix = 4
 
-// Find tells of a hash, or the beginning of one, or of a file's: which artifact
-// of which stage it is, which commits name it, where it is live and where its
-// bytes are. Nothing found is an error of kind not-found.
+// Find tells of a hash, or the beginning of one, or of a file's: which artifact of which stage
+// it is, which commits name it, where it is live and where its bytes are. Nothing found is an
+// error of kind not-found. The places that cost least are asked first: locks with the trees in
+// the cache, then trees from the remote, then objects that no lock names. It stops at the
+// first that knows the hash.
 func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Found, error) {
 	prefix, err := p.prefix(ctx, query)
 	if err != nil {
@@ -124,6 +127,7 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 	return f, err
 }
 
+// notFound says where was looked, and what would widen the search.
 func (p *Project) notFound(f *Found, query string) error {
 	e := diag.New(diag.NotFound, "%s is in no pipe.lock, environment, cache or remote", query)
 	if f.Incomplete {
@@ -132,8 +136,9 @@ func (p *Project) notFound(f *Found, query string) error {
 	return e.Hinted("run git fetch --all --tags, then try again")
 }
 
-// prefix reads what is to be found: hexadecimal digits, with or without
-// "blake3:", or a path whose hash is meant.
+// prefix reads what is to be found: hexadecimal digits, with or without "blake3:", or a path
+// whose hash is meant. What can be a hash is taken for one; write ./NAME for a file whose name
+// consists of such digits.
 func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(query), digest.Prefix), digest.KeyPrefix)
 	isHex := len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
@@ -153,6 +158,7 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	return "", diag.New(diag.Usage, "%q is neither a hash nor a file", query).Hinted("run pipe find HASH or pipe find FILE")
 }
 
+// found turns a hit into an answer, its commits from the newest to the oldest.
 func found(h *history.Hit) Artifact {
 	a := Artifact{
 		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Shelf == object.Trees, Stage: h.Stage, Path: string(h.Path), Size: h.Size,
@@ -167,17 +173,19 @@ func found(h *history.Hit) Artifact {
 	return a
 }
 
+// commitOf is a commit as the answer has it.
 func commitOf(c gitlog.Commit) *Commit {
 	return &Commit{Hash: c.Hash, When: c.When, Author: c.Author, Subject: c.Subject}
 }
 
-// whereabouts fills in refs, environments and stores.
+// whereabouts fills in refs, environments and stores. Each artifact costs a request to the
+// remote and a walk over the references, so only the first get it.
 func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit) error {
 	states, err := p.states(ctx)
 	if err != nil {
 		return err
 	}
-	const most = 20 // beyond, nobody reads where each one is
+	const most = 20 // more are listed without asking where they are
 	for i := range f.Artifacts {
 		if i >= most {
 			break
@@ -215,7 +223,8 @@ func (p *Project) states(ctx context.Context) ([]*release.State, error) {
 	return release.All(ctx, cells, lister, o)
 }
 
-// writeFound writes the bytes of the one artifact to a new file or directory.
+// writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
+// target that exists.
 func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) error {
 	a, err := f.only()
 	if err != nil {

@@ -27,8 +27,10 @@ type Garbage struct {
 // way, or was just interrupted, has saved is not garbage.
 const Grace = time.Hour
 
-// GC frees what no lock of any branch, tag, worktree or of the workspace names,
-// in the cache alone. Without yes it only says what would go.
+// GC frees what no lock of any branch, tag, worktree or of the workspace names, in the cache
+// alone. Without yes it only says what would go. It excludes every other pipe that uses this
+// cache. A lock in the history that cannot be read is an error: taken for an empty one, it
+// would cost its objects. See ADR 0010.
 func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		return nil, diag.New(diag.Policy, "the cache is shared, and other projects may need its objects").At(dir).
@@ -48,6 +50,8 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// The roots are complete now, and the lock keeps everyone from adding objects that only
+	// they know of.
 	doomed, err := sweep.Plan(ctx, p.cache, roots, p.opt.Now().Add(-Grace).Unix())
 	if err != nil {
 		return nil, err
@@ -64,8 +68,9 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	return g, sweep.Sweep(ctx, p.cache, doomed)
 }
 
-// roots are the outs of the workspace's lock and of every lock in git's history
-// of any reference, and what environments kept in this workspace name.
+// roots are the outs of the workspace's lock and of every lock in git's history of any
+// reference, and what environments kept in this workspace name. In a shallow clone the locks
+// of older commits are missing, and the objects that only they name go; the user is told.
 func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	roots := &sweep.Roots{}
 	add := func(l *lockfile.File) error { return roots.AddLock(ctx, p.cache, l) }
@@ -87,7 +92,8 @@ func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
 	return roots, p.addLive(ctx, roots)
 }
 
-// addLive keeps what the workspace's own environments name.
+// addLive keeps what the workspace's own environments name. Those in a remote name objects
+// that the remote has, so the cache may lose its copies.
 func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 	local := p.local()
 	states, err := release.All(ctx, local, local, release.Options{})

@@ -32,6 +32,8 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		for _, o := range s.Outs {
+			// Known as an output even when nothing is recorded, so that it is not read as a
+			// source directory.
 			outs[o.Path] = artifact.Output{Path: o.Path}
 			if l := lock.Stage(s.Name); l != nil {
 				for _, recorded := range l.Outs {
@@ -53,6 +55,7 @@ func (p *Project) Hash(ctx context.Context, paths []string) ([]Hashed, error) {
 	return all, nil
 }
 
+// hashOne hashes one path, given as the user wrote it where pipe runs.
 func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Path]artifact.Output) (Hashed, error) {
 	at, err := p.work.Inside(p.opt.Dir, name)
 	if err != nil {
@@ -65,6 +68,8 @@ func (p *Project) hashOne(ctx context.Context, name string, outs map[repopath.Pa
 	return Hashed{Path: string(at), Hash: o.Digest, Dir: o.Dir, Size: o.Size}, nil
 }
 
+// missingPath turns the faults of a path that is in neither workspace nor lock into one of
+// kind not-found.
 func missingPath(name string, err error) error {
 	var d *diag.Error
 	if errors.As(err, &d) && d.Kind == diag.Usage || errors.Is(err, worktree.ErrAbsent) {

@@ -11,11 +11,12 @@ import (
 	"github.com/pipe-build/pipe/internal/local"
 )
 
-// leftOver is the age from which a temporary file in a store is a killed
-// process's: no batch takes so long.
+// leftOver is the age from which a temporary file in a store is a killed process's: no batch
+// takes so long.
 const leftOver = 24 * time.Hour
 
-// hold takes the workspace's lock, and removes what killed processes left in the cache.
+// hold takes the workspace's lock, and removes what killed processes left in the cache. It
+// waits for another pipe that holds it, and says so.
 func (p *Project) hold(ctx context.Context, verb string) (*local.Hold, error) {
 	h, err := local.Acquire(ctx, p.work, verb, p.note)
 	if err != nil {
@@ -27,11 +28,15 @@ func (p *Project) hold(ctx context.Context, verb string) (*local.Hold, error) {
 	return h, nil
 }
 
-// useCache keeps gc out of the cache until the returned function is called.
+// useCache keeps gc out of the cache until the returned function is called. Between the moment
+// when an object is found in the cache and the one when a lock names it, gc would take it for
+// garbage.
 func (p *Project) useCache(ctx context.Context) (func() error, error) {
 	return p.lockCache(ctx, atomicfile.Shared)
 }
 
+// lockCache locks the cache's directory, which several projects may share, until the returned
+// function is called or the process ends.
 func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
 	dir := p.cache.URL()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -44,7 +49,8 @@ func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() e
 	return l.Release, nil
 }
 
-// holdBoth takes the workspace's lock and keeps gc out of the cache.
+// holdBoth takes the workspace's lock and keeps gc out of the cache. The order is the same in
+// every verb, so two of them cannot wait for each other.
 func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, error) {
 	h, err := p.hold(ctx, verb)
 	if err != nil {

@@ -21,10 +21,10 @@ type Initialized struct {
 	Wrote []string `json:"wrote"` // files that were made or changed
 }
 
-// Init writes a first pipe.yaml into dir when there is none, the project's name
-// into one that needs it, and the lines that .gitignore and .gitattributes lack:
-// pipe's own directory and the outs are ignored, and pipe.lock merges by union. It
-// overwrites nothing: a file that is there gets more lines.
+// Init writes a first pipe.yaml into dir when there is none, the project's name into one that
+// needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory and
+// the outs are ignored, and pipe.lock merges by union. It overwrites nothing: a file that is
+// there gets more lines. It can be repeated: what is there already is not added again.
 func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
@@ -60,14 +60,16 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	return r, p.appendLines(r, ".gitattributes", merged)
 }
 
-// writeFirst makes pipe.yaml, or names the project in the one that is there when it
-// deploys to a remote without a name. It reports whether it wrote.
+// writeFirst makes pipe.yaml, or names the project in the one that is there when it deploys to
+// a remote without a name. It reports whether it wrote. It works before Open can, which
+// refuses a pipe.yaml without the name.
 func writeFirst(ctx context.Context, opt Options) (bool, error) {
 	root, err := filepath.EvalSymlinks(opt.Dir)
 	if err != nil {
 		return false, err
 	}
 	opt = opt.withDefaults()
+	// Half a project, enough to ask git for a name.
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	if _, err := p.openGit(); err != nil {
 		return false, err
@@ -90,7 +92,8 @@ func writeFirst(ctx context.Context, opt Options) (bool, error) {
 	return true, atomicfile.Write(p.path(spec.FileName), []byte(text), 0o666, "")
 }
 
-// ignoreLines returns what .gitignore should say and does not.
+// ignoreLines returns what .gitignore should say and does not. The rules of all ignore files
+// are asked, so a line that says the same in other words counts.
 func (p *Project) ignoreLines() ([]string, error) {
 	var lines []string
 	ignored, err := p.inputs.Ignored(worktree.Dir, true)
@@ -123,7 +126,8 @@ func (p *Project) attributeLines() ([]string, error) {
 	return []string{lockfile.FileName + " merge=union text eol=lf linguist-generated"}, nil
 }
 
-// appendLines adds lines to the end of a file, which need not exist.
+// appendLines adds lines to the end of a file, which need not exist. The file is replaced as a
+// whole, so an interruption leaves the old one.
 func (p *Project) appendLines(r *Initialized, name string, lines []string) error {
 	if len(lines) == 0 {
 		return nil

@@ -17,8 +17,9 @@ type Committed struct {
 	Changed bool   `json:"changed"` // false: HEAD has this lock already
 }
 
-// LockCommit commits pipe.lock alone to the current branch, and leaves the index
-// and other changes as they are. An empty message takes a default one.
+// LockCommit commits pipe.lock alone to the current branch, and leaves the index and other
+// changes as they are. An empty message takes a default one. What is committed is the lock as
+// pipe writes it, without blocks that do not count.
 func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed, err error) {
 	if p.repo == nil {
 		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
@@ -42,7 +43,8 @@ func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed,
 	return &Committed{Commit: hash, Changed: changed}, err
 }
 
-// lock reads pipe.lock; one that is not there is empty.
+// lock reads pipe.lock; one that is not there is empty. Blocks that a merge damaged are named
+// once in the life of a Project.
 func (p *Project) lock() (*lockfile.File, error) {
 	data, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +63,8 @@ func (p *Project) lock() (*lockfile.File, error) {
 	return l, err
 }
 
-// saveLock replaces pipe.lock, whole or not at all, unless it is the same.
+// saveLock replaces pipe.lock, whole or not at all, unless it is the same. An unchanged file
+// keeps its time, so that nothing that watches it is woken.
 func (p *Project) saveLock(l *lockfile.File) error {
 	data := l.Encode()
 	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {

@@ -5,8 +5,19 @@
 //	p, err := pipe.Open(ctx, pipe.Options{Dir: "."})
 //	plan, err := p.Plan(ctx, pipe.ReproOptions{})
 //	result, err := p.Repro(ctx, pipe.ReproOptions{Jobs: 4})
+//	err = p.Close()
 //
-// Errors carry a kind, a place and a next step; see Describe.
+// Each verb has a file of its own. It takes its locks, reads pipe.lock, has lower packages do
+// the work, and returns an answer that encodes as JSON. Verbs that only look (Plan, Why,
+// Status, Find, Diff, Dag, Hash) take no lock on the workspace and may run beside a build;
+// what they say is true of the moment at which they looked.
+//
+// There are two locks, always taken in this order: the workspace's, so that one pipe at a time
+// writes outputs and pipe.lock, and the cache's, which everyone shares who uses objects and gc
+// holds alone.
+//
+// A Project is not for several verbs at once. Nothing here prints: what goes on is told
+// through Options.Emit, and errors carry a kind, a place and a next step; see Describe.
 package pipe
 
 import (
@@ -47,8 +58,9 @@ type Options struct {
 	Now     func() time.Time  // nil: time.Now
 }
 
-// Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and
-// remote. Opening touches no network. Close it.
+// Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
+// touches no network. Close it. A second verb on the same Project reads pipe.lock anew, but
+// not pipe.yaml.
 type Project struct {
 	opt    Options
 	root   string
@@ -64,7 +76,8 @@ type Project struct {
 	said   bool // which blocks of the lock do not count: once is enough
 }
 
-// Open reads pipe.yaml, found in dir or above it, and reports all its faults at once.
+// Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
+// faults of remotes count even when another one is used, since the next call may use them.
 func Open(ctx context.Context, opt Options) (*Project, error) {
 	p, err := open(ctx, opt)
 	if err != nil {
@@ -92,6 +105,7 @@ func checkRemotes(all []spec.Remote) (err error) {
 	return err
 }
 
+// withDefaults fills in what the zero value stands for.
 func (o Options) withDefaults() Options {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
@@ -105,6 +119,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// open finds the project and its parts without reading pipe.yaml. A relative PIPE_CACHE lies
+// below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
 	root, err := findRoot(opt.Dir)
@@ -136,7 +152,8 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	return p, nil
 }
 
-// openGit finds the repository and what it ignores.
+// openGit finds the repository and what it ignores. Outside of one there are no rules above
+// the project's own directory.
 func (p *Project) openGit() (*ignore.Rules, error) {
 	repo, err := gitlog.Open(p.root, gitlog.Options{Env: p.env})
 	if errors.Is(err, gitlog.ErrNoRepo) {
@@ -154,8 +171,8 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 	return above.Rules(at.Dir())
 }
 
-// checkOwn refuses a .pipe that somebody else may have made: a repository that
-// carries one would decide what is live, what is up to date and what is moved where.
+// checkOwn refuses a .pipe that the repository brought along: its files would decide what is
+// live, what is up to date and what is moved where.
 func (p *Project) checkOwn(ctx context.Context) error {
 	there, err := p.work.CheckOwn()
 	if err != nil || !there || p.repo == nil {
@@ -187,6 +204,8 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	}, nil
 }
 
+// findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
+// resolved once, here, so that all later paths agree on the root.
 func findRoot(dir string) (string, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -203,7 +222,8 @@ func findRoot(dir string) (string, error) {
 	}
 }
 
-// Close writes the stat index and frees connections.
+// Close writes the stat index and frees connections. A stat index that was not written costs
+// the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.SaveIndex()
 	if p.remote != nil {
@@ -215,8 +235,11 @@ func (p *Project) Close() error {
 // Root returns the absolute directory that holds pipe.yaml.
 func (p *Project) Root() string { return p.root }
 
+// path returns where one of the project's own files lies.
 func (p *Project) path(name string) string { return filepath.Join(p.root, name) }
 
+// emit hands an event on, one at a time: workers call it at once, and Emit need not expect
+// that.
 func (p *Project) emit(e event.Event) {
 	if p.opt.Emit == nil {
 		return
@@ -227,6 +250,7 @@ func (p *Project) emit(e event.Event) {
 	p.opt.Emit(e)
 }
 
+// note tells the user something that does not stop the verb.
 func (p *Project) note(text string) { p.emit(event.Event{Type: event.Note, Text: text}) }
 
 // here returns the absolute path of a name that the user wrote where pipe works.
@@ -241,7 +265,8 @@ func (p *Project) here(name string) string {
 	return abs
 }
 
-// environment opens the environment that the options name, for deployments.
+// environment opens the environment that the options name, for deployments. Only a shared
+// environment is probed: on a disk of our own conditional writes are known to work.
 func (p *Project) environment(ctx context.Context) (*release.Environment, error) {
 	cells, _, o, err := p.environments(ctx)
 	if err != nil {

@@ -35,8 +35,8 @@ type SyncOut struct {
 	Changed         bool   `json:"changed"` // false: it was as it should be
 }
 
-// begin takes the locks, reads pipe.lock and picks the stages that are meant. The
-// caller releases.
+// begin takes the locks, reads pipe.lock and picks the stages that are meant. The caller
+// releases. After an error nothing is held.
 func (p *Project) begin(ctx context.Context, verb string, opt SyncOptions) (release func() error, lock *lockfile.File, stages []*lockfile.Stage, err error) {
 	if release, err = p.holdBoth(ctx, verb); err != nil {
 		return nil, nil, nil, err
@@ -70,7 +70,8 @@ func (p *Project) cached(l *lockfile.Stage) (outs []artifact.Output) {
 	return outs
 }
 
-// counted makes the carrier count what it copies into r.
+// counted makes the carrier count what it copies into r. Objects move on several workers at
+// once.
 func counted(c *transfer.Carrier, r *SyncResult) {
 	var mu sync.Mutex
 	tell := c.Moved
@@ -98,6 +99,9 @@ func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, e
 	return p.bring(ctx, "checkout", opt)
 }
 
+// bring puts the outs of the locked stages into the workspace; checkout has no remote to fetch
+// from. All objects are fetched before the first output is written: when one is missing, the
+// workspace stays as it was.
 func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
 	release, _, stages, err := p.begin(ctx, verb, opt)
 	if err != nil {

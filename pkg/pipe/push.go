@@ -12,9 +12,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
-// Push puts the outs that the lock names into the remote, and records them. When
-// another machine recorded a key first, its outs are taken: lock, cache and
-// workspace change to them, and the result names the stage.
+// Push puts the outs that the lock names into the remote, and records them. When another
+// machine recorded a key first, its outs are taken: lock, cache and workspace change to them,
+// and the result names the stage. Records are made for several stages at once, but adopted one
+// after the other, because that changes workspace and lock. After an error what was published
+// stays, and pipe.lock is as it was: the next push finds the same records, and adopts again.
 func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err error) {
 	remote, err := p.needRemote(ctx)
 	if err != nil {
@@ -32,11 +34,14 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
+	// A directory as a remote keeps what killed writers left; only those who write to it clean
+	// up.
 	if t, ok := store.As[store.Tidier](remote); ok {
 		if err := t.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 			return nil, err
 		}
 	}
+	// An empty list, so that the answer has [] and not null.
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)
 	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx)}

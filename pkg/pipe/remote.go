@@ -85,7 +85,7 @@ func (p *Project) chosen() (*spec.Remote, error) {
 	return remote.Choose(all, want, p.here)
 }
 
-// open the remote once; nil when the project has none. No network.
+// openRemote opens the remote once; nil when the project has none. No network.
 func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if p.remote != nil {
 		return p.remote, nil
@@ -116,7 +116,8 @@ func (p *Project) workers() int {
 	return 2 * runtime.GOMAXPROCS(0)
 }
 
-// carry returns a carrier between cache and remote for one call of a verb.
+// carry returns a carrier between cache and remote for one call of a verb. Options such as
+// NoFetch are set on it by the verb, so it is never shared.
 func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
 	shared, err := p.openRemote(ctx)
 	if err != nil {

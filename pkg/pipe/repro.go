@@ -59,8 +59,9 @@ type Result struct {
 	Pending bool          `json:"pending"` // some stages are not up to date or be restored
 }
 
-// Repro brings the stages up to date: skips what is unchanged, restores what was
-// built before, runs the rest, and deploys what is not live.
+// Repro brings the stages up to date: skips what is unchanged, restores what was built before,
+// runs the rest, and deploys what is not live. The result is there beside an error, when
+// stages were looked at.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
@@ -79,12 +80,15 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 	return result, err
 }
 
-// Plan decides what Repro would do now, and changes nothing.
+// Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
+// goes on meanwhile may make its answer old. The stat index may be written when the project is
+// closed; it is a memory of hashes, not a state.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
 	return p.run(ctx, opt, nil, true)
 }
 
-// run makes an engine and lets it go.
+// run makes an engine and lets it go. h is nil when the run is dry: then nothing runs, and the
+// engine has no runner.
 func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
 	lock, err := p.lock()
 	if err != nil {
@@ -111,6 +115,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if opt.Confirm != nil {
 		o.Confirm = func(stage string, why action.Verdict) error { return opt.Confirm(stage, why.Because) }
 	}
+	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)
 		if err == nil && !dry {
@@ -134,6 +139,7 @@ func (p *Project) noteSecrets() {
 	}
 }
 
+// results turns the engine's result into the public one; nil stays nil.
 func results(r *engine.Result) *Result {
 	if r == nil {
 		return nil
@@ -152,6 +158,8 @@ func results(r *engine.Result) *Result {
 	return out
 }
 
+// engine puts the parts together for one run. With NoPull the remote is not asked while stages
+// are decided, and nothing is fetched from it; Push still writes to it.
 func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (*engine.Engine, error) {
 	carrier, err := p.carry(ctx)
 	if err != nil {
@@ -180,7 +188,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	return e, nil
 }
 
-// files is the workspace with the cache behind it.
+// files is the workspace with the cache behind it, as one call of a verb uses it.
 func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 	return &local.Workspace{
 		Work: p.work, Inputs: p.inputs, Cache: p.cache, Carrier: c,
@@ -188,7 +196,8 @@ func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 	}
 }
 
-// runner runs commands on this machine, under the workspace's lock.
+// runner runs commands on this machine, under the workspace's lock. Outside of git no output
+// can be tracked, so nothing is asked.
 func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 	outs := map[repopath.Path]bool{}
 	for i := range p.spec.Stages {

@@ -8,7 +8,8 @@ import (
 	"github.com/pipe-build/pipe/internal/shell"
 )
 
-// stamp says who runs pipe, where, and from which commit.
+// stamp says who runs pipe, where, and from which commit. It is for people who look at a
+// record or an environment, and in no key. Missing parts stay empty.
 func (p *Project) stamp(ctx context.Context) object.Stamp {
 	s := object.Stamp{Project: p.spec.Name, Builder: p.builder(), Commit: p.commit(ctx), Version: Build().Version}
 	s.By, _ = os.Hostname()

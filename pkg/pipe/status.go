@@ -17,8 +17,9 @@ type Status struct {
 	Note   string      `json:"note,omitempty"` // why the environment could not be asked
 }
 
-// Status compares the workspace with the lock, without the network but for the
-// environment's state. It writes nothing but the stat index.
+// Status compares the workspace with the lock, without the network but for the environment's
+// state. It writes nothing but the stat index. When the environment cannot be asked the rest
+// is still answered, and Note says why.
 func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error) {
 	opt.NoPull = true
 	r, err := p.Plan(ctx, opt)
@@ -51,6 +52,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 			case here.Same(o):
 				st.State = "same"
 			}
+			// Any error counts as not there: status only reports.
 			_, err = p.cache.Stat(ctx, object.Of(o))
 			st.Cache = err == nil
 			s.Outs = append(s.Outs, st)
@@ -59,7 +61,7 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 	return s, nil
 }
 
-// OutStatus is how one recorded out stands in the workspace.
+// OutStatus is how one recorded out compares with what lies in the workspace.
 type OutStatus struct {
 	Stage string        `json:"stage"` // that makes it
 	Path  string        `json:"path"`  // relative to the project

@@ -10,9 +10,10 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// targets returns the names of the stages that users mean, each once: by name, or
-// by a path that the stage makes, as written in the directory where pipe runs. An
-// unknown one is an error of kind usage that names the nearest.
+// targets returns the names of the stages that users mean, each once: by name, or by a path
+// that the stage makes, as written in the directory where pipe runs. An unknown one is an
+// error of kind usage that names the nearest. A stage's name comes before a path with the same
+// text.
 func (p *Project) targets(names []string) ([]string, error) {
 	outs := map[repopath.Path]string{}
 	var known []string
@@ -56,6 +57,7 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 	}
 	if len(names) == 0 {
 		for i := range lock.Stages {
+			// All that the lock has: what never ran has nothing to move.
 			stages = append(stages, lock.Stages[i].Name)
 		}
 	}

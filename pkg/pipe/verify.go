@@ -25,8 +25,9 @@ type Verified struct {
 }
 
 // Verify reads every object and record of the cache, or of the remote. What is
-// damaged in the cache is put out of the way, so that the remote's copy is taken;
-// what is in a remote is only named. Any damage is an error of kind integrity.
+// damaged in the cache is moved aside, so that the remote's copy is taken next time;
+// what is in a remote is only named, as it may be the only copy. Any damage is an
+// error of kind integrity, with the answer beside it.
 func (p *Project) Verify(ctx context.Context, inRemote bool) (v *Verified, err error) {
 	unlock, err := p.useCache(ctx)
 	if err != nil {

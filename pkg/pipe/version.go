@@ -19,7 +19,8 @@ type BuildInfo struct {
 // development is the version of what is built from a checkout.
 const development = "0.1.0-dev"
 
-// madeUp matches what the Go command calls a commit between two versions.
+// madeUp matches what the Go command calls a commit between two versions. No release has such
+// a name.
 var madeUp = regexp.MustCompile(`-(0\.)?[0-9]{14}-[0-9a-f]{12}`)
 
 // Build returns what the Go command wrote into the binary: no flag of a build can

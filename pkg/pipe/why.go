@@ -20,6 +20,7 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 	if err != nil {
 		return nil, err
 	}
+	// What the stage needs is decided too, since its inputs may depend on it.
 	opt.Targets = stages
 	r, err := p.Plan(ctx, opt)
 	if err != nil {
@@ -34,7 +35,9 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 	return nil, diag.New(diag.Failed, "no decision about %s", stage)
 }
 
-// changedFiles compares the manifests of directory deps, then and now.
+// changedFiles compares the manifests of directory deps, then and now. The old list is known
+// by its digest in the lock; where nobody kept it, a note says so and the verdict stands
+// without the files.
 func (p *Project) changedFiles(ctx context.Context, s *StageResult) (files []lockfile.Change, err error) {
 	c, err := p.carry(ctx)
 	if err != nil {
