@@ -91,7 +91,10 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	for i, o := range a.Moved {
 		if err := a.move(o); err != nil {
 			// The others were not moved: Restore would take what lies at their paths for
-			// the command's.
+			// the command's. This one may have been: Restore looks.
+			if o.Kept != "" {
+				i++
+			}
 			a.Moved = a.Moved[:i]
 			_, rerr := a.Restore()
 			return nil, errors.Join(err, rerr)
