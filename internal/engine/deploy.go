@@ -118,7 +118,8 @@ func shown(o artifact.Output) string {
 // publishMakers gives the remote the stages whose outputs are deployed: objects,
 // logs and records, so that what is live can be found and fetched. A stage that
 // ran here and lost the race for its record adopts the winner's outputs; then the
-// run decides again, because this deployment was decided with others.
+// run decides again, because this deployment was decided with others. For one that
+// did not run, another record that came just now is a contradiction like an older one.
 func (r *run) publishMakers(ctx context.Context, in *gathered) error {
 	if r.Remote == nil {
 		return nil // there is none, or its records are not to be asked for: objects alone are published
@@ -136,6 +137,12 @@ func (r *run) publishMakers(ctx context.Context, in *gathered) error {
 			return err
 		}
 		if rec == nil || r.opt.TrustLock {
+			continue
+		}
+		if maker.Verdict.Do != event.Run {
+			if err := contradiction(maker, rec); err != nil {
+				return err
+			}
 			continue
 		}
 		outs, differs, err := r.Adopt(ctx, maker.Stage, block.Outs, rec)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -367,4 +368,26 @@ func TestADamagedRecordStopsADeployment(t *testing.T) {
 func (p *project) afresh() {
 	p.engine.Carrier = &transfer.Carrier{Cache: p.cache, Remote: p.remote, Workers: 2}
 	p.runner.carrier = p.engine.Carrier
+}
+
+// The record of a stage that was skipped comes from another machine between the look at
+// the records and the publication.
+func TestARecordThatComesDuringADeploymentContradictsTheLock(t *testing.T) {
+	p, q := rivals(t, deployed, "src", "conf/1")
+	p.repro("a:run b:run", engine.Options{Targets: []string{"a", "b"}})
+	var once atomic.Bool
+	p.remote.before("put", func() error {
+		if !once.Swap(true) {
+			q.repro("a:run", engine.Options{Push: true, Targets: []string{"a"}})
+		}
+		return nil
+	})
+	_, _, err := p.run(all)
+	if !diag.Is(err, diag.Integrity) || !strings.Contains(err.Error(), "pipe.lock says that a created") {
+		t.Errorf("got %v", err)
+	}
+	if p.jobs() != "" {
+		t.Errorf("jobs: %s", p.jobs())
+	}
+	p.repro("a:skip b:run live:run", push)
 }

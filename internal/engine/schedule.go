@@ -124,8 +124,11 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 				break
 			}
 			if err := r.before(i); err != nil {
+				// The lock could not be written, so the deployment does not begin.
+				r.states[i].Err = err
 				failures = append(failures, err)
-				break
+				s.mutex[r.Project.Stages[i].Mutex] = false
+				continue
 			}
 			running++
 			group.Go(func() error {
@@ -221,8 +224,10 @@ func (r *run) flush() error {
 	if !r.dirty || r.opt.Dry {
 		return nil
 	}
-	r.dirty, r.flushed = false, r.Now()
-	return r.SaveLock(r.lock)
+	r.flushed = r.Now()
+	err := r.SaveLock(r.lock)
+	r.dirty = err != nil
+	return err
 }
 
 // result lists the selected stages in the order in which they could run, and counts how they
