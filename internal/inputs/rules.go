@@ -28,37 +28,43 @@ func (r *Reader) Forget() { r.known.Clear() }
 // on the way to it: what lies in an ignored directory cannot be taken back by a
 // pattern with a !, see gitignore(5).
 func (r *Reader) Ignored(p repopath.Path, isDir bool) (bool, error) {
-	rules, ignored, err := r.above(p)
-	if err != nil || rules == nil || isDir {
-		return ignored, err
+	if p == repopath.Root || r.rules == nil {
+		return false, nil
 	}
-	known, _ := r.known.Load(p.Dir())
-	return known.(ruled).ignored || rules.Match(p.Base(), false), nil
+	k, err := r.in(p.Dir())
+	return err == nil && (k.ignored || k.rules.Match(p.Base(), isDir)), err
 }
 
 // above returns the ignore rules that hold in the directory above p, and
-// whether they ignore p as a directory, or a directory on the way to it. It works its
-// way down from the root and remembers each step. Two goroutines may read the same
-// files at once; the first answer stays.
+// whether they ignore p as a directory, or a directory on the way to it.
 func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {
 	if p == repopath.Root || r.rules == nil {
 		return r.rules, false, nil
 	}
-	dir := p.Dir()
-	known, ok := r.known.Load(dir)
-	if !ok {
-		rules, ignored, err := r.above(dir)
-		if err != nil {
-			return nil, false, err
-		}
-		inside, err := r.enter(rules, dir, func(string) bool { return true })
-		if err != nil {
-			return nil, false, err
-		}
-		known, _ = r.known.LoadOrStore(dir, ruled{inside, ignored})
+	k, err := r.in(p.Dir())
+	if err != nil {
+		return nil, false, err
 	}
-	k := known.(ruled)
 	return k.rules, k.ignored || k.rules.Match(p.Base(), true), nil
+}
+
+// in returns what is known of a directory. It works its way down from the root and
+// remembers each step. Two goroutines may read the same files at once; the first
+// answer stays.
+func (r *Reader) in(dir repopath.Path) (ruled, error) {
+	if known, ok := r.known.Load(dir); ok {
+		return known.(ruled), nil
+	}
+	rules, ignored, err := r.above(dir)
+	if err != nil {
+		return ruled{}, err
+	}
+	inside, err := r.enter(rules, dir, func(string) bool { return true })
+	if err != nil {
+		return ruled{}, err
+	}
+	known, _ := r.known.LoadOrStore(dir, ruled{inside, ignored})
+	return known.(ruled), nil
 }
 
 // maxIgnore is the largest ignore file in bytes that is read.

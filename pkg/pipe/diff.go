@@ -19,8 +19,10 @@ func (p *Project) Diff(ctx context.Context, from, to string) ([]lockfile.Change,
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.lock()
-	if to != "" {
+	var b *lockfile.File
+	if to == "" {
+		b, err = p.lock()
+	} else {
 		b, err = p.lockAtCommit(ctx, to)
 	}
 	if err != nil {

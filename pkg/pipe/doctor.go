@@ -72,7 +72,11 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		url, err := p.Probe(ctx)
 		add("remote", url+": reads, writes and conditional writes work", err)
 	}
-	return append(checks, Check{Name: "cache", OK: true, Text: p.cache.URL()})
+	add("cache", p.cache.URL(), nil)
+	if err := p.Close(); err != nil {
+		add("workspace", "", err)
+	}
+	return checks
 }
 
 // gitText names the repository, and warns of a shallow one.
