@@ -190,6 +190,29 @@ func TestNothingIsDeployedWhenTheLockCannotBeWritten(t *testing.T) {
 	}
 }
 
+// What does not depend on the deployment goes on, the stage with its mutex, too, and the
+// last write of the run tries again.
+func TestALockThatCouldNotBeWrittenOnceIsWrittenAtTheEnd(t *testing.T) {
+	for keepGoing, want := range map[bool]string{false: "a b", true: "a b z"} {
+		p := open(t, deployed+"  z: {cmd: z, deps: [src], outs: [out/z], mutex: m}\n", "src", "conf/1")
+		full, save, failed := errors.New("disk full"), p.engine.SaveLock, false
+		p.engine.SaveLock = func(l *lockfile.File) error {
+			if !failed {
+				failed = true
+				return full
+			}
+			return save(l)
+		}
+		_, counts, err := p.run(engine.Options{KeepGoing: keepGoing})
+		if !errors.Is(err, full) || p.jobs() != want || counts.Failed != 1 || p.status("live") != "" {
+			t.Errorf("jobs %s, %+v: %v", p.jobs(), counts, err)
+		}
+		if len(p.saved) != 1 || p.lock.Stage("b") == nil {
+			t.Errorf("written %d times", len(p.saved))
+		}
+	}
+}
+
 func TestAVersionThatAnotherRunDeployedMeanwhileIsNotDeployedAgain(t *testing.T) {
 	p := open(t, deployed, "src", "conf/1")
 	q := p.clone()
