@@ -54,10 +54,11 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 	}
 	// The format is gitformat-index(5). Versions 2 and 3 have every path in full; 4
 	// leaves out what a path shares with the one before, and a split index has a part
-	// of its entries in another file. So for those git is asked at once. A search of the
+	// of its entries in another file, named in the extension "link", whose size begins with
+	// a zero byte. So for those git is asked at once. A search of the
 	// bytes may find what is no path, and then git has the last word; what it does not
 	// find is not there.
-	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link"))
+	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link\x00"))
 	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {
 		return false, nil
 	}
