@@ -64,12 +64,13 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 		return f.hits, nil
 	}
 	var versions []*version
+	var parser lockfile.Parser
 	err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
 		data, err := v.Data()
 		if err != nil {
 			return err
 		}
-		lock, err := lockfile.Parse(lockfile.FileName, data)
+		lock, err := parser.Parse(lockfile.FileName, data)
 		if err != nil {
 			bad(fmt.Errorf("commit %.12s: %w", v.Last.Hash, err))
 			return nil
@@ -200,12 +201,13 @@ func (f *finder) add(h Hit) *Hit {
 // reaches. A lock that cannot be read is an error: whoever collects garbage must
 // not take it for one that names nothing.
 func Locks(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, f func(*lockfile.File) error) error {
+	var parser lockfile.Parser
 	return repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
 		data, err := v.Data()
 		if err != nil {
 			return err
 		}
-		lock, err := lockfile.Parse(fmt.Sprintf("%.12s:%s", v.Last.Hash, lockfile.FileName), data)
+		lock, err := parser.Parse(fmt.Sprintf("%.12s:%s", v.Last.Hash, lockfile.FileName), data)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,19 @@ const (
 //
 // It fails with kind Policy and file:line:column when a newer version wrote the
 // lock, with kind Usage when data is too large or no lock at all.
-func Parse(file string, data []byte) (*File, error) {
+func Parse(file string, data []byte) (*File, error) { return parse(file, data, nil) }
+
+// Parser reads many locks of which each has most blocks of the one before, as those of a
+// history do: such a block is not checked and read again. What it returns shares memory and
+// is not to be changed. The zero value is ready for use by one goroutine.
+type Parser struct {
+	last map[string]Stage // by the text of the block, its sum included
+}
+
+// Parse is like the function Parse.
+func (p *Parser) Parse(file string, data []byte) (*File, error) { return parse(file, data, p) }
+
+func parse(file string, data []byte, memory *Parser) (*File, error) {
 	if len(data) > MaxSize {
 		return nil, diag.New(diag.Usage, "larger than %d MiB", MaxSize>>20).At(file).Hinted(restore, file)
 	}
@@ -36,7 +48,12 @@ func Parse(file string, data []byte) (*File, error) {
 	}
 	data = withoutBases(data)
 	r := &reader{file: file, data: data, text: string(data), lines: 1}
-	r.found = make([]block, 0, bytes.Count(data, []byte("\n"+beginField)))
+	n := bytes.Count(data, []byte("\n"+beginField))
+	r.found = make([]block, 0, n)
+	if memory != nil {
+		r.last, r.read = memory.last, make(map[string]Stage, n)
+		defer func() { memory.last = r.read }()
+	}
 	for r.at < len(r.text) && r.err == nil {
 		from := r.at
 		line := r.next()
@@ -104,6 +121,8 @@ type reader struct {
 	marker int // the line of the first conflict marker
 	stray  int // the line of the first that belongs to no block
 	err    error
+
+	last, read map[string]Stage // of the lock before, and of this one; nil without a Parser
 }
 
 // block is one that is whole.
@@ -171,14 +190,22 @@ func (r *reader) block(name string, line int) {
 		r.damaged(name, line, body, "its sum is missing")
 		return
 	}
+	if s, ok := r.last[body]; ok && s.Name == name {
+		r.keep(s, body, n, line)
+		return
+	}
 	if sum := sumOf(r.data[from : from+n]); body[n+len(sumField):] != string(sum[:])+"\n" {
 		r.damaged(name, line, body, "it does not match its sum (edited by hand, or merged line by line)")
 		return
 	}
+	if r.read != nil {
+		body = strings.Clone(body) // a Stage that stays must not keep the whole lock
+	}
+	whole := body
 	body = body[:n]
 	s, ok := scan(name, body)
 	if ok && !longLine(body) {
-		r.found = append(r.found, block{s, body, line})
+		r.keep(s, whole, n, line)
 		return
 	}
 	if what, at := newer(body); what != "" {
@@ -188,6 +215,14 @@ func (r *reader) block(name string, line int) {
 		return
 	}
 	r.damaged(name, line, body, "it is malformed")
+}
+
+// keep takes the block with the text whole, of which the first n bytes are what its sum covers.
+func (r *reader) keep(s Stage, whole string, n, line int) {
+	r.found = append(r.found, block{s, whole[:n], line})
+	if r.read != nil {
+		r.read[whole] = s
+	}
 }
 
 func longLine(s string) bool {
