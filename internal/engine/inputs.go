@@ -137,7 +137,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		var u errUnknown
 		var fault *diag.Error
 		switch {
-		// Without this input there is no key, so the other faults can wait.
+		// Without this input the stage has no key yet, so the other faults can wait.
 		case errors.As(err, &u):
 			return nil, err
 		case errors.As(err, &fault) && fault.Kind == diag.Usage:

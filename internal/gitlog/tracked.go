@@ -56,7 +56,7 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 	// leaves out what a path shares with the one before, and a split index has a part
 	// of its entries in another file, named in the extension "link", whose size begins with
 	// a zero byte. So for those git is asked at once. A search of the
-	// bytes may find what is no path, and then git has the last word; what it does not
+	// bytes may find what is not a path, and then git has the last word; what it does not
 	// find is not there.
 	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link\x00"))
 	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {

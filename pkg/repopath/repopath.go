@@ -35,7 +35,7 @@ var ErrBad = errors.New("invalid path")
 // Path is a clean slash-separated path relative to the repository's root. It is never
 // absolute, has no ".", "..", empty or ".git" element, no NUL and is valid UTF-8. Only one
 // that comes from a directory's listing (ParseEntry) may have other control characters or a
-// backslash. "." alone is the root. The empty Path is no path. Paths compare by bytes: nothing
+// backslash. "." alone is the root. The empty Path stands for none. Paths compare by bytes: nothing
 // is folded or normalized.
 type Path string
 
