@@ -33,6 +33,11 @@ func line(kind, hash, size, path string) string {
 	return kind + "\t" + hash + "\t" + size + "\t" + path + "\n"
 }
 
+// newerTrees are bytes of a later version, whatever follows their first line.
+func newerTrees() map[string]string {
+	return map[string]string{"version-2": "pipe-tree 2\nanything", "version-10-alone": "pipe-tree 10\n"}
+}
+
 // invalid are bytes that every reader must refuse.
 func invalid() map[string]string {
 	all := invalidForms()
@@ -56,7 +61,8 @@ func invalidForms() map[string]string {
 		"size-inexact":               header + line("f", h, "9007199254740992", "a"),
 		"sizes-inexact-together":     header + line("f", h, "9007199254740991", "a") + line("x", h, "1", "b"),
 		"header-missing":             line("f", h, "1", "a"),
-		"header-of-another-version":  "pipe-tree 2\n" + line("f", h, "1", "a"),
+		"header-of-version-0":        "pipe-tree 0\n" + line("f", h, "1", "a"),
+		"header-of-version-02":       "pipe-tree 02\n" + line("f", h, "1", "a"),
 		"header-without-newline":     "pipe-tree 1",
 		"header-crlf":                "pipe-tree 1\r\n",
 		"truncated-line":             strings.TrimSuffix(f("a"), "\n"),

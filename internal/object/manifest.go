@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/canon"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -105,11 +106,24 @@ func ParseInput(b []byte) (*Tree, error) {
 	return t, t.checkOrder()
 }
 
+// newerTree returns the version of a tree of a later form, 0 for anything else.
+func newerTree(b []byte) int {
+	first, _, _ := bytes.Cut(b[:min(len(b), 40)], []byte("\n"))
+	version, ok := strings.CutPrefix(string(first), "pipe-tree ")
+	if n, err := strconv.Atoi(version); ok && err == nil && n > 1 && strconv.Itoa(n) == version {
+		return n
+	}
+	return 0
+}
+
 func parse(b []byte) (*Tree, error) {
 	if len(b) > MaxTree {
 		return nil, fmt.Errorf("%w: the tree has %d bytes, more than %d", ErrMalformed, len(b), MaxTree)
 	}
 	rest, ok := bytes.CutPrefix(b, []byte(header))
+	if n := newerTree(b); n > 0 {
+		return nil, diag.Newer("the tree", n)
+	}
 	if !ok {
 		return nil, fmt.Errorf("%w: the tree does not start with %q", ErrMalformed, header)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -103,6 +104,10 @@ func TestVectorsAreTheCases(t *testing.T) {
 			put(asJSON(t, tr), shelf, "valid", name+".json")
 		}
 	}
+	for name, text := range newerTrees() {
+		put([]byte(text), "tree", "newer", name)
+		put([]byte(text), "list", "newer", name)
+	}
 	for shelf, bad := range map[string]map[string]string{"tree": invalid(), "list": invalidLists()} {
 		for name, text := range bad {
 			put([]byte(text), shelf, "invalid", name)
@@ -190,6 +195,16 @@ func TestParseTreeRefusesInvalidTrees(t *testing.T) {
 	for name, text := range invalid() {
 		if got, err := ParseTree([]byte(text)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %+v, %v; want ErrMalformed", name, got, err)
+		}
+	}
+}
+
+func TestATreeOfALaterVersionIsNotMalformed(t *testing.T) {
+	for name, text := range newerTrees() {
+		for _, parse := range []func([]byte) (*Tree, error){ParseTree, ParseInput} {
+			if got, err := parse([]byte(text)); !diag.Is(err, diag.Policy) || errors.Is(err, ErrMalformed) {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
 		}
 	}
 }

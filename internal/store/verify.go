@@ -84,7 +84,7 @@ func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte,
 }
 
 // ReadTree returns the tree that a digest names. One that breaks a rule of its form
-// is of kind Integrity, however right its digest is.
+// is of kind Integrity, however right its digest is; one of a newer pipe is of kind Policy.
 func ReadTree(ctx context.Context, s Store, d digest.Digest) (*object.Tree, error) {
 	return read(ctx, s, object.Ref{Shelf: object.Trees, Digest: d}, object.ParseTree)
 }
@@ -104,7 +104,11 @@ func read(ctx context.Context, s Store, ref object.Ref, parse func([]byte) (*obj
 	if err != nil {
 		return nil, err
 	}
-	if t, err = parse(b); err != nil {
+	t, err = parse(b)
+	if diag.Is(err, diag.Policy) {
+		return nil, err // a newer pipe wrote it
+	}
+	if err != nil {
 		return nil, diag.New(diag.Integrity, "%s: %w", ref, err).Hinted("pipe did not write this object; delete it and build again with pipe repro --force")
 	}
 	return t, nil

@@ -43,9 +43,10 @@ func TestVerifyFindsEachSortOfDamage(t *testing.T) {
 	badTree, _ := directory(t, c, "in a damaged tree")
 	hugeTree, _ := directory(t, c, "in a huge tree")
 	put(t, c, true, "pipe-tree 2\n") // of a newer pipe
+	foreign := put(t, c, true, "not of any pipe\n")
 	goodRun, badRun, newRun := record(t, c, "goodrun", good), record(t, c, "badrun", good), record(t, c, "newrun", good)
 	otherRun, hugeRun := record(t, c, "otherrun", good), record(t, c, "hugerun", good)
-	if r := verify(t, c); r.Objects != 13 || r.Records != 5 || r.Bytes == 0 || r.Damaged != nil || r.Incomplete != nil || r.Broken != nil {
+	if r := verify(t, c); r.Objects != 14 || r.Records != 5 || r.Bytes == 0 || len(r.Damaged) != 1 || r.Incomplete != nil || r.Broken != nil {
 		t.Errorf("before: %+v", r)
 	}
 	value, err := c.Lookup(t.Context(), goodRun)
@@ -60,7 +61,7 @@ func TestVerifyFindsEachSortOfDamage(t *testing.T) {
 	replace(t, root, store.RecordPath(otherRun), string(value), 0)
 	replace(t, root, store.RecordPath(hugeRun), "", 1<<40)
 	r := verify(t, c)
-	sameRefs(t, "damaged", r.Damaged, bad, badFile, badTree, hugeTree)
+	sameRefs(t, "damaged", r.Damaged, bad, badFile, badTree, hugeTree, foreign)
 	sameRefs(t, "incomplete", r.Incomplete, badFileTree, lostFileTree)
 	if len(r.Broken) != 3 || slices.Contains(r.Broken, goodRun) || slices.Contains(r.Broken, newRun) {
 		t.Errorf("broken: %v", r.Broken)
