@@ -316,7 +316,7 @@ func FuzzParseTree(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tr, err := ParseTree(b)
 		if err != nil {
-			if !errors.Is(err, ErrMalformed) {
+			if !errors.Is(err, ErrMalformed) && !diag.Is(err, diag.Policy) {
 				t.Fatalf("%v is not ErrMalformed", err)
 			}
 			return
