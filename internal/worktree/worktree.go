@@ -153,7 +153,8 @@ func (w *Work) Prepare() error {
 	if _, err := os.Lstat(ignore); err == nil {
 		return nil
 	}
-	return os.WriteFile(ignore, []byte("*\n"), 0o666)
+	// Whole or not at all: an empty one would stay, and git would show the directory for good.
+	return atomicfile.Write(ignore, []byte("*\n"), 0o666, w.Tmp())
 }
 
 // Tmp returns the directory for temporary files, on the workspace's file system.
