@@ -43,7 +43,8 @@ func (r *Repo) Tracked(ctx context.Context, dir repopath.Path, paths []repopath.
 }
 
 // Carries reports whether git tracks anything in a directory. It reads the index
-// itself, to cost no process where the answer is no, which it nearly always is.
+// itself, to cost no process where the answer is no, which it nearly always is. Where
+// git would have to be asked and there is none, that is an error: no is not known.
 func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 	b, err := readFile(filepath.Join(r.gitDir, "index"))
 	if absent(err) {
@@ -54,16 +55,18 @@ func (r *Repo) Carries(ctx context.Context, dir repopath.Path) (bool, error) {
 	}
 	// The format is gitformat-index(5). Versions 2 and 3 have every path in full; 4
 	// leaves out what a path shares with the one before, and a split index has a part
-	// of its entries in another file, named in the extension "link", whose size begins with
-	// a zero byte. So for those git is asked at once. A search of the
-	// bytes may find what is not a path, and then git has the last word; what it does not
-	// find is not there.
-	whole := len(b) > 8 && b[7] < 4 && !bytes.Contains(b, []byte("link\x00"))
+	// of its entries in another file, named in the extension "link". So for those git is
+	// asked at once. The extension follows the zero bytes after the last entry, or the
+	// extension IEOT of a large index; the size behind it begins with a zero byte. A
+	// search of the bytes may find what is not a path, and then git has the last word;
+	// what it does not find is not there.
+	split := bytes.Contains(b, []byte("\x00link")) || bytes.Contains(b, []byte("IEOT")) && bytes.Contains(b, []byte("link\x00"))
+	whole := len(b) > 8 && b[7] < 4 && !split
 	if whole && !bytes.Contains(b, []byte(string(dir)+"/")) {
 		return false, nil
 	}
-	tracked, err := r.Tracked(ctx, repopath.Root, []repopath.Path{dir})
-	return len(tracked) > 0, err
+	names, err := r.git(ctx, nil, "ls-files", "-z", "--", string(dir))
+	return len(names) > 0, err
 }
 
 // FileMode reports whether a file's mode tells that it is executable:

@@ -4,18 +4,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-func TestTrackedSeesFilesAndDirectories(t *testing.T) {
-	for _, setup := range [][]string{
+// indexForms are calls of git that each give the index another form.
+func indexForms() [][]string {
+	return [][]string{
 		{"update-index", "--index-version", "2"},
 		{"update-index", "--index-version", "4"},
 		{"update-index", "--split-index"},
 		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
-	} {
+	}
+}
+
+func TestTrackedSeesFilesAndDirectories(t *testing.T) {
+	for _, setup := range indexForms() {
 		s := newSandbox(t)
 		s.commit(1, "a/b.txt", "x")
 		s.commit(2, "a-b/c.txt", "x")
@@ -93,12 +99,7 @@ func TestFileModeIsThatOfTheIndexWhereTheDiskHasNone(t *testing.T) {
 }
 
 func TestCarriesTellsWhateverTheIndexsForm(t *testing.T) {
-	for _, setup := range [][]string{
-		{"update-index", "--index-version", "2"},
-		{"update-index", "--index-version", "4"},
-		{"update-index", "--split-index"},
-		{"sparse-checkout", "set", "--cone", "--sparse-index", "a"},
-	} {
+	for _, setup := range indexForms() {
 		s := newSandbox(t)
 		s.commit(1, ".pipes", "x")
 		s.commit(2, "a/.pipe/state", "x")
@@ -113,5 +114,21 @@ func TestCarriesTellsWhateverTheIndexsForm(t *testing.T) {
 	empty := newSandbox(t)
 	if got, err := empty.open(empty.dir).Carries(t.Context(), ".pipe"); got || err != nil {
 		t.Error(got, err)
+	}
+}
+
+// Where no entry can be meant, git is not asked; where one may be, its absence is no answer.
+func TestCarriesAsksGitOnlyWhenItMust(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "a/linker.go", "x")
+	s.commit(2, "a/symlink", "x")
+	s.git("update-index", "--index-version", "2")
+	r := s.with("PATH=").open(s.dir)
+	if got, err := r.Carries(t.Context(), ".pipe"); got || err != nil {
+		t.Errorf("nothing like it in the index: %v, %v", got, err)
+	}
+	s.commit(3, ".pipe/state", "x")
+	if got, err := r.Carries(t.Context(), ".pipe"); got || err == nil || !strings.Contains(err.Error(), "git is not on the PATH") {
+		t.Errorf("tracked, and no git: %v, %v", got, err)
 	}
 }
