@@ -165,7 +165,7 @@ func rounds(n int) int {
 // git program: however hunks are resolved, what is believed is a block of one
 // side, and what one side left alone is there.
 func TestNoMergeOfGitsMakesABlockThatNobodyWrote(t *testing.T) {
-	n := rounds(50)
+	n := rounds(150)
 	for kind := range kinds {
 		t.Run(kinds[kind].name, func(t *testing.T) {
 			t.Parallel()
@@ -220,7 +220,7 @@ const attributes = "pipe.lock merge=union text eol=lf linguist-generated\n"
 // TestGitMergesLocksByUnionAndWithout merges whole commits: pipe.lock with the
 // attribute, plain.lock, which is the same, without.
 func TestGitMergesLocksByUnionAndWithout(t *testing.T) {
-	n := rounds(30)
+	n := rounds(150)
 	for kind := range kinds {
 		t.Run(kinds[kind].name, func(t *testing.T) {
 			t.Parallel()
