@@ -14,9 +14,6 @@ func Write(path string, data []byte, perm os.FileMode, tmpDir string) error {
 	return Files{}.Write(path, data, perm, tmpDir)
 }
 
-// SyncDir is Files.SyncDir on the files of the system.
-func SyncDir(dir string) error { return Files{}.SyncDir(dir) }
-
 // Write replaces path with data, for good: a temporary file in tmpDir (the
 // directory of path when empty), fsync, rename, fsync of the directory. On an
 // error path is as it was, or, when only the last step failed, replaced; never

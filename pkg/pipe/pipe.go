@@ -232,9 +232,6 @@ func (p *Project) Close() error {
 	return err
 }
 
-// Root returns the absolute directory that holds pipe.yaml.
-func (p *Project) Root() string { return p.root }
-
 // path returns where one of the project's own files lies.
 func (p *Project) path(name string) string { return filepath.Join(p.root, name) }
 
