@@ -47,7 +47,7 @@ func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage
 	}
 	// A record implies its objects, but somebody may have removed them.
 	for _, o := range pushed(s, l.Outs) {
-		there, err := p.Carrier.Has(ctx, object.Of(o))
+		there, err := p.Carrier.HasOutput(ctx, o)
 		if err != nil {
 			return nil, false, err
 		}

@@ -46,7 +46,7 @@ func Explained(err error) error {
 		return err
 	}
 	return diag.New(diag.NotFound, "%w", err).
-		Hinted("run pipe push on a machine that has it, or rebuild it here: pipe repro --rebuild-missing")
+		Hinted("run pipe push --repair on a machine that has it, or rebuild it here: pipe repro --rebuild-missing, then pipe push --repair")
 }
 
 // corrupt says that the cache's copy is damaged.
