@@ -253,7 +253,7 @@ func (r *run) latest(ctx context.Context, a *attempt) (found *object.Record, err
 func (r *run) lookup(ctx context.Context, stage string, id object.RunID) (*object.Record, error) {
 	rec, err := r.cached(ctx, stage, id, r.opt.Dry)
 	if errors.Is(err, store.ErrNotFound) && r.Remote != nil {
-		rec, err = Lookup(ctx, r.Remote, id)
+		rec, err = r.published(ctx, r.Remote, id)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil

@@ -16,6 +16,8 @@ import (
 // SyncOptions say which stages' outs are moved. The zero value means all.
 type SyncOptions struct {
 	Targets []string // stages or outs
+	Repair  bool     // Push: check everything that the lock names in the remote, and replace what is missing or damaged
+	Read    bool     // Push, with Repair: read every object to check its hash
 }
 
 // SyncResult says what Push, Pull and Checkout did.
