@@ -25,6 +25,33 @@ func Wanted(s *spec.Stage, l *lockfile.Stage) sweep.Stage {
 	return w
 }
 
+// MendAll looks for what the remote lacks, or has damaged, of what the stages need, and
+// replaces it. It returns what nothing here can replace. With read the bytes of files are
+// looked at, too.
+func (p *Publisher) MendAll(ctx context.Context, stages []sweep.Stage, read bool) (lost []sweep.Fault, err error) {
+	for {
+		r, err := sweep.Verify(ctx, p.Carrier.Remote, sweep.Scope{Stages: stages, Known: p.Cache}, sweep.Options{Read: read, Workers: p.Carrier.Workers})
+		if err != nil {
+			return nil, err
+		}
+		lost, err := p.Mend(ctx, stages, r.Faults)
+		// A tree that was nowhere to be read names files that were not looked at.
+		if err != nil || trees(lost) == trees(r.Faults) {
+			return lost, err
+		}
+	}
+}
+
+// trees counts those among the faults.
+func trees(faults []sweep.Fault) (n int) {
+	for _, f := range faults {
+		if f.Run == nil && f.Ref.Shelf == object.Trees {
+			n++
+		}
+	}
+	return n
+}
+
 // Mend brings objects back into the remote that are missing or damaged there, from the
 // cache, and returns the faults that nothing here can repair. What only the workspace has
 // is saved first; records are left to Ensure.

@@ -53,7 +53,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx), Repair: opt.Repair}
 	var lost []sweep.Fault
 	if opt.Repair {
-		if lost, err = p.mend(ctx, pub, stages, opt.Read); err != nil {
+		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
 			return r, err
 		}
 	}
@@ -70,7 +70,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	}
 	// With other records or outputs other objects are needed.
 	if opt.Repair && len(r.Adopted)+r.Records > 0 {
-		if lost, err = p.mend(ctx, pub, stages, opt.Read); err != nil {
+		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
 			return r, err
 		}
 	}
@@ -103,33 +103,6 @@ func (p *Project) publish(ctx context.Context, pub *engine.Publisher, r *SyncRes
 	return nil
 }
 
-// mend replaces what the remote lacks, or has damaged, of what the lock names, and returns
-// what nothing here can replace.
-func (p *Project) mend(ctx context.Context, pub *engine.Publisher, stages []*lockfile.Stage, read bool) ([]sweep.Fault, error) {
-	scope := sweep.Scope{Stages: p.wanted(stages), Known: p.cache}
-	for {
-		r, err := sweep.Verify(ctx, p.remote, scope, sweep.Options{Read: read, Workers: p.workers()})
-		if err != nil {
-			return nil, err
-		}
-		lost, err := pub.Mend(ctx, scope.Stages, r.Faults)
-		// A tree that nobody had names files that were not looked at.
-		if err != nil || trees(lost) == trees(r.Faults) {
-			return lost, err
-		}
-	}
-}
-
-// trees counts those among the faults.
-func trees(faults []sweep.Fault) (n int) {
-	for _, f := range faults {
-		if f.Run == nil && f.Ref.Shelf == object.Trees {
-			n++
-		}
-	}
-	return n
-}
-
 // nowhere is the error for objects that a remote needs and this machine does not have.
 func nowhere(url string, lost []sweep.Fault) error {
 	var lines, stages []string
@@ -151,7 +124,7 @@ func nowhere(url string, lost []sweep.Fault) error {
 	if n := len(lines); n > most {
 		lines = append(lines[:most:most], fmt.Sprintf("\n  and %d more; pipe verify --remote lists all", n-most))
 	}
-	return diag.New(diag.NotFound, "%s damaged or missing in the remote, and this machine has no good copy of:%s", view.Count(len(lost), "object"), strings.Join(lines, "")).
+	return diag.New(diag.NotFound, "%s damaged or missing in the remote, with no good copy on this machine:%s", view.Count(len(lost), "object"), strings.Join(lines, "")).
 		At(url).Hinted("run pipe push --repair on a machine that has one, or rebuild here: pipe repro %s, then pipe push --repair", next)
 }
 

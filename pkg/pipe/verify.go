@@ -71,7 +71,7 @@ func (p *Project) Verify(ctx context.Context, opt VerifyOptions) (v *Verified, e
 	}
 	next := "pipe pull to fetch good copies"
 	if shared, oerr := p.openRemote(ctx); oerr == nil && shared == nil {
-		next = "pipe repro --rebuild-missing to build what is nowhere now"
+		next = "pipe repro --rebuild-missing to rebuild what is lost"
 	}
 	return v, e.Hinted("run %s; the damaged ones are in %s", next, filepath.Join(v.Store, "corrupt"))
 }
