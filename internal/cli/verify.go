@@ -11,14 +11,31 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// defaultRemote is what verify --remote means without a name. No remote can have this name,
-// since it has spaces.
+// askRemote is a --remote that need not name one. It asks the remote beside all else.
+type askRemote string
+
+// defaultRemote is what --remote means without a name. No remote can have this name, since
+// it has spaces.
 const defaultRemote = "the default remote"
+
+// flag declares it.
+func (r *askRemote) flag(c *cobra.Command, usage string) {
+	c.Flags().StringVar((*string)(r), "remote", "", usage)
+	c.Flags().Lookup("remote").NoOptDefVal = defaultRemote
+}
+
+// asked reports whether the flag was given. A name chooses the remote, too, as -r does.
+func (r *askRemote) asked(a *app) bool {
+	if *r != "" && *r != defaultRemote {
+		a.remote = string(*r)
+	}
+	return *r != ""
+}
 
 // verifyCmd makes pipe verify. What is wrong is printed before the error that counts it.
 func (a *app) verifyCmd() *cobra.Command {
 	var opt pipe.VerifyOptions
-	var remote string
+	var remote askRemote
 	c := command("verify", "Check every object and record in the cache, or what pipe.lock needs in a remote",
 		`Read every object in the cache and check its hash, and read every record. Damaged ones
 are moved aside, so that good copies can be fetched.
@@ -33,11 +50,7 @@ pipe push --repair replaces what is missing or damaged in a remote.
 
 Exit code 7 means that something is missing or damaged.`,
 		"pipe verify\npipe verify --remote\npipe verify --remote=main --read", noArgs, func(c *cobra.Command, _ []string) error {
-			// --remote=NAME also chooses the remote, as -r does.
-			opt.Remote = remote != ""
-			if opt.Remote && remote != defaultRemote {
-				a.remote = remote
-			}
+			opt.Remote = remote.asked(a)
 			if (opt.Read || opt.All) && !opt.Remote {
 				return diag.New(diag.Usage, "--read and --all need --remote: pipe verify reads all of the cache").Hinted("pipe verify --remote --read")
 			}
@@ -54,8 +67,7 @@ Exit code 7 means that something is missing or damaged.`,
 				return aerr
 			})
 		})
-	c.Flags().StringVar(&remote, "remote", "", "check the default remote, or --remote=NAME, instead of the cache")
-	c.Flags().Lookup("remote").NoOptDefVal = defaultRemote
+	remote.flag(c, "check the default remote, or --remote=NAME, instead of the cache")
 	c.Flags().BoolVar(&opt.Read, "read", false, "with --remote: download every object and check its hash")
 	c.Flags().BoolVar(&opt.All, "all", false, "with --remote: check everything in the remote")
 	return c

@@ -71,8 +71,10 @@ func newBuild(t *testing.T) *build {
 	}
 	b.list, b.tree = put1(t, b.s.Store, object.Inputs, tree.Encode()), put1(t, b.s.Store, object.Trees, tree.Encode())
 	id := object.RunID{Key: digest.Key{5}}
-	b.stage = sweep.Stage{Name: "app", Run: &id, Outs: []artifact.Output{{Path: "a", Digest: b.file.Digest, Size: 3}, tree.Output("d")},
-		Keeps: func(p repopath.Path) bool { return p != "git" }}
+	b.stage = sweep.Stage{
+		Name: "app", Run: &id, Outs: []artifact.Output{{Path: "a", Digest: b.file.Digest, Size: 3}, tree.Output("d")},
+		Keeps: func(p repopath.Path) bool { return p != "git" },
+	}
 	b.rec = &object.Record{ID: id, Stage: "app", At: time.Unix(0, 0).UTC(), Log: b.log.Digest, Inputs: []digest.Digest{b.list.Digest}}
 	b.rec.Outs = append(slices.Clone(b.stage.Outs), artifact.Output{Path: "git", Digest: digest.Of([]byte("kept by git")), Size: 9})
 	b.record(t)
