@@ -84,22 +84,22 @@ func printVerified(w io.Writer, v *pipe.Verified, read bool) {
 	if read {
 		done = "read"
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s and %s %s, %s, %d damaged", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
-		view.Bytes(v.Bytes), len(v.Damaged))
+	missing := ""
 	if n := len(v.Missing); n > 0 {
-		_, _ = fmt.Fprintf(w, ", %d missing", n)
+		missing = fmt.Sprintf(", %d missing", n)
 	}
-	_, _ = fmt.Fprintln(w)
+	_, _ = fmt.Fprintf(w, "%s: %s and %s %s, %s, %d damaged%s\n", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
+		view.Bytes(v.Bytes), len(v.Damaged), missing)
 }
 
 // printFault prints where something is wrong, and who needs it.
 func printFault(w io.Writer, what, at string, f pipe.Fault) {
-	_, _ = fmt.Fprintf(w, "%s  %s", what, at)
-	if f.Stage != "" {
-		_, _ = fmt.Fprintf(w, "  %s:", f.Stage)
-	}
+	need := ""
 	if f.Path != "" {
-		_, _ = fmt.Fprintf(w, " %s", f.Path)
+		need = " " + f.Path
 	}
-	_, _ = fmt.Fprintln(w)
+	if f.Stage != "" {
+		need = "  " + f.Stage + ":" + need
+	}
+	_, _ = fmt.Fprintf(w, "%s  %s%s\n", what, at, need)
 }

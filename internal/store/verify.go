@@ -44,7 +44,7 @@ func (v *verified) Close() error { return v.r.Close() }
 // Corrupt is the error for n bytes with another digest than their name says.
 func Corrupt(name any, n int64, got digest.Digest) error {
 	return diag.New(diag.Integrity, "%v: %w: %s with digest %s", name, ErrCorrupt, count(n), got).
-		Hinted("run pipe verify and pipe verify --remote to list damaged objects")
+		Hinted("run pipe verify and pipe verify --remote --read to list damaged objects")
 }
 
 // Differs is an ErrCorrupt that says how n bytes with digest got differ from an

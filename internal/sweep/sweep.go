@@ -1,4 +1,4 @@
-// Package sweep frees what nothing names.
+// Package sweep frees what nothing names, and verifies what something does.
 package sweep
 
 import (

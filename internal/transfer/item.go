@@ -127,7 +127,7 @@ func bytesOf(n int64) string { return fmt.Sprintf("%d bytes", n) }
 // announced says that lock, record or tree say something else of an object than its bytes do.
 func announced(it item, said, is string) error {
 	return diag.New(diag.Integrity, "%s: pipe.lock, its record or its tree says %s of %s, but it has %s", it.path, said, it.ref, is).
-		Hinted("run pipe verify and pipe verify --remote; if no object is damaged, the record or pipe.lock is wrong: build again with pipe repro --force")
+		Hinted("run pipe verify and pipe verify --remote --read; if no object is damaged, the record or pipe.lock is wrong: build again with pipe repro --force")
 }
 
 // checked wraps the bytes of an item so that they end with an error when they have

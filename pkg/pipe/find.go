@@ -240,14 +240,24 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if o.Dir { // the size of a hit may be that of its manifest
 		t, err := c.Tree(ctx, o.Path, o.Digest)
 		if err != nil {
-			return transfer.Explained(err)
+			return a.explained(err)
 		}
 		o = t.Output(o.Path)
 	}
 	if err := p.work.Prepare(); err != nil {
 		return err
 	}
-	return transfer.Explained(p.files(c).Export(ctx, o, to))
+	return a.explained(p.files(c).Export(ctx, o, to))
+}
+
+// explained gives bytes that are nowhere their next step: push and repro look at the lock of
+// the commit that is checked out.
+func (a *Artifact) explained(err error) error {
+	if a.Now || a.Last == nil || !errors.As(err, new(*transfer.Missing)) {
+		return transfer.Explained(err)
+	}
+	return diag.New(diag.NotFound, "%w", err).
+		Hinted("run git checkout %.12s, then pipe push --repair on a machine that has it, or pipe repro --rebuild-missing to rebuild it", a.Last.Hash)
 }
 
 // only returns the artifact when all hits have the same bytes.
