@@ -59,7 +59,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	}
 	if err := p.publish(ctx, pub, r, stages); err != nil {
 		if len(lost) > 0 && errors.Is(err, store.ErrNotFound) {
-			err = nowhere(remote.URL(), lost)
+			err = nowhere(remote.URL(), lost, opt.Read)
 		}
 		return r, transfer.Explained(err)
 	}
@@ -75,7 +75,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 		}
 	}
 	if len(lost) > 0 {
-		err = nowhere(remote.URL(), lost)
+		err = nowhere(remote.URL(), lost, opt.Read)
 	}
 	return r, err
 }
@@ -104,7 +104,7 @@ func (p *Project) publish(ctx context.Context, pub *engine.Publisher, r *SyncRes
 }
 
 // nowhere is the error for objects that a remote needs and this machine does not have.
-func nowhere(url string, lost []sweep.Fault) error {
+func nowhere(url string, lost []sweep.Fault, read bool) error {
 	var lines, stages []string
 	next := "--rebuild-missing"
 	for _, f := range lost {
@@ -120,12 +120,16 @@ func nowhere(url string, lost []sweep.Fault) error {
 	if next == "--force" {
 		next += " " + strings.Join(stages, " ")
 	}
+	again := "pipe push --repair"
+	if read {
+		again += " --read"
+	}
 	const most = 10
 	if n := len(lines); n > most {
 		lines = append(lines[:most:most], fmt.Sprintf("\n  and %d more; pipe verify --remote lists all", n-most))
 	}
 	return diag.New(diag.NotFound, "%s damaged or missing in the remote, with no good copy on this machine:%s", view.Count(len(lost), "object"), strings.Join(lines, "")).
-		At(url).Hinted("run pipe push --repair on a machine that has one, or rebuild here: pipe repro %s, then pipe push --repair", next)
+		At(url).Hinted("run %s on a machine that has one, or rebuild here: pipe repro %s, then %s", again, next, again)
 }
 
 // take makes the record's outs those of the lock; a stage without a record, because
