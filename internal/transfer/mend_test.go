@@ -120,4 +120,9 @@ func TestLostNamesEachFileThatIsNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("the cache has a part", p.carrier(), "dist/static/a")
+	path := filepath.Join(p.root, filepath.FromSlash(store.Path(ref("inside b"))))
+	if err := errors.Join(os.Chmod(path, 0o644), os.Truncate(path, 1)); err != nil {
+		t.Fatal(err)
+	}
+	check("the cache's other one is cut", p.carrier(), "dist/static/a", "dist/static/b")
 }
