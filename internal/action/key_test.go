@@ -59,6 +59,7 @@ var notInKey = map[string]string{
 	"Params.Place":     "where it stands in the file",
 	"Env.Literal":      "where the value comes from; the value itself is in the key",
 	"Env.Place":        "where it stands in the file",
+	"Dep.Push":         "where the bytes are kept",
 	"Out.Dir":          "only demands a directory",
 	"Out.Place":        "where it stands in the file",
 	"Out.Persist":      "what the command starts from is not part of what it is",

@@ -60,8 +60,10 @@ type Engine struct {
 	Env       *release.Environment // where deploy stages act
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
-	Now       func() time.Time
-	Emit      func(event.Event)
+	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
+	Tracked func(ctx context.Context, files []string) ([]string, error)
+	Now     func() time.Time
+	Emit    func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }

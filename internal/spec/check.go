@@ -134,6 +134,7 @@ func (r *reader) check(p *Project) {
 	r.overlaps(p, x)
 	for i := range p.Stages {
 		r.ownOuts(i, &p.Stages[i], x)
+		r.pushed(&p.Stages[i], x)
 		r.reached(i, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
@@ -222,6 +223,20 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 			}
 		}
 	})
+}
+
+// pushed reports deps that are made by a stage, and say push: a build publishes its outputs, or
+// does not, whoever reads them.
+func (r *reader) pushed(s *Stage, x *outIndex) {
+	for _, d := range s.Deps {
+		if d.Push == PushUnsaid {
+			continue
+		}
+		x.above(d.Path, func(m made) {
+			_ = r.faultAt(d.Place, "%s: dependency %s is created by a stage, so push belongs to its output %s (%s)", s.Name, d, m.out.Path, m.out.Place).
+				Hinted("write %s here, and {path: %s, push: false} in outs to keep the output on one machine", d, m.out.Path)
+		})
+	}
 }
 
 // maxCycles is how many circles are reported: each costs a walk over all stages. Ten are

@@ -38,7 +38,11 @@ func good() *Project {
 		Stages: []Stage{
 			{
 				Name: "deploy", Place: "pipe.yaml:34:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
-				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:36:12"}},
+				Deps: []Dep{
+					{Path: ".env", Push: PushNo, Place: "pipe.yaml:36:33"},
+					{Path: "ca.pem", Push: PushYes, Place: "pipe.yaml:36:60"},
+					{Path: "dist/app.zip", Place: "pipe.yaml:36:12"},
+				},
 				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 			{

@@ -79,8 +79,19 @@ type Dep struct {
 	Path  repopath.Path    // empty for a glob
 	Glob  repopath.Pattern // empty for a path
 	Dir   bool             // written with a slash at its end: must be a directory
+	Push  Push             // of a deploy stage's dep that is a path
 	Place string
 }
+
+// Push is what a dep of a deploy stage says about its bytes.
+type Push uint8
+
+// The kinds of push. Where nothing is said, files that git ignores are not deployed.
+const (
+	PushUnsaid Push = iota
+	PushYes         // push: true: they may be published, ignored or not
+	PushNo          // push: false: they never leave this machine
+)
 
 // String returns the path or the glob. A lock names the dep by it.
 func (d Dep) String() string {

@@ -119,6 +119,11 @@ func (s *stageReader) kind(p yamldoc.Pair) {
 	if !hasOuts {
 		s.st.Deploy = true
 	}
+	for _, d := range s.st.Deps {
+		if d.Push != PushUnsaid && !s.st.Deploy {
+			s.faultAt(d.Place, "%sdependency %s: push is for deploy stages only; the inputs of a build are never uploaded", s.prefix(), d)
+		}
+	}
 	if s.st.InRepo && !s.st.Deploy {
 		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages only; build stages run in the repository")
 	}

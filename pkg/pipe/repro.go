@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -182,10 +184,35 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if p.remote != nil && !opt.NoPull {
 		e.Remote = p.remote
 	}
+	if p.repo != nil {
+		e.Tracked = p.tracked
+	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
 	}
 	return e, nil
+}
+
+// tracked returns which of the files, by their absolute names, git tracks. What lies in no
+// place of the repository is not.
+func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
+	const atOnce = 500 // arguments of one git
+	for some := range slices.Chunk(files, atOnce) {
+		named := map[repopath.Path]string{}
+		for _, f := range some {
+			if at, err := p.repo.Rel(f); err == nil {
+				named[at] = f
+			}
+		}
+		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range found {
+			tracked = append(tracked, named[at])
+		}
+	}
+	return tracked, nil
 }
 
 // files is the workspace with the cache behind it, as one call of a verb uses it.
