@@ -38,6 +38,9 @@ func dagText(w io.Writer, g *pipe.Graph) {
 		if s.Deploy {
 			line += " (deploy)"
 		}
+		if s.Check {
+			line += " (check)"
+		}
 		if len(s.Needs) > 0 {
 			line += " <- " + strings.Join(s.Needs, ", ")
 		}
@@ -56,6 +59,9 @@ func dagMermaid(w io.Writer, g *pipe.Graph) {
 		if s.Deploy {
 			form = "  s%d([%q])\n"
 		}
+		if s.Check {
+			form = "  s%d{{%q}}\n"
+		}
 		_, _ = fmt.Fprintf(w, form, i, s.Name)
 	}
 	for i, s := range g.Stages {
@@ -73,6 +79,9 @@ func dagDot(w io.Writer, g *pipe.Graph) {
 		shape := "box"
 		if s.Deploy {
 			shape = "oval"
+		}
+		if s.Check {
+			shape = "hexagon"
 		}
 		_, _ = fmt.Fprintf(w, "  %q [shape=%s];\n", s.Name, shape)
 		for _, n := range s.Needs {

@@ -58,7 +58,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 		if quiet && (s.Verb == event.Skip || s.Verb == event.Frozen) {
 			continue
 		}
-		verb, why := view.Verdict(s.Verb, s.Deploy, s.Because)
+		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)
 		_, _ = fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", width, s.Stage, verb, why), " "))
 	}
 }

@@ -152,8 +152,21 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			settled = r.settle(a.stage, false)
 			settled[a.index].Outs, settled[a.index].newLock = a.block.Outs, a.block
 		default:
+			for i := range result.Stages {
+				if o := &result.Stages[i]; o.Verdict.Do == event.Blocked {
+					e.emit(told(o, event.Decided))
+				}
+			}
 			return result, err
 		}
+	}
+}
+
+// told begins an event about a stage.
+func told(o *Outcome, t event.Type) event.Event {
+	return event.Event{
+		Type: t, Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check,
+		Verb: o.Verdict.Do, Because: o.Verdict.Because, Key: keyText(o.Key), Outs: o.Outs,
 	}
 }
 

@@ -177,8 +177,9 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	}
 	var inside []artifact.Output
 	for _, p := range r.outs.inside(at) {
-		// A stage's own outs are no inputs, even inside a directory that it reads.
-		if r.outs.by[p] == st.index || !st.Stage.Takes(d, p) {
+		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
+		// check are nobody's.
+		if r.outs.by[p] == st.index || r.Project.Stages[r.outs.by[p]].Check || !st.Stage.Takes(d, p) {
 			continue
 		}
 		o, err := r.output(ctx, p)

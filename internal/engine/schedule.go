@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -234,10 +235,12 @@ func (r *run) flush() error {
 // ended.
 func (r *run) result(s *schedule) *Result {
 	res := &Result{}
+	failed := map[int]string{} // stages that failed, or did not run because of one, and its name
 	for _, i := range s.order {
 		if !r.selected[i] {
 			continue
 		}
+		r.blocked(i, failed)
 		o := r.states[i].Outcome
 		res.Stages = append(res.Stages, o)
 		c := &res.Counts
@@ -255,4 +258,23 @@ func (r *run) result(s *schedule) *Result {
 		}
 	}
 	return res
+}
+
+// blocked says of a stage that did not run which stage that it needs has failed. One that
+// nothing kept from running, after a failure without KeepGoing or an interrupt, has no verdict.
+func (r *run) blocked(i int, failed map[int]string) {
+	st := &r.states[i]
+	if st.Err != nil {
+		failed[i] = st.Stage.Name
+	}
+	if st.Err != nil || st.Done {
+		return
+	}
+	for _, u := range r.Graph.Up(i) {
+		if name, ok := failed[u]; ok {
+			failed[i] = name
+			st.Verdict = action.Verdict{Do: event.Blocked, Because: []event.Reason{{Code: event.NeedFailed, Path: name}}}
+			return
+		}
+	}
 }

@@ -159,7 +159,7 @@ func TestKeepGoingRunsWhatDoesNotNeedTheFailure(t *testing.T) {
 	p := open(t, strings.Replace(chain, "c: {cmd: c", "e: {cmd: e, deps: [src], outs: [out/e]}\n  c: {cmd: c", 1), "src", "other")
 	p.fails("a", "e")
 	verbs, counts, err := p.run(engine.Options{KeepGoing: true})
-	if verbs != "a:run b: c:run e:run" || counts != (event.Counts{Failed: 2, Not: 1, Ran: 1}) {
+	if verbs != "a:run b:blocked c:run e:run" || counts != (event.Counts{Failed: 2, Not: 1, Ran: 1}) {
 		t.Errorf("%s, %+v", verbs, counts)
 	}
 	if n := len(diag.All(err)); n != 2 {

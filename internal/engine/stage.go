@@ -47,7 +47,7 @@ func (r *run) stage(ctx context.Context, i int) {
 		st.Err = r.about(st, err)
 		// A failure that only leads to another pass is not shown as one.
 		if !restarts(err) {
-			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Text: st.Err.Error(), Exit: exitCode(err)})
+			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), Exit: exitCode(err)})
 		}
 	}
 }
@@ -64,10 +64,7 @@ func (r *run) about(st *state, err error) error {
 
 // decided reports the verdict, before anything is done about it.
 func (r *run) decided(st *state) {
-	r.emit(event.Event{
-		Type: event.Decided, Stage: st.Stage.Name, Deploy: st.Stage.Deploy,
-		Verb: st.Verdict.Do, Because: st.Verdict.Because, Key: keyText(st.Key), Outs: st.Outs,
-	})
+	r.emit(told(&st.Outcome, event.Decided))
 }
 
 // keyText returns a key for an event; the zero key, of a stage whose inputs are not known yet,

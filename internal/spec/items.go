@@ -172,6 +172,19 @@ func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key s
 	}
 }
 
+// need reads one item of needs: the name of a stage. Whether there is one is checked when all
+// are read.
+func (s *stageReader) need(n *yamldoc.Node) {
+	name, ok := s.text(n, s.prefix(), "needs")
+	switch {
+	case !ok:
+	case name == s.st.Name:
+		s.bad(n, "needs: a stage cannot need itself")
+	case s.once(n, "need", name):
+		s.st.Needs = append(s.st.Needs, Need{Stage: name, Place: n.Place(s.file)})
+	}
+}
+
 // env reads one item of env: a name, or {name: value}.
 func (s *stageReader) env(n *yamldoc.Node) {
 	if n.Kind != yamldoc.Map {

@@ -43,11 +43,16 @@ func good() *Project {
 					{Path: "ca.pem", Push: PushYes, Place: "pipe.yaml:36:60"},
 					{Path: "dist/app.zip", Place: "pipe.yaml:36:12"},
 				},
+				Needs:  []Need{{Stage: "lint", Place: "pipe.yaml:38:18"}, {Stage: "zip", Place: "pipe.yaml:38:13"}},
 				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 			{
-				Name: "report", Place: "pipe.yaml:42:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
-				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:44:12"}}, Deploy: true,
+				Name: "lint", Place: "pipe.yaml:43:3", Cmd: []string{"golint"}, Shell: "sh", Wdir: ".",
+				Deps: []Dep{{Path: "app", Place: "pipe.yaml:46:12"}}, Needs: []Need{{Stage: "zip", Place: "pipe.yaml:47:13"}}, Check: true,
+			},
+			{
+				Name: "report", Place: "pipe.yaml:48:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
+				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:50:12"}}, Deploy: true, Inferred: true,
 			},
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
@@ -93,7 +98,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 	if !reflect.DeepEqual(p, good()) {
 		t.Errorf("got\n%+v\nwant\n%+v", p, good())
 	}
-	if p.Stage("zip") != &p.Stages[2] || p.Stage("nope") != nil {
+	if p.Stage("zip") != &p.Stages[3] || p.Stage("nope") != nil {
 		t.Error("Stage finds the wrong one")
 	}
 }
@@ -296,7 +301,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("a cycle got in")
 		}
 		for _, s := range p.Stages {
-			if len(s.Cmd) == 0 || s.Shell == "" || s.Wdir == "" || s.Deploy != (len(s.Outs) == 0) {
+			if len(s.Cmd) == 0 || s.Shell == "" || s.Wdir == "" || s.Deploy != (len(s.Outs) == 0 && !s.Check) {
 				t.Fatalf("half a stage: %+v", s)
 			}
 		}

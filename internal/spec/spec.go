@@ -65,7 +65,10 @@ type Stage struct {
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
-	Deploy        bool          // deploy: true, or no outs
+	Needs         []Need        // sorted by name; stages that come before, though they make no input
+	Check         bool          // check: true: its result is that it succeeded
+	Deploy        bool          // deploy: true, or neither outs nor check: true
+	Inferred      bool          // a deploy stage that does not say so
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
 	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
 	Timeout       time.Duration // 0: none
@@ -99,6 +102,12 @@ func (d Dep) String() string {
 		return string(d.Glob)
 	}
 	return string(d.Path)
+}
+
+// Need is a stage that must be done before another one.
+type Need struct {
+	Stage string
+	Place string
 }
 
 // Params are plain keys of one YAML, JSON or TOML file.
@@ -171,9 +180,17 @@ type Out struct {
 // Stage returns the stage with the name, nil when there is none. It relies on Stages being
 // sorted.
 func (p *Project) Stage(name string) *Stage {
+	if i := p.at(name); i >= 0 {
+		return &p.Stages[i]
+	}
+	return nil
+}
+
+// at returns the index of the stage with the name, -1 when there is none.
+func (p *Project) at(name string) int {
 	i, ok := slices.BinarySearchFunc(p.Stages, name, func(s Stage, name string) int { return strings.Compare(s.Name, name) })
 	if !ok {
-		return nil
+		return -1
 	}
-	return &p.Stages[i]
+	return i
 }

@@ -73,16 +73,19 @@ func (p *Progress) decided(e event.Event) {
 	if e.Verb == event.Skip && p.Quiet {
 		return
 	}
-	verb, why := Verdict(e.Verb, e.Deploy, e.Because)
+	verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
 	p.line(e.Stage, verb, why)
 }
 
 // Verdict returns what a stage must do and why, in words. Why is empty where it
 // would only repeat the verb.
-func Verdict(v event.Verb, deploy bool, because []event.Reason) (verb, why string) {
+func Verdict(v event.Verb, deploy, check bool, because []event.Reason) (verb, why string) {
 	verb, why = string(v), Words(because)
-	if deploy && v == event.Run {
+	switch {
+	case deploy && v == event.Run:
 		verb = "deploy"
+	case check && v == event.Run:
+		verb = "check"
 	}
 	if why == verb {
 		why = ""
@@ -133,10 +136,13 @@ func (p *Progress) done(e event.Event) {
 	p.fold(e.Stage)
 	text := Outs(e.Outs)
 	if e.Verb == event.Run {
-		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
-		if e.Deploy {
-			text = fmt.Sprintf("live, in %s", Seconds(e.Seconds))
+		switch {
+		case e.Deploy:
+			text = "live,"
+		case e.Check:
+			text = "passed"
 		}
+		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
 	}
 	p.line(e.Stage, "done", strings.TrimSpace(text))
 }

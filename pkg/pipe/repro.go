@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -42,6 +43,7 @@ type ReproOptions struct {
 type StageResult struct {
 	Stage   string            `json:"stage"`            // the stage's name
 	Deploy  bool              `json:"deploy,omitempty"` // a deploy stage
+	Check   bool              `json:"check,omitempty"`  // a check
 	Verb    event.Verb        `json:"verb"`             // what was done, or would be
 	Because []event.Reason    `json:"because"`          // all reasons
 	Key     string            `json:"key,omitempty"`    // empty when an input is not known yet
@@ -86,7 +88,27 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 // goes on meanwhile may make its answer old. The stat index may be written when the project is
 // closed; it is a memory of hashes, not a state.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
-	return p.run(ctx, opt, nil, true)
+	r, err := p.run(ctx, opt, nil, true)
+	p.noteInferred()
+	return r, err
+}
+
+// noteInferred names the stages that deploy only because they have no outs: people mean a check
+// by them as often.
+func (p *Project) noteInferred() {
+	var names []string
+	place := ""
+	for i := range p.spec.Stages {
+		if s := &p.spec.Stages[i]; s.Inferred {
+			names = append(names, s.Name)
+			if place == "" {
+				place = s.Place + ": "
+			}
+		}
+	}
+	if len(names) > 0 {
+		p.note(fmt.Sprintf("%sno outs, so these are deploy stages: %s; write deploy: true there, or check: true if they only test something", place, strings.Join(names, ", ")))
+	}
 }
 
 // run makes an engine and lets it go. h is nil when the run is dry: then nothing runs, and the
@@ -148,7 +170,7 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}

@@ -22,7 +22,7 @@ type Status struct {
 // is still answered, and Note says why.
 func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error) {
 	opt.NoPull = true
-	r, err := p.Plan(ctx, opt)
+	r, err := p.run(ctx, opt, nil, true)
 	s := &Status{Outs: []OutStatus{}}
 	// Without the environment (out of reach, or written by a newer pipe) the workspace can still be looked at.
 	if r != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth) || diag.Is(err, diag.Policy)) {
