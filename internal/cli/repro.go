@@ -59,9 +59,10 @@ Without --push, only the stages that a deployment depends on are published.`,
 // selection adds the flags that repro and plan share, so that a plan can be made of every run.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
-	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone")
+	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone (with --downstream or --pipeline, all of them)")
 	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all stages that depend on them")
-	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages")
+	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages, one after the other in the given order")
+	f.BoolVarP(&opt.Pipeline, "pipeline", "p", false, "the named stages and all stages that are connected with them")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")

@@ -72,11 +72,12 @@ type Engine struct {
 type Options struct {
 	Targets        []string // names of stages; with them, all that they need. Empty: all stages
 	Downstream     bool     // the targets and all that needs them
-	Single         bool     // the targets alone
+	Pipeline       bool     // the targets and all that is connected with them
+	Single         bool     // the targets alone, one after the other in their order
 	Jobs           int      // stages at once, at least 1
 	KeepGoing      bool     // after a failure, go on with what does not depend on it
 	Push           bool     // publish each stage when it is done
-	Force          bool     // run the targets, changed or not
+	Force          bool     // run the targets, changed or not; with Downstream or Pipeline, all that they select
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	Dry            bool     // decide only: change nothing
@@ -240,8 +241,8 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		}
 		roots = append(roots, i)
 	}
-	if (opt.Single || opt.Downstream) && len(roots) == 0 {
-		return nil, diag.New(diag.Usage, "--single and --downstream need a stage").Hinted("pipe repro --single STAGE")
+	if (opt.Single || opt.Downstream || opt.Pipeline) && len(roots) == 0 {
+		return nil, diag.New(diag.Usage, "--single, --downstream and --pipeline need a stage").Hinted("pipe repro --single STAGE")
 	}
 	switch {
 	case len(roots) == 0:
@@ -254,6 +255,8 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
 	case opt.Downstream:
 		return e.Graph.Reach(roots, e.Graph.Down), nil
+	case opt.Pipeline:
+		return e.Graph.Reach(roots, func(i int) []int { return slices.Concat(e.Graph.Up(i), e.Graph.Down(i)) }), nil
 	}
 	return e.Graph.Reach(roots, e.Graph.Up), nil
 }

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -47,9 +49,14 @@ func (h *ranks) Pop() any {
 }
 
 // schedule counts for each selected stage what it waits for. A stage that is not selected is
-// not waited for: its outputs are taken from the lock.
+// not waited for: its outputs are taken from the lock. With Single nobody waits, and the stages
+// come in the order that the user gave.
 func (r *run) schedule() *schedule {
 	order, _ := r.Graph.Sort() // spec has refused cycles
+	if r.opt.Single {
+		place := func(i int) int { return slices.Index(r.opt.Targets, r.Project.Stages[i].Name) }
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(place(a), place(b)) })
+	}
 	s := &schedule{order: order, rank: make([]int, len(order)), waiting: make([]int, len(order)), mutex: map[string]bool{}}
 	for place, i := range order {
 		s.rank[i] = place
@@ -57,7 +64,7 @@ func (r *run) schedule() *schedule {
 			continue
 		}
 		for _, u := range r.Graph.Up(i) {
-			if r.selected[u] {
+			if r.selected[u] && !r.opt.Single {
 				s.waiting[i]++
 			}
 		}
@@ -94,7 +101,7 @@ func (r *run) next(s *schedule) (int, bool) {
 // depends on that one never gets ready and is reported as not run.
 func (r *run) done(s *schedule, i int) {
 	for _, d := range r.Graph.Down(i) {
-		if !r.selected[d] {
+		if !r.selected[d] || r.opt.Single {
 			continue
 		}
 		if s.waiting[d]--; s.waiting[d] == 0 {
@@ -113,6 +120,9 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	r.prepare()
 	s := r.schedule()
 	jobs := max(r.opt.Jobs, 1)
+	if r.opt.Single {
+		jobs = 1
+	}
 	group, _ := par.NewGroup(ctx, 0)
 	// There is room for all that run at once, so that no worker ever blocks.
 	results := make(chan int, jobs)
@@ -184,7 +194,7 @@ func (r *run) prepare() {
 		if l := r.lock.Stage(st.Stage.Name); declared(l) {
 			locked := *l
 			st.locked = &locked
-			if !r.selected[i] {
+			if !r.selected[i] || r.opt.Single {
 				st.Outs = l.Outs
 			}
 		}

@@ -203,14 +203,20 @@ stages:
 		{engine.Options{Targets: []string{"b"}}, "a:skip b:skip"},
 		{engine.Options{Targets: []string{"d", "a"}}, "a:skip d:skip"},
 		{engine.Options{Targets: []string{"b"}, Single: true}, "b:skip"},
+		{engine.Options{Targets: []string{"c", "a"}, Single: true, Jobs: 4}, "c:skip a:skip"},
+		{engine.Options{Targets: []string{"c", "a"}, Single: true, Jobs: 4, Force: true}, "c:run a:run"},
 		{engine.Options{Targets: []string{"b"}, Downstream: true}, "b:skip c:skip"},
+		{engine.Options{Targets: []string{"b"}, Downstream: true, Force: true}, "b:run c:run"},
+		{engine.Options{Targets: []string{"b"}, Force: true}, "a:skip b:run"},
+		{engine.Options{Targets: []string{"b"}, Pipeline: true}, "a:skip b:skip c:skip"},
+		{engine.Options{Targets: []string{"c"}, Pipeline: true, Force: true}, "a:run b:run c:run"},
 	} {
 		p := open(t, line, "src")
 		p.repro("a:run b:run c:run d:run", all)
 		p.repro(c.want, c.opt)
 	}
 	p := open(t, line, "src")
-	for _, opt := range []engine.Options{{Targets: []string{"nobody"}}, {Single: true}, {Downstream: true}} {
+	for _, opt := range []engine.Options{{Targets: []string{"nobody"}}, {Single: true}, {Downstream: true}, {Pipeline: true}} {
 		if verbs, _, err := p.run(opt); !diag.Is(err, diag.Usage) || verbs != "" {
 			t.Errorf("%+v: %s, %v", opt, verbs, err)
 		}

@@ -76,9 +76,11 @@ func keyText(k digest.Key) string {
 	return k.String()
 }
 
-// forced reports whether --force means this stage: the targets, or all.
+// forced reports whether --force means this stage: the targets, what was asked for with them, or
+// all. What the targets need is not meant.
 func (r *run) forced(s *spec.Stage) bool {
-	return r.opt.Force && (len(r.opt.Targets) == 0 || slices.Contains(r.opt.Targets, s.Name))
+	all := len(r.opt.Targets) == 0 || r.opt.Downstream || r.opt.Pipeline
+	return r.opt.Force && (all || slices.Contains(r.opt.Targets, s.Name))
 }
 
 // frozen takes a stage's outs as they are recorded, else as they lie there.

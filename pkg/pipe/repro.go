@@ -28,9 +28,10 @@ type ReproOptions struct {
 	Jobs           int      // stages at once; 0: the number of CPUs
 	KeepGoing      bool     // after a failure, go on with what does not depend on it
 	Push           bool     // publish each stage as soon as it is done
-	Force          bool     // run the targets, or all, changed or not
+	Force          bool     // run the targets, or all, changed or not; with Downstream or Pipeline, all that they select
 	Downstream     bool     // the targets and all that needs them
-	Single         bool     // the targets alone
+	Pipeline       bool     // the targets and all that is connected with them
+	Single         bool     // the targets alone, one after the other in their order
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
@@ -130,7 +131,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		return nil, err
 	}
 	o := engine.Options{
-		Targets: targets, Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, TrustLock: opt.TrustLock, Dry: dry,
 	}
 	if o.Jobs == 0 {
