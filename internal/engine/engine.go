@@ -34,7 +34,9 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -129,6 +131,9 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if err := e.workdirs(selected); err != nil {
+		return nil, err
+	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
 	var settled []*state
@@ -161,6 +166,34 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			return result, err
 		}
 	}
+}
+
+// workdirs reports working directories that are not there, all of them and before anything
+// runs: an hour of building should not end with a typing error. One that a stage makes, or that
+// is made as the place of an output, may come later; in a fresh directory it is made in any case.
+func (e *Engine) workdirs(selected []bool) error {
+	outs := e.index()
+	var faults diag.List
+	for i := range e.Project.Stages {
+		s := &e.Project.Stages[i]
+		_, made := outs.holder(s.Wdir)
+		if !selected[i] || s.Frozen || s.Deploy && !s.InRepo || s.Wdir == repopath.Root || made || len(outs.inside(s.Wdir)) > 0 {
+			continue
+		}
+		k, err := e.Work.Kind(s.Wdir)
+		switch {
+		case errors.Is(err, worktree.ErrAbsent):
+			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir))
+		case err != nil:
+			return err
+		case k != statindex.IsDir:
+			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s is not a directory", s.Name, s.Wdir).At(s.Place))
+		}
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
 }
 
 // told begins an event about a stage.

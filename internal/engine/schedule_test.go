@@ -138,7 +138,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 	p := open(t, chain, "src", "other")
 	p.fails("a")
 	verbs, counts, err := p.run(all)
-	if verbs != "a:run b: c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
+	if verbs != "a:run b:blocked c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
 		t.Errorf("%s, %+v: %v", verbs, counts, err)
 	}
 	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3", "    printed by a"} {
@@ -146,7 +146,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	last := p.events[len(p.events)-1]
+	last := p.events[len(p.events)-2] // before b is said to be blocked
 	if last.Type != event.Failed || last.Stage != "a" || last.Exit != 3 || !strings.Contains(last.Text, "exit code 3") {
 		t.Errorf("the last event is %+v", last)
 	}
@@ -339,4 +339,28 @@ func TestAnErrorWithoutAKindIsToldWithTheStage(t *testing.T) {
 	p.runner.bytes = func(*action.Job, spec.Out) string { return "x" }
 	p.runner.command = nil
 	p.repro("a:run", all)
+}
+
+func TestMissingWorkingDirectoriesAreNamedBeforeAnythingRuns(t *testing.T) {
+	p := open(t, `
+stages:
+  a: {cmd: a, deps: [src], outs: [out/a]}
+  b: {cmd: b, wdir: none, deps: [../src], outs: [../out/b]}
+  c: {cmd: c, wdir: src, deps: [../other], outs: [../out/c]}
+  d: {cmd: d, wdir: fresh, deps: [../src], deploy: true}
+  e: {cmd: e, wdir: made, deps: [../src], outs: [x/y]}
+  f: {cmd: f, wdir: made/x, deps: [y], outs: [../../out/f]}
+  g: {cmd: g, wdir: gone, frozen: true, outs: [../out/g]}
+`, "src", "other", "out/g")
+	verbs, _, err := p.run(all)
+	if all := diag.All(err); len(all) != 2 || verbs != "" || !diag.Is(err, diag.Usage) ||
+		!strings.Contains(err.Error(), "b: the working directory none does not exist") || !strings.Contains(err.Error(), "c: the working directory src is not a directory") {
+		t.Fatalf("%s, %v", verbs, err)
+	}
+	if _, _, err := p.run(engine.Options{Targets: []string{"f"}}); err != nil {
+		t.Errorf("a directory that a stage makes: %v", err)
+	}
+	if _, _, err := p.run(engine.Options{Dry: true}); len(diag.All(err)) != 2 {
+		t.Errorf("the plan: %v", err)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/dag"
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -88,6 +87,10 @@ func (s *Stage) Takes(d Dep, p repopath.Path) bool {
 	return named && !s.LeavesOut(d, p)
 }
 
+// TakesOut reports whether d takes in an out below it. A glob names files: a directory that a
+// stage makes is an input only by its name, or each new one would change what globs mean.
+func (s *Stage) TakesOut(d Dep, o *Out) bool { return !(d.Glob != "" && o.Dir) && s.Takes(d, o.Path) }
+
 // reads yields each out that the stage reads, and through which dep; params
 // files count as deps. What a check makes inside a directory is no part of it.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
@@ -98,7 +101,7 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 		}
 		x.above(at, func(m made) { yield(d, m) })
 		x.below(at, func(m made) {
-			if !m.check && s.Takes(d, m.out.Path) {
+			if !m.check && s.TakesOut(d, m.out) {
 				yield(d, m)
 			}
 		})
@@ -143,7 +146,6 @@ func (r *reader) check(p *Project) {
 		r.pushed(&p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
 		r.checked(p, &p.Stages[i], x)
-		r.reached(i, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
 }
@@ -178,37 +180,6 @@ func before(a, b string) bool {
 	al, ac := lineCol(a)
 	bl, bc := lineCol(b)
 	return al < bl || al == bl && ac < bc
-}
-
-// reached reports globs that would look into a directory that another stage makes. Whether
-// such files exist is known only from the tree, which a fresh clone does not have (ADR 0011).
-func (r *reader) reached(i int, s *Stage, x *outIndex) {
-	for _, d := range s.Deps {
-		if d.Glob == "" {
-			continue
-		}
-		x.below(d.Glob.Base(), func(m made) {
-			if m.stage != i && m.out.Dir && s.Reaches(d, m.out.Path) {
-				r.faults = append(r.faults, s.ReachFault(d, m.out.Path))
-			}
-		})
-	}
-}
-
-// Reaches reports whether a glob may name files inside an out, of which it would
-// not learn when they change: it does not name the out itself, no exclude leaves
-// the out out, and no other dep takes it in.
-func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
-	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.LeavesOut(d, out) {
-		return false
-	}
-	return !slices.ContainsFunc(s.Deps, func(o Dep) bool { return o.Glob == "" && o.Path.Holds(out) })
-}
-
-// ReachFault is the fault of a glob that Reaches into an out.
-func (s *Stage) ReachFault(d Dep, out repopath.Path) *diag.Error {
-	return diag.New(diag.Usage, "%s: dependency %s matches files inside %s, a directory that another stage creates", s.Name, d, out).At(d.Place).
-		Hinted("add the directory to deps (%s/), or exclude it (\"!%s/\")", out, out)
 }
 
 // ownOuts reports deps of a stage that hold, name or lie in what it makes itself. The whole

@@ -194,3 +194,13 @@ func (p *Project) at(name string) int {
 	}
 	return i
 }
+
+// Out returns the stage's output at the path, nil when it has none there. It relies on Outs
+// being sorted.
+func (s *Stage) Out(p repopath.Path) *Out {
+	i, ok := slices.BinarySearchFunc(s.Outs, p, func(o Out, p repopath.Path) int { return strings.Compare(string(o.Path), string(p)) })
+	if !ok {
+		return nil
+	}
+	return &s.Outs[i]
+}
