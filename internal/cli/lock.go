@@ -12,12 +12,17 @@ import (
 // lockCmd makes pipe lock, which groups commands on pipe.lock.
 func (a *app) lockCmd() *cobra.Command {
 	c := command("lock", "Work with pipe.lock", "", "pipe lock commit", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
-	var message string
+	var opt pipe.CommitOptions
 	commit := command("commit", "Commit only pipe.lock",
-		"Commit pipe.lock to the current branch. The index and all other changes stay as\nthey are. Nothing is pushed.",
+		`Commit pipe.lock to the current branch. The index and all other changes stay as
+they are. Nothing is pushed.
+
+With a remote, this is refused (exit code 9) if the remote lacks a record or an output
+that pipe.lock names, because no other machine could fetch it. --unpushed skips that
+check.`,
 		"pipe lock commit -m \"Build 42\"", noArgs, func(c *cobra.Command, _ []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				r, err := p.LockCommit(c.Context(), message)
+				r, err := p.LockCommit(c.Context(), opt)
 				if err != nil {
 					return err
 				}
@@ -30,7 +35,8 @@ func (a *app) lockCmd() *cobra.Command {
 				})
 			})
 		})
-	commit.Flags().StringVarP(&message, "message", "m", "", "commit message")
+	commit.Flags().BoolVar(&opt.Unpushed, "unpushed", false, "do not check that the remote has what pipe.lock names")
+	commit.Flags().StringVarP(&opt.Message, "message", "m", "", "commit message")
 	c.AddCommand(commit)
 	return c
 }

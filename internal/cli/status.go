@@ -12,12 +12,13 @@ import (
 // statusCmd makes pipe status. Without --exit-code it succeeds whatever it finds, as git
 // status does.
 func (a *app) statusCmd() *cobra.Command {
-	var opt pipe.ReproOptions
+	var opt pipe.StatusOptions
 	var code bool
+	var remote askRemote
 	c := command("status [STAGE|OUT]...", "Show which stages and outputs changed",
-		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote.",
-		"pipe status\npipe status --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
-			opt.Targets = args
+		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote; with\n--remote the remote is also asked whether it has the records and outputs in pipe.lock.",
+		"pipe status\npipe status --remote --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+			opt.Targets, opt.Remote = args, remote.asked(a)
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				s, err := p.Status(c.Context(), opt)
 				if err != nil {
@@ -29,10 +30,14 @@ func (a *app) statusCmd() *cobra.Command {
 				if code && s.Pending {
 					return pending("some stages are not up to date")
 				}
+				if code && len(s.Unpushed) > 0 {
+					return pending("the remote lacks what pipe.lock names")
+				}
 				return nil
 			})
 		})
-	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored")
+	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored, or --remote finds something missing")
+	remote.flag(c, "also check that the default remote, or --remote=NAME, has what pipe.lock names")
 	return c
 }
 
@@ -49,6 +54,9 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 			where = ", not in the cache"
 		}
 		_, _ = fmt.Fprintf(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+	}
+	for _, f := range s.Unpushed {
+		_, _ = fmt.Fprintf(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
 	}
 	if s.Note != "" {
 		_, _ = fmt.Fprintf(w, "could not read the environment: %s\n", s.Note)

@@ -71,6 +71,10 @@ func Doctor(ctx context.Context, opt Options) []Check {
 	} else {
 		url, err := p.Probe(ctx)
 		add("remote", url+": reads, writes and conditional writes work", err)
+		if err == nil && lock != nil {
+			text, err := p.pushedText(ctx, lock)
+			add("outputs in the remote", text, err)
+		}
 	}
 	add("cache", p.cache.URL(), nil)
 	if err := p.Close(); err != nil {

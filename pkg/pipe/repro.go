@@ -174,7 +174,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	carrier.NoFetch = opt.NoPull
 	files := p.files(carrier)
 	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
+		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
 		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}

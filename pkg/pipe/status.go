@@ -15,14 +15,21 @@ type Status struct {
 	Result             // what repro would do
 	Outs   []OutStatus `json:"outs"`           // every recorded output
 	Note   string      `json:"note,omitempty"` // why the environment could not be asked
+	// Unpushed is what the remote lacks of what the lock names, when it was asked for.
+	Unpushed []Fault `json:"unpushed,omitempty"`
+}
+
+// StatusOptions say what Status looks at. The zero value means all stages, and no remote.
+type StatusOptions struct {
+	Targets []string // stages or outs; with them, all that they need
+	Remote  bool     // ask the remote for the records and outputs that the lock names
 }
 
 // Status compares the workspace with the lock, without the network but for the environment's
-// state. It writes nothing but the stat index. When the environment cannot be asked the rest
+// state, and with Remote for what the lock names. It writes nothing but the stat index. When the environment cannot be asked the rest
 // is still answered, and Note says why.
-func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error) {
-	opt.NoPull = true
-	r, err := p.Plan(ctx, opt)
+func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error) {
+	r, err := p.Plan(ctx, ReproOptions{Targets: opt.Targets, NoPull: true})
 	s := &Status{Outs: []OutStatus{}}
 	// Without the environment (out of reach, or written by a newer pipe) the workspace can still be looked at.
 	if r != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth) || diag.Is(err, diag.Policy)) {
@@ -58,7 +65,10 @@ func (p *Project) Status(ctx context.Context, opt ReproOptions) (*Status, error)
 			s.Outs = append(s.Outs, st)
 		}
 	}
-	return s, nil
+	if opt.Remote {
+		s.Unpushed, err = p.unpushed(ctx, lock, opt.Targets)
+	}
+	return s, err
 }
 
 // OutStatus is how one recorded out compares with what lies in the workspace.
