@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -32,7 +31,7 @@ The remote is not changed.`,
 					if g.Objects == 0 {
 						next = ""
 					}
-					_, _ = fmt.Fprintf(w, "%s %s, %s%s; %d kept\n", word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept)
+					view.Print(w, "%s %s, %s%s; %d kept\n", word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept)
 				})
 			})
 		})

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +57,6 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 			continue
 		}
 		verb, why := view.Verdict(s.Verb, s.Deploy, s.Because)
-		_, _ = fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", width, s.Stage, verb, why), " "))
+		view.Print(w, "%s\n", view.Row(width, s.Stage, verb, why))
 	}
 }

@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -21,7 +21,7 @@ func (a *app) remoteCmd() *cobra.Command {
 				if err := p.AddRemote(c.Context(), add); err != nil {
 					return err
 				}
-				return a.answer("pipe.remote/1", add, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s  %s\n", add.Name, add.URL) })
+				return a.answer("pipe.remote/1", add, func(w io.Writer) { view.Print(w, "%s  %s\n", add.Name, add.URL) })
 			})
 		})
 	adder.Flags().StringVar(&add.Endpoint, "endpoint", "", "URL of an S3-compatible server")
@@ -31,7 +31,7 @@ func (a *app) remoteCmd() *cobra.Command {
 			remotes := p.Remotes()
 			return a.answer("pipe.remotes/1", remotes, func(w io.Writer) {
 				for _, r := range remotes {
-					_, _ = fmt.Fprintf(w, "%s  %s\n", r.Name, r.URL)
+					view.Print(w, "%s  %s\n", r.Name, r.URL)
 				}
 			})
 		})
@@ -43,7 +43,7 @@ func (a *app) remoteCmd() *cobra.Command {
 				return err
 			}
 			return a.answer("pipe.probe/1", map[string]any{"url": url, "ok": true}, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%s: reads, writes and conditional writes work\n", url)
+				view.Print(w, "%s: reads, writes and conditional writes work\n", url)
 			})
 		})
 	})

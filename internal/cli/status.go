@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -48,9 +48,9 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		_, _ = fmt.Fprintf(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
 	}
 	if s.Note != "" {
-		_, _ = fmt.Fprintf(w, "could not read the environment: %s\n", s.Note)
+		view.Print(w, "could not read the environment: %s\n", s.Note)
 	}
 }

@@ -52,15 +52,15 @@ Exit code 7 means that something is damaged or incomplete.`,
 
 func printVerified(w io.Writer, v *pipe.Verified) {
 	for _, name := range v.Damaged {
-		_, _ = fmt.Fprintf(w, "damaged     %s\n", v.At(name))
+		view.Print(w, "damaged     %s\n", v.At(name))
 	}
 	for _, name := range v.Incomplete {
-		_, _ = fmt.Fprintf(w, "incomplete  %s\n", v.At(name))
+		view.Print(w, "incomplete  %s\n", v.At(name))
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s and %s read, %s, %d damaged", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"),
-		view.Bytes(v.Bytes), len(v.Damaged))
+	incomplete := ""
 	if n := len(v.Incomplete); n > 0 {
-		_, _ = fmt.Fprintf(w, ", %d incomplete", n)
+		incomplete = fmt.Sprintf(", %d incomplete", n)
 	}
-	_, _ = fmt.Fprintln(w)
+	view.Print(w, "%s: %s and %s read, %s, %d damaged%s\n", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"),
+		view.Bytes(v.Bytes), len(v.Damaged), incomplete)
 }
