@@ -17,6 +17,7 @@ import (
 type place struct {
 	t        *testing.T
 	dir      string
+	yaml     string
 	environ  []string
 	in       string // what a terminal would answer; empty: there is no terminal
 	out, err string
@@ -32,7 +33,7 @@ stages:
 func newPlace(t *testing.T, yaml string) *place {
 	t.Helper()
 	top := t.TempDir()
-	p := &place{t: t, dir: filepath.Join(top, "p"), environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + top, "LIVE=" + filepath.Join(top, "live")}}
+	p := &place{t: t, dir: filepath.Join(top, "p"), yaml: yaml, environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + top, "LIVE=" + filepath.Join(top, "live")}}
 	p.write("pipe.yaml", yaml)
 	p.write("src", "one")
 	return p

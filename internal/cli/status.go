@@ -19,12 +19,15 @@ func (a *app) statusCmd() *cobra.Command {
 		"pipe status\npipe status --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				s, err := p.Status(c.Context(), opt)
-				if err != nil {
-					return err
+				s, unread := p.Status(c.Context(), opt)
+				if s == nil {
+					return unread
 				}
 				if err := a.answer("pipe.status/1", s, func(w io.Writer) { printStatus(w, s, a.quiet) }); err != nil {
 					return err
+				}
+				if code && unread != nil {
+					return unread
 				}
 				if code && s.Pending {
 					return pending("some stages are not up to date")

@@ -14,6 +14,7 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -81,9 +82,9 @@ func (p *Progress) decided(e event.Event) {
 }
 
 // Verdict returns what a stage must do and why, in words. Why is empty where it
-// would only repeat the verb.
+// would only repeat the verb. No verb means that it could not be decided.
 func Verdict(v event.Verb, deploy bool, because []event.Reason) (verb, why string) {
-	verb, why = string(v), Words(because)
+	verb, why = cmp.Or(string(v), "unknown"), Words(because)
 	if deploy && v == event.Run {
 		verb = "deploy"
 	}
