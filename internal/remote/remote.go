@@ -113,7 +113,7 @@ func Open(ctx context.Context, r spec.Remote, root string, trust Trust) (store.R
 		return nil, err
 	}
 	if !allowed {
-		return refused{r}, nil
+		return store.Marked(refused{r}), nil
 	}
 	opened, err := s.open(ctx, r)
 	if err != nil {

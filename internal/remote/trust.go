@@ -161,10 +161,15 @@ func (t Trust) dir() (string, error) {
 // without the remote does, and every request is answered with the reason.
 type refused struct{ of spec.Remote }
 
+var (
+	_ store.Remote = refused{}
+	_ store.Lister = refused{}
+)
+
 func (r refused) reason() error {
 	server := Stranger(r.of)
-	return diag.New(diag.Policy, "only pipe.yaml names the server %s of remote %s; pipe sends no credentials to it unless you trust it", server, r.of.Name).
-		At(r.of.Place).Hinted("run pipe remote trust %s if you know the server; in CI, export PIPE_TRUST_ENDPOINT=%s", r.of.Name, server)
+	return diag.New(diag.Policy, "remote %s: your credentials are not sent to %s, because only pipe.yaml names that server", r.of.Name, server).
+		At(r.of.Place).Hinted("if you trust the server, run pipe remote trust %s; in CI, export PIPE_TRUST_ENDPOINT=%s", r.of.Name, server)
 }
 
 // Stat implements store.Store.
@@ -189,6 +194,15 @@ func (r refused) Load(context.Context, string) ([]byte, string, error) { return 
 
 // Swap implements store.Cells.
 func (r refused) Swap(context.Context, string, string, []byte) error { return r.reason() }
+
+// List implements store.Lister.
+func (r refused) List(context.Context, func(store.Entry) error) error { return r.reason() }
+
+// Runs implements store.Lister.
+func (r refused) Runs(context.Context, func(object.RunID) error) error { return r.reason() }
+
+// Names implements store.Lister.
+func (r refused) Names(context.Context, string, func(string) error) error { return r.reason() }
 
 // Probe implements store.Remote.
 func (r refused) Probe(context.Context) error { return r.reason() }

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -89,7 +90,7 @@ func Stranger(r spec.Remote) string {
 	if r.Endpoint == "" || err == nil && (loopback(u.Hostname()) || isOwn(u)) {
 		return ""
 	}
-	return Server(r.Endpoint)
+	return cmp.Or(Server(r.Endpoint), r.Endpoint) // what cannot be read is not trusted either
 }
 
 // loopback takes a name or an address as it stands: what must be resolved first, as 127.1 or
