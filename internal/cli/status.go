@@ -35,7 +35,7 @@ func (a *app) statusCmd() *cobra.Command {
 				return nil
 			})
 		})
-	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored")
+	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored, and fail if the environment cannot be read")
 	return c
 }
 
