@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,7 @@ gc needs the complete history: it refuses to run in a shallow clone.`,
 					if g.Objects == 0 {
 						next = ""
 					}
-					_, _ = fmt.Fprintf(w, "%s %s, %s%s; %d kept: %d used by this workspace and %s in git, %d newer than one hour\n",
+					view.Print(w, "%s %s, %s%s; %d kept: %d used by this workspace and %s in git, %d newer than one hour\n",
 						word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept, g.Kept-g.Young, view.Count(g.Locks, "lock"), g.Young)
 				})
 			})

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -84,22 +83,22 @@ func printVerified(w io.Writer, v *pipe.Verified, read bool) {
 	if read {
 		done = "read"
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s and %s %s, %s, %d damaged", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
+	view.Print(w, "%s: %s and %s %s, %s, %d damaged", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
 		view.Bytes(v.Bytes), len(v.Damaged))
 	if n := len(v.Missing); n > 0 {
-		_, _ = fmt.Fprintf(w, ", %d missing", n)
+		view.Print(w, ", %d missing", n)
 	}
-	_, _ = fmt.Fprintln(w)
+	view.Print(w, "\n")
 }
 
 // printFault prints where something is wrong, and who needs it.
 func printFault(w io.Writer, what, at string, f pipe.Fault) {
-	_, _ = fmt.Fprintf(w, "%s  %s", what, at)
+	view.Print(w, "%s  %s", what, at)
 	if f.Stage != "" {
-		_, _ = fmt.Fprintf(w, "  %s:", f.Stage)
+		view.Print(w, "  %s:", f.Stage)
 	}
 	if f.Path != "" {
-		_, _ = fmt.Fprintf(w, " %s", f.Path)
+		view.Print(w, " %s", f.Path)
 	}
-	_, _ = fmt.Fprintln(w)
+	view.Print(w, "\n")
 }

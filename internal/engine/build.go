@@ -44,7 +44,9 @@ func (r *run) job(st *state, in *gathered, log *output) *action.Job {
 	return &action.Job{
 		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
 		Line: func(line []byte) {
-			r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: log.add(line)})
+			if text, ok := log.add(line); ok {
+				r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
+			}
 		},
 	}
 }

@@ -84,8 +84,10 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
 // goes on meanwhile may make its answer old. The stat index may be written when the project is
-// closed; it is a memory of hashes, not a state.
+// closed; it is a memory of hashes, not a state. Beside an error the result has the verdicts
+// that could be reached.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
+	opt.KeepGoing = true
 	return p.run(ctx, opt, nil, true)
 }
 
