@@ -2,22 +2,26 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
 // sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
 // tense, for the last line.
-func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
+func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
 	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
-			r, err := verb(p, c.Context(), pipe.SyncOptions{Targets: args})
+			if opt.Read && !opt.Repair {
+				return diag.New(diag.Usage, "--read needs --repair").Hinted("pipe push --repair --read")
+			}
+			opt.Targets = args
+			r, err := verb(p, c.Context(), *opt)
 			if err != nil {
 				return err
 			}
@@ -32,34 +36,43 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	for _, o := range r.Outs {
 		if o.Changed {
 			changed++
-			_, _ = fmt.Fprintf(w, "%s  %s  %s\n", o.Path, o.Digest.Short(), view.Bytes(o.Size))
+			view.Print(w, "%s  %s  %s\n", o.Path, o.Digest.Short(), view.Bytes(o.Size))
 		}
 	}
 	if len(r.Adopted) > 0 {
-		_, _ = fmt.Fprintf(w, "adopted: %s (another machine built the same inputs first)\n", strings.Join(r.Adopted, ", "))
+		view.Print(w, "adopted: %s (another machine built the same inputs first)\n", strings.Join(r.Adopted, ", "))
 	}
 	if len(r.Unpushed) > 0 {
-		_, _ = fmt.Fprintf(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
+		view.Print(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
 	if r.Objects == 0 && r.Records == 0 && changed == 0 {
-		_, _ = fmt.Fprintln(w, "everything is up to date")
+		view.Print(w, "everything is up to date\n")
 		return
 	}
 	records := ""
 	if r.Records > 0 {
 		records = ", " + view.Count(r.Records, "record")
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
+	view.Print(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
 }
 
 // pushCmd makes pipe push.
 func (a *app) pushCmd() *cobra.Command {
-	return a.sync("push", "Upload outputs and records to the remote",
+	var opt pipe.SyncOptions
+	c := a.sync("push", "Upload outputs and records to the remote",
 		`Upload the outputs in pipe.lock and their records to the remote. If another machine
 recorded the same inputs first, its outputs replace yours in pipe.lock and in the
-workspace, and the next pipe repro deploys them.`,
-		"pipe push\npipe push build",
-		(*pipe.Project).Push, "pushed")
+workspace, and the next pipe repro deploys them.
+
+Push asks the remote for each record and output, and takes a directory that is there for
+complete. --repair checks everything that pipe verify --remote checks, and replaces what
+is missing or damaged by the copies in the cache or the workspace; with --read it finds
+what pipe verify --remote --read finds.`,
+		"pipe push\npipe push build\npipe push --repair",
+		&opt, (*pipe.Project).Push, "pushed")
+	c.Flags().BoolVar(&opt.Repair, "repair", false, "replace what is missing or damaged in the remote")
+	c.Flags().BoolVar(&opt.Read, "read", false, "with --repair: download every object and check its hash")
+	return c
 }
 
 // pullCmd makes pipe pull.
@@ -67,7 +80,7 @@ func (a *app) pullCmd() *cobra.Command {
 	return a.sync("pull", "Download outputs from the remote into the workspace",
 		"Download the outputs in pipe.lock that are not in the cache, verify them, and write\nthem to the workspace.",
 		"pipe pull\npipe pull dist/app.zip",
-		(*pipe.Project).Pull, "pulled")
+		&pipe.SyncOptions{}, (*pipe.Project).Pull, "pulled")
 }
 
 // checkoutCmd makes pipe checkout.
@@ -75,5 +88,5 @@ func (a *app) checkoutCmd() *cobra.Command {
 	return a.sync("checkout", "Write outputs from the cache to the workspace",
 		"Write the outputs in pipe.lock from the cache to the workspace, without the network.",
 		"pipe checkout\npipe checkout dist/app.zip",
-		(*pipe.Project).Checkout, "fetched")
+		&pipe.SyncOptions{}, (*pipe.Project).Checkout, "fetched")
 }

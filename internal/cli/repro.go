@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -75,7 +74,7 @@ func (a *app) confirm(stage string, because []event.Reason) error {
 	if env == "" {
 		env = "default"
 	}
-	_, _ = fmt.Fprintf(a.Err, "deploy %s to %s (%s)? [y/N] ", stage, env, view.Words(because))
+	view.Print(a.Err, "deploy %s to %s (%s)? [y/N] ", stage, env, view.Words(because))
 	line, _ := bufio.NewReader(a.In).ReadString('\n')
 	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
 		return nil
@@ -90,8 +89,8 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	_, _ = fmt.Fprintf(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
+	view.Print(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
 	for _, o := range outs {
-		_, _ = fmt.Fprintf(a.Err, "/%s\n", o)
+		view.Print(a.Err, "/%s\n", o)
 	}
 }

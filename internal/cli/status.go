@@ -1,38 +1,46 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
 // statusCmd makes pipe status. Without --exit-code it succeeds whatever it finds, as git
 // status does.
 func (a *app) statusCmd() *cobra.Command {
-	var opt pipe.ReproOptions
+	var opt pipe.StatusOptions
 	var code bool
+	var remote askRemote
 	c := command("status [STAGE|OUT]...", "Show which stages and outputs changed",
-		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote.",
-		"pipe status\npipe status --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
-			opt.Targets = args
+		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote; with\n--remote the remote is also asked whether it has the records and outputs in pipe.lock.",
+		"pipe status\npipe status --remote --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+			opt.Targets, opt.Remote = args, remote.asked(a)
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				s, err := p.Status(c.Context(), opt)
-				if err != nil {
-					return err
+				s, unread := p.Status(c.Context(), opt)
+				if s == nil {
+					return unread
 				}
 				if err := a.answer("pipe.status/1", s, func(w io.Writer) { printStatus(w, s, a.quiet) }); err != nil {
 					return err
 				}
+				if code && unread != nil {
+					return unread
+				}
 				if code && s.Pending {
 					return pending("some stages are not up to date")
+				}
+				if code && len(s.Unpushed) > 0 {
+					return pending("the remote lacks what pipe.lock names")
 				}
 				return nil
 			})
 		})
-	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored")
+	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored, or --remote finds something missing; fail if the environment cannot be read")
+	remote.flag(c, "also check that the default remote, or --remote=NAME, has what pipe.lock names")
 	return c
 }
 
@@ -48,9 +56,12 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		_, _ = fmt.Fprintf(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+	}
+	for _, f := range s.Unpushed {
+		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
 	}
 	if s.Note != "" {
-		_, _ = fmt.Fprintf(w, "could not read the environment: %s\n", s.Note)
+		view.Print(w, "note: %s\n", s.Note)
 	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -26,6 +25,9 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 		return r.lostOr(commandError(a.Stage, log, err))
 	}
 	outs, err := r.record(ctx, a, made, log.bytes())
+	if err == nil {
+		err = r.mended(ctx, a, outs)
+	}
 	if err := errors.Join(err, made.Settle(err == nil)); err != nil {
 		return err
 	}
@@ -44,7 +46,9 @@ func (r *run) job(st *state, in *gathered, log *output) *action.Job {
 	return &action.Job{
 		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
 		Line: func(line []byte) {
-			r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: log.add(line)})
+			if text, ok := log.add(line); ok {
+				r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
+			}
 		},
 	}
 }
@@ -66,7 +70,7 @@ func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log []b
 		_, _, err := r.Ensure(ctx, a.Stage, r.entry(a, made.Outs))
 		return made.Outs, err
 	}
-	if r.lost[a.Stage.Name] != nil {
+	if len(a.lost) > 0 {
 		if err := r.raiseLost(ctx, a, made.Outs); err != nil {
 			return nil, err
 		}
@@ -142,16 +146,6 @@ func (a *attempt) mayRise() error {
 	}
 	return diag.New(diag.Policy, "%s cannot be rebuilt from the same inputs: pipe.lock or a record names generation %d, the last one", a.Stage.Name, a.Generation).
 		At(a.Stage.Place).Hinted("change the stage's definition (a comment in cmd is enough) and run pipe repro")
-}
-
-// raiseLost does so for a rebuild of lost bytes, if they came out differently. Bytes that came
-// out the same fill the gap under the old name.
-func (r *run) raiseLost(ctx context.Context, a *attempt, outs []artifact.Output) error {
-	first, err := r.lookup(ctx, a.Stage.Name, a.id())
-	if err != nil || first == nil || slices.EqualFunc(first.Outs, outs, artifact.Output.Same) {
-		return err
-	}
-	return r.raise(ctx, a)
 }
 
 // keepNotes puts what is worth knowing of a run into the cache, and names it in the record:

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -342,26 +341,6 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 		out = append(out, e)
 	}
 	return out
-}
-
-// lostOr turns "nowhere" into a lostError of the stage that makes the output, where that stage
-// may run again: there is no remote, or the user said so, or the output never leaves a
-// machine. Otherwise the bytes may still be somewhere else, and the user decides: a rebuild
-// would differ from what others have under the same key.
-func (r *run) lostOr(err error) error {
-	var m *transfer.Missing
-	if !errors.As(err, &m) {
-		return err
-	}
-	holder, ok := r.outs.holder(m.Path)
-	if !ok {
-		return err
-	}
-	s := &r.Project.Stages[r.outs.by[holder]]
-	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.isPrivate(holder) {
-		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
-	}
-	return fmt.Errorf("%s: %w", s.Name, err)
 }
 
 // isPrivate reports whether a stage's output must not leave this machine.

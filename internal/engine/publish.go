@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -22,6 +23,9 @@ type Publisher struct {
 	*local.Workspace
 	Records store.Index  // the remote's; nil: there is none
 	Stamp   object.Stamp // of records made from a lock: its project and version
+	// Repair has a damaged record of the remote count as none, and be replaced. Without it
+	// it is an error: it may stand for other outputs than ours.
+	Repair bool
 }
 
 // Ensure gives the remote a stage that need not run, as the lock names it: its record and
@@ -34,7 +38,7 @@ func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage
 		return nil, false, p.objects(ctx, s, l, nil)
 	}
 	id := runID(l)
-	rec, err = Lookup(ctx, p.Records, id)
+	rec, err = p.published(ctx, p.Records, id)
 	if errors.Is(err, store.ErrNotFound) {
 		if rec, err = p.known(ctx, l); err != nil {
 			return nil, false, err
@@ -47,7 +51,7 @@ func (p *Publisher) Ensure(ctx context.Context, s *spec.Stage, l *lockfile.Stage
 	}
 	// A record implies its objects, but somebody may have removed them.
 	for _, o := range pushed(s, l.Outs) {
-		there, err := p.Carrier.Has(ctx, object.Of(o))
+		there, err := p.Carrier.HasOutput(ctx, o)
 		if err != nil {
 			return nil, false, err
 		}
@@ -70,10 +74,23 @@ func (p *Publisher) Publish(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 		return nil, err
 	}
 	winner, err := p.Records.Record(ctx, rec.ID, value)
-	if err != nil {
-		return nil, err
+	var first *object.Record
+	if err == nil {
+		first, err = parsed(winner, rec.ID)
 	}
-	return parsed(winner, rec.ID)
+	if a, ok := store.As[store.Adopter](p.Carrier.Remote); ok && p.Repair && diag.Is(err, diag.Integrity) {
+		return rec, a.Adopt(ctx, rec.ID, value)
+	}
+	return first, err
+}
+
+// published returns a record of the remote.
+func (p *Publisher) published(ctx context.Context, ix store.Index, id object.RunID) (*object.Record, error) {
+	rec, err := Lookup(ctx, ix, id)
+	if p.Repair && diag.Is(err, diag.Integrity) {
+		return nil, store.ErrNotFound
+	}
+	return rec, err
 }
 
 // objects publishes the outputs that may leave this machine, with the log and the lists of
@@ -105,12 +122,30 @@ func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 func (p *Publisher) known(ctx context.Context, l *lockfile.Stage) (*object.Record, error) {
 	rec, err := p.cached(ctx, l.Name, runID(l), false)
 	if err == nil && slices.EqualFunc(rec.Outs, l.Outs, same) {
-		return rec, nil
+		return p.withNotes(ctx, rec)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
 	return &object.Record{ID: runID(l), Stage: l.Name, Outs: l.Outs, Stamp: p.Stamp, FromLock: true}, nil
+}
+
+// withNotes leaves out of a record that nobody has yet the log and the lists that the cache
+// has lost: what a record names, the remote has.
+func (p *Publisher) withNotes(ctx context.Context, rec *object.Record) (_ *object.Record, err error) {
+	lost := func(ref object.Ref) bool {
+		_, serr := p.Cache.Stat(ctx, ref)
+		if serr != nil && !errors.Is(serr, store.ErrNotFound) {
+			err = errors.Join(err, serr)
+		}
+		return serr != nil
+	}
+	r := *rec
+	if !r.Log.IsZero() && lost(object.Ref{Shelf: object.Logs, Digest: r.Log}) {
+		r.Log = digest.Digest{}
+	}
+	r.Inputs = slices.DeleteFunc(slices.Clone(r.Inputs), func(d digest.Digest) bool { return lost(object.Ref{Shelf: object.Inputs, Digest: d}) })
+	return &r, err
 }
 
 // Adopt takes the outputs of rec in place of ours where they differ: into the cache's record
@@ -167,6 +202,9 @@ func builtBy(rec *object.Record) string {
 // Lookup returns a record of an index; none is store.ErrNotFound.
 func Lookup(ctx context.Context, ix store.Index, id object.RunID) (*object.Record, error) {
 	b, err := ix.Lookup(ctx, id)
+	if diag.Is(err, diag.Integrity) {
+		return nil, diag.New(diag.Integrity, "%w", err).Hinted(recordHint)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +237,11 @@ func parsed(b []byte, id object.RunID) (*object.Record, error) {
 		return rec, err
 	}
 	return nil, diag.New(diag.Integrity, "%w", err).At(store.RecordPath(id)).
-		Hinted("delete the record from the cache or the remote; the stage then runs again")
+		Hinted(recordHint)
 }
+
+// recordHint is the way out of a damaged record in a remote; one in the cache counts as none.
+const recordHint = "run pipe push --repair on a machine that has its outputs, or build it again: pipe repro --rebuild-missing, then pipe push --repair"
 
 // runID names the record that a block of the lock stands for.
 func runID(l *lockfile.Stage) object.RunID {

@@ -151,7 +151,10 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 		if running == 0 {
 			break
 		}
-		i := <-results
+		i, err := r.await(results)
+		if err != nil {
+			failures = append(failures, err)
+		}
 		running--
 		s.mutex[r.Project.Stages[i].Mutex] = false
 		if err := r.collect(i); err != nil {
@@ -168,6 +171,20 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 		err = interrupted(cause, err)
 	}
 	return r.result(s), err
+}
+
+// await returns the next stage that has ended. While it waits for long, as for a command of
+// hours, the lock names what was made before: a killed run's outputs are not garbage to gc.
+func (r *run) await(results <-chan int) (i int, err error) {
+	quiet := time.NewTimer(flushEvery)
+	defer quiet.Stop()
+	select {
+	case i := <-results:
+		return i, nil
+	case <-quiet.C:
+		err = r.flush()
+		return <-results, err
+	}
 }
 
 // interrupted puts what ended the run in place of the errors that came of it.

@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // stage brings one stage up to date, on a worker's goroutine. An error goes into the stage's
@@ -88,6 +89,9 @@ func (r *run) frozen(ctx context.Context, st *state) error {
 	st.Verdict = action.Verdict{Do: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
 	if st.locked != nil {
 		st.Outs = st.locked.Outs
+		if err := r.thawed(ctx, st); err != nil {
+			return err
+		}
 	} else {
 		for _, o := range st.Stage.Outs {
 			out, _, err := r.Work.Output(ctx, o.Path)
@@ -109,8 +113,9 @@ func (r *run) frozen(ctx context.Context, st *state) error {
 type attempt struct {
 	*state
 	in     *gathered
-	record *object.Record // of Key, when it was looked for and found
-	here   []outHere      // what lies at each out
+	record *object.Record  // of Key, when it was looked for and found
+	here   []outHere       // what lies at each out
+	lost   []repopath.Path // outs whose bytes are nowhere
 }
 
 // outHere is what lies at an out's path.
@@ -161,7 +166,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 		}
 		return r.ensurePublished(ctx, a)
 	}
-	if r.lost[st.Stage.Name] != nil { // other bytes than the lost ones need a generation of their own
+	if len(a.lost) > 0 { // other bytes than the lost ones need a generation of their own
 		if err := a.mayRise(); err != nil {
 			return err
 		}
@@ -201,7 +206,7 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 // with this key is the answer: the record is not asked for, so a clone in which nothing
 // changed makes no request. A record whose paths are not those in pipe.yaml counts as none.
 func (r *run) decide(ctx context.Context, a *attempt) error {
-	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage), Lost: r.lost[a.Stage.Name]}
+	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage)}
 	var want []artifact.Output
 	if a.locked != nil && a.locked.Key == a.Key {
 		want = a.locked.Outs
@@ -226,6 +231,14 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		o.Same = h.found && slices.ContainsFunc(want, func(w artifact.Output) bool { return w.Path == h.spec.Path && w.Same(h.out) })
 		f.Outs = append(f.Outs, o)
 	}
+	a.lost = r.lost[a.Stage.Name]
+	if want != nil && len(a.lost) == 0 && r.opt.RebuildMissing {
+		var err error
+		if a.lost, err = r.nowhere(ctx, a.Stage, want, a.id()); err != nil {
+			return err
+		}
+	}
+	f.Lost = a.lost
 	a.Verdict = action.Decide(f)
 	return nil
 }
@@ -252,7 +265,7 @@ func (r *run) latest(ctx context.Context, a *attempt) (found *object.Record, err
 func (r *run) lookup(ctx context.Context, stage string, id object.RunID) (*object.Record, error) {
 	rec, err := r.cached(ctx, stage, id, r.opt.Dry)
 	if errors.Is(err, store.ErrNotFound) && r.Remote != nil {
-		rec, err = Lookup(ctx, r.Remote, id)
+		rec, err = r.published(ctx, r.Remote, id)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
@@ -307,12 +320,17 @@ func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 		return nil
 	}
 	rec, _, err := r.Ensure(ctx, a.Stage, r.entry(a, a.Outs))
-	if err != nil || rec == nil {
+	if err != nil {
 		return err
 	}
-	outs, differs, err := r.Adopt(ctx, a.Stage, a.Outs, rec)
-	if err == nil && differs {
-		a.Outs, a.newLock = outs, r.entry(a, outs)
+	if rec != nil {
+		outs, differs, err := r.Adopt(ctx, a.Stage, a.Outs, rec)
+		if err != nil {
+			return err
+		}
+		if differs {
+			a.Outs, a.newLock = outs, r.entry(a, outs)
+		}
 	}
-	return err
+	return r.mended(ctx, a, a.Outs)
 }

@@ -22,9 +22,7 @@ type Cache interface {
 	Quarantine(ref object.Ref) error
 	// QuarantineRecord does so with a record that cannot be read.
 	QuarantineRecord(id object.RunID) error
-	// Adopt makes value the record of id, whatever was recorded here: the
-	// remote's record is everybody's.
-	Adopt(ctx context.Context, id object.RunID, value []byte) error
+	Adopter // the remote's record is everybody's
 }
 
 // Batch collects objects; none is in the store before Commit. Put and Save may

@@ -21,6 +21,10 @@ var (
 type Source struct {
 	Size int64
 	Open func() (io.ReadCloser, error)
+	// Replace has the object put also where one lies already, because that one is
+	// damaged. It needs no condition: whatever is put has the digest of its name, so
+	// two who repair at once, or one who puts the good object meanwhile, do no harm.
+	Replace bool
 }
 
 // Store keeps immutable objects by digest. All methods may be called at once
@@ -33,7 +37,7 @@ type Store interface {
 	// place of io.EOF when the bytes read are not those of ref; nothing read
 	// before a clean io.EOF may be delivered to anybody. The caller closes it.
 	Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
-	// Put stores the object unless it is there already. The bytes are hashed on
+	// Put stores the object unless it is there already (see Source.Replace). The bytes are hashed on
 	// the way: others than ref's fail with ErrCorrupt and store nothing. After
 	// a nil error the object survives a power cut; after any error it is there
 	// whole or not at all.
@@ -92,6 +96,13 @@ type Lister interface {
 type Wide interface {
 	// Workers returns how many requests are best made at once.
 	Workers() int
+}
+
+// Adopter is a store that can replace a record. In a remote only one that no reader
+// takes may be: the first good one stands for ever.
+type Adopter interface {
+	// Adopt makes value the record of id, whatever was recorded there.
+	Adopt(ctx context.Context, id object.RunID, value []byte) error
 }
 
 // Tidier is a store where a killed process may leave something behind.

@@ -15,6 +15,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
+// readAll verifies all that l lists.
+func readAll(t *testing.T, s sweep.Readable, l store.Lister, workers int) (*sweep.Report, error) {
+	return sweep.Verify(t.Context(), s, sweep.Scope{All: l}, sweep.Options{Read: true, Workers: workers})
+}
+
 func file(content string) object.Ref { return object.Ref{Digest: digest.Of([]byte(content))} }
 
 // holding returns a store with these files.
@@ -64,19 +69,19 @@ func TestVerifyNamesEveryObjectAndTheDamagedOnes(t *testing.T) {
 	s.Damage(file("bad"), []byte("bod"))
 	s.Damage(file("worse"), nil)
 	for _, workers := range []int{1, 3} {
-		r, err := sweep.Verify(t.Context(), s, s, workers)
+		r, err := readAll(t, s, s, workers)
 		must(t, err)
 		if r.Objects != 4 {
 			t.Errorf("%d objects", r.Objects)
 		}
-		sameRefs(t, "damaged", r.Damaged, file("bad"), file("worse"))
+		sameFaults(t, "damaged", r.Faults, false, file("bad"), file("worse"))
 	}
 }
 
 func TestAnObjectThatGoesWhileItIsVerifiedIsNoDamage(t *testing.T) {
 	s := &opening{Store: holding(t, "good", "gone"), ref: file("gone")}
 	s.open = func() (io.ReadCloser, error) { return nil, store.ErrNotFound }
-	if r, err := sweep.Verify(t.Context(), s, s, 1); err != nil || r.Objects != 2 || r.Damaged != nil {
+	if r, err := readAll(t, s, s, 1); err != nil || r.Objects != 2 || r.Faults != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -90,12 +95,12 @@ func TestAnObjectThatCannotBeReadIsAnError(t *testing.T) {
 		"not closed": func() (io.ReadCloser, error) { return &reading{Reader: strings.NewReader("x"), err: broken}, nil },
 	} {
 		s := &opening{Store: holding(t, "x"), ref: file("x"), open: open}
-		if r, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || r != nil {
+		if r, err := readAll(t, s, s, 1); !errors.Is(err, broken) || r != nil {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
 	s := &opening{Store: holding(t, "x"), list: broken}
-	if r, err := sweep.Verify(t.Context(), s, s, 1); !errors.Is(err, broken) || r != nil {
+	if r, err := readAll(t, s, s, 1); !errors.Is(err, broken) || r != nil {
 		t.Errorf("not listed: %+v, %v", r, err)
 	}
 }
@@ -104,8 +109,8 @@ func TestVerifyClosesWhatItOpens(t *testing.T) {
 	for _, content := range []string{"x", "y"} { // good, damaged
 		r := &reading{Reader: strings.NewReader(content)}
 		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) { return store.Verified(t.Context(), r, file("x")), nil }}
-		found, err := sweep.Verify(t.Context(), s, s, 1)
-		if err != nil || r.closed != 1 || (found.Damaged != nil) != (content != "x") {
+		found, err := readAll(t, s, s, 1)
+		if err != nil || r.closed != 1 || (found.Faults != nil) != (content != "x") {
 			t.Errorf("%q: closed %d times, %+v, %v", content, r.closed, found, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 // item is a blob to move, and what lock, record or tree announce of it.
 type item struct {
 	path   repopath.Path
+	out    repopath.Path // the output that path is, or lies in
 	ref    object.Ref
 	size   int64
 	tree   []byte // a tree's manifest, which expand has read already
@@ -52,32 +53,34 @@ func (l *items) add(it item) error {
 	return nil
 }
 
-// expand returns the distinct blobs of the outputs, and the trees among them.
-func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(object.Ref) (bool, error)) (blobs []item, trees []item, err error) {
+// expand returns the distinct blobs of the outputs, and the trees among them, but for
+// directories that skip (may be nil) says need not be looked into.
+func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(context.Context, artifact.Output) (bool, error)) (blobs []item, trees []item, err error) {
 	files := items{at: map[object.Ref]int{}}
 	seen := map[object.Ref]*object.Tree{}
 	for _, o := range outs {
 		ref := object.Of(o)
 		if !o.Dir {
-			if err := files.add(item{path: o.Path, ref: ref, size: o.Size, sha256: o.SHA256}); err != nil {
+			if err := files.add(item{path: o.Path, out: o.Path, ref: ref, size: o.Size, sha256: o.SHA256}); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
 		t, again := seen[ref]
 		if !again {
-			if done, err := skip(ref); err != nil || done {
-				if err != nil {
+			if skip != nil {
+				if done, err := skip(ctx, o); err != nil {
 					return nil, nil, err
+				} else if done {
+					continue
 				}
-				continue
 			}
 			if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
 				return nil, nil, err
 			}
 			seen[ref] = t
 			manifest := t.Encode()
-			trees = append(trees, item{path: o.Path, ref: ref, size: int64(len(manifest)), tree: manifest})
+			trees = append(trees, item{path: o.Path, out: o.Path, ref: ref, size: int64(len(manifest)), tree: manifest})
 		}
 		if size, n := t.Count(); size != o.Size || n != o.Files {
 			return nil, nil, announced(item{path: o.Path, ref: ref}, fmt.Sprintf("%d bytes in %d files", o.Size, o.Files), fmt.Sprintf("%d bytes in %d files", size, n))
@@ -92,7 +95,7 @@ func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(
 func (l *items) addTree(p repopath.Path, t *object.Tree) error {
 	for _, e := range t.Entries {
 		if e.Kind == object.File || e.Kind == object.Executable {
-			if err := l.add(item{path: p.Child(string(e.Path)), ref: object.Ref{Digest: e.Digest}, size: e.Size}); err != nil {
+			if err := l.add(item{path: p.Child(string(e.Path)), out: p, ref: object.Ref{Digest: e.Digest}, size: e.Size}); err != nil {
 				return err
 			}
 		}

@@ -45,8 +45,11 @@ func Explained(err error) error {
 	if !errors.As(err, &m) || diag.KindOf(err) == diag.NotFound {
 		return err
 	}
-	return diag.New(diag.NotFound, "%w", err).
-		Hinted("run pipe push on a machine that has it, or rebuild it here: pipe repro --rebuild-missing")
+	e := diag.New(diag.NotFound, "%w", err)
+	if m.URL == "" {
+		return e.Hinted("rebuild it: pipe repro --rebuild-missing")
+	}
+	return e.Hinted("run pipe push --repair on a machine that has it, or rebuild it here: pipe repro --rebuild-missing, then pipe push --repair")
 }
 
 // corrupt says that the cache's copy is damaged.

@@ -137,7 +137,7 @@ func TestATreeReadFromTheRemoteIsKnownToBeThere(t *testing.T) {
 		t.Errorf("moved %v, want %d", n.bytes, want)
 	}
 	p.remote.calls = nil
-	if there, err := c.Has(t.Context(), p.tree); err != nil || !there || len(p.remote.calls) != 0 {
+	if there, err := c.HasOutput(t.Context(), p.outs[1]); err != nil || !there || len(p.remote.calls) != 0 {
 		t.Errorf("%v, %v, asked %q", there, err, p.remote.calls)
 	}
 }

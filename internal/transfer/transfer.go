@@ -26,7 +26,7 @@ type Carrier struct {
 	Moved   func(where string, bytes int64)
 
 	mu      sync.Mutex
-	present map[object.Ref]bool // known to be in the remote
+	present map[object.Ref]bool // known to be in the remote: whole, or (false) with another size
 }
 
 func (c *Carrier) moved(where string, n int64) {
@@ -41,15 +41,21 @@ func (c *Carrier) knows(ref object.Ref) bool {
 	return c.present[ref]
 }
 
-func (c *Carrier) learn(refs ...object.Ref) {
+// damaged reports whether the remote is known to have an object in another size.
+func (c *Carrier) damaged(ref object.Ref) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	whole, known := c.present[ref]
+	return known && !whole
+}
+
+func (c *Carrier) learn(ref object.Ref, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.present == nil {
 		c.present = map[object.Ref]bool{}
 	}
-	for _, r := range refs {
-		c.present[r] = true
-	}
+	c.present[ref] = whole
 }
 
 // Tree returns a directory's tree from the cache, else from the remote. It does
@@ -78,7 +84,7 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 		return nil, err
 	}
 	c.moved("pull", int64(len(t.Encode())))
-	c.learn(ref)
+	c.learn(ref, true)
 	return t, nil
 }
 
@@ -126,7 +132,7 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	if c.Remote == nil {
 		return nil
 	}
-	blobs, trees, err := c.expand(ctx, outs, func(ref object.Ref) (bool, error) { return c.Has(ctx, ref) })
+	blobs, trees, err := c.expand(ctx, outs, c.HasOutput)
 	if err != nil {
 		return err
 	}
@@ -147,20 +153,38 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	return c.sendBatched(ctx, trees, send)
 }
 
-// Has reports whether the remote has the object; it is asked once.
-func (c *Carrier) Has(ctx context.Context, ref object.Ref) (bool, error) {
+// HasOutput reports whether the remote has an output's object, of a directory the tree.
+// The size of a tree is known where the cache has it; else its presence must do.
+func (c *Carrier) HasOutput(ctx context.Context, o artifact.Output) (bool, error) {
+	ref, size := object.Of(o), o.Size
+	if o.Dir {
+		var err error
+		if size, err = c.Cache.Stat(ctx, ref); err != nil {
+			size = anySize
+		}
+	}
+	return c.has(ctx, ref, size)
+}
+
+// anySize is the size of an object of which nobody says it.
+const anySize = -1
+
+// has reports whether the remote has the object, in its size: another one is as good as
+// none. A good answer is remembered, and so is a wrong size, over which must be put.
+func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, error) {
 	if c.knows(ref) {
 		return true, nil
 	}
-	_, err := c.Remote.Stat(ctx, ref)
-	switch {
-	case err == nil:
-		c.learn(ref)
-		return true, nil
-	case errors.Is(err, store.ErrNotFound):
+	got, err := c.Remote.Stat(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return false, err
+	if err != nil {
+		return false, err
+	}
+	whole := size == anySize || got == size
+	c.learn(ref, whole)
+	return whole, nil
 }
 
 // askFirst is the size from which asking whether the remote has an object costs
@@ -177,7 +201,7 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 		return err
 	}
 	if !here || size >= askFirst {
-		if there, err := c.Has(ctx, it.ref); err != nil || there {
+		if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
 			return err
 		}
 	}
@@ -187,15 +211,21 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	if size != it.size {
 		return announced(it, bytesOf(it.size), bytesOf(size))
 	}
-	src := store.Source{Size: size, Open: func() (io.ReadCloser, error) { return c.Cache.Open(ctx, it.ref) }}
+	src := c.cached(ctx, it.ref, size)
+	src.Replace = c.damaged(it.ref)
 	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
 		return corrupt(it.path, err)
 	} else if err != nil {
 		return fmt.Errorf("push %s: %w", it.path, err)
 	}
-	c.learn(it.ref)
+	c.learn(it.ref, true)
 	c.moved("push", size)
 	return nil
+}
+
+// cached is the source of an object of the cache.
+func (c *Carrier) cached(ctx context.Context, ref object.Ref, size int64) store.Source {
+	return store.Source{Size: size, Open: func() (io.ReadCloser, error) { return c.Cache.Open(ctx, ref) }}
 }
 
 // batcher is a store that takes many objects at the price of one.
@@ -249,7 +279,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
 		it := items[i]
 		if where == "push" {
-			if there, err := c.Has(ctx, it.ref); err != nil || there {
+			if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
 				return err
 			}
 		}
@@ -273,7 +303,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 				return announced(it, bytesOf(it.size), bytesOf(size))
 			}
 			return diag.New(diag.Integrity, "%s: %w", it.path, err).
-				Hinted("run pipe verify --remote; it says what to delete before pipe push sends good copies")
+				Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
 		}
 		if err == nil {
 			c.moved(where, it.size)
@@ -289,7 +319,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	// Only now: what is learned is not sent again, and a tree that is put next relies on it.
 	for i, it := range items {
 		if gone[i] == nil {
-			c.learn(it.ref)
+			c.learn(it.ref, true)
 		}
 	}
 	return firstFew(gone)
@@ -298,7 +328,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 // Fetch brings the outputs' bytes and trees into the cache, what is there
 // already excepted. An object that neither side has is a *Missing.
 func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
-	blobs, trees, err := c.expand(ctx, outs, func(object.Ref) (bool, error) { return false, nil })
+	blobs, trees, err := c.expand(ctx, outs, nil)
 	if err != nil {
 		return err
 	}

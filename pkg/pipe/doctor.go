@@ -71,6 +71,10 @@ func Doctor(ctx context.Context, opt Options) []Check {
 	} else {
 		url, err := p.Probe(ctx)
 		add("remote", url+": reads, writes and conditional writes work", err)
+		if err == nil && lock != nil {
+			text, err := p.pushedText(ctx, lock)
+			add("outputs in the remote", text, err)
+		}
 	}
 	add("cache", p.cache.URL(), nil)
 	if err := p.Close(); err != nil {
@@ -85,7 +89,7 @@ func (p *Project) gitText() string {
 		return ""
 	}
 	if p.repo.Shallow() {
-		return p.repo.Root() + " (shallow: pipe find and pipe gc see only part of the history)"
+		return p.repo.Root() + " (shallow: pipe find sees only part of the history, and pipe gc needs all of it)"
 	}
 	return p.repo.Root()
 }

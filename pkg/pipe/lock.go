@@ -11,6 +11,12 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
+// CommitOptions say how LockCommit commits.
+type CommitOptions struct {
+	Message  string // empty: a default one
+	Unpushed bool   // do not ask whether the remote has what the lock names
+}
+
 // Committed is what LockCommit did.
 type Committed struct {
 	Commit  string `json:"commit"`  // the commit's hash
@@ -18,9 +24,10 @@ type Committed struct {
 }
 
 // LockCommit commits pipe.lock alone to the current branch, and leaves the index and other
-// changes as they are. An empty message takes a default one. What is committed is the lock as
-// pipe writes it, without blocks that do not count.
-func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed, err error) {
+// changes as they are. What is committed is the lock as pipe writes it, without blocks that do
+// not count. A lock that names what the remote does not have is refused: nobody else could
+// get it.
+func (p *Project) LockCommit(ctx context.Context, opt CommitOptions) (c *Committed, err error) {
 	if p.repo == nil {
 		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
 	}
@@ -33,6 +40,13 @@ func (p *Project) LockCommit(ctx context.Context, message string) (c *Committed,
 	if err != nil {
 		return nil, err
 	}
+	if !opt.Unpushed {
+		if err := p.mustBePushed(ctx, lock); err != nil {
+			e := diag.All(err)[0]
+			return nil, e.Hinted("%s, or commit without this check: pipe lock commit --unpushed", e.Hint)
+		}
+	}
+	message := opt.Message
 	if message == "" {
 		message = fmt.Sprintf("Update %s", lockfile.FileName)
 	}

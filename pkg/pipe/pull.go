@@ -16,6 +16,8 @@ import (
 // SyncOptions say which stages' outs are moved. The zero value means all.
 type SyncOptions struct {
 	Targets []string // stages or outs
+	Repair  bool     // Push: check everything that the lock names in the remote, and replace what is missing or damaged
+	Read    bool     // Push, with Repair: read every object to check its hash
 }
 
 // SyncResult says what Push, Pull and Checkout did.
@@ -121,14 +123,14 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		outs = append(outs, p.cached(s)...)
 	}
 	if err := c.Fetch(ctx, outs); err != nil {
-		return r, notBrought(verb, err)
+		return r, p.notBrought(verb, err)
 	}
 	files := p.files(c)
 	for _, s := range stages {
 		for _, o := range p.cached(s) {
 			changed, err := files.Place(ctx, s.Name, o, nil)
 			if err != nil {
-				return r, notBrought(verb, err)
+				return r, p.notBrought(verb, err)
 			}
 			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o, Changed: changed})
 		}
@@ -137,8 +139,8 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 }
 
 // notBrought gives a missing object its next step.
-func notBrought(verb string, err error) error {
-	if verb == "checkout" && errors.Is(err, store.ErrNotFound) {
+func (p *Project) notBrought(verb string, err error) error {
+	if r, _ := p.chosen(); r != nil && verb == "checkout" && errors.Is(err, store.ErrNotFound) {
 		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull")
 	}
 	return transfer.Explained(err)

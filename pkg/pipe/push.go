@@ -3,12 +3,18 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -44,29 +50,82 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	// An empty list, so that the answer has [] and not null.
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)
-	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx)}
+	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx), Repair: opt.Repair}
+	var lost []sweep.Fault
+	if opt.Repair {
+		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
+			return r, err
+		}
+	}
+	if err := p.publish(ctx, pub, r, stages); err != nil {
+		if len(lost) > 0 && errors.Is(err, store.ErrNotFound) {
+			err = nowhere(remote.URL(), lost)
+		}
+		return r, transfer.Explained(err)
+	}
+	if len(r.Adopted) > 0 {
+		if err := p.saveLock(lock); err != nil {
+			return r, err
+		}
+	}
+	// With other records or outputs other objects are needed.
+	if opt.Repair && len(r.Adopted)+r.Records > 0 {
+		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
+			return r, err
+		}
+	}
+	if len(lost) > 0 {
+		err = nowhere(remote.URL(), lost)
+	}
+	return r, err
+}
+
+// publish gives the remote what it lacks of the stages, and takes what it had first.
+func (p *Project) publish(ctx context.Context, pub *engine.Publisher, r *SyncResult, stages []*lockfile.Stage) error {
 	records := make([]*object.Record, len(stages))
 	fresh := make([]bool, len(stages))
 	stageWorkers := min(p.workers(), 16) // each moves its own objects at once, too
-	err = par.Each(ctx, len(stages), stageWorkers, func(ctx context.Context, i int) (err error) {
+	err := par.Each(ctx, len(stages), stageWorkers, func(ctx context.Context, i int) (err error) {
 		records[i], fresh[i], err = pub.Ensure(ctx, p.spec.Stage(stages[i].Name), stages[i])
 		return err
 	})
 	if err != nil {
-		return r, transfer.Explained(err)
+		return err
 	}
 	for i, l := range stages {
 		if fresh[i] {
 			r.Records++
 		}
 		if err := p.take(ctx, pub, r, l, records[i]); err != nil {
-			return r, transfer.Explained(err)
+			return err
 		}
 	}
-	if len(r.Adopted) > 0 {
-		err = p.saveLock(lock)
+	return nil
+}
+
+// nowhere is the error for objects that a remote needs and this machine does not have.
+func nowhere(url string, lost []sweep.Fault) error {
+	var lines, stages []string
+	next := "--rebuild-missing"
+	for _, f := range lost {
+		lines = append(lines, fmt.Sprintf("\n  %s: %s (%s)", f.Stage, f.Path, f.Name()))
+		if !slices.Contains(stages, f.Stage) {
+			stages = append(stages, f.Stage)
+		}
+		// A rebuild of what is missing asks for names and sizes of outputs alone.
+		if !f.Missing || f.Ref.Shelf == object.Logs || f.Ref.Shelf == object.Inputs {
+			next = "--force"
+		}
 	}
-	return r, err
+	if next == "--force" {
+		next += " " + strings.Join(stages, " ")
+	}
+	const most = 10
+	if n := len(lines); n > most {
+		lines = append(lines[:most:most], fmt.Sprintf("\n  and %d more; pipe verify --remote lists all", n-most))
+	}
+	return diag.New(diag.NotFound, "%s damaged or missing in the remote, with no good copy on this machine:%s", view.Count(len(lost), "object"), strings.Join(lines, "")).
+		At(url).Hinted("run pipe push --repair on a machine that has one, or rebuild here: pipe repro %s, then pipe push --repair", next)
 }
 
 // take makes the record's outs those of the lock; a stage without a record, because

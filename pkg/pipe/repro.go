@@ -87,8 +87,10 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
 // goes on meanwhile may make its answer old. The stat index may be written when the project is
-// closed; it is a memory of hashes, not a state.
+// closed; it is a memory of hashes, not a state. Beside an error the result has the verdicts
+// that could be reached.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
+	opt.KeepGoing = true
 	r, err := p.run(ctx, opt, nil, true)
 	p.noteInferred()
 	return r, err
@@ -197,7 +199,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	carrier.NoFetch = opt.NoPull
 	files := p.files(carrier)
 	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
+		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
 		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}

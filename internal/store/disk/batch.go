@@ -39,23 +39,41 @@ func (s *Store) Begin() (store.Batch, error) {
 	return &batch{s: s, prefix: prefix, pending: map[object.Ref]string{}, there: map[string]bool{}}, nil
 }
 
-// has reports whether the object is in the batch or in the store.
-func (b *batch) has(ref object.Ref, size int64) bool {
+// has reports whether the object is in the batch, or whole in the store. There it is
+// read: good bytes are at hand, and what is wrong must not outlive them. Who puts an
+// object has asked for its size before, so this is seldom, and less than a write.
+func (b *batch) has(ctx context.Context, ref object.Ref, size int64) bool {
 	b.mu.Lock()
 	_, ok := b.pending[ref]
 	b.mu.Unlock()
 	if ok {
 		return true
 	}
-	path := b.s.object(ref)
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
+	if !b.s.intact(ctx, ref, size) {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.there[filepath.Dir(path)] = true
+	b.there[filepath.Dir(b.s.object(ref))] = true
 	return true
+}
+
+// intact reports whether the store has the object and its bytes are right. One that
+// cannot be read is not.
+func (s *Store) intact(ctx context.Context, ref object.Ref, size int64) bool {
+	f, err := s.open(ref)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err != nil || info.Size() != size {
+		return false
+	}
+	buf := s.bufs.Get().(*[]byte)
+	defer s.bufs.Put(buf)
+	got, _, err := digest.NewHasher().Copy(ctx, nil, f, *buf)
+	return err == nil && got == ref.Digest
 }
 
 func (b *batch) temp() (*os.File, error) {
@@ -79,7 +97,7 @@ func (b *batch) Put(ctx context.Context, ref object.Ref, src store.Source) (err 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if b.has(ref, src.Size) {
+	if b.has(ctx, ref, src.Size) {
 		return nil
 	}
 	r, err := src.Open()
@@ -108,7 +126,7 @@ func (b *batch) Save(ctx context.Context, src *os.File) (digest.Digest, int64, e
 	}
 	got, n, err := b.s.copy(ctx, f, src)
 	ref := object.Ref{Digest: got}
-	if err == nil && b.has(ref, n) {
+	if err == nil && b.has(ctx, ref, n) {
 		return got, n, b.drop(f)
 	}
 	return got, n, b.add(f, ref, err)
@@ -174,7 +192,7 @@ func (b *batch) name(trees bool, mark string) error {
 		// Read-only against careless hands; nobody trusts the mode, so it needs no sync.
 		err := errors.Join(b.s.mkdir(dir), b.s.files.Chmod(tmp, 0o444))
 		if err == nil {
-			err = b.s.files.Rename(tmp, to)
+			err = b.s.rename(tmp, to)
 		}
 		if err != nil {
 			return b.s.mapped(err, ref)
@@ -182,6 +200,21 @@ func (b *batch) name(trees bool, mark string) error {
 		delete(b.pending, ref)
 	}
 	return b.s.mapped(b.s.settle(dirs, mark), "sync")
+}
+
+// rename gives a file its name, from which a directory that stands there is moved away:
+// it can be no object, and nothing replaces a directory but a hand.
+func (s *Store) rename(tmp, to string) error {
+	err := s.files.Rename(tmp, to)
+	if info, lerr := os.Lstat(to); err == nil || lerr != nil || !info.IsDir() {
+		return err
+	}
+	// It may not be the first of this name.
+	away := filepath.Join(s.path("corrupt"), filepath.Base(to)+"-"+rand.Text())
+	if err := errors.Join(s.files.Mkdir(filepath.Dir(away)), s.files.Rename(to, away)); err != nil {
+		return err
+	}
+	return s.files.Rename(tmp, to)
 }
 
 // few files or directories are synced one by one; for more, one sync of the whole

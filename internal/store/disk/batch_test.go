@@ -136,6 +136,63 @@ func TestAnObjectOfTheWrongSizeIsStoredAgain(t *testing.T) {
 
 // What is known to be durable is not synced again: a second object in the same
 // directory costs two syncs, its own and its directory's.
+// What lies at an object's name is believed only after it was read: good bytes are at hand.
+func TestWhateverLiesAtAnObjectsNameGivesWayToIt(t *testing.T) {
+	b := []byte("the right bytes")
+	for name, spoil := range map[string]func(path string) error{
+		"flipped": func(path string) error { return os.WriteFile(path, []byte("the wrong bytes"), 0o644) },
+		"cut":     func(path string) error { return os.Truncate(path, 3) },
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"a directory": func(path string) error {
+			return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "sub"), 0o755))
+		},
+		"a link": func(path string) error { return errors.Join(os.Remove(path), os.Symlink("/dev/zero", path)) },
+	} {
+		dir := t.TempDir()
+		s := disk.Open(room(dir))
+		save := func() error {
+			file := filepath.Join(dir, "file")
+			f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o666)
+			if err != nil {
+				return err
+			}
+			_, werr := f.WriteAt(b, 0)
+			batch, err := s.Begin()
+			if err != nil {
+				return err
+			}
+			_, _, err = batch.Save(t.Context(), f)
+			return errors.Join(werr, err, batch.Commit(), batch.Close(), f.Close())
+		}
+		for how, again := range map[string]func() error{
+			"put":  func() error { return s.Put(t.Context(), storetest.File(b), store.Bytes(b)) },
+			"save": save,
+		} {
+			ref := put(t, s, b)
+			path := filepath.Join(room(dir), filepath.FromSlash(store.Path(ref)))
+			if err := errors.Join(os.Chmod(path, 0o644), spoil(path), again()); err != nil {
+				t.Errorf("%s, %s: %v", name, how, err)
+			}
+			if got, err := store.ReadAll(t.Context(), s, ref, 100); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("%s, %s: %q, %v", name, how, got, err)
+			}
+		}
+	}
+}
+
+func TestWhatIsNoFileIsNoObject(t *testing.T) {
+	dir := t.TempDir()
+	s := disk.Open(room(dir))
+	ref := put(t, s, []byte("x"))
+	path := filepath.Join(room(dir), filepath.FromSlash(store.Path(ref)))
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Stat(t.Context(), ref); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 func TestDirectoriesAreMadeDurableOnce(t *testing.T) {
 	dir := t.TempDir()
 	power, err := powercut.New(dir, nil)

@@ -57,6 +57,9 @@ func (s *Store) Stat(ctx context.Context, ref object.Ref) (int64, error) {
 		return 0, context.Cause(ctx)
 	}
 	info, err := os.Lstat(s.object(ref))
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist // it has no bytes, and Put takes its place
+	}
 	if err != nil {
 		return 0, s.mapped(err, ref)
 	}

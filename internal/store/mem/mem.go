@@ -95,7 +95,7 @@ func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.objects[ref]; !ok {
+	if _, ok := s.objects[ref]; !ok || src.Replace {
 		s.objects[ref] = blob{b, time.Now().Unix()}
 	}
 	return nil
@@ -149,6 +149,14 @@ func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]by
 		s.records[id] = bytes.Clone(value)
 	}
 	return bytes.Clone(s.records[id]), nil
+}
+
+// Adopt implements store.Adopter.
+func (s *Store) Adopt(ctx context.Context, id object.RunID, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records[id] = bytes.Clone(value)
+	return context.Cause(ctx)
 }
 
 // Load implements store.Cells.

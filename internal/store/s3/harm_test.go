@@ -5,16 +5,20 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/s3server"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/s3"
 	"github.com/pipe-build/pipe/internal/store/storetest"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 func TestABodyThatBreaksOftenButGoesOnIsReadWhole(t *testing.T) {
@@ -160,5 +164,39 @@ func TestWhatAServerIsAskedForIsWhatTheConfigurationSays(t *testing.T) {
 	}
 	if r, err := s3.OpenRemote(t.Context(), spec.Remote{URL: "s3://"}); err == nil || r != nil {
 		t.Errorf("no bucket: %v, %v", r, err)
+	}
+}
+
+// Put alone takes what is there for the object; to replace it needs no right but to put.
+func TestADamagedObjectOrRecordIsReplaced(t *testing.T) {
+	srv := start(t, s3server.Options{})
+	s := open(t, s3.Config{})
+	for _, size := range []int{100, 17 << 20} {
+		b := storetest.Noise(t, size)
+		ref := put(t, s, b)
+		file := filepath.Join(srv.Dir, srv.Bucket, "some/prefix", store.Path(ref))
+		if err := os.WriteFile(file, []byte("cut"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, b)
+		if n, err := s.Stat(t.Context(), ref); n != 3 || err != nil {
+			t.Errorf("put without Replace: %d bytes, %v", n, err)
+		}
+		src := store.Bytes(b)
+		src.Replace = true
+		if err := s.Put(t.Context(), ref, src); err != nil {
+			t.Error(err)
+		}
+		wantBytes(t, s, ref, b)
+	}
+	id := object.RunID{Key: digest.Key{7}}
+	if _, err := s.Record(t.Context(), id, []byte("no record")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Adopt(t.Context(), id, []byte("a record")); err != nil {
+		t.Error(err)
+	}
+	if got, err := s.Lookup(t.Context(), id); string(got) != "a record" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -37,6 +37,7 @@ type upload struct {
 	name string
 	id   *string
 	size int64 // of a part
+	over bool  // put over what is there
 
 	mu   sync.Mutex
 	done []types.CompletedPart
@@ -47,8 +48,10 @@ func (s *Store) putLarge(ctx context.Context, ref object.Ref, src store.Source) 
 	if src.Size > maxParts*maxPart {
 		return diag.New(diag.Failed, "put: an S3 object cannot have %d bytes", src.Size).At(s.place(name))
 	}
-	if _, err := s.Stat(ctx, ref); !errors.Is(err, store.ErrNotFound) {
-		return err
+	if !src.Replace {
+		if _, err := s.Stat(ctx, ref); !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 	}
 	out, err := s.client.CreateMultipartUpload(ctx, &awss3.CreateMultipartUploadInput{
 		Bucket: &s.bucket, Key: s.key(name), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
@@ -57,7 +60,7 @@ func (s *Store) putLarge(ctx context.Context, ref object.Ref, src store.Source) 
 	if err != nil {
 		return s.mapped(ctx, "put", name, err)
 	}
-	u := &upload{s: s, name: name, id: out.UploadId, size: max(partSize, (src.Size+maxParts-1)/maxParts)}
+	u := &upload{s: s, name: name, id: out.UploadId, size: max(partSize, (src.Size+maxParts-1)/maxParts), over: src.Replace}
 	if err := u.send(ctx, ref, src); err != nil {
 		return errors.Join(err, u.abort(ctx))
 	}
@@ -149,18 +152,23 @@ func (u *upload) part(ctx context.Context, number int32, b []byte) error {
 
 func (u *upload) complete(ctx context.Context) error {
 	slices.SortFunc(u.done, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
-	_, err := u.s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
-		Bucket: &u.s.bucket, Key: u.s.key(u.name), UploadId: u.id, IfNoneMatch: aws.String("*"),
+	in := &awss3.CompleteMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: u.s.key(u.name), UploadId: u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.done},
-	}, func(o *awss3.Options) { o.HTTPClient = u.s.patient })
+	}
+	if !u.over {
+		in.IfNoneMatch = aws.String("*")
+	}
+	_, err := u.s.client.CompleteMultipartUpload(ctx, in, func(o *awss3.Options) { o.HTTPClient = u.s.patient })
 	return err
 }
 
 // settle decides what a failed completion means: the object may be there, by
-// another's hand or by a first request whose answer was lost.
+// another's hand or by a first request whose answer was lost. One that was to be
+// replaced says nothing by being there.
 func (s *Store) settle(ctx context.Context, ref object.Ref, u *upload, err error) error {
 	aborted := u.abort(ctx)
-	if _, serr := s.Stat(ctx, ref); serr == nil {
+	if _, serr := s.Stat(ctx, ref); serr == nil && !u.over {
 		return nil
 	}
 	return errors.Join(s.mapped(ctx, "put", u.name, err), aborted)

@@ -73,7 +73,12 @@ func (s *Store) Put(ctx context.Context, ref object.Ref, src store.Source) error
 		return s.corrupt(ref, src.Size, int64(len(b)), got)
 	}
 	name := store.Path(ref)
-	if _, err := s.create(ctx, name, b); err != nil {
+	if src.Replace {
+		_, err = s.client.PutObject(ctx, s.putInput(name, b))
+	} else {
+		_, err = s.create(ctx, name, b)
+	}
+	if err != nil {
 		return s.mapped(ctx, "put", name, err)
 	}
 	return nil
@@ -105,7 +110,7 @@ const conflicts = 8
 // create puts b unless there is something already, and reports which it was.
 func (s *Store) create(ctx context.Context, name string, b []byte) (created bool, err error) {
 	for n := range conflicts {
-		_, err = s.client.PutObject(ctx, s.putInput(name, "", b))
+		_, err = s.client.PutObject(ctx, s.swapInput(name, "", b))
 		switch {
 		case err == nil:
 			return true, nil
@@ -121,12 +126,17 @@ func (s *Store) create(ctx context.Context, name string, b []byte) (created bool
 	return false, err
 }
 
-// putInput is a PUT that replaces the version old, or creates when old is empty.
-func (s *Store) putInput(name, old string, b []byte) *awss3.PutObjectInput {
-	in := &awss3.PutObjectInput{
+// putInput is a PUT that replaces whatever is there.
+func (s *Store) putInput(name string, b []byte) *awss3.PutObjectInput {
+	return &awss3.PutObjectInput{
 		Bucket: &s.bucket, Key: s.key(name), Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
 		ChecksumCRC32: checksum(b), ServerSideEncryption: s.sse, SSEKMSKeyId: s.sseKey,
 	}
+}
+
+// swapInput is a PUT that replaces the version old, or creates when old is empty.
+func (s *Store) swapInput(name, old string, b []byte) *awss3.PutObjectInput {
+	in := s.putInput(name, b)
 	if old == "" {
 		in.IfNoneMatch = aws.String("*")
 	} else {

@@ -40,6 +40,19 @@ func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]by
 	return s.Lookup(ctx, id)
 }
 
+// Adopt implements store.Adopter. No condition, as a role that may only get and put
+// can do it, too.
+func (s *Store) Adopt(ctx context.Context, id object.RunID, value []byte) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	name := store.RecordPath(id)
+	if _, err := s.client.PutObject(ctx, s.putInput(name, value)); err != nil {
+		return s.mapped(ctx, "replace record", name, err)
+	}
+	return nil
+}
+
 // Load implements store.Cells. The version is the ETag.
 func (s *Store) Load(ctx context.Context, name string) (value []byte, version string, err error) {
 	if err := s.checkName(ctx, name); err != nil {
@@ -99,7 +112,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error 
 	if err := s.checkName(ctx, name); err != nil {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, s.putInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
+	_, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
 	if err == nil {
 		return nil
 	}

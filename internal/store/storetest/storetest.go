@@ -156,10 +156,31 @@ func (s *suite) puts(t *testing.T) {
 		put(t, h, b)
 		wantObject(t, h, put(t, h, b), b)
 	})
+	t.Run("Replace", s.replace)
 	t.Run("ClosesItsSource", s.closes)
 	t.Run("TreesLieApartFromFiles", s.trees)
 	t.Run("AtOnceByMany", s.putRace)
 	t.Run("ReadInPart", s.readInPart)
+}
+
+// replace: whatever is put over an object, the right bytes are there afterwards. A store
+// may find that they are there, and not look at what is put.
+func (s *suite) replace(t *testing.T) {
+	for _, size := range []int{4096, large} {
+		h, b := s.handle(t), Noise(t, size)
+		ref, src := put(t, h, b), store.Bytes(b)
+		src.Replace = true
+		wantError(t, "put over", h.Put(t.Context(), ref, src), nil)
+		wantObject(t, h, ref, b)
+		wrong := bytes.Clone(b)
+		wrong[size-1] ^= 1
+		src = store.Bytes(wrong)
+		src.Replace = true
+		if err := h.Put(t.Context(), ref, src); err != nil {
+			wantError(t, "put wrong bytes over", err, store.ErrCorrupt)
+		}
+		wantObject(t, h, ref, b)
+	}
 }
 
 // source counts its readers that are open.

@@ -1,0 +1,63 @@
+package pipe
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/sweep"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+)
+
+// unpushed returns what the remote lacks of what the lock's stages name: records and
+// outputs, a directory standing for its files. That is a request for each, many at once.
+func (p *Project) unpushed(ctx context.Context, lock *lockfile.File, targets []string) ([]Fault, error) {
+	shared, err := p.needRemote(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := p.locked(lock, targets)
+	if err != nil {
+		return nil, err
+	}
+	r, err := sweep.Verify(ctx, shared, sweep.Scope{Stages: p.wanted(stages)}, sweep.Options{Shallow: true, Workers: p.workers()})
+	if err != nil {
+		return nil, err
+	}
+	v := verified(shared.URL(), r)
+	return append(v.Missing, v.Damaged...), nil
+}
+
+// mustBePushed fails with kind policy when the remote lacks something that the lock names.
+// Without a remote there is nothing to lack.
+func (p *Project) mustBePushed(ctx context.Context, lock *lockfile.File) error {
+	if shared, err := p.openRemote(ctx); err != nil || shared == nil {
+		return err
+	}
+	lacks, err := p.unpushed(ctx, lock, nil)
+	if err != nil || len(lacks) == 0 {
+		return err
+	}
+	var names []string
+	for _, f := range lacks {
+		names = append(names, fmt.Sprintf("%s of %s", f.Path, f.Stage))
+	}
+	const most = 5
+	if n := len(names); n > most {
+		names = append(names[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return diag.New(diag.Policy, "the remote lacks what %s names: %s", lockfile.FileName, strings.Join(names, ", ")).
+		At(p.remote.URL()).Hinted("pipe push")
+}
+
+// pushedText says for doctor whether the remote has what the lock names. That it has not is
+// no fault of the machine.
+func (p *Project) pushedText(ctx context.Context, lock *lockfile.File) (string, error) {
+	err := p.mustBePushed(ctx, lock)
+	if diag.Is(err, diag.Policy) {
+		e := diag.All(err)[0]
+		return fmt.Sprintf("%s; run %s", e.What, e.Hint), nil
+	}
+	return "all that pipe.lock names", err
+}
