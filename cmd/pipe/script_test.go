@@ -142,6 +142,9 @@ func TestScriptsOnADirectory(t *testing.T) {
 
 func TestScriptsOnS3(t *testing.T) { onS3(t, s3server.Options{}, "testdata/both") }
 
+// TestScriptsForS3 runs what a directory cannot show.
+func TestScriptsForS3(t *testing.T) { onS3(t, s3server.Options{}, "testdata/s3") }
+
 func TestTheRecipeOnS3OverTLS(t *testing.T) {
 	dir := t.TempDir()
 	b, err := os.ReadFile("testdata/both/recipe.txtar")
@@ -167,6 +170,8 @@ func onS3(t *testing.T, opt s3server.Options, dir string) {
 			prefix := filepath.Base(e.WorkDir)
 			e.Setenv("REMOTE", "s3://"+server.Bucket+"/"+prefix)
 			e.Setenv("STORE", filepath.Join(server.Dir, server.Bucket, prefix))
+			// The same server under an address that is no loopback, as far as it says.
+			e.Setenv("STRANGER", strings.Replace(server.Endpoint, "127.0.0.1", "0.0.0.0", 1))
 			return nil
 		},
 	})

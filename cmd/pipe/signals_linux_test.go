@@ -18,7 +18,7 @@ func TestSignalsEndTheReadingOfAHugeFile(t *testing.T) {
 		signal syscall.Signal
 		code   int
 	}{
-		{"verify", []string{"verify", "--remote"}, (*place).object, syscall.SIGINT, 130},
+		{"verify", []string{"verify", "--remote", "--all", "--read"}, (*place).object, syscall.SIGINT, 130},
 		{"repro", []string{"repro"}, func(p *place) string { return p.path("src") }, syscall.SIGTERM, 143},
 	} {
 		t.Run(c.name, func(t *testing.T) {

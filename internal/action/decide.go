@@ -72,6 +72,9 @@ func Decide(f Facts) Verdict {
 	}
 	if !current {
 		why := []Reason{{Code: event.Recorded}}
+		if f.Stage.Check {
+			why[0].Code = event.Passed
+		}
 		if f.Locked != nil { // a stage that the lock does not have has run under another name, or elsewhere
 			why = append(why, Changes(f.Stage, f.Inputs, f.Locked)...)
 		}

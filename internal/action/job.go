@@ -28,7 +28,8 @@ type Job struct {
 	// Recorded are the outputs that the lock names: edits of other bytes that lie
 	// there are kept before the command replaces them.
 	Recorded []artifact.Output
-	// Line is called with each line that the command prints, from one goroutine.
+	// Line is called with each line that the command prints, from one goroutine; with a long one
+	// in pieces of shell.MaxLine bytes and a rest, which may be empty.
 	Line func(line []byte)
 }
 

@@ -31,6 +31,7 @@ func example() (*spec.Stage, Inputs) {
 		Params:   []spec.Params{{File: "params.yaml", Keys: []string{"lr", "size"}}},
 		Env:      []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS"}},
 		Outs:     []spec.Out{{Path: "app/bin", Dir: true}, {Path: "app/report.txt", NoCache: true}},
+		Needs:    []spec.Need{{Stage: "lint"}},
 	}
 	in := Inputs{
 		Deps: []artifact.Input{
@@ -51,6 +52,9 @@ var notInKey = map[string]string{
 	"Stage.Place":      "where it stands in the file",
 	"Stage.Frozen":     "says whether the stage runs, not what it makes",
 	"Stage.Timeout":    "a stage that was stopped has no result",
+	"Stage.Inferred":   "Stage.Deploy is in the key",
+	"Need.Stage":       "when it runs, not what it makes",
+	"Need.Place":       "where it stands in the file",
 	"Stage.Mutex":      "when it runs, not what it makes",
 	"Stage.Desc":       "for people",
 	"Stage.Meta":       "for other programs",
@@ -59,6 +63,7 @@ var notInKey = map[string]string{
 	"Params.Place":     "where it stands in the file",
 	"Env.Literal":      "where the value comes from; the value itself is in the key",
 	"Env.Place":        "where it stands in the file",
+	"Dep.Push":         "where the bytes are kept",
 	"Out.Dir":          "only demands a directory",
 	"Out.Place":        "where it stands in the file",
 	"Out.Persist":      "what the command starts from is not part of what it is",
@@ -103,6 +108,7 @@ func TestEveryFieldIsInTheKeyOrOnTheListWithAReason(t *testing.T) {
 	}
 	walk(spec.Stage{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(s).Elem() })
 	walk(spec.Dep{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Deps[1]).Elem() })
+	walk(spec.Need{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Needs[0]).Elem() })
 	walk(spec.Params{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Params[0]).Elem() })
 	walk(spec.Env{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Env[0]).Elem() })
 	walk(spec.Out{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Outs[0]).Elem() })

@@ -27,6 +27,7 @@ type vector struct {
 // stageInput has a member for each field of the key.
 type stageInput struct {
 	AlwaysChanged bool               `json:"always_changed,omitempty"`
+	Check         bool               `json:"check,omitempty"`
 	Cmd           []string           `json:"cmd,omitempty"`
 	Deploy        bool               `json:"deploy,omitempty"`
 	Deps          []artifact.Input   `json:"deps,omitempty"`
@@ -60,7 +61,7 @@ type outInput struct {
 
 func (v stageInput) key() digest.Key {
 	s := &spec.Stage{
-		AlwaysChanged: v.AlwaysChanged, Cmd: v.Cmd, Deploy: v.Deploy, Excludes: v.Excludes,
+		AlwaysChanged: v.AlwaysChanged, Check: v.Check, Cmd: v.Cmd, Deploy: v.Deploy, Excludes: v.Excludes,
 		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo",
 	}
 	in := Inputs{Deps: v.Deps, Platform: v.Platform, Loose: v.EnvMode == "loose"}

@@ -3,6 +3,7 @@ package archtest
 import (
 	"go/ast"
 	"go/token"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,31 @@ func TestFilesAreOpenedThroughAtomicfile(t *testing.T) {
 				if x, ok := s.X.(*ast.Ident); ok && x.Name == "os" {
 					t.Errorf("%s: os.%s", f.fset.Position(n.Pos()), s.Sel.Name)
 				}
+			}
+			return true
+		})
+	}
+}
+
+// TestPeoplesTextGoesThroughOneDoor: view.Print escapes what comes from outside, and what goes
+// past it reaches the terminal as it is. cli hands its writers on and wraps them; it prints
+// nothing itself.
+func TestPeoplesTextGoesThroughOneDoor(t *testing.T) {
+	for _, f := range sources(t) {
+		door := filepath.Base(f.path) == "print.go" && f.pkg == "internal/view"
+		if f.test || door || f.pkg != "internal/view" && f.pkg != "internal/cli" && f.pkg != "cmd/pipe" && !strings.HasPrefix(f.pkg, "pkg/") {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, _ := s.X.(*ast.Ident)
+			prints := x != nil && (x.Name == "fmt" && strings.Contains(s.Sel.Name, "rint") && s.Sel.Name[0] != 'S' ||
+				x.Name == "io" && (s.Sel.Name == "WriteString" || strings.HasPrefix(s.Sel.Name, "Copy")))
+			if prints || strings.HasPrefix(s.Sel.Name, "Print") && (x == nil || x.Name == "c") {
+				t.Errorf("%s: %s goes past view.Print", f.fset.Position(n.Pos()), s.Sel.Name)
 			}
 			return true
 		})

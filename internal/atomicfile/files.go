@@ -74,8 +74,10 @@ func (fs Files) Chmod(path string, mode os.FileMode) error {
 	return err
 }
 
-// Sync makes the bytes of an open file durable. After an error they must be
-// written anew: the system may have dropped them, and a second Sync would not say so.
+// Sync makes the bytes of an open file durable. The file must be open for writing, which
+// Windows (FlushFileBuffers) asks for, though fsync(2) does not: powercut looks. After an
+// error they must be written anew: the system may have dropped them, and a second Sync would
+// not say so.
 func (fs Files) Sync(f *os.File) error {
 	return fs.sync(OpSyncFile, f.Name(), f.Sync)
 }
@@ -113,8 +115,10 @@ func (fs Files) Mkdir(path string) error {
 	return os.MkdirAll(path, 0o777)
 }
 
-// SyncDir makes the names in dir survive a power cut, where the system can:
-// Windows, and some network file systems, take no fsync of a directory.
+// SyncDir makes the names in dir survive a power cut, where the system can: some network
+// file systems take no fsync of a directory. Nor does Windows: os.Open has a directory for
+// reading alone, and FlushFileBuffers refuses such a handle. NTFS keeps names by its journal,
+// and may lose the newest ones, whole.
 func (fs Files) SyncDir(dir string) error {
 	err := fs.sync(OpSyncDir, dir, func() error { return syncDir(dir) })
 	if unsupported(err) {

@@ -220,9 +220,16 @@ func (a *app) complain(err error) {
 		if p.Place != "" {
 			text = p.Place + ": " + text
 		}
-		_, _ = fmt.Fprintf(a.Err, "pipe: %s\n", text)
+		first, rest, more := strings.Cut(text, "\n")
+		view.Print(a.Err, "pipe: %s\n", first)
+		// Only what a command said has several lines. In the middle of a line they could not be read.
+		for more {
+			var line string
+			line, rest, more = strings.Cut(rest, "\n")
+			view.Print(a.Err, "    %s\n", strings.TrimPrefix(line, "    "))
+		}
 		if p.Hint != "" {
-			_, _ = fmt.Fprintf(a.Err, "  hint: %s\n", p.Hint)
+			view.Print(a.Err, "  hint: %s\n", p.Hint)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type place struct {
 	t        *testing.T
 	dir      string
+	yaml     string
 	environ  []string
 	in       string // what a terminal would answer; empty: there is no terminal
 	out, err string
@@ -32,7 +33,7 @@ stages:
 func newPlace(t *testing.T, yaml string) *place {
 	t.Helper()
 	top := t.TempDir()
-	p := &place{t: t, dir: filepath.Join(top, "p"), environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + top, "LIVE=" + filepath.Join(top, "live")}}
+	p := &place{t: t, dir: filepath.Join(top, "p"), yaml: yaml, environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + top, "LIVE=" + filepath.Join(top, "live")}}
 	p.write("pipe.yaml", yaml)
 	p.write("src", "one")
 	return p
@@ -48,15 +49,22 @@ func (p *place) write(name, content string) {
 	}
 }
 
-// run runs one command, keeps what it printed, and checks its exit code.
-func (p *place) run(code int, args ...string) {
+// try runs one command, keeps what it printed, and returns its exit code.
+func (p *place) try(args ...string) int {
 	p.t.Helper()
 	var out, errs bytes.Buffer
 	w := World{Args: append([]string{"-C", p.dir}, args...), Environ: p.environ, In: strings.NewReader(p.in), Out: &out, Err: &errs, Terminal: p.in != ""}
-	if got := Run(p.t.Context(), w); got != code {
-		p.t.Fatalf("pipe %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, &out, &errs)
-	}
+	code := Run(p.t.Context(), w)
 	p.out, p.err = out.String(), errs.String()
+	return code
+}
+
+// run is try, and checks the exit code.
+func (p *place) run(code int, args ...string) {
+	p.t.Helper()
+	if got := p.try(args...); got != code {
+		p.t.Fatalf("pipe %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, p.out, p.err)
+	}
 }
 
 // answer is the one JSON document of the last command.

@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -38,17 +38,20 @@ func dagText(w io.Writer, g *pipe.Graph) {
 		if s.Deploy {
 			line += " (deploy)"
 		}
+		if s.Check {
+			line += " (check)"
+		}
 		if len(s.Needs) > 0 {
 			line += " <- " + strings.Join(s.Needs, ", ")
 		}
-		_, _ = fmt.Fprintln(w, line)
+		view.Print(w, "%s\n", line)
 	}
 }
 
 // dagMermaid prints a Mermaid flowchart. Nodes get numbers for ids, because a stage's name may
 // hold characters that an id there may not.
 func dagMermaid(w io.Writer, g *pipe.Graph) {
-	_, _ = fmt.Fprintln(w, "flowchart TD")
+	view.Print(w, "flowchart TD\n")
 	id := map[string]int{}
 	for i, s := range g.Stages {
 		id[s.Name] = i
@@ -56,11 +59,14 @@ func dagMermaid(w io.Writer, g *pipe.Graph) {
 		if s.Deploy {
 			form = "  s%d([%q])\n"
 		}
-		_, _ = fmt.Fprintf(w, form, i, s.Name)
+		if s.Check {
+			form = "  s%d{{%q}}\n"
+		}
+		view.Print(w, form, i, s.Name)
 	}
 	for i, s := range g.Stages {
 		for _, n := range s.Needs {
-			_, _ = fmt.Fprintf(w, "  s%d --> s%d\n", id[n], i)
+			view.Print(w, "  s%d --> s%d\n", id[n], i)
 		}
 	}
 }
@@ -68,16 +74,19 @@ func dagMermaid(w io.Writer, g *pipe.Graph) {
 // dagDot prints a Graphviz digraph. Edges point from a stage to those that it gives its
 // outputs to.
 func dagDot(w io.Writer, g *pipe.Graph) {
-	_, _ = fmt.Fprintln(w, "digraph pipe {")
+	view.Print(w, "digraph pipe {\n")
 	for _, s := range g.Stages {
 		shape := "box"
 		if s.Deploy {
 			shape = "oval"
 		}
-		_, _ = fmt.Fprintf(w, "  %q [shape=%s];\n", s.Name, shape)
+		if s.Check {
+			shape = "hexagon"
+		}
+		view.Print(w, "  %q [shape=%s];\n", s.Name, shape)
 		for _, n := range s.Needs {
-			_, _ = fmt.Fprintf(w, "  %q -> %q;\n", n, s.Name)
+			view.Print(w, "  %q -> %q;\n", n, s.Name)
 		}
 	}
-	_, _ = fmt.Fprintln(w, "}")
+	view.Print(w, "}\n")
 }

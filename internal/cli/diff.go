@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
@@ -33,7 +33,7 @@ func printDiff(w io.Writer, changes []lockfile.Change) {
 	for _, x := range changes {
 		if x.Stage != stage {
 			stage = x.Stage
-			_, _ = fmt.Fprintf(w, "%s\n", stage)
+			view.Print(w, "%s\n", stage)
 		}
 		sign := "~"
 		switch {
@@ -42,7 +42,7 @@ func printDiff(w io.Writer, changes []lockfile.Change) {
 		case x.New == "":
 			sign = "-"
 		}
-		_, _ = fmt.Fprintf(w, "  %s %s\n", sign, strings.TrimSpace(x.What+" "+x.Path))
+		view.Print(w, "  %s %s\n", sign, strings.TrimSpace(x.What+" "+x.Path))
 		printOldNew(w, x.Old, x.New)
 	}
 }

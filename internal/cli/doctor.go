@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -31,9 +30,9 @@ func (a *app) doctorCmd() *cobra.Command {
 					if !x.OK {
 						mark = "FAIL"
 					}
-					_, _ = fmt.Fprintf(w, "%s  %s: %s\n", mark, x.Name, x.Text)
+					view.Print(w, "%s  %s: %s\n", mark, x.Name, x.Text)
 					if x.Hint != "" {
-						_, _ = fmt.Fprintf(w, "      hint: %s\n", x.Hint)
+						view.Print(w, "      hint: %s\n", x.Hint)
 					}
 				}
 			})

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -35,12 +34,12 @@ file to find it by its content, or give the key of a stage. With -o, fetch it.`,
 // bytes are.
 func printFound(w io.Writer, f *pipe.Found) {
 	for _, x := range f.Artifacts {
-		_, _ = fmt.Fprintf(w, "%s\n", x.Hash)
+		view.Print(w, "%s\n", x.Hash)
 		kind := map[string]string{"out": "output", "inside": "file in an output", "dep": "dependency", "key": "output, found by its key", "object": "object that no pipe.lock names"}[x.What]
 		if x.Path != "" {
-			_, _ = fmt.Fprintf(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
+			view.Print(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
 		} else {
-			_, _ = fmt.Fprintf(w, "  %s, %s\n", kind, view.Bytes(x.Size))
+			view.Print(w, "  %s, %s\n", kind, view.Bytes(x.Size))
 		}
 		printCommits(w, &x)
 		for _, l := range x.Live {
@@ -48,15 +47,15 @@ func printFound(w io.Writer, f *pipe.Found) {
 			if l.Status != "ok" {
 				word = "deployment " + l.Status + " in"
 			}
-			_, _ = fmt.Fprintf(w, "  %s %s (%s), since %s\n", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST"))
+			view.Print(w, "  %s %s (%s), since %s\n", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST"))
 		}
-		_, _ = fmt.Fprintf(w, "  bytes: %s\n", whereText(&x))
+		view.Print(w, "  bytes: %s\n", whereText(&x))
 	}
 	if f.Incomplete {
-		_, _ = fmt.Fprintln(w, "the clone is shallow: older commits were not searched (run git fetch --unshallow)")
+		view.Print(w, "the clone is shallow: older commits were not searched (run git fetch --unshallow)\n")
 	}
 	if f.Wrote != "" {
-		_, _ = fmt.Fprintf(w, "wrote %s\n", f.Wrote)
+		view.Print(w, "wrote %s\n", f.Wrote)
 	}
 }
 
@@ -64,10 +63,10 @@ func printFound(w io.Writer, f *pipe.Found) {
 // they are the same.
 func printCommits(w io.Writer, x *pipe.Artifact) {
 	if x.Now {
-		_, _ = fmt.Fprintln(w, "  in the workspace's pipe.lock")
+		view.Print(w, "  in the workspace's pipe.lock\n")
 	}
 	line := func(word string, c *pipe.Commit) {
-		_, _ = fmt.Fprintf(w, "  %s %.12s  %s  %s  %s\n", word, c.Hash, c.When.Format("2006-01-02 15:04"), c.Author, c.Subject)
+		view.Print(w, "  %s %.12s  %s  %s  %s\n", word, c.Hash, c.When.Format("2006-01-02 15:04"), c.Author, c.Subject)
 	}
 	switch {
 	case x.First == nil:
@@ -78,7 +77,7 @@ func printCommits(w io.Writer, x *pipe.Artifact) {
 		line("last ", x.Last)
 	}
 	if len(x.Refs) > 0 {
-		_, _ = fmt.Fprintf(w, "  on %s\n", strings.Join(x.Refs, ", "))
+		view.Print(w, "  on %s\n", strings.Join(x.Refs, ", "))
 	}
 }
 

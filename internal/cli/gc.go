@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -15,9 +14,14 @@ import (
 func (a *app) gcCmd() *cobra.Command {
 	var yes bool
 	c := command("gc", "Delete cached objects that no commit uses",
-		`Show the cached objects that no pipe.lock uses, in any branch, tag, worktree or in
-this workspace. With --yes, delete them. Objects newer than one hour are kept.
-The remote is not changed.`,
+		`Show the cached objects that no pipe.lock uses. With --yes, delete them.
+
+These locks keep their objects: the one in this workspace, those of all branches,
+tags and stashes, of every worktree's HEAD and staged files, of a merge or rebase in
+progress, and those that a reflog names for the last 30 days. Objects newer than one
+hour are kept, too. The remote is not changed.
+
+gc needs the complete history: it refuses to run in a shallow clone.`,
 		"pipe gc\npipe gc --yes", noArgs, func(c *cobra.Command, _ []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
 				g, err := p.GC(c.Context(), yes)
@@ -32,7 +36,8 @@ The remote is not changed.`,
 					if g.Objects == 0 {
 						next = ""
 					}
-					_, _ = fmt.Fprintf(w, "%s %s, %s%s; %d kept\n", word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept)
+					view.Print(w, "%s %s, %s%s; %d kept: %d used by this workspace and %s in git, %d newer than one hour\n",
+						word, view.Count(g.Objects, "object"), view.Bytes(g.Bytes), next, g.Kept, g.Kept-g.Young, view.Count(g.Locks, "lock"), g.Young)
 				})
 			})
 		})

@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -26,7 +26,7 @@ hashes in PIPE_HASH_ variables.`,
 					for i, h := range list {
 						// The path as the user wrote it, not as it lies in the project: b3sum
 						// would not find that one.
-						_, _ = fmt.Fprintf(w, "%s  %s\n", h.Hash.Hex(), args[i])
+						view.Print(w, "%s  %s\n", h.Hash.Hex(), args[i])
 					}
 				})
 			})

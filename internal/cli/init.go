@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -23,10 +23,10 @@ project name, add one. Nothing is overwritten.`,
 			}
 			return a.answer("pipe.init/1", r, func(w io.Writer) {
 				if len(r.Wrote) == 0 {
-					_, _ = fmt.Fprintln(w, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date")
+					view.Print(w, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date\n")
 					return
 				}
-				_, _ = fmt.Fprintf(w, "wrote %s\nnext: pipe repro\n", strings.Join(r.Wrote, ", "))
+				view.Print(w, "wrote %s\nnext: pipe repro\n", strings.Join(r.Wrote, ", "))
 			})
 		})
 }

@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -28,10 +28,10 @@ check.`,
 				}
 				return a.answer("pipe.lock.commit/1", r, func(w io.Writer) {
 					if r.Changed {
-						_, _ = fmt.Fprintf(w, "committed %.12s\n", r.Commit)
+						view.Print(w, "committed %.12s\n", r.Commit)
 						return
 					}
-					_, _ = fmt.Fprintln(w, "pipe.lock is already committed")
+					view.Print(w, "pipe.lock is already committed\n")
 				})
 			})
 		})

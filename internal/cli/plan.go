@@ -1,9 +1,8 @@
 package cli
 
 import (
-	"fmt"
+	"errors"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,12 +32,15 @@ Exit code 3 means that at least one stage would run or be restored.`,
 // --dry-run leaves it out: its exit code means success or failure, as without the flag.
 func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	return a.with(c.Context(), false, func(p *pipe.Project) error {
-		r, err := p.Plan(c.Context(), opt)
-		if err != nil {
-			return err
+		r, failed := p.Plan(c.Context(), opt)
+		if r == nil {
+			return failed
 		}
 		if err := a.answer("pipe.plan/1", r, func(w io.Writer) { printStages(w, r.Stages, a.quiet) }); err != nil {
-			return err
+			return errors.Join(failed, err)
+		}
+		if failed != nil {
+			return failed
 		}
 		if code && r.Pending {
 			return pending("some stages are not up to date")
@@ -58,7 +60,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 		if quiet && (s.Verb == event.Skip || s.Verb == event.Frozen) {
 			continue
 		}
-		verb, why := view.Verdict(s.Verb, s.Deploy, s.Because)
-		_, _ = fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", width, s.Stage, verb, why), " "))
+		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)
+		view.Print(w, "%s\n", view.Row(width, s.Stage, verb, why))
 	}
 }

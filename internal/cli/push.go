@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
@@ -37,24 +36,24 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	for _, o := range r.Outs {
 		if o.Changed {
 			changed++
-			_, _ = fmt.Fprintf(w, "%s  %s  %s\n", o.Path, o.Digest.Short(), view.Bytes(o.Size))
+			view.Print(w, "%s  %s  %s\n", o.Path, o.Digest.Short(), view.Bytes(o.Size))
 		}
 	}
 	if len(r.Adopted) > 0 {
-		_, _ = fmt.Fprintf(w, "adopted: %s (another machine built the same inputs first)\n", strings.Join(r.Adopted, ", "))
+		view.Print(w, "adopted: %s (another machine built the same inputs first)\n", strings.Join(r.Adopted, ", "))
 	}
 	if len(r.Unpushed) > 0 {
-		_, _ = fmt.Fprintf(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
+		view.Print(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
 	if r.Objects == 0 && r.Records == 0 && changed == 0 {
-		_, _ = fmt.Fprintln(w, "everything is up to date")
+		view.Print(w, "everything is up to date\n")
 		return
 	}
 	records := ""
 	if r.Records > 0 {
 		records = ", " + view.Count(r.Records, "record")
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
+	view.Print(w, "%s: %s, %s%s\n", past, view.Count(r.Objects, "object"), view.Bytes(r.Bytes), records)
 }
 
 // pushCmd makes pipe push.

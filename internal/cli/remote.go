@@ -1,15 +1,15 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// remoteCmd makes pipe remote with its commands add, list and probe.
+// remoteCmd makes pipe remote with its commands add, list, trust and probe.
 func (a *app) remoteCmd() *cobra.Command {
 	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
@@ -21,17 +21,20 @@ func (a *app) remoteCmd() *cobra.Command {
 				if err := p.AddRemote(c.Context(), add); err != nil {
 					return err
 				}
-				return a.answer("pipe.remote/1", add, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s  %s\n", add.Name, add.URL) })
+				return a.answer("pipe.remote/1", add, func(w io.Writer) { view.Print(w, "%s  %s\n", add.Name, add.URL) })
 			})
 		})
 	adder.Flags().StringVar(&add.Endpoint, "endpoint", "", "URL of an S3-compatible server")
 	adder.Flags().StringVar(&add.Region, "region", "", "region of the bucket")
 	list := command("list", "List the remotes, the default one first", "", "pipe remote list", noArgs, func(c *cobra.Command, _ []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
-			remotes := p.Remotes()
+			remotes, err := p.Remotes()
+			if err != nil {
+				return err
+			}
 			return a.answer("pipe.remotes/1", remotes, func(w io.Writer) {
 				for _, r := range remotes {
-					_, _ = fmt.Fprintf(w, "%s  %s\n", r.Name, r.URL)
+					view.Print(w, "%s  %s%s\n", r.Name, r.URL, serverText(r))
 				}
 			})
 		})
@@ -43,10 +46,58 @@ func (a *app) remoteCmd() *cobra.Command {
 				return err
 			}
 			return a.answer("pipe.probe/1", map[string]any{"url": url, "ok": true}, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "%s: reads, writes and conditional writes work\n", url)
+				view.Print(w, "%s: reads, writes and conditional writes work\n", url)
 			})
 		})
 	})
-	c.AddCommand(adder, list, probe)
+	c.AddCommand(adder, list, a.trustCmd(), probe)
 	return c
+}
+
+// trustCmd makes pipe remote trust. It asks nothing: to run it is the answer.
+func (a *app) trustCmd() *cobra.Command {
+	var remove bool
+	c := command("trust NAME", "Trust the server of a remote with your credentials",
+		`Trust the S3-compatible server that pipe.yaml names as the endpoint of a remote.
+
+Whoever changes pipe.yaml can name a server, so pipe sends credentials only to servers
+that you trust on this machine. Another endpoint or profile under the same name must be
+trusted again. AWS itself and servers on this machine need no trust. In CI, set
+PIPE_TRUST_ENDPOINT to the endpoint instead.`,
+		"pipe remote trust main\npipe remote trust main --remove", arguments(1, 1, "name a remote"), func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				change := p.TrustRemote
+				if remove {
+					change = p.DistrustRemote
+				}
+				r, err := change(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.answer("pipe.remote.trust/1", r, func(w io.Writer) {
+					if r.Trust == "" {
+						view.Print(w, "%s  %s  needs no trust\n", r.Name, r.URL)
+						return
+					}
+					view.Print(w, "%s  %s%s\n", r.Name, r.URL, serverText(r))
+				})
+			})
+		})
+	c.Flags().BoolVar(&remove, "remove", false, "no longer trust the server")
+	return c
+}
+
+// serverText says which server a remote is on, where that is not AWS's.
+func serverText(r pipe.RemoteInfo) string {
+	if r.Endpoint == "" {
+		return ""
+	}
+	text := "  on " + r.Endpoint
+	if r.Profile != "" {
+		text += " with profile " + r.Profile
+	}
+	if r.Trust != "" {
+		text += ", " + r.Trust
+	}
+	return text
 }

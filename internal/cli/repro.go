@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,9 +58,10 @@ Without --push, only the stages that a deployment depends on are published.`,
 // selection adds the flags that repro and plan share, so that a plan can be made of every run.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
-	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone")
+	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone (with --downstream or --pipeline, all of them)")
 	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all stages that depend on them")
-	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages")
+	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages, one after the other in the given order")
+	f.BoolVarP(&opt.Pipeline, "pipeline", "p", false, "the named stages and all stages that are connected with them")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
@@ -74,7 +74,7 @@ func (a *app) confirm(stage string, because []event.Reason) error {
 	if env == "" {
 		env = "default"
 	}
-	_, _ = fmt.Fprintf(a.Err, "deploy %s to %s (%s)? [y/N] ", stage, env, view.Words(because))
+	view.Print(a.Err, "deploy %s to %s (%s)? [y/N] ", stage, env, view.Words(because))
 	line, _ := bufio.NewReader(a.In).ReadString('\n')
 	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
 		return nil
@@ -89,8 +89,8 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	_, _ = fmt.Fprintf(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
+	view.Print(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
 	for _, o := range outs {
-		_, _ = fmt.Fprintf(a.Err, "/%s\n", o)
+		view.Print(a.Err, "/%s\n", o)
 	}
 }

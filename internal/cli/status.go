@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -20,12 +20,15 @@ func (a *app) statusCmd() *cobra.Command {
 		"pipe status\npipe status --remote --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets, opt.Remote = args, remote.asked(a)
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
-				s, err := p.Status(c.Context(), opt)
-				if err != nil {
-					return err
+				s, unread := p.Status(c.Context(), opt)
+				if s == nil {
+					return unread
 				}
 				if err := a.answer("pipe.status/1", s, func(w io.Writer) { printStatus(w, s, a.quiet) }); err != nil {
 					return err
+				}
+				if code && unread != nil {
+					return unread
 				}
 				if code && s.Pending {
 					return pending("some stages are not up to date")
@@ -36,7 +39,7 @@ func (a *app) statusCmd() *cobra.Command {
 				return nil
 			})
 		})
-	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored, or --remote finds something missing")
+	c.Flags().BoolVar(&code, "exit-code", false, "exit with code 3 if a stage would run or be restored, or --remote finds something missing; fail if the environment cannot be read")
 	remote.flag(c, "also check that the default remote, or --remote=NAME, has what pipe.lock names")
 	return c
 }
@@ -53,12 +56,12 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		_, _ = fmt.Fprintf(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
 	}
 	for _, f := range s.Unpushed {
-		_, _ = fmt.Fprintf(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
+		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
 	}
 	if s.Note != "" {
-		_, _ = fmt.Fprintf(w, "could not read the environment: %s\n", s.Note)
+		view.Print(w, "note: %s\n", s.Note)
 	}
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -84,22 +83,22 @@ func printVerified(w io.Writer, v *pipe.Verified, read bool) {
 	if read {
 		done = "read"
 	}
-	missing := ""
+	view.Print(w, "%s: %s and %s %s, %s, %d damaged", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
+		view.Bytes(v.Bytes), len(v.Damaged))
 	if n := len(v.Missing); n > 0 {
-		missing = fmt.Sprintf(", %d missing", n)
+		view.Print(w, ", %d missing", n)
 	}
-	_, _ = fmt.Fprintf(w, "%s: %s and %s %s, %s, %d damaged%s\n", v.Store, view.Count(v.Objects, "object"), view.Count(v.Records, "record"), done,
-		view.Bytes(v.Bytes), len(v.Damaged), missing)
+	view.Print(w, "\n")
 }
 
 // printFault prints where something is wrong, and who needs it.
 func printFault(w io.Writer, what, at string, f pipe.Fault) {
-	need := ""
-	if f.Path != "" {
-		need = " " + f.Path
-	}
+	view.Print(w, "%s  %s", what, at)
 	if f.Stage != "" {
-		need = "  " + f.Stage + ":" + need
+		view.Print(w, "  %s:", f.Stage)
 	}
-	_, _ = fmt.Fprintf(w, "%s  %s%s\n", what, at, need)
+	if f.Path != "" {
+		view.Print(w, " %s", f.Path)
+	}
+	view.Print(w, "\n")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -19,7 +20,7 @@ func (a *app) versionCmd() *cobra.Command {
 			if v.Commit != "" {
 				commit = fmt.Sprintf("commit %.12s, ", v.Commit)
 			}
-			_, _ = fmt.Fprintf(w, "pipe %s (%s%s, %s)\n", v.Version, commit, v.Go, v.Platform)
+			view.Print(w, "pipe %s (%s%s, %s)\n", v.Version, commit, v.Go, v.Platform)
 		})
 	})
 }

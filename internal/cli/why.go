@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -29,9 +29,9 @@ func (a *app) whyCmd() *cobra.Command {
 
 // printWhy prints every reason in full, the changed files, and the key that they led to.
 func printWhy(w io.Writer, r *pipe.StageResult) {
-	_, _ = fmt.Fprintf(w, "%s: %s\n", r.Stage, r.Verb)
+	view.Print(w, "%s: %s\n", r.Stage, r.Verb)
 	for _, b := range r.Because {
-		_, _ = fmt.Fprintf(w, "  %s\n", b)
+		view.Print(w, "  %s\n", b)
 		printOldNew(w, b.Old, b.New)
 	}
 	for _, f := range r.Files {
@@ -42,20 +42,20 @@ func printWhy(w io.Writer, r *pipe.StageResult) {
 		case f.New == "":
 			word = "is gone"
 		}
-		_, _ = fmt.Fprintf(w, "  %s %s\n", f.Path, word)
+		view.Print(w, "  %s %s\n", f.Path, word)
 		printOldNew(w, f.Old, f.New)
 	}
 	if r.Key != "" {
-		_, _ = fmt.Fprintf(w, "  key %s\n", r.Key)
+		view.Print(w, "  key %s\n", r.Key)
 	}
 }
 
 // printOldNew prints what was and what is, where there is one.
 func printOldNew(w io.Writer, was, now string) {
 	if was != "" {
-		_, _ = fmt.Fprintf(w, "      was  %s\n", was)
+		view.Print(w, "      was  %s\n", was)
 	}
 	if now != "" {
-		_, _ = fmt.Fprintf(w, "      now  %s\n", now)
+		view.Print(w, "      now  %s\n", now)
 	}
 }

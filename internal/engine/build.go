@@ -33,18 +33,22 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 	}
 	a.Outs = outs
 	a.newLock = r.entry(a, outs)
-	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Run, Outs: outs, Seconds: made.Seconds, Key: a.Key.String()})
+	done := told(&a.Outcome, event.Done)
+	done.Because, done.Seconds = nil, made.Seconds
+	r.emit(done)
 	return nil
 }
 
 // job describes one run of a stage's command in the project. Every line that the command
 // prints is masked before anyone sees it.
 func (r *run) job(st *state, in *gathered, log *output) *action.Job {
-	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Verb: event.Run})
+	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
 	return &action.Job{
 		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
 		Line: func(line []byte) {
-			r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: log.add(line)})
+			if text, ok := log.add(line); ok {
+				r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
+			}
 		},
 	}
 }

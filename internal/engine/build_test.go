@@ -218,7 +218,7 @@ func TestAFrozenStageIsAsItIsRecordedElseAsItLiesThere(t *testing.T) {
 	yaml := strings.Replace(chain, "cmd: a,", "cmd: a, frozen: true,", 1)
 	p := open(t, yaml, "src", "other")
 	verbs, _, err := p.run(all)
-	if !diag.Is(err, diag.NotFound) || verbs != "a:frozen b: c:" || !strings.Contains(err.Error(), "out/a does not exist") {
+	if !diag.Is(err, diag.NotFound) || verbs != "a:frozen b:blocked c:" || !strings.Contains(err.Error(), "out/a does not exist") {
 		t.Errorf("%s: %v", verbs, err)
 	}
 	p.write("out/a", "by hand")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -29,8 +30,12 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	}
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
 	r.decided(st)
-	if st.Verdict.Do != event.Run || r.opt.Dry {
+	if st.Verdict.Do != event.Run {
 		return nil
+	}
+	keep, err := r.private(ctx, st, in)
+	if err != nil || r.opt.Dry {
+		return err
 	}
 	if err := r.confirmed(st); err != nil {
 		return err
@@ -43,11 +48,18 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err := r.publishMakers(ctx, in); err != nil {
 		return r.lostOr(err)
 	}
-	closure, tree, err := r.closure(ctx, st, in)
+	closure, tree, err := r.closure(ctx, st, in, keep)
 	if err != nil {
 		return r.lostOr(err)
 	}
-	return r.runDeploy(ctx, st, in, closure, tree)
+	if keep.any() {
+		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(keep.names, ", "))
+	}
+	d := release.Deployment{
+		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Artifacts: in.made,
+		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
+	}
+	return r.runDeploy(ctx, st, in, d, tree)
 }
 
 // confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
@@ -160,8 +172,8 @@ func (r *run) publishMakers(ctx context.Context, in *gathered) error {
 // closure puts everything that the command will see into the cache and the remote. Everything
 // is saved before the command starts, so that what went live can be fetched again even if the
 // workspace changes meanwhile. Bytes that differ from the hash just computed stop the
-// deployment: the key would name something else.
-func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Output, *object.Tree, error) {
+// deployment: the key would name something else. What keep names does not reach the remote.
+func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
 	for _, o := range in.made {
 		if err := r.Rescue(ctx, o); err != nil {
@@ -195,11 +207,12 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 	}
 	var lists []object.Ref
 	for _, d := range notes.Inputs {
-		lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
+		if !slices.Contains(keep.lists, d) {
+			lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
+		}
 	}
 	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(o.Path) })
-	if len(outs) == len(in.made) {
-		// A tree in the remote implies its files: with one that stays here, it stays, too.
+	if !keep.any() {
 		outs = append(outs, o)
 	}
 	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
@@ -209,11 +222,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered) (artifact.Ou
 // in the write that says "deploying", which excludes that a run repeats what another has just
 // done. A crash before End leaves "deploying", which the next run takes for unknown and
 // deploys again.
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, closure artifact.Output, tree *object.Tree) error {
-	d := release.Deployment{
-		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Deps: in.Deps, Artifacts: in.made,
-		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
-	}
+func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) error {
 	token, err := r.Env.Begin(ctx, d)
 	if errors.Is(err, release.ErrLive) {
 		r.note(st.Stage.Name, "another run has deployed this version in the meantime")

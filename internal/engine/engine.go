@@ -34,7 +34,9 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -60,8 +62,10 @@ type Engine struct {
 	Env       *release.Environment // where deploy stages act
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
-	Now       func() time.Time
-	Emit      func(event.Event)
+	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
+	Tracked func(ctx context.Context, files []string) ([]string, error)
+	Now     func() time.Time
+	Emit    func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -70,11 +74,12 @@ type Engine struct {
 type Options struct {
 	Targets        []string // names of stages; with them, all that they need. Empty: all stages
 	Downstream     bool     // the targets and all that needs them
-	Single         bool     // the targets alone
+	Pipeline       bool     // the targets and all that is connected with them
+	Single         bool     // the targets alone, one after the other in their order
 	Jobs           int      // stages at once, at least 1
 	KeepGoing      bool     // after a failure, go on with what does not depend on it
 	Push           bool     // publish each stage when it is done
-	Force          bool     // run the targets, changed or not
+	Force          bool     // run the targets, changed or not; with Downstream or Pipeline, all that they select
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	Dry            bool     // decide only: change nothing
@@ -126,6 +131,9 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if err := e.workdirs(selected); err != nil {
+		return nil, err
+	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
 	var settled []*state
@@ -150,8 +158,49 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			settled = r.settle(a.stage, false)
 			settled[a.index].Outs, settled[a.index].newLock = a.block.Outs, a.block
 		default:
+			for i := range result.Stages {
+				if o := &result.Stages[i]; o.Verdict.Do == event.Blocked {
+					e.emit(told(o, event.Decided))
+				}
+			}
 			return result, err
 		}
+	}
+}
+
+// workdirs reports working directories that are not there, all of them and before anything
+// runs: an hour of building should not end with a typing error. One that a stage makes, or that
+// is made as the place of an output, may come later; in a fresh directory it is made in any case.
+func (e *Engine) workdirs(selected []bool) error {
+	outs := e.index()
+	var faults diag.List
+	for i := range e.Project.Stages {
+		s := &e.Project.Stages[i]
+		_, made := outs.holder(s.Wdir)
+		if !selected[i] || s.Frozen || s.Deploy && !s.InRepo || s.Wdir == repopath.Root || made || len(outs.inside(s.Wdir)) > 0 {
+			continue
+		}
+		k, err := e.Work.Kind(s.Wdir)
+		switch {
+		case errors.Is(err, worktree.ErrAbsent):
+			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir))
+		case err != nil:
+			return err
+		case k != statindex.IsDir:
+			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s is not a directory", s.Name, s.Wdir).At(s.Place))
+		}
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// told begins an event about a stage.
+func told(o *Outcome, t event.Type) event.Event {
+	return event.Event{
+		Type: t, Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check,
+		Verb: o.Verdict.Do, Because: o.Verdict.Because, Key: keyText(o.Key), Outs: o.Outs,
 	}
 }
 
@@ -225,8 +274,8 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		}
 		roots = append(roots, i)
 	}
-	if (opt.Single || opt.Downstream) && len(roots) == 0 {
-		return nil, diag.New(diag.Usage, "--single and --downstream need a stage").Hinted("pipe repro --single STAGE")
+	if (opt.Single || opt.Downstream || opt.Pipeline) && len(roots) == 0 {
+		return nil, diag.New(diag.Usage, "--single, --downstream and --pipeline need a stage").Hinted("pipe repro --single STAGE")
 	}
 	switch {
 	case len(roots) == 0:
@@ -239,6 +288,8 @@ func (e *Engine) choose(opt Options) ([]bool, error) {
 		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
 	case opt.Downstream:
 		return e.Graph.Reach(roots, e.Graph.Down), nil
+	case opt.Pipeline:
+		return e.Graph.Reach(roots, func(i int) []int { return slices.Concat(e.Graph.Up(i), e.Graph.Down(i)) }), nil
 	}
 	return e.Graph.Reach(roots, e.Graph.Up), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -234,6 +235,44 @@ func TestSecretsAreMaskedHoweverTheyLie(t *testing.T) {
 	} {
 		if got := shown(t, c.line, c.secrets...); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestSecretsAreMaskedInLongLines: a line of more than shell.MaxLine bytes comes in pieces,
+// and a secret may lie across their borders.
+func TestSecretsAreMaskedInLongLines(t *testing.T) {
+	const most = shell.MaxLine
+	long := strings.Repeat("s", most+10) + "E"
+	for name, c := range map[string]struct{ before, after, secret string }{
+		"across one border":     {strings.Repeat(".", most-3), "tail", "s3cr3t"},
+		"up to the border":      {strings.Repeat(".", most-6), "tail", "s3cr3t"},
+		"behind the border":     {strings.Repeat(".", most), "tail", "s3cr3t"},
+		"its beginning is held": {strings.Repeat(".", most-3) + "s3cr3", "tail", "s3cr3t"},
+		"at the end":            {strings.Repeat(".", 2*most-3), "", "s3cr3t"},
+		"across two borders":    {strings.Repeat(".", most-3), strings.Repeat(".", most), long},
+		"overlapping itself":    {strings.Repeat(".", most-4), "xyaxyaxya.", "axyaxya"},
+	} {
+		var got strings.Builder
+		p := open(t, secret, "src")
+		p.engine.Environ = []string{"TOKEN=" + c.secret}
+		p.runner.command = func(_ context.Context, job *action.Job) error {
+			line := c.before + c.secret + c.after
+			for ; len(line) >= most; line = line[most:] {
+				job.Line([]byte(line[:most]))
+			}
+			job.Line([]byte(line))
+			job.Line([]byte("next"))
+			return nil
+		}
+		p.repro("a:run", all)
+		got.WriteString(strings.ReplaceAll(p.log("a"), "\n", ""))
+		plain := strings.ReplaceAll(c.before+c.secret+c.after, c.secret, "***")
+		if name == "overlapping itself" {
+			plain = c.before + "***."
+		}
+		if s := strings.ReplaceAll(got.String(), "******", "***"); s != plain+"next" {
+			t.Errorf("%s: %d bytes, want %d: ...%.80q", name, len(s), len(plain)+4, s[max(0, len(s)-80):])
 		}
 	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 
@@ -176,18 +175,20 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	}
 	var inside []artifact.Output
 	for _, p := range r.outs.inside(at) {
-		// A stage's own outs are no inputs, even inside a directory that it reads.
-		if r.outs.by[p] == st.index || !st.Stage.Takes(d, p) {
+		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
+		// check are nobody's.
+		maker := &r.Project.Stages[r.outs.by[p]]
+		if r.outs.by[p] == st.index || maker.Check || !st.Stage.TakesOut(d, maker.Out(p)) {
 			continue
 		}
 		o, err := r.output(ctx, p)
 		if err != nil {
 			return artifact.Input{}, nil, err
 		}
+		if d.Glob != "" && o.Dir {
+			continue // it turned out to be a directory
+		}
 		inside = append(inside, o)
-	}
-	if err := r.reach(st, d, at); err != nil {
-		return artifact.Input{}, nil, err
 	}
 	in, tree, err := r.Inputs.Read(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
@@ -200,31 +201,6 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	g.reads = append(g.reads, action.Read{Dep: d, Inside: inside, Was: in})
 	g.sources = append(g.sources, sourceOf(d, in, tree))
 	return in, tree, nil
-}
-
-// reach refuses a glob that looks into an out that turns out to be a directory; spec has
-// refused those that are declared as one. The graph need not have an edge to such an out, so
-// its stage may be running now: only locked, which no worker writes, and the disk may be read
-// here.
-func (r *run) reach(st *state, d spec.Dep, at repopath.Path) error {
-	if d.Glob == "" {
-		return nil
-	}
-	for _, p := range r.outs.inside(at) {
-		maker := &r.states[r.outs.by[p]]
-		if maker.index == st.index || !st.Stage.Reaches(d, p) {
-			continue
-		}
-		info, err := os.Lstat(r.Work.OS(p))
-		isDir := err == nil && info.IsDir()
-		if l := maker.locked; l != nil && !isDir {
-			isDir = slices.ContainsFunc(l.Outs, func(o artifact.Output) bool { return o.Path == p && o.Dir })
-		}
-		if isDir {
-			return st.Stage.ReachFault(d, p)
-		}
-	}
-	return nil
 }
 
 // sourceOf returns where the files of a dep lie. A glob's tree has paths from the project's
@@ -369,6 +345,5 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 
 // isPrivate reports whether a stage's output must not leave this machine.
 func (r *run) isPrivate(p repopath.Path) bool {
-	s := &r.Project.Stages[r.outs.by[p]]
-	return slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p && o.NoPush })
+	return r.Project.Stages[r.outs.by[p]].Out(p).NoPush
 }

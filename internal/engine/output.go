@@ -20,6 +20,10 @@ type output struct {
 	secrets    []string // none is empty
 	head, last []byte
 	cut        bool
+
+	more   bool   // the last piece was not the end of its line
+	held   string // the end of that piece, where a secret may begin
+	hidden int    // how many bytes at its beginning end a secret that was masked
 }
 
 // newOutput masks the values of the stage's secrets, line by line: a command prints lines, and
@@ -40,18 +44,43 @@ func newOutput(env []action.EnvValue) *output {
 	return o
 }
 
-// masked returns the text with *** in place of secrets. All are looked for before
-// any is replaced: one may begin another, and what is left of it would be shown.
-func (o *output) masked(text string) string {
-	var hidden []bool
+// masked returns the text with *** in place of secrets. What is so long that it comes in pieces
+// is masked as if it were whole: the end of a piece is held until the next one tells whether a
+// secret begins there.
+func (o *output) masked(piece []byte) string {
+	text := o.held + string(piece)
+	if len(o.secrets) == 0 {
+		return text
+	}
+	hidden := o.found(text)
+	show := len(text)
+	if o.more {
+		for _, s := range o.secrets {
+			show = min(show, max(0, len(text)-len(s)+1))
+		}
+	}
+	o.held, o.hidden = text[show:], 0
+	for _, h := range hidden[show:] {
+		if !h {
+			break
+		}
+		o.hidden++
+	}
+	return masked(text[:show], hidden)
+}
+
+// found tells which bytes belong to secrets. All are looked for before any is replaced: one may
+// begin another, and what is left of it would be shown.
+func (o *output) found(text string) []bool {
+	hidden := make([]bool, len(text))
+	for i := range o.hidden {
+		hidden[i] = true
+	}
 	for _, s := range o.secrets {
 		for from := 0; ; from++ {
 			at := strings.Index(text[from:], s)
 			if at < 0 {
 				break
-			}
-			if hidden == nil {
-				hidden = make([]bool, len(text))
 			}
 			from += at
 			for i := range len(s) {
@@ -59,9 +88,11 @@ func (o *output) masked(text string) string {
 			}
 		}
 	}
-	if hidden == nil {
-		return text
-	}
+	return hidden
+}
+
+// masked returns the text with *** in place of each run of hidden bytes.
+func masked(text string, hidden []bool) string {
 	var b strings.Builder
 	for i := range len(text) {
 		switch {
@@ -77,19 +108,25 @@ func (o *output) masked(text string) string {
 // half of maxLog is kept of the beginning, and half of the end.
 const half = maxLog / 2
 
-// add keeps a line, and returns it as it may be shown.
-func (o *output) add(line []byte) string {
-	text := o.masked(string(line))
+// add keeps a line, or the next piece of one, and returns it as it may be shown; false when
+// nothing of the piece may be shown yet, or is left.
+func (o *output) add(line []byte) (string, bool) {
+	began := o.more
+	o.more = len(line) == shell.MaxLine
+	text := o.masked(line)
+	if text == "" && (began || o.more) {
+		return "", false
+	}
 	// Once a line has gone to last, all do: head is the beginning without gaps.
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
-		return text
+		return text, true
 	}
 	o.last = append(append(o.last, text...), '\n')
 	if len(o.last) > 2*half { // seldom, because it copies
 		o.trim()
 	}
-	return text
+	return text, true
 }
 
 // trim drops what is between the two halves. It runs each time that last has grown to twice

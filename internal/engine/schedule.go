@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -46,9 +49,14 @@ func (h *ranks) Pop() any {
 }
 
 // schedule counts for each selected stage what it waits for. A stage that is not selected is
-// not waited for: its outputs are taken from the lock.
+// not waited for: its outputs are taken from the lock. With Single nobody waits, and the stages
+// come in the order that the user gave.
 func (r *run) schedule() *schedule {
 	order, _ := r.Graph.Sort() // spec has refused cycles
+	if r.opt.Single {
+		place := func(i int) int { return slices.Index(r.opt.Targets, r.Project.Stages[i].Name) }
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(place(a), place(b)) })
+	}
 	s := &schedule{order: order, rank: make([]int, len(order)), waiting: make([]int, len(order)), mutex: map[string]bool{}}
 	for place, i := range order {
 		s.rank[i] = place
@@ -56,7 +64,7 @@ func (r *run) schedule() *schedule {
 			continue
 		}
 		for _, u := range r.Graph.Up(i) {
-			if r.selected[u] {
+			if r.selected[u] && !r.opt.Single {
 				s.waiting[i]++
 			}
 		}
@@ -93,7 +101,7 @@ func (r *run) next(s *schedule) (int, bool) {
 // depends on that one never gets ready and is reported as not run.
 func (r *run) done(s *schedule, i int) {
 	for _, d := range r.Graph.Down(i) {
-		if !r.selected[d] {
+		if !r.selected[d] || r.opt.Single {
 			continue
 		}
 		if s.waiting[d]--; s.waiting[d] == 0 {
@@ -112,6 +120,9 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	r.prepare()
 	s := r.schedule()
 	jobs := max(r.opt.Jobs, 1)
+	if r.opt.Single {
+		jobs = 1
+	}
 	group, _ := par.NewGroup(ctx, 0)
 	// There is room for all that run at once, so that no worker ever blocks.
 	results := make(chan int, jobs)
@@ -140,7 +151,10 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 		if running == 0 {
 			break
 		}
-		i := <-results
+		i, err := r.await(results)
+		if err != nil {
+			failures = append(failures, err)
+		}
 		running--
 		s.mutex[r.Project.Stages[i].Mutex] = false
 		if err := r.collect(i); err != nil {
@@ -157,6 +171,20 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 		err = interrupted(cause, err)
 	}
 	return r.result(s), err
+}
+
+// await returns the next stage that has ended. While it waits for long, as for a command of
+// hours, the lock names what was made before: a killed run's outputs are not garbage to gc.
+func (r *run) await(results <-chan int) (i int, err error) {
+	quiet := time.NewTimer(flushEvery)
+	defer quiet.Stop()
+	select {
+	case i := <-results:
+		return i, nil
+	case <-quiet.C:
+		err = r.flush()
+		return <-results, err
+	}
 }
 
 // interrupted puts what ended the run in place of the errors that came of it.
@@ -183,7 +211,7 @@ func (r *run) prepare() {
 		if l := r.lock.Stage(st.Stage.Name); declared(l) {
 			locked := *l
 			st.locked = &locked
-			if !r.selected[i] {
+			if !r.selected[i] || r.opt.Single {
 				st.Outs = l.Outs
 			}
 		}
@@ -234,10 +262,12 @@ func (r *run) flush() error {
 // ended.
 func (r *run) result(s *schedule) *Result {
 	res := &Result{}
+	failed := map[int]string{} // stages that failed, or did not run because of one, and its name
 	for _, i := range s.order {
 		if !r.selected[i] {
 			continue
 		}
+		r.blocked(i, failed)
 		o := r.states[i].Outcome
 		res.Stages = append(res.Stages, o)
 		c := &res.Counts
@@ -255,4 +285,23 @@ func (r *run) result(s *schedule) *Result {
 		}
 	}
 	return res
+}
+
+// blocked says of a stage that did not run which stage that it needs has failed. One that
+// nothing kept from running, after a failure without KeepGoing or an interrupt, has no verdict.
+func (r *run) blocked(i int, failed map[int]string) {
+	st := &r.states[i]
+	if st.Err != nil {
+		failed[i] = st.Stage.Name
+	}
+	if st.Err != nil || st.Done {
+		return
+	}
+	for _, u := range r.Graph.Up(i) {
+		if name, ok := failed[u]; ok {
+			failed[i] = name
+			st.Verdict = action.Verdict{Do: event.Blocked, Because: []event.Reason{{Code: event.NeedFailed, Path: name}}}
+			return
+		}
+	}
 }

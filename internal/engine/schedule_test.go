@@ -138,7 +138,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 	p := open(t, chain, "src", "other")
 	p.fails("a")
 	verbs, counts, err := p.run(all)
-	if verbs != "a:run b: c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
+	if verbs != "a:run b:blocked c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
 		t.Errorf("%s, %+v: %v", verbs, counts, err)
 	}
 	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3", "    printed by a"} {
@@ -146,7 +146,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	last := p.events[len(p.events)-1]
+	last := p.events[len(p.events)-2] // before b is said to be blocked
 	if last.Type != event.Failed || last.Stage != "a" || last.Exit != 3 || !strings.Contains(last.Text, "exit code 3") {
 		t.Errorf("the last event is %+v", last)
 	}
@@ -159,7 +159,7 @@ func TestKeepGoingRunsWhatDoesNotNeedTheFailure(t *testing.T) {
 	p := open(t, strings.Replace(chain, "c: {cmd: c", "e: {cmd: e, deps: [src], outs: [out/e]}\n  c: {cmd: c", 1), "src", "other")
 	p.fails("a", "e")
 	verbs, counts, err := p.run(engine.Options{KeepGoing: true})
-	if verbs != "a:run b: c:run e:run" || counts != (event.Counts{Failed: 2, Not: 1, Ran: 1}) {
+	if verbs != "a:run b:blocked c:run e:run" || counts != (event.Counts{Failed: 2, Not: 1, Ran: 1}) {
 		t.Errorf("%s, %+v", verbs, counts)
 	}
 	if n := len(diag.All(err)); n != 2 {
@@ -203,14 +203,20 @@ stages:
 		{engine.Options{Targets: []string{"b"}}, "a:skip b:skip"},
 		{engine.Options{Targets: []string{"d", "a"}}, "a:skip d:skip"},
 		{engine.Options{Targets: []string{"b"}, Single: true}, "b:skip"},
+		{engine.Options{Targets: []string{"c", "a"}, Single: true, Jobs: 4}, "c:skip a:skip"},
+		{engine.Options{Targets: []string{"c", "a"}, Single: true, Jobs: 4, Force: true}, "c:run a:run"},
 		{engine.Options{Targets: []string{"b"}, Downstream: true}, "b:skip c:skip"},
+		{engine.Options{Targets: []string{"b"}, Downstream: true, Force: true}, "b:run c:run"},
+		{engine.Options{Targets: []string{"b"}, Force: true}, "a:skip b:run"},
+		{engine.Options{Targets: []string{"b"}, Pipeline: true}, "a:skip b:skip c:skip"},
+		{engine.Options{Targets: []string{"c"}, Pipeline: true, Force: true}, "a:run b:run c:run"},
 	} {
 		p := open(t, line, "src")
 		p.repro("a:run b:run c:run d:run", all)
 		p.repro(c.want, c.opt)
 	}
 	p := open(t, line, "src")
-	for _, opt := range []engine.Options{{Targets: []string{"nobody"}}, {Single: true}, {Downstream: true}} {
+	for _, opt := range []engine.Options{{Targets: []string{"nobody"}}, {Single: true}, {Downstream: true}, {Pipeline: true}} {
 		if verbs, _, err := p.run(opt); !diag.Is(err, diag.Usage) || verbs != "" {
 			t.Errorf("%+v: %s, %v", opt, verbs, err)
 		}
@@ -333,4 +339,28 @@ func TestAnErrorWithoutAKindIsToldWithTheStage(t *testing.T) {
 	p.runner.bytes = func(*action.Job, spec.Out) string { return "x" }
 	p.runner.command = nil
 	p.repro("a:run", all)
+}
+
+func TestMissingWorkingDirectoriesAreNamedBeforeAnythingRuns(t *testing.T) {
+	p := open(t, `
+stages:
+  a: {cmd: a, deps: [src], outs: [out/a]}
+  b: {cmd: b, wdir: none, deps: [../src], outs: [../out/b]}
+  c: {cmd: c, wdir: src, deps: [../other], outs: [../out/c]}
+  d: {cmd: d, wdir: fresh, deps: [../src], deploy: true}
+  e: {cmd: e, wdir: made, deps: [../src], outs: [x/y]}
+  f: {cmd: f, wdir: made/x, deps: [y], outs: [../../out/f]}
+  g: {cmd: g, wdir: gone, frozen: true, outs: [../out/g]}
+`, "src", "other", "out/g")
+	verbs, _, err := p.run(all)
+	if all := diag.All(err); len(all) != 2 || verbs != "" || !diag.Is(err, diag.Usage) ||
+		!strings.Contains(err.Error(), "b: the working directory none does not exist") || !strings.Contains(err.Error(), "c: the working directory src is not a directory") {
+		t.Fatalf("%s, %v", verbs, err)
+	}
+	if _, _, err := p.run(engine.Options{Targets: []string{"f"}}); err != nil {
+		t.Errorf("a directory that a stage makes: %v", err)
+	}
+	if _, _, err := p.run(engine.Options{Dry: true}); len(diag.All(err)) != 2 {
+		t.Errorf("the plan: %v", err)
+	}
 }

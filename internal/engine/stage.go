@@ -48,7 +48,7 @@ func (r *run) stage(ctx context.Context, i int) {
 		st.Err = r.about(st, err)
 		// A failure that only leads to another pass is not shown as one.
 		if !restarts(err) {
-			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Text: st.Err.Error(), Exit: exitCode(err)})
+			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), Exit: exitCode(err)})
 		}
 	}
 }
@@ -65,10 +65,7 @@ func (r *run) about(st *state, err error) error {
 
 // decided reports the verdict, before anything is done about it.
 func (r *run) decided(st *state) {
-	r.emit(event.Event{
-		Type: event.Decided, Stage: st.Stage.Name, Deploy: st.Stage.Deploy,
-		Verb: st.Verdict.Do, Because: st.Verdict.Because, Key: keyText(st.Key), Outs: st.Outs,
-	})
+	r.emit(told(&st.Outcome, event.Decided))
 }
 
 // keyText returns a key for an event; the zero key, of a stage whose inputs are not known yet,
@@ -80,9 +77,11 @@ func keyText(k digest.Key) string {
 	return k.String()
 }
 
-// forced reports whether --force means this stage: the targets, or all.
+// forced reports whether --force means this stage: the targets, what was asked for with them, or
+// all. What the targets need is not meant.
 func (r *run) forced(s *spec.Stage) bool {
-	return r.opt.Force && (len(r.opt.Targets) == 0 || slices.Contains(r.opt.Targets, s.Name))
+	all := len(r.opt.Targets) == 0 || r.opt.Downstream || r.opt.Pipeline
+	return r.opt.Force && (all || slices.Contains(r.opt.Targets, s.Name))
 }
 
 // frozen takes a stage's outs as they are recorded, else as they lie there.

@@ -148,10 +148,13 @@ func (r *Repo) CommonDir() string { return r.commonDir }
 // Shallow reports whether the history may be incomplete here: a shallow clone,
 // or a partial one, whose objects come when asked for.
 func (r *Repo) Shallow() bool {
-	if st, err := os.Stat(filepath.Join(r.commonDir, "shallow")); err == nil && st.Size() > 0 {
-		return true
-	}
-	return r.partial()
+	return r.cut() || r.partial()
+}
+
+// cut reports whether the clone is shallow.
+func (r *Repo) cut() bool {
+	st, err := os.Stat(filepath.Join(r.commonDir, "shallow"))
+	return err == nil && st.Size() > 0
 }
 
 // partial reports whether packs came from a remote that keeps back a part of

@@ -291,6 +291,24 @@ func TestShallowAndPartialClonesEndAtTheirEdge(t *testing.T) {
 	}
 }
 
+// Git may pack objects at any time, and take away the loose ones.
+func TestObjectsThatArePackedOneAfterTheOtherAreFound(t *testing.T) {
+	s := newSandbox(t)
+	s.commit(1, "pipe.lock", "one")
+	s.commit(2, "pipe.lock", "two")
+	var got []string
+	err := s.open(s.dir).Versions(t.Context(), "pipe.lock", func(v *gitlog.Version) error {
+		s.run(strings.NewReader(v.Blob+"\n"), "pack-objects", "-q", ".git/objects/pack/pack")
+		s.git("prune-packed", "-q")
+		b, err := v.Data()
+		got = append(got, string(b))
+		return err
+	})
+	if err != nil || fmt.Sprint(got) != "[two one]" {
+		t.Error(got, err)
+	}
+}
+
 func TestOpenFindsNoRepository(t *testing.T) {
 	if _, err := gitlog.Open(t.TempDir(), gitlog.Options{}); !errors.Is(err, gitlog.ErrNoRepo) {
 		t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,8 +24,9 @@ import (
 // operation. It belongs to one goroutine. A pack file that was opened stays open until
 // close.
 type objects struct {
-	stores    []*filesystem.ObjectStorage
-	reindexed bool
+	stores []*filesystem.ObjectStorage
+	dirs   []string // of the stores
+	packs  string   // the names in them when the stores' packs were last looked through
 }
 
 // objects opens the store, which the caller closes. Packs are opened when an object
@@ -32,6 +34,7 @@ type objects struct {
 func (r *Repo) objects() *objects {
 	o := &objects{}
 	o.add(filepath.Join(r.commonDir, "objects"), 5) // git's limit of alternates in a row
+	o.packs = o.listPacks()
 	return o
 }
 
@@ -47,6 +50,7 @@ func (o *objects) add(dir string, depth int) {
 		return
 	}
 	fs := osfs.New(filepath.Dir(dir))
+	o.dirs = append(o.dirs, dir)
 	o.stores = append(o.stores, filesystem.NewObjectStorageWithOptions(
 		dotgit.New(fs), cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true}))
 	b, _ := readFile(filepath.Join(dir, "info", "alternates"))
@@ -78,17 +82,31 @@ func (o *objects) read(h plumbing.Hash) ([]byte, plumbing.ObjectType, error) {
 			b, err := content(obj)
 			return b, obj.Type(), err
 		}
-		if o.reindexed {
+		// A gc or fetch may have moved it into a new pack meanwhile. Only new names are a
+		// reason to look again: in an incomplete clone many objects are absent, and each
+		// would cost a scan of all packs.
+		packs := o.listPacks()
+		if packs == o.packs {
 			return nil, 0, plumbing.ErrObjectNotFound
 		}
-		// A gc or fetch may have moved it into a new pack meanwhile. Looking again is
-		// done once in an operation: in an incomplete clone many objects are absent,
-		// and each would cost a scan of all packs.
-		o.reindexed = true
+		o.packs = packs
 		for _, s := range o.stores {
 			s.Reindex()
 		}
 	}
+}
+
+// listPacks returns the names of all packs. It is called before they are looked
+// through, so that one which appears meanwhile is a new name the next time.
+func (o *objects) listPacks() string {
+	var names strings.Builder
+	for _, dir := range o.dirs {
+		packs, _ := os.ReadDir(filepath.Join(dir, "pack")) // without it there are none
+		for _, p := range packs {
+			names.WriteString(p.Name() + "\n")
+		}
+	}
+	return names.String()
 }
 
 // content reads an object whole. One that is shorter than its header says is an error.
@@ -225,7 +243,7 @@ func findEntry(tree []byte, name string) (treeEntry, bool) {
 }
 
 // explain tells the user what an absent object means, and how to get it: a partial
-// clone fetches an object that git is asked for, a shallow one must be deepened.
+// clone must be filled, as more than the one is absent, and a shallow one be deepened.
 // Other errors pass unchanged.
 func (r *Repo) explain(hash string, err error) error {
 	if !errors.Is(err, plumbing.ErrObjectNotFound) {
@@ -234,7 +252,7 @@ func (r *Repo) explain(hash string, err error) error {
 	e := diag.New(diag.NotFound, "git object %s is not in this clone: %w", short(hash), err)
 	switch {
 	case r.partial():
-		return e.Hinted("git cat-file -e %s", hash)
+		return e.Hinted("git fetch --refetch --no-filter")
 	case r.Shallow():
 		return e.Hinted("git fetch --unshallow")
 	}

@@ -181,9 +181,7 @@ func parseRef(file string, b []byte) (hash, target string, err error) {
 }
 
 // refs returns all references but the stash, sorted by name, and the HEAD of
-// every worktree. Git leaves out a broken reference: it names nothing. Every reading
-// of the history begins here, so refs also refuses a sha256 repository, which go-git
-// cannot read.
+// every worktree. Git leaves out a broken reference: it names nothing.
 func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	all, err := r.askRefs(ctx)
 	if err != nil {
@@ -192,14 +190,20 @@ func (r *Repo) refs(ctx context.Context) ([]Ref, error) {
 	delete(all, "refs/stash")
 	refs := make([]Ref, 0, len(all))
 	for name, hash := range all {
-		if len(hash) == 64 {
-			return nil, diag.New(diag.Failed, "reading the history of a sha256 repository is not supported yet").At(r.root).
-				Hinted("git log --all -S HASH -- pipe.lock")
-		}
 		refs = append(refs, Ref{name, hash})
 	}
 	sort.Slice(refs, func(i, j int) bool { return refs[i].Name < refs[j].Name })
-	return refs, nil
+	return refs, r.checkFormat(refs)
+}
+
+// checkFormat refuses a sha256 repository, which go-git cannot read. Every reading of the
+// history passes here.
+func (r *Repo) checkFormat(refs []Ref) error {
+	if len(refs) > 0 && len(refs[0].Hash) == 64 {
+		return diag.New(diag.Failed, "reading the history of a sha256 repository is not supported yet").At(r.root).
+			Hinted("git log --all -S HASH -- pipe.lock")
+	}
+	return nil
 }
 
 // askRefs asks the git program for all references and the HEAD of every worktree: a

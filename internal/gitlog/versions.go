@@ -43,23 +43,15 @@ type Version struct {
 // Where the history is incomplete (see Shallow) the walk ends at the edge
 // without an error.
 func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
-	o := r.objects()
-	defer o.close()
-	w := &walk{
-		objects: o, elems: strings.Split(string(path), "/"), seen: map[plumbing.Hash]*node{},
-		edge: r.Shallow(), grafts: r.shallowCommits(),
-	}
-	w.memo = make([]map[plumbing.Hash]plumbing.Hash, len(w.elems))
-	for i := range w.memo {
-		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}
-	}
 	refs, err := r.refs(ctx)
 	if err != nil {
 		return err
 	}
+	w := newWalk(r, path, r.Shallow())
+	defer w.objects.close()
 	for _, ref := range refs {
-		if _, err := w.push(plumbing.NewHash(ref.Hash)); err != nil && !errors.Is(err, errNotCommit) {
-			return fmt.Errorf("%s: %w", ref.Name, r.explain(ref.Hash, err))
+		if err := w.start(r, ref); err != nil {
+			return err
 		}
 	}
 	if err := w.run(ctx, r, f); err != nil {
@@ -101,6 +93,27 @@ type walk struct {
 	queue  queue
 	edge   bool // absent objects are the edge of the history, not damage
 	grafts map[plumbing.Hash]bool
+}
+
+// newWalk opens the objects, which the caller closes.
+func newWalk(r *Repo, path repopath.Path, edge bool) *walk {
+	w := &walk{
+		objects: r.objects(), elems: strings.Split(string(path), "/"), seen: map[plumbing.Hash]*node{},
+		edge: edge, grafts: r.shallowCommits(),
+	}
+	w.memo = make([]map[plumbing.Hash]plumbing.Hash, len(w.elems))
+	for i := range w.memo {
+		w.memo[i] = map[plumbing.Hash]plumbing.Hash{}
+	}
+	return w
+}
+
+// start begins the walk at a reference, too. One that names no commit is in no history.
+func (w *walk) start(r *Repo, ref Ref) error {
+	if _, err := w.push(plumbing.NewHash(ref.Hash)); err != nil && !errors.Is(err, errNotCommit) {
+		return fmt.Errorf("%s: %w", ref.Name, r.explain(ref.Hash, err))
+	}
+	return nil
 }
 
 // push loads a commit and queues it once. It returns nil beyond the edge: in a shallow

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
@@ -197,16 +198,18 @@ func (f *finder) add(h Hit) *Hit {
 	return &h
 }
 
-// Locks calls f with every distinct lock that any branch, tag or worktree's HEAD
-// reaches. A lock that cannot be read is an error: whoever collects garbage must
-// not take it for one that names nothing.
-func Locks(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, f func(*lockfile.File) error) error {
+// Locks calls f with every distinct lock that git keeps: in any branch, tag, worktree's
+// HEAD or index, in stashes, in what is unfinished, and in what the reflogs say of the time
+// since. A lock that cannot be read is an error: whoever collects garbage must not take it
+// for one that names nothing.
+func Locks(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, since time.Time, f func(*lockfile.File) error) error {
 	var parser lockfile.Parser
-	return repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
+	return repo.Kept(ctx, lockPath, since, func(v *gitlog.Version) error {
 		data, err := v.Data()
 		if err != nil {
 			return err
 		}
+		// Without a commit this is git's name for what is staged, ":pipe.lock".
 		lock, err := parser.Parse(fmt.Sprintf("%.12s:%s", v.Last.Hash, lockfile.FileName), data)
 		if err != nil {
 			return err

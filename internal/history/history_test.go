@@ -230,7 +230,7 @@ func TestALockOfThePastThatCannotBeReadIsTold(t *testing.T) {
 		t.Errorf("%d hits, told %v, %v", len(hits), told, err)
 	}
 	read := 0
-	err = history.Locks(t.Context(), r.open(), "pipe.lock", func(*lockfile.File) error { read++; return nil })
+	err = history.Locks(t.Context(), r.open(), "pipe.lock", time.Time{}, func(*lockfile.File) error { read++; return nil })
 	if err == nil || !strings.Contains(err.Error(), bad[:12]) || read != 1 {
 		t.Errorf("who collects garbage must not go on: %v after %d locks", err, read)
 	}
@@ -243,7 +243,7 @@ func TestEachDistinctLockIsReadOnce(t *testing.T) {
 	}
 	var got []string
 	g := r.open()
-	err := history.Locks(t.Context(), g, "pipe.lock", func(f *lockfile.File) error {
+	err := history.Locks(t.Context(), g, "pipe.lock", time.Time{}, func(f *lockfile.File) error {
 		got = append(got, f.Stage("app").Outs[0].Digest.Hex())
 		return nil
 	})
@@ -251,7 +251,7 @@ func TestEachDistinctLockIsReadOnce(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	enough := errors.New("enough")
-	if err := history.Locks(t.Context(), g, "pipe.lock", func(*lockfile.File) error { return enough }); !errors.Is(err, enough) {
+	if err := history.Locks(t.Context(), g, "pipe.lock", time.Time{}, func(*lockfile.File) error { return enough }); !errors.Is(err, enough) {
 		t.Errorf("%v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
@@ -116,7 +117,7 @@ func TestALockThatGitLostIsAnError(t *testing.T) {
 	if err := os.Remove(filepath.Join(r.dir, ".git", "objects", blob[:2], blob[2:])); err != nil {
 		t.Fatal(err)
 	}
-	if err := history.Locks(t.Context(), r.open(), "pipe.lock", func(*lockfile.File) error { return nil }); err == nil {
+	if err := history.Locks(t.Context(), r.open(), "pipe.lock", time.Time{}, func(*lockfile.File) error { return nil }); err == nil {
 		t.Error("garbage would be collected without it")
 	}
 	if hits, err := history.Find(t.Context(), r.open(), "pipe.lock", nil, of("one").Hex(), nil, func(error) {}); err == nil {

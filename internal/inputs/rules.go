@@ -35,6 +35,35 @@ func (r *Reader) Ignored(p repopath.Path, isDir bool) (bool, error) {
 	return err == nil && (k.ignored || k.rules.Match(p.Base(), isDir)), err
 }
 
+// Hidden reports whether a file's bytes are this machine's own affair: git or a .pipeignore
+// ignores the file, or what it stands for. A symlink, its own or that of a directory above,
+// stands for what it leads to, and what lies in .git or outside the project is hidden as if it
+// were ignored. Whether git tracks the file all the same is not looked at. real is the absolute
+// name of what was found in the end.
+func (r *Reader) Hidden(p repopath.Path) (hidden bool, real string, err error) {
+	real, err = filepath.EvalSymlinks(r.work.OS(p))
+	if err != nil {
+		return false, "", err
+	}
+	to, ok := r.project(real)
+	if !ok {
+		return true, real, nil
+	}
+	hidden, err = r.Ignored(to, false)
+	return hidden, real, err
+}
+
+// project returns the path in the project of an absolute name without symlinks; false: it lies
+// outside, or where no file of a project does.
+func (r *Reader) project(real string) (repopath.Path, bool) {
+	rel, err := filepath.Rel(r.work.Root(), real)
+	if err != nil {
+		return "", false
+	}
+	p, err := repopath.FromOS(rel)
+	return p, err == nil
+}
+
 // above returns the ignore rules that hold in the directory above p, and
 // whether they ignore p as a directory, or a directory on the way to it.
 func (r *Reader) above(p repopath.Path) (*ignore.Rules, bool, error) {

@@ -88,12 +88,8 @@ func (v *view) covers(link repopath.Path) bool {
 	if err != nil {
 		return false
 	}
-	rel, err := filepath.Rel(v.work.Root(), real)
-	if err != nil {
-		return false
-	}
-	to, err := repopath.FromOS(rel)
-	if err != nil || !v.top.Holds(to) {
+	to, ok := v.project(real)
+	if !ok || !v.top.Holds(to) {
 		return false
 	}
 	for d := to; d != v.top; d = d.Dir() {

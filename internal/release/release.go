@@ -116,7 +116,8 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 type Deployment struct {
 	Stage     string
 	Key       digest.Key
-	Closure   digest.Digest     // tree of all that the command sees; in cache and remote
+	Closure   digest.Digest     // tree of all that the command sees; in cache and, unless Local, remote
+	Local     bool              // some of it must not leave this machine, so no other one can deploy it
 	Deps      []artifact.Input  // what the stage declares
 	Artifacts []artifact.Output // outs of other stages among it
 	Again     bool              // deploy although this version is live
@@ -136,7 +137,7 @@ func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, er
 	}
 	st := Stage{
 		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Deps: d.Deps, Artifacts: d.Artifacts,
+		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Artifacts: d.Artifacts,
 	}
 	return st.Deployment, e.mutate(ctx, func(s *State) error {
 		if old := s.Stages[d.Stage]; !d.Again && old.Status == action.StatusOK && old.Key == d.Key {

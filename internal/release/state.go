@@ -46,6 +46,7 @@ type Stage struct {
 	At         time.Time         `json:"at"`
 	Commit     string            `json:"commit,omitempty"`
 	Closure    digest.Digest     `json:"closure"`             // tree of all files that the command got
+	Local      bool              `json:"local,omitempty"`     // the closure is not in the remote: a part of it stays on one machine
 	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
 	Deps       []artifact.Input  `json:"deps,omitempty"`
 	Artifacts  []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them

@@ -7,7 +7,8 @@
 //
 // Every store that Open returns is wrapped by store.Marked, so that nothing is written where a
 // newer pipe has left its mark. URLs with credentials are refused: a URL stands in pipe.yaml,
-// which is committed, and in logs.
+// which is committed, and in logs. And no server gets credentials because a repository says
+// so: see Trust.
 package remote
 
 import (
@@ -28,8 +29,10 @@ import (
 type scheme struct {
 	name string // what stands before ://
 	form string // of a URL, for people
-	// check refuses a URL that open could not take. It touches nothing.
-	check func(url string) error
+	// check refuses a remote that open could not take. It touches nothing.
+	check func(r spec.Remote) error
+	// stranger returns the server that gets credentials because r says so, "" for none: see Trust.
+	stranger func(r spec.Remote) string
 	// open returns the store; it makes no request.
 	open func(ctx context.Context, r spec.Remote) (store.Remote, error)
 }
@@ -37,7 +40,7 @@ type scheme struct {
 // schemes are all kinds but the directory, which has no scheme. A new one is a
 // package beside store/s3 and a line here.
 var schemes = []scheme{
-	{"s3", "s3://BUCKET/PREFIX", s3.CheckURL, s3.OpenRemote},
+	{"s3", "s3://BUCKET/PREFIX", s3.CheckRemote, s3.Stranger, s3.OpenRemote},
 }
 
 // Forms says which URLs there are, for people.
@@ -81,14 +84,15 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 func Check(r spec.Remote) error {
 	s, err := schemeOf(r)
 	if err == nil && s != nil {
-		err = s.check(r.URL)
+		err = s.check(r)
 	}
 	return err
 }
 
 // Open returns the store that r describes; a relative directory lies below root.
-// It makes no request. The first write to the store looks at its marker.
-func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error) {
+// It makes no request. The first write to the store looks at its marker. A server that is not
+// trusted is not opened: each call of that store is refused.
+func Open(ctx context.Context, r spec.Remote, root string, trust Trust) (store.Remote, error) {
 	// Even a remote given by a flag, which nobody has checked before.
 	if err := Check(r); err != nil {
 		return nil, err
@@ -103,6 +107,13 @@ func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error)
 			dir = filepath.Join(root, dir)
 		}
 		return store.Marked(disk.Open(dir)), nil
+	}
+	allowed, err := trust.Allows(r)
+	if err != nil {
+		return nil, err
+	}
+	if !allowed {
+		return store.Marked(refused{r}), nil
 	}
 	opened, err := s.open(ctx, r)
 	if err != nil {

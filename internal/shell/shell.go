@@ -257,23 +257,27 @@ func exitError(err error) error {
 	return err
 }
 
-// maxLine is the longest line in bytes that is passed on whole.
-const maxLine = 64 << 10
+// MaxLine is how many bytes of a line are passed on at once. A piece of MaxLine bytes is not
+// the end of its line: another one follows it, which may be empty.
+const MaxLine = 64 << 10
 
-// lines passes on the output until it ends or reading fails. A line that is longer than
-// maxLine comes in pieces, so that memory stays bounded whatever the command prints. It
-// reads on when Line is nil: a full pipe would stop the command.
+// lines passes on the output until it ends or reading fails. A line of MaxLine bytes or more
+// comes in pieces, so that memory stays bounded whatever the command prints. It reads on when
+// Line is nil: a full pipe would stop the command.
 func (c *Command) lines(r io.Reader) {
-	b := bufio.NewReaderSize(r, maxLine)
+	b := bufio.NewReaderSize(r, MaxLine)
 	cut := false // the line's beginning was passed on already
 	for {
 		line, err := b.ReadSlice('\n')
-		rest := bytes.TrimRight(line, "\r\n")
-		if len(line) > 0 && c.Line != nil && !(cut && len(rest) == 0) {
-			c.Line(rest)
+		ends := !errors.Is(err, bufio.ErrBufferFull)
+		if c.Line != nil && (len(line) > 0 || cut) {
+			if ends {
+				line = bytes.TrimRight(line, "\r\n")
+			}
+			c.Line(line)
 		}
-		cut = errors.Is(err, bufio.ErrBufferFull)
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		cut = !ends
+		if err != nil && ends {
 			return
 		}
 	}

@@ -106,17 +106,18 @@ func TestEveryLineIsPassedOn(t *testing.T) {
 		content string
 		want    []string
 	}{
-		"nothing":            {"", nil},
-		"one":                {"a\n", []string{"a"}},
-		"no final newline":   {"a\nb", []string{"a", "b"}},
-		"empty lines":        {"\n\na\n\n", []string{"", "", "a", ""}},
-		"carriage return":    {"a\r\nb\r\n", []string{"a", "b"}},
-		"long":               {long(most-1) + "\nb\n", []string{long(most - 1), "b"}},
-		"as long as it gets": {long(most) + "\nb\n", []string{long(most), "b"}},
-		"longer":             {long(most+5) + "\nb\n", []string{long(most), "xxxxx", "b"}},
-		"long without end":   {long(2 * most), []string{long(most), long(most)}},
-		"long, then empty":   {long(most) + "\n\nb\n", []string{long(most), "", "b"}},
-		"no UTF-8":           {"\xff\x00\n", []string{"\xff\x00"}},
+		"nothing":                  {"", nil},
+		"one":                      {"a\n", []string{"a"}},
+		"no final newline":         {"a\nb", []string{"a", "b"}},
+		"empty lines":              {"\n\na\n\n", []string{"", "", "a", ""}},
+		"carriage return":          {"a\r\nb\r\n", []string{"a", "b"}},
+		"long":                     {long(most-1) + "\nb\n", []string{long(most - 1), "b"}},
+		"as long as it gets":       {long(most) + "\nb\n", []string{long(most), "", "b"}},
+		"a return where it is cut": {long(most-1) + "\r\nb\n", []string{long(most-1) + "\r", "", "b"}},
+		"longer":                   {long(most+5) + "\nb\n", []string{long(most), "xxxxx", "b"}},
+		"long without end":         {long(2 * most), []string{long(most), long(most), ""}},
+		"long, then empty":         {long(most) + "\n\nb\n", []string{long(most), "", "", "b"}},
+		"no UTF-8":                 {"\xff\x00\n", []string{"\xff\x00"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, lines := command(t, "cat file")

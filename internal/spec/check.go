@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/dag"
-	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -14,6 +14,7 @@ import (
 type made struct {
 	stage int
 	out   *Out
+	check bool // the stage is a check: nothing can depend on the out
 }
 
 // outIndex finds outs by path, above a path and below it. Of two outs with one path byPath has
@@ -29,7 +30,7 @@ func (p *Project) index() *outIndex {
 	x := &outIndex{byPath: map[repopath.Path]made{}}
 	for i := range p.Stages {
 		for j := range p.Stages[i].Outs {
-			m := made{i, &p.Stages[i].Outs[j]}
+			m := made{i, &p.Stages[i].Outs[j], p.Stages[i].Check}
 			x.sorted = append(x.sorted, m)
 			if _, dup := x.byPath[m.out.Path]; !dup {
 				x.byPath[m.out.Path] = m
@@ -86,8 +87,12 @@ func (s *Stage) Takes(d Dep, p repopath.Path) bool {
 	return named && !s.LeavesOut(d, p)
 }
 
+// TakesOut reports whether d takes in an out below it. A glob names files: a directory that a
+// stage makes is an input only by its name, or each new one would change what globs mean.
+func (s *Stage) TakesOut(d Dep, o *Out) bool { return !(d.Glob != "" && o.Dir) && s.Takes(d, o.Path) }
+
 // reads yields each out that the stage reads, and through which dep; params
-// files count as deps.
+// files count as deps. What a check makes inside a directory is no part of it.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
 		at := d.Path
@@ -96,7 +101,7 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 		}
 		x.above(at, func(m made) { yield(d, m) })
 		x.below(at, func(m made) {
-			if s.Takes(d, m.out.Path) {
+			if !m.check && s.TakesOut(d, m.out) {
 				yield(d, m)
 			}
 		})
@@ -107,9 +112,9 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 }
 
 // Edges returns who needs whom, over the indices of p.Stages: a stage needs
-// another when one of its deps or params files is an out of the other, lies
-// inside one, holds one, or is a glob that names one, unless an exclude of the
-// stage names that out.
+// another when it says so, and when one of its deps or params files is an out of
+// the other, lies inside one, holds one, or is a glob that names one, unless an
+// exclude of the stage names that out.
 func (p *Project) Edges() *dag.Graph { return p.edges(p.index()) }
 
 // last remembers the latest reader of each stage, so that a directory dep with thousands of
@@ -118,12 +123,16 @@ func (p *Project) edges(x *outIndex) *dag.Graph {
 	g := dag.New(len(p.Stages))
 	last := make([]int, len(p.Stages)) // the stage, plus one, that needed it last
 	for i := range p.Stages {
-		x.reads(&p.Stages[i], func(_ Dep, m made) {
-			if m.stage != i && last[m.stage] != i+1 {
-				last[m.stage] = i + 1
-				g.Edge(i, m.stage)
+		needs := func(other int) {
+			if other >= 0 && other != i && last[other] != i+1 {
+				last[other] = i + 1
+				g.Edge(i, other)
 			}
-		})
+		}
+		x.reads(&p.Stages[i], func(_ Dep, m made) { needs(m.stage) })
+		for _, n := range p.Stages[i].Needs {
+			needs(p.at(n.Stage))
+		}
 	}
 	return g
 }
@@ -134,7 +143,9 @@ func (r *reader) check(p *Project) {
 	r.overlaps(p, x)
 	for i := range p.Stages {
 		r.ownOuts(i, &p.Stages[i], x)
-		r.reached(i, &p.Stages[i], x)
+		r.pushed(&p.Stages[i], x)
+		r.needed(p, &p.Stages[i])
+		r.checked(p, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
 }
@@ -171,37 +182,6 @@ func before(a, b string) bool {
 	return al < bl || al == bl && ac < bc
 }
 
-// reached reports globs that would look into a directory that another stage makes. Whether
-// such files exist is known only from the tree, which a fresh clone does not have (ADR 0011).
-func (r *reader) reached(i int, s *Stage, x *outIndex) {
-	for _, d := range s.Deps {
-		if d.Glob == "" {
-			continue
-		}
-		x.below(d.Glob.Base(), func(m made) {
-			if m.stage != i && m.out.Dir && s.Reaches(d, m.out.Path) {
-				r.faults = append(r.faults, s.ReachFault(d, m.out.Path))
-			}
-		})
-	}
-}
-
-// Reaches reports whether a glob may name files inside an out, of which it would
-// not learn when they change: it does not name the out itself, no exclude leaves
-// the out out, and no other dep takes it in.
-func (s *Stage) Reaches(d Dep, out repopath.Path) bool {
-	if d.Glob == "" || d.Glob.Match(out) || !d.Glob.Enters(out) || s.LeavesOut(d, out) {
-		return false
-	}
-	return !slices.ContainsFunc(s.Deps, func(o Dep) bool { return o.Glob == "" && o.Path.Holds(out) })
-}
-
-// ReachFault is the fault of a glob that Reaches into an out.
-func (s *Stage) ReachFault(d Dep, out repopath.Path) *diag.Error {
-	return diag.New(diag.Usage, "%s: dependency %s matches files inside %s, a directory that another stage creates", s.Name, d, out).At(d.Place).
-		Hinted("add the directory to deps (%s/), or exclude it (\"!%s/\")", out, out)
-}
-
 // ownOuts reports deps of a stage that hold, name or lie in what it makes itself. The whole
 // repository may be a dep: there a stage's own outs are left out. The stage would wait for
 // itself, or change its own key each time it runs.
@@ -220,6 +200,48 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 			if s.Wdir.Holds(m.out.Path) {
 				_ = e.Hinted("add %q to the deps", "!"+string(s.Wdir.Rel(m.out.Path)))
 			}
+		}
+	})
+}
+
+// pushed reports deps that are made by a stage, and say push: a build publishes its outputs, or
+// does not, whoever reads them.
+func (r *reader) pushed(s *Stage, x *outIndex) {
+	for _, d := range s.Deps {
+		if d.Push == PushUnsaid {
+			continue
+		}
+		x.above(d.Path, func(m made) {
+			_ = r.faultAt(d.Place, "%s: dependency %s is created by a stage, so push belongs to its output %s (%s)", s.Name, d, m.out.Path, m.out.Place).
+				Hinted("write %s here, and {path: %s, push: false} in outs to keep the output on one machine", d, m.out.Path)
+		})
+	}
+}
+
+// needed reports needs that name no stage.
+func (r *reader) needed(p *Project, s *Stage) {
+	for _, n := range s.Needs {
+		if p.at(n.Stage) >= 0 {
+			continue
+		}
+		e := r.faultAt(n.Place, "%s: needs: no stage named %q", s.Name, n.Stage)
+		var names []string
+		for i := range p.Stages {
+			names = append(names, p.Stages[i].Name)
+		}
+		if near := yamldoc.Nearest(n.Stage, names); near != "" {
+			_ = e.Hinted("did you mean %s?", near)
+		}
+	}
+}
+
+// checked reports deps on what a check makes. Its result is whether it succeeded; where that is
+// known from a record, nobody asks what it left.
+func (r *reader) checked(p *Project, s *Stage, x *outIndex) {
+	x.reads(s, func(d Dep, m made) {
+		if c := &p.Stages[m.stage]; m.check && c.Name != s.Name {
+			_ = r.faultAt(d.Place, "%s: dependency %s is created by the check %s, and no stage can depend on what a check creates", s.Name, d, c.Name).
+				Hinted("write needs: [%s] to wait for the check, or remove check: true from it", c.Name)
 		}
 	})
 }

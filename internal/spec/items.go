@@ -21,7 +21,7 @@ func inPipe(p repopath.Path) bool {
 }
 
 // dep reads one item of deps: a path, a glob, an exclude, or {path: p}, which is
-// a path whatever characters it has.
+// a path whatever characters it has, and may say push.
 func (s *stageReader) dep(n *yamldoc.Node) {
 	if n.Kind == yamldoc.Map {
 		s.literalDep(n)
@@ -42,7 +42,7 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		return
 	}
 	if !repopath.HasMeta(text) {
-		s.plainDep(n)
+		s.plainDep(n, PushUnsaid)
 		return
 	}
 	if g, ok := s.glob(n, text); ok {
@@ -50,11 +50,17 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 	}
 }
 
-// literalDep reads {path: p}.
+// literalDep reads {path: p, push: true or false}.
 func (s *stageReader) literalDep(n *yamldoc.Node) {
+	push := PushUnsaid
 	for _, f := range n.Pairs {
-		if f.Key != "path" {
-			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"path"})
+		switch {
+		case f.Key == "push" && s.flag(f.Value, s.prefix(), "push"):
+			push = PushYes
+		case f.Key == "push" && f.Value.Kind == yamldoc.Bool:
+			push = PushNo
+		case f.Key != "path" && f.Key != "push":
+			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"path", "push"})
 		}
 	}
 	at := n.Get("path")
@@ -62,12 +68,12 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 		_ = s.bad(n, "dependency: must be a path, or a map with path").Hinted("write {path: PATH}")
 		return
 	}
-	s.plainDep(at)
+	s.plainDep(at, push)
 }
 
 // plainDep reads a dep that is a path, whatever characters it has.
-func (s *stageReader) plainDep(n *yamldoc.Node) {
-	d := Dep{Place: n.Place(s.file)}
+func (s *stageReader) plainDep(n *yamldoc.Node, push Push) {
+	d := Dep{Push: push, Place: n.Place(s.file)}
 	var ok bool
 	if d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dependency"); ok {
 		s.addDep(n, d, d.Path)
@@ -163,6 +169,19 @@ func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key s
 	}
 	if s.once(n, "params", strings.TrimSuffix(string(file)+":"+key, ":")) && key != "" {
 		s.st.Params[i].Keys = append(s.st.Params[i].Keys, key)
+	}
+}
+
+// need reads one item of needs: the name of a stage. Whether there is one is checked when all
+// are read.
+func (s *stageReader) need(n *yamldoc.Node) {
+	name, ok := s.text(n, s.prefix(), "needs")
+	switch {
+	case !ok:
+	case name == s.st.Name:
+		s.bad(n, "needs: a stage cannot need itself")
+	case s.once(n, "need", name):
+		s.st.Needs = append(s.st.Needs, Need{Stage: name, Place: n.Place(s.file)})
 	}
 }
 

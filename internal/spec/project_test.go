@@ -38,18 +38,24 @@ func good() *Project {
 		Stages: []Stage{
 			{
 				Name: "deploy", Place: "pipe.yaml:34:3", Cmd: []string{"./deploy.sh"}, Shell: "sh", Wdir: ".",
-				Deps:   []Dep{{Path: "dist/app.zip", Place: "pipe.yaml:36:12"}},
+				Deps: []Dep{
+					{Path: ".env", Push: PushNo, Place: "pipe.yaml:36:33"}, {Path: "ca.pem", Push: PushYes, Place: "pipe.yaml:36:60"}, {Path: "dist/app.zip", Place: "pipe.yaml:36:12"},
+				},
+				Needs:  []Need{{Stage: "lint", Place: "pipe.yaml:38:18"}, {Stage: "zip", Place: "pipe.yaml:38:13"}},
 				Frozen: true, Deploy: true, InRepo: true, Timeout: 90 * time.Second, Meta: `{"a":null,"b":[!"1","x"]}`,
 			},
 			{
-				Name: "report", Place: "pipe.yaml:42:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
-				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:44:12"}}, Deploy: true,
+				Name: "lint", Place: "pipe.yaml:43:3", Cmd: []string{"golint"}, Shell: "sh", Wdir: ".",
+				Deps: []Dep{{Path: "app", Place: "pipe.yaml:46:12"}}, Needs: []Need{{Stage: "zip", Place: "pipe.yaml:47:13"}}, Check: true,
+			},
+			{
+				Name: "report", Place: "pipe.yaml:48:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
+				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:50:12"}}, Deploy: true, Inferred: true,
 			},
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
 				Deps: []Dep{
-					{Path: "app/[id]/page.tsx", Place: "pipe.yaml:20:96"},
-					{Path: "app/build.sh", Place: "pipe.yaml:20:18"},
+					{Path: "app/[id]/page.tsx", Place: "pipe.yaml:20:96"}, {Path: "app/build.sh", Place: "pipe.yaml:20:18"},
 					{Path: "app/src", Dir: true, Place: "pipe.yaml:20:12"},
 					{Path: "assets", Place: "pipe.yaml:20:78"},
 					{Glob: "lib/*.go", Place: "pipe.yaml:20:28"},
@@ -89,7 +95,7 @@ func TestAWholeFileIsRead(t *testing.T) {
 	if !reflect.DeepEqual(p, good()) {
 		t.Errorf("got\n%+v\nwant\n%+v", p, good())
 	}
-	if p.Stage("zip") != &p.Stages[2] || p.Stage("nope") != nil {
+	if p.Stage("zip") != &p.Stages[3] || p.Stage("nope") != nil {
 		t.Error("Stage finds the wrong one")
 	}
 }
@@ -169,8 +175,12 @@ func drawStages(t *rapid.T) *Project {
 			if !slices.ContainsFunc(p.Stages, func(s Stage) bool {
 				return slices.ContainsFunc(s.Outs, func(x Out) bool { return x.Path == o })
 			}) && !slices.ContainsFunc(s.Outs, func(x Out) bool { return x.Path == o }) {
-				s.Outs = append(s.Outs, Out{Path: o})
+				s.Outs = append(s.Outs, Out{Path: o, Dir: rapid.Bool().Draw(t, "dir")})
 			}
+		}
+		s.Check = rapid.IntRange(0, 3).Draw(t, "check") == 0
+		if n := rapid.IntRange(0, 9).Draw(t, "need"); n < 6 && n != i {
+			s.Needs = []Need{{Stage: fmt.Sprint(n)}}
 		}
 		p.Stages = append(p.Stages, s)
 	}
@@ -183,14 +193,14 @@ func TestEdgesAreThoseOfTheNaiveRule(t *testing.T) {
 		g := p.Edges()
 		for i, s := range p.Stages {
 			for j, other := range p.Stages {
-				want := false
+				want := slices.Contains(s.Needs, Need{Stage: other.Name})
 				for _, d := range s.Deps {
 					for _, o := range other.Outs {
 						var reads bool
 						if d.Glob != "" {
-							reads = d.Glob.Match(o.Path) || o.Path.Holds(d.Glob.Base())
+							reads = d.Glob.Match(o.Path) && !o.Dir && !other.Check || o.Path.Holds(d.Glob.Base())
 						} else {
-							reads = d.Path.Holds(o.Path) || o.Path.Holds(d.Path)
+							reads = d.Path.Holds(o.Path) && !other.Check || o.Path.Holds(d.Path)
 						}
 						at := d.Path // no exclude takes away what a dep is, or lies in
 						if d.Glob != "" {
@@ -292,7 +302,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("a cycle got in")
 		}
 		for _, s := range p.Stages {
-			if len(s.Cmd) == 0 || s.Shell == "" || s.Wdir == "" || s.Deploy != (len(s.Outs) == 0) {
+			if len(s.Cmd) == 0 || s.Shell == "" || s.Wdir == "" || s.Deploy != (len(s.Outs) == 0 && !s.Check) {
 				t.Fatalf("half a stage: %+v", s)
 			}
 		}

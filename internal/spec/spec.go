@@ -65,7 +65,10 @@ type Stage struct {
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
-	Deploy        bool          // deploy: true, or no outs
+	Needs         []Need        // sorted by name; stages that come before, though they make no input
+	Check         bool          // check: true: its result is that it succeeded
+	Deploy        bool          // deploy: true, or neither outs nor check: true
+	Inferred      bool          // a deploy stage that does not say so
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
 	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
 	Timeout       time.Duration // 0: none
@@ -79,8 +82,19 @@ type Dep struct {
 	Path  repopath.Path    // empty for a glob
 	Glob  repopath.Pattern // empty for a path
 	Dir   bool             // written with a slash at its end: must be a directory
+	Push  Push             // of a deploy stage's dep that is a path
 	Place string
 }
+
+// Push is what a dep of a deploy stage says about its bytes.
+type Push uint8
+
+// The kinds of push. Where nothing is said, files that git ignores are not deployed.
+const (
+	PushUnsaid Push = iota
+	PushYes         // push: true: they may be published, ignored or not
+	PushNo          // push: false: they never leave this machine
+)
 
 // String returns the path or the glob. A lock names the dep by it.
 func (d Dep) String() string {
@@ -88,6 +102,12 @@ func (d Dep) String() string {
 		return string(d.Glob)
 	}
 	return string(d.Path)
+}
+
+// Need is a stage that must be done before another one.
+type Need struct {
+	Stage string
+	Place string
 }
 
 // Params are plain keys of one YAML, JSON or TOML file.
@@ -160,9 +180,27 @@ type Out struct {
 // Stage returns the stage with the name, nil when there is none. It relies on Stages being
 // sorted.
 func (p *Project) Stage(name string) *Stage {
+	if i := p.at(name); i >= 0 {
+		return &p.Stages[i]
+	}
+	return nil
+}
+
+// at returns the index of the stage with the name, -1 when there is none.
+func (p *Project) at(name string) int {
 	i, ok := slices.BinarySearchFunc(p.Stages, name, func(s Stage, name string) int { return strings.Compare(s.Name, name) })
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// Out returns the stage's output at the path, nil when it has none there. It relies on Outs
+// being sorted.
+func (s *Stage) Out(p repopath.Path) *Out {
+	i, ok := slices.BinarySearchFunc(s.Outs, p, func(o Out, p repopath.Path) int { return strings.Compare(string(o.Path), string(p)) })
 	if !ok {
 		return nil
 	}
-	return &p.Stages[i]
+	return &s.Outs[i]
 }

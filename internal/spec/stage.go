@@ -39,6 +39,8 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"outs":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "outs", s.out) },
 	"frozen":         func(s *stageReader, n *yamldoc.Node) { s.st.Frozen = s.flag(n, s.prefix(), "frozen") },
 	"always_changed": func(s *stageReader, n *yamldoc.Node) { s.st.AlwaysChanged = s.flag(n, s.prefix(), "always_changed") },
+	"needs":          func(s *stageReader, n *yamldoc.Node) { s.each(n, "needs", s.need) },
+	"check":          func(s *stageReader, n *yamldoc.Node) { s.st.Check = s.flag(n, s.prefix(), "check") },
 	"deploy":         func(s *stageReader, n *yamldoc.Node) { s.st.Deploy = s.flag(n, s.prefix(), "deploy") },
 	"workdir": func(s *stageReader, n *yamldoc.Node) {
 		s.st.InRepo = s.oneOf(n, s.prefix(), "workdir", "repo") == "repo"
@@ -105,19 +107,26 @@ func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 	return true
 }
 
-// kind settles whether the stage builds or deploys, and what follows from it. It comes after
-// all fields are read, because their order in the file means nothing.
+// kind settles whether the stage builds, checks or deploys, and what follows from it. It comes
+// after all fields are read, because their order in the file means nothing.
 func (s *stageReader) kind(p yamldoc.Pair) {
 	outs, deploy := p.Value.Get("outs"), p.Value.Get("deploy")
 	hasOuts := outs != nil && len(outs.Items) > 0
 	switch {
+	case s.st.Deploy && s.st.Check:
+		s.bad(deploy, "a stage cannot be both a check and a deploy stage")
 	case s.st.Deploy && hasOuts:
 		_ = s.bad(outs, "a deploy stage cannot have outputs").Hinted("create the outputs in a build stage, and add them to this stage's deps")
-	case deploy != nil && deploy.Kind == yamldoc.Bool && !s.st.Deploy && !hasOuts:
-		_ = s.bad(deploy, "a stage without outs is a deploy stage").Hinted("add its outs, or write deploy: true")
+	case deploy != nil && deploy.Kind == yamldoc.Bool && !s.st.Deploy && !hasOuts && !s.st.Check:
+		_ = s.bad(deploy, "a stage without outs is a deploy stage").Hinted("add its outs, or write check: true or deploy: true")
 	}
-	if !hasOuts {
-		s.st.Deploy = true
+	if !hasOuts && !s.st.Check {
+		s.st.Deploy, s.st.Inferred = true, !s.st.Deploy
+	}
+	for _, d := range s.st.Deps {
+		if d.Push != PushUnsaid && !s.st.Deploy {
+			s.faultAt(d.Place, "%sdependency %s: push is for deploy stages only; the inputs of a build are never uploaded", s.prefix(), d)
+		}
 	}
 	if s.st.InRepo && !s.st.Deploy {
 		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages only; build stages run in the repository")
@@ -136,6 +145,7 @@ func (s *stageReader) order() {
 		slices.Sort(s.st.Params[i].Keys)
 	}
 	slices.SortFunc(s.st.Env, func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.st.Needs, func(a, b Need) int { return strings.Compare(a.Stage, b.Stage) })
 	slices.SortFunc(s.st.Outs, func(a, b Out) int { return strings.Compare(string(a.Path), string(b.Path)) })
 }
 

@@ -8,9 +8,13 @@
 // A line of progress is subject, verb and reason. Nothing is printed over or erased: logs of
 // CI show lines in the order in which they came. Errors of the writer are dropped, because a
 // run must not fail when nobody reads its progress.
+//
+// Nothing that comes from outside can act on the terminal or the CI service that shows it:
+// Print and document see to that. Only the output of a stage's command is passed on as it is.
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,7 +40,7 @@ func (p *Progress) Event(e event.Event) {
 	if p.JSON {
 		b, err := json.Marshal(e)
 		if err == nil {
-			_, _ = fmt.Fprintf(p.W, "%s\n", b)
+			_ = document(p.W, string(b))
 		}
 		return
 	}
@@ -73,16 +77,19 @@ func (p *Progress) decided(e event.Event) {
 	if e.Verb == event.Skip && p.Quiet {
 		return
 	}
-	verb, why := Verdict(e.Verb, e.Deploy, e.Because)
+	verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
 	p.line(e.Stage, verb, why)
 }
 
 // Verdict returns what a stage must do and why, in words. Why is empty where it
-// would only repeat the verb.
-func Verdict(v event.Verb, deploy bool, because []event.Reason) (verb, why string) {
-	verb, why = string(v), Words(because)
-	if deploy && v == event.Run {
+// would only repeat the verb. No verb means that it could not be decided.
+func Verdict(v event.Verb, deploy, check bool, because []event.Reason) (verb, why string) {
+	verb, why = cmp.Or(string(v), "unknown"), Words(because)
+	switch {
+	case deploy && v == event.Run:
 		verb = "deploy"
+	case check && v == event.Run:
+		verb = "check"
 	}
 	if why == verb {
 		why = ""
@@ -115,7 +122,7 @@ func (p *Progress) output(e event.Event) {
 		p.grouped[e.Stage] = append(p.grouped[e.Stage], e.Text)
 		return
 	}
-	_, _ = fmt.Fprintf(p.W, "%s | %s\n", e.Stage, e.Text)
+	raw(p.W, e.Stage+" | "+e.Text+"\n")
 }
 
 // fold prints a stage's output in one group. It does so once: what was printed is forgotten.
@@ -124,7 +131,8 @@ func (p *Progress) fold(stage string) {
 	if len(lines) == 0 {
 		return
 	}
-	_, _ = fmt.Fprintf(p.W, "::group::output of %s\n%s\n::endgroup::\n", stage, strings.Join(lines, "\n"))
+	// A stage's name has no characters that need an escape: spec refuses others.
+	raw(p.W, "::group::output of "+stage+"\n"+strings.Join(lines, "\n")+"\n::endgroup::\n")
 	delete(p.grouped, stage)
 }
 
@@ -133,10 +141,13 @@ func (p *Progress) done(e event.Event) {
 	p.fold(e.Stage)
 	text := Outs(e.Outs)
 	if e.Verb == event.Run {
-		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
-		if e.Deploy {
-			text = fmt.Sprintf("live, in %s", Seconds(e.Seconds))
+		switch {
+		case e.Deploy:
+			text = "live,"
+		case e.Check:
+			text = "passed"
 		}
+		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
 	}
 	p.line(e.Stage, "done", strings.TrimSpace(text))
 }
@@ -182,18 +193,23 @@ func (p *Progress) summary(e event.Event) {
 	if len(w) == 0 {
 		w = []string{"no stages"}
 	}
-	_, _ = fmt.Fprintln(p.W, strings.Join(w, ", "))
+	Print(p.W, "%s\n", strings.Join(w, ", "))
 }
 
 // line prints "stage  verb  text", the columns as wide as they have been so far. Columns never
 // get narrower, and lines that are out cannot be changed.
 func (p *Progress) line(stage, verb, text string) {
 	if stage == "" {
-		_, _ = fmt.Fprintf(p.W, "%s: %s\n", verb, text)
+		Print(p.W, "%s: %s\n", verb, text)
 		return
 	}
 	p.width = max(p.width, len(stage))
-	_, _ = fmt.Fprintln(p.W, strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", p.width, stage, verb, text), " "))
+	Print(p.W, "%s\n", Row(p.width, stage, verb, text))
+}
+
+// Row returns "stage  verb  text", the stage in a column of this width.
+func Row(width int, stage, verb, text string) string {
+	return strings.TrimRight(fmt.Sprintf("%-*s  %-7s  %s", width, stage, verb, text), " ")
 }
 
 // Bytes returns a size for people, in units of 1000.
@@ -232,14 +248,11 @@ func Answer(w io.Writer, schema string, value any) error {
 		return err
 	}
 	// The schema is spliced in, which keeps the order of the struct's members.
-	if len(b) > 2 && b[0] == '{' {
-		_, err = fmt.Fprintf(w, "{\"schema\":%s,%s\n", name, b[1:])
-		return err
+	rest := `,"items":` + string(b) + "}"
+	if b[0] == '{' {
+		if rest = string(b[1:]); rest != "}" {
+			rest = "," + rest
+		}
 	}
-	if len(b) == 2 && b[0] == '{' {
-		_, err = fmt.Fprintf(w, "{\"schema\":%s}\n", name)
-		return err
-	}
-	_, err = fmt.Fprintf(w, "{\"schema\":%s,\"items\":%s}\n", name, b)
-	return err
+	return document(w, `{"schema":`+string(name)+rest)
 }

@@ -35,6 +35,7 @@ type Event struct {
 	Type    Type              `json:"type"`              // what happened
 	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
 	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
+	Check   bool              `json:"check,omitempty"`   // it is a check
 	Verb    Verb              `json:"verb,omitempty"`    // what the stage must do, or has done
 	Because []Reason          `json:"because,omitempty"` // all reasons of the verdict
 	Text    string            `json:"text,omitempty"`    // a line of output, a note, or an error

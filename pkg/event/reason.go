@@ -14,6 +14,7 @@ const (
 	Restore Verb = "restore" // the recorded outputs are taken
 	Run     Verb = "run"     // the command runs
 	Frozen  Verb = "frozen"  // never runs
+	Blocked Verb = "blocked" // a stage that it needs failed
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
 )
 
@@ -35,6 +36,7 @@ const (
 	OutEdited     = "out-differs"
 	OutMissing    = "out-missing"
 	Recorded      = "recorded"
+	Passed        = "passed"
 	NeverRun      = "never-run"
 	CmdChanged    = "command-changed"
 	DepChanged    = "dep-changed"
@@ -54,6 +56,7 @@ const (
 	LastFailed    = "last-failed"
 	LastUnknown   = "last-unknown"
 	NeedsRun      = "needs-run"
+	NeedFailed    = "need-failed"
 )
 
 // texts has a phrase per code; %s is Path.
@@ -63,6 +66,7 @@ var texts = map[string]string{
 	OutEdited:     "pipe.lock names another version of %s",
 	OutMissing:    "%s is missing",
 	Recorded:      "the same inputs were built before",
+	Passed:        "passed before with the same inputs",
 	NeverRun:      "never ran",
 	CmdChanged:    "the command changed",
 	DepChanged:    "%s changed",
@@ -82,6 +86,7 @@ var texts = map[string]string{
 	LastFailed:    "the last deployment to %s failed",
 	LastUnknown:   "the last deployment to %s did not finish",
 	NeedsRun:      "%s must run first",
+	NeedFailed:    "needs %s, which failed",
 }
 
 // String returns the reason in words.

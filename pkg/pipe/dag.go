@@ -14,6 +14,7 @@ type GraphStage struct {
 	Name   string   `json:"name"`             // the stage's name
 	Desc   string   `json:"desc,omitempty"`   // from pipe.yaml
 	Deploy bool     `json:"deploy,omitempty"` // a deploy stage
+	Check  bool     `json:"check,omitempty"`  // a check
 	Needs  []string `json:"needs"`            // stages that must be up to date first
 }
 
@@ -24,7 +25,7 @@ func (p *Project) Dag() *Graph {
 	out := &Graph{Stages: []GraphStage{}}
 	for _, i := range order {
 		s := &p.spec.Stages[i]
-		n := GraphStage{Name: s.Name, Desc: s.Desc, Deploy: s.Deploy, Needs: []string{}}
+		n := GraphStage{Name: s.Name, Desc: s.Desc, Deploy: s.Deploy, Check: s.Check, Needs: []string{}}
 		for _, u := range g.Up(i) {
 			n.Needs = append(n.Needs, p.spec.Stages[u].Name)
 		}

@@ -89,7 +89,7 @@ func (p *Project) gitText() string {
 		return ""
 	}
 	if p.repo.Shallow() {
-		return p.repo.Root() + " (shallow: pipe find and pipe gc see only part of the history)"
+		return p.repo.Root() + " (shallow: pipe find sees only part of the history, and pipe gc needs all of it)"
 	}
 	return p.repo.Root()
 }

@@ -3,13 +3,15 @@ package pipe
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -20,6 +22,8 @@ type Garbage struct {
 	Objects int   `json:"objects"` // that may go, or are gone
 	Bytes   int64 `json:"bytes"`   // of them
 	Kept    int   `json:"kept"`    // objects that stay
+	Young   int   `json:"young"`   // of those the ones that stay for their age alone
+	Locks   int   `json:"locks"`   // versions of pipe.lock whose objects stay
 	Done    bool  `json:"done"`    // they are gone
 }
 
@@ -27,15 +31,15 @@ type Garbage struct {
 // way, or was just interrupted, has saved is not garbage.
 const Grace = time.Hour
 
-// GC frees what no lock of any branch, tag, worktree or of the workspace names, in the cache
-// alone. Without yes it only says what would go. It excludes every other pipe that uses this
-// cache. A lock in the history that cannot be read is an error: taken for an empty one, it
-// would cost its objects. See ADR 0010.
+// Memory is how far back a reflog keeps objects. Git keeps the commits that only a reflog
+// names for as long (gc.reflogExpireUnreachable).
+const Memory = 30 * 24 * time.Hour
+
+// GC frees what no lock that git keeps (see history.Locks) and none of the workspace names,
+// in the cache alone. Without yes it only says what would go. It excludes every other pipe
+// that uses this cache. A lock that cannot be read, and a history of which a part is not
+// here, is an error: taken for an empty one, it would cost its objects. See ADR 0010.
 func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
-	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
-		return nil, diag.New(diag.Policy, "the cache is shared, and other projects may need its objects").At(dir).
-			Hinted("unset PIPE_CACHE to clean the project's own cache")
-	}
 	h, err := p.hold(ctx, "gc")
 	if err != nil {
 		return nil, err
@@ -46,7 +50,12 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	roots, err := p.roots(ctx)
+	// Looked at under the lock: nobody begins to share the cache any more.
+	if err := p.refuseShared(); err != nil {
+		return nil, err
+	}
+	g = &Garbage{Done: yes}
+	roots, err := p.roots(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -56,38 +65,73 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g = &Garbage{Objects: len(doomed), Done: yes}
+	g.Objects = len(doomed)
 	for _, e := range doomed {
 		g.Bytes += e.Size
 	}
-	err = p.cache.List(ctx, func(store.Entry) error { g.Kept++; return nil })
+	err = p.cache.List(ctx, func(e store.Entry) error {
+		g.Kept++
+		if !roots.Keeps(e.Ref) {
+			g.Young++
+		}
+		return nil
+	})
 	g.Kept -= g.Objects
+	g.Young -= g.Objects
 	if err != nil || !yes {
 		return g, err
 	}
 	return g, sweep.Sweep(ctx, p.cache, doomed)
 }
 
-// roots are the outs of the workspace's lock and of every lock in git's history of any
-// reference, and what environments kept in this workspace name. In a shallow clone the locks
-// of older commits are missing, and the objects that only they name go; the user is told.
-func (p *Project) roots(ctx context.Context) (*sweep.Roots, error) {
-	roots := &sweep.Roots{}
-	add := func(l *lockfile.File) error { return roots.AddLock(ctx, p.cache, l) }
-	lock, err := p.lock()
+// refuseShared refuses a cache that other projects may use: this one's git knows nothing of
+// what they need.
+func (p *Project) refuseShared() error {
+	mark := filepath.Join(p.cache.URL(), sharedMark)
+	_, err := os.Lstat(mark)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
+		return err
+	}
+	e := diag.New(diag.Policy, "the cache is shared (PIPE_CACHE), and other projects may need its objects").At(p.cache.URL())
+	if p.shared() {
+		return e.Hinted("unset PIPE_CACHE to clean the project's own cache")
+	}
+	return e.Hinted("once no other project uses it, run rm %s", mark)
+}
+
+// roots are the outs of the workspace's lock and of every lock that git keeps, and what
+// environments kept in this workspace name.
+func (p *Project) roots(ctx context.Context, g *Garbage) (*sweep.Roots, error) {
+	roots := &sweep.Roots{}
+	add := func(l *lockfile.File) error { g.Locks++; return roots.AddLock(ctx, p.cache, l) }
+	own := func() error {
+		lock, err := p.lock()
+		if err != nil {
+			return err
+		}
+		if len(lock.Absent) > 0 {
+			// What they named may be in no commit: a stash that was popped is gone from git.
+			return diag.New(diag.Policy, "parts of it cannot be read, and they may use any cached object").At(lockfile.FileName).
+				Hinted("run pipe repro, which rewrites it")
+		}
+		return roots.AddLock(ctx, p.cache, lock)
+	}
+	if err := own(); err != nil {
 		return nil, err
 	}
-	if err := add(lock); err != nil {
+	if p.repo == nil {
+		p.note("not in a git repository: only what this workspace's pipe.lock uses is kept")
+		return roots, p.addLive(ctx, roots)
+	}
+	if err := history.Locks(ctx, p.repo, p.lockAt, p.opt.Now().Add(-Memory), add); err != nil {
 		return nil, err
 	}
-	if p.repo != nil {
-		if p.repo.Shallow() {
-			p.note("the clone is shallow: objects of missing commits are not kept")
-		}
-		if err := history.Locks(ctx, p.repo, p.lockAt, add); err != nil {
-			return nil, err
-		}
+	// Again: git stash pop may have moved a lock from there to here meanwhile.
+	if err := own(); err != nil {
+		return nil, err
 	}
 	return roots, p.addLive(ctx, roots)
 }

@@ -3,12 +3,14 @@ package pipe
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/worktree"
 )
 
 // leftOver is the age from which a temporary file in a store is a killed process's: no batch
@@ -35,12 +37,27 @@ func (p *Project) useCache(ctx context.Context) (func() error, error) {
 	return p.lockCache(ctx, atomicfile.Shared)
 }
 
+// sharedMark is a file in a cache that was named by PIPE_CACHE. A cache that is one project's
+// own and another's by PIPE_CACHE is shared, which gc could not know otherwise.
+const sharedMark = "shared"
+
+// shared reports whether PIPE_CACHE names another cache than the project's own.
+func (p *Project) shared() bool {
+	return p.cache.URL() != filepath.Join(p.root, worktree.Dir, "cache")
+}
+
 // lockCache locks the cache's directory, which several projects may share, until the returned
 // function is called or the process ends.
 func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
 	dir := p.cache.URL()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
+	}
+	if p.shared() {
+		// Who may not write there adds no objects, either.
+		if err := os.WriteFile(filepath.Join(dir, sharedMark), nil, 0o666); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
 	}
 	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe process that uses the cache " + dir) })
 	if err != nil {

@@ -108,7 +108,7 @@ func nowhere(url string, lost []sweep.Fault, read bool) error {
 	var lines, stages []string
 	next := "--rebuild-missing"
 	for _, f := range lost {
-		lines = append(lines, fmt.Sprintf("\n  %s: %s (%s)", f.Stage, f.Path, f.Name()))
+		lines = append(lines, fmt.Sprintf("\n    %s: %s (%s)", f.Stage, f.Path, f.Name()))
 		if !slices.Contains(stages, f.Stage) {
 			stages = append(stages, f.Stage)
 		}
@@ -126,7 +126,7 @@ func nowhere(url string, lost []sweep.Fault, read bool) error {
 	}
 	const most = 10
 	if n := len(lines); n > most {
-		lines = append(lines[:most:most], fmt.Sprintf("\n  and %d more; pipe verify --remote lists all", n-most))
+		lines = append(lines[:most:most], fmt.Sprintf("\n    and %d more; pipe verify --remote lists all", n-most))
 	}
 	return diag.New(diag.NotFound, "%s damaged or missing in the remote, with no good copy on this machine:%s", view.Count(len(lost), "object"), strings.Join(lines, "")).
 		At(url).Hinted("run %s on a machine that has one, or rebuild here: pipe repro %s, then %s", again, next, again)

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"runtime"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -16,12 +17,18 @@ import (
 )
 
 // Remotes returns the declared remotes, the default first.
-func (p *Project) Remotes() []RemoteInfo {
+func (p *Project) Remotes() ([]RemoteInfo, error) {
 	out := []RemoteInfo{}
 	for i, r := range p.spec.Remotes {
-		out = append(out, RemoteInfo{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region, Default: i == 0})
+		trust, err := p.trustIn(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, RemoteInfo{
+			Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region, Profile: r.Profile, Trust: trust, Default: i == 0,
+		})
 	}
-	return out
+	return out, nil
 }
 
 // RemoteInfo is a declared remote.
@@ -30,7 +37,52 @@ type RemoteInfo struct {
 	URL      string `json:"url"`                // s3://bucket/prefix, or a directory
 	Endpoint string `json:"endpoint,omitempty"` // URL of an S3-compatible server
 	Region   string `json:"region,omitempty"`   // of the bucket
+	Profile  string `json:"profile,omitempty"`  // whose credentials are used
+	Trust    string `json:"trust,omitempty"`    // trusted or untrusted; empty: the server needs no trust
 	Default  bool   `json:"default,omitempty"`  // the one that is used unless another is named
+}
+
+// trust is what the user said about servers that only pipe.yaml names.
+func (p *Project) trust() remote.Trust { return remote.Trust{Environ: p.env} }
+
+// trustIn returns the Trust of a RemoteInfo.
+func (p *Project) trustIn(r spec.Remote) (string, error) {
+	if remote.Stranger(r) == "" {
+		return "", nil
+	}
+	allowed, err := p.trust().Allows(r)
+	if !allowed {
+		return "untrusted", err
+	}
+	return "trusted", err
+}
+
+// TrustRemote lets a declared remote have credentials from now on: on this machine, for this
+// user, and as long as pipe.yaml names this very server and profile for it.
+func (p *Project) TrustRemote(ctx context.Context, name string) (RemoteInfo, error) {
+	return p.changeTrust(ctx, name, p.trust().Add)
+}
+
+// DistrustRemote takes TrustRemote back.
+func (p *Project) DistrustRemote(ctx context.Context, name string) (RemoteInfo, error) {
+	return p.changeTrust(ctx, name, p.trust().Remove)
+}
+
+func (p *Project) changeTrust(ctx context.Context, name string, change func(context.Context, spec.Remote) error) (RemoteInfo, error) {
+	i := slices.IndexFunc(p.spec.Remotes, func(r spec.Remote) bool { return r.Name == name })
+	if i < 0 {
+		return RemoteInfo{}, diag.New(diag.Usage, "no remote named %q", name).At(spec.FileName).Hinted("pipe remote list")
+	}
+	if r := p.spec.Remotes[i]; remote.Stranger(r) != "" {
+		if err := change(ctx, r); err != nil {
+			return RemoteInfo{}, err
+		}
+	}
+	all, err := p.Remotes()
+	if err != nil {
+		return RemoteInfo{}, err
+	}
+	return all[i], nil
 }
 
 // Probe really writes to the remote, reads back, and tests conditional writes.
@@ -52,7 +104,7 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
 		}
 	}
 	// Before the URL stands in any hint: it may hold credentials.
-	if err := remote.Check(spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint}); err != nil {
+	if err := remote.Check(spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region}); err != nil {
 		return err
 	}
 	path := p.path(spec.FileName)
@@ -94,7 +146,7 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, p.root)
+	p.remote, err = remote.Open(ctx, *r, p.root, p.trust())
 	return p.remote, err
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -25,9 +28,10 @@ type ReproOptions struct {
 	Jobs           int      // stages at once; 0: the number of CPUs
 	KeepGoing      bool     // after a failure, go on with what does not depend on it
 	Push           bool     // publish each stage as soon as it is done
-	Force          bool     // run the targets, or all, changed or not
+	Force          bool     // run the targets, or all, changed or not; with Downstream or Pipeline, all that they select
 	Downstream     bool     // the targets and all that needs them
-	Single         bool     // the targets alone
+	Pipeline       bool     // the targets and all that is connected with them
+	Single         bool     // the targets alone, one after the other in their order
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
@@ -40,6 +44,7 @@ type ReproOptions struct {
 type StageResult struct {
 	Stage   string            `json:"stage"`            // the stage's name
 	Deploy  bool              `json:"deploy,omitempty"` // a deploy stage
+	Check   bool              `json:"check,omitempty"`  // a check
 	Verb    event.Verb        `json:"verb"`             // what was done, or would be
 	Because []event.Reason    `json:"because"`          // all reasons
 	Key     string            `json:"key,omitempty"`    // empty when an input is not known yet
@@ -82,9 +87,31 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
 // goes on meanwhile may make its answer old. The stat index may be written when the project is
-// closed; it is a memory of hashes, not a state.
+// closed; it is a memory of hashes, not a state. Beside an error the result has the verdicts
+// that could be reached.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
-	return p.run(ctx, opt, nil, true)
+	opt.KeepGoing = true
+	r, err := p.run(ctx, opt, nil, true)
+	p.noteInferred()
+	return r, err
+}
+
+// noteInferred names the stages that deploy only because they have no outs: people mean a check
+// by them as often.
+func (p *Project) noteInferred() {
+	var names []string
+	place := ""
+	for i := range p.spec.Stages {
+		if s := &p.spec.Stages[i]; s.Inferred {
+			names = append(names, s.Name)
+			if place == "" {
+				place = s.Place + ": "
+			}
+		}
+	}
+	if len(names) > 0 {
+		p.note(fmt.Sprintf("%sno outs, so these are deploy stages: %s; write deploy: true there, or check: true if they only test something", place, strings.Join(names, ", ")))
+	}
 }
 
 // run makes an engine and lets it go. h is nil when the run is dry: then nothing runs, and the
@@ -106,7 +133,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		return nil, err
 	}
 	o := engine.Options{
-		Targets: targets, Downstream: opt.Downstream, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, TrustLock: opt.TrustLock, Dry: dry,
 	}
 	if o.Jobs == 0 {
@@ -146,7 +173,7 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}
@@ -182,10 +209,35 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if p.remote != nil && !opt.NoPull {
 		e.Remote = p.remote
 	}
+	if p.repo != nil {
+		e.Tracked = p.tracked
+	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
 	}
 	return e, nil
+}
+
+// tracked returns which of the files, by their absolute names, git tracks. What lies in no
+// place of the repository is not.
+func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
+	const atOnce = 500 // arguments of one git
+	for some := range slices.Chunk(files, atOnce) {
+		named := map[repopath.Path]string{}
+		for _, f := range some {
+			if at, err := p.repo.Rel(f); err == nil {
+				named[at] = f
+			}
+		}
+		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range found {
+			tracked = append(tracked, named[at])
+		}
+	}
+	return tracked, nil
 }
 
 // files is the workspace with the cache behind it, as one call of a verb uses it.

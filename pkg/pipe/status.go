@@ -3,6 +3,8 @@ package pipe
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -14,7 +16,7 @@ import (
 type Status struct {
 	Result             // what repro would do
 	Outs   []OutStatus `json:"outs"`           // every recorded output
-	Note   string      `json:"note,omitempty"` // why the environment could not be asked
+	Note   string      `json:"note,omitempty"` // why the environment could not be read
 	// Unpushed is what the remote lacks of what the lock names, when it was asked for.
 	Unpushed []Fault `json:"unpushed,omitempty"`
 }
@@ -26,17 +28,14 @@ type StatusOptions struct {
 }
 
 // Status compares the workspace with the lock, without the network but for the environment's
-// state, and with Remote for what the lock names. It writes nothing but the stat index. When the environment cannot be asked the rest
-// is still answered, and Note says why.
+// state, and with Remote for what the lock names. It writes nothing but the stat index. When
+// the environment cannot be read, the rest is still answered beside the error, and Note says
+// why.
 func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error) {
-	r, err := p.Plan(ctx, ReproOptions{Targets: opt.Targets, NoPull: true})
-	s := &Status{Outs: []OutStatus{}}
-	// Without the environment (out of reach, or written by a newer pipe) the workspace can still be looked at.
-	if r != nil && (diag.Is(err, diag.Network) || diag.Is(err, diag.Auth) || diag.Is(err, diag.Policy)) {
-		s.Note, err = err.Error(), nil
-	}
-	if err != nil {
-		return nil, err
+	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true}, nil, true)
+	s := &Status{Outs: []OutStatus{}, Note: unreadNote(unread)}
+	if r == nil || unread != nil && s.Note == "" {
+		return nil, unread
 	}
 	s.Result = *r
 	lock, err := p.lock()
@@ -66,9 +65,30 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 		}
 	}
 	if opt.Remote {
-		s.Unpushed, err = p.unpushed(ctx, lock, opt.Targets)
+		if s.Unpushed, err = p.unpushed(ctx, lock, opt.Targets); err != nil {
+			return nil, err
+		}
 	}
-	return s, err
+	return s, unread
+}
+
+// unreadNote words an error that is about the environment alone: it is out of reach, not
+// trusted, damaged, or written by a newer pipe. Others give "".
+func unreadNote(err error) string {
+	var notes []string
+	for _, e := range diag.All(err) {
+		switch e.Kind {
+		case diag.Network, diag.Auth, diag.Policy, diag.Integrity:
+			note := e.Error()
+			if e.Hint != "" {
+				note += " (" + e.Hint + ")"
+			}
+			notes = append(notes, note)
+		default:
+			return ""
+		}
+	}
+	return strings.Join(slices.Compact(notes), "; ") // each deploy stage has asked
 }
 
 // OutStatus is how one recorded out compares with what lies in the workspace.

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -255,84 +254,6 @@ func HasMeta(s string) bool { return strings.ContainsAny(s, "*?[{") }
 // its "." would fit into ".*".
 func (g Pattern) Match(q Path) bool {
 	return q != Root && doublestar.MatchUnvalidated(string(g), string(q))
-}
-
-// Enters reports whether the pattern may name something below q. It follows the pattern
-// through q and a slash, as a set of what may be left of it: what is left and not empty may
-// match a name below. The set stays small, because braces are bounded and equal rests are one.
-func (g Pattern) Enters(q Path) bool {
-	alive := []string{string(g)} // what may be left of the pattern
-	for _, r := range string(q) + "/" {
-		var left []string
-		for _, p := range alive {
-			left = after(left, p, r)
-		}
-		slices.Sort(left)
-		alive = slices.Compact(left)
-	}
-	return slices.ContainsFunc(alive, func(p string) bool { return p != "" })
-}
-
-// after appends what may be left of a pattern once r is matched. It knows what doublestar's
-// own matcher does: braces are tried one by one, a class may match a slash, and only a whole
-// element ** goes across directories. What it says must agree with Match on every path, or a
-// glob would miss files inside an output.
-func after(left []string, p string, r rune) []string {
-	first, size := utf8.DecodeRuneInString(p)
-	switch {
-	case p == "":
-		return left
-	case first == '{':
-		for _, alternative := range alternatives(p) {
-			left = after(left, alternative, r)
-		}
-		return left
-	case p == "**" || strings.HasPrefix(p, "**/"):
-		return append(left, p)
-	case first == '*':
-		if r != '/' {
-			left = append(left, p)
-		}
-		return after(left, p[1:], r)
-	case first == '[':
-		size = strings.IndexByte(p, ']') + 1
-		if ok, err := doublestar.Match(p[:size], string(r)); err != nil || !ok {
-			return left
-		}
-	case first == '?' && r == '/', first != '?' && first != r:
-		return left
-	}
-	p = p[size:]
-	for first != '/' && strings.HasPrefix(p, "**") {
-		p = p[1:] // inside an element, two stars are one
-	}
-	return append(left, p)
-}
-
-// alternatives returns a pattern that begins with braces once for each of their choices.
-// Commas inside inner braces do not divide; those are tried when they come to the front.
-func alternatives(p string) []string {
-	var choices []string
-	depth, from := 0, 1
-	for i := range len(p) {
-		switch p[i] {
-		case '{':
-			depth++
-		case '}':
-			depth--
-		}
-		if depth == 0 || depth == 1 && p[i] == ',' {
-			choices = append(choices, p[from:i])
-			from = i + 1
-		}
-		if depth == 0 {
-			break
-		}
-	}
-	for i := range choices {
-		choices[i] += p[from:]
-	}
-	return choices
 }
 
 // MatchAbove reports whether the pattern names q or a directory that holds it.

@@ -86,6 +86,9 @@ func (d *Disk) take(s atomicfile.Step) (err error) {
 	case atomicfile.OpRename:
 		d.rename(s.Path, s.To)
 	case atomicfile.OpSyncFile:
+		if !writable(s.Path) {
+			return fmt.Errorf("%s is open for reading alone, and Windows does not sync it", s.Path)
+		}
 		err = d.syncFile(s.Path)
 	case atomicfile.OpSyncDir:
 		err = d.syncDir(s.Path)
@@ -96,6 +99,30 @@ func (d *Disk) take(s atomicfile.Step) (err error) {
 		err = NoSync(s)
 	}
 	return err
+}
+
+// writable reports whether this process has the file open for writing, where the system
+// tells (Linux).
+func writable(path string) bool {
+	all, err := os.ReadDir("/proc/self/fdinfo")
+	want, serr := os.Stat(path)
+	if err != nil || serr != nil {
+		return true
+	}
+	for _, fd := range all {
+		is, err := os.Stat("/proc/self/fd/" + fd.Name())
+		if err != nil || !os.SameFile(is, want) {
+			continue
+		}
+		// proc(5): "flags: 0100002", in octal; the last digit is the mode of access.
+		info, _ := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+		_, flags, _ := strings.Cut(string(info), "flags:\t")
+		flags, _, _ = strings.Cut(flags, "\n")
+		if strings.HasSuffix(flags, "1") || strings.HasSuffix(flags, "2") {
+			return true
+		}
+	}
+	return false
 }
 
 // NoSync is a Before that leaves out every sync, for tests that need no disk.

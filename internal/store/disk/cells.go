@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -22,7 +23,30 @@ func (s *Store) Load(ctx context.Context, name string) ([]byte, string, error) {
 	if err := check(ctx, name); err != nil {
 		return nil, "", err
 	}
-	b, err := small(s.path(name))
+	path := s.path(name)
+	b, err := small(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Some file systems (exFAT by FUSE) replace a file in two steps, and it is not there in
+		// between. A writer at work has the lock, which stays beside every cell.
+		if info, lerr := os.Lstat(path + lockSuffix); lerr == nil && info.Mode().IsRegular() {
+			return s.loadAlone(ctx, name)
+		}
+	}
+	return s.loaded(b, err, name)
+}
+
+// loadAlone is Load while no writer is at work.
+func (s *Store) loadAlone(ctx context.Context, name string) (b []byte, version string, err error) {
+	lock, err := atomicfile.Acquire(ctx, s.path(name)+lockSuffix, atomicfile.Shared, nil)
+	if err != nil {
+		return nil, "", s.mapped(err, name)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	b, err = small(s.path(name))
+	return s.loaded(b, err, name)
+}
+
+func (s *Store) loaded(b []byte, err error, name string) ([]byte, string, error) {
 	if err != nil {
 		return nil, "", s.mapped(err, name)
 	}
@@ -43,7 +67,8 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 		return s.mapped(err, name)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	_, version, err := s.Load(ctx, name)
+	b, err := small(path)
+	_, version, err := s.loaded(b, err, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}

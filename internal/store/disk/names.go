@@ -193,6 +193,9 @@ func (s *Store) Record(ctx context.Context, id object.RunID, value []byte) ([]by
 	return value, nil
 }
 
+// noLinks is what FAT answers: EPERM, and on Windows ERROR_INVALID_FUNCTION.
+const noLinks = syscall.Errno(1)
+
 // create gives data the name path, whole, or fails with fs.ErrExist.
 func (s *Store) create(ctx context.Context, path string, data []byte) error {
 	if err := s.room(filepath.Dir(path)); err != nil {
@@ -204,7 +207,7 @@ func (s *Store) create(ctx context.Context, path string, data []byte) error {
 	}
 	// A link to a name that is there fails, even on NFS: the first wins.
 	err := s.files.Link(tmp, path)
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, noLinks) {
 		if err = s.renameNew(ctx, tmp, path); err == nil {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/atomicfile/powercut"
@@ -269,18 +270,28 @@ func TestEveryStepOfASwapMayFailOrBeTheLast(t *testing.T) {
 	})
 }
 
-// exFAT has no hard links and no modes; CIFS syncs no directory.
+// poor is the file layer of exFAT, which has no hard links and no modes, or of CIFS, which
+// syncs no directory. They answer with different errors.
+func poor(errno error) atomicfile.Files {
+	return atomicfile.Files{Before: func(s atomicfile.Step) error {
+		lacks := s.Op == atomicfile.OpLink || s.Op == atomicfile.OpChmod ||
+			(s.Op == atomicfile.OpSyncDir || s.Op == atomicfile.OpSyncFS) && !errors.Is(errno, syscall.EPERM)
+		if !lacks {
+			return nil
+		}
+		return &os.LinkError{Op: string(s.Op), Old: s.Path, New: s.To, Err: errno}
+	}}
+}
+
+func TestConformanceOnAPoorFileSystem(t *testing.T) {
+	dir := room(t.TempDir())
+	storetest.Run(t, func(*testing.T) store.Remote { return disk.OpenOn(poor(syscall.ENOTSUP), dir) })
+}
+
 func TestAStoreOnAPoorFileSystemGoesOn(t *testing.T) {
 	for _, errno := range []error{syscall.EPERM, syscall.ENOTSUP, syscall.ENOSYS} {
 		root, ctx := room(t.TempDir()), t.Context()
-		s := disk.OpenOn(atomicfile.Files{Before: func(s atomicfile.Step) error {
-			poor := s.Op == atomicfile.OpLink || s.Op == atomicfile.OpChmod ||
-				(s.Op == atomicfile.OpSyncDir || s.Op == atomicfile.OpSyncFS) && !errors.Is(errno, syscall.EPERM)
-			if !poor {
-				return nil
-			}
-			return &os.LinkError{Op: string(s.Op), Old: s.Path, New: s.To, Err: errno}
-		}}, root)
+		s := disk.OpenOn(poor(errno), root)
 		d, id := newDirectory(10, 256), object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
 		if err := errors.Join(d.put(ctx, s), d.check(ctx, s, true), s.Probe(ctx)); err != nil {
 			t.Errorf("%v: %v", errno, err)
@@ -293,5 +304,61 @@ func TestAStoreOnAPoorFileSystemGoesOn(t *testing.T) {
 		if left := litter(filepath.Dir(root)); len(left) != 0 {
 			t.Errorf("%v: left behind: %q", errno, left)
 		}
+	}
+}
+
+// exFAT by FUSE removes a file before another one takes its name.
+func TestACellThatIsBeingReplacedIsThere(t *testing.T) {
+	root, ctx := room(t.TempDir()), t.Context()
+	if err := disk.Open(root).Swap(ctx, "env/state", "", []byte("live")); err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	slow := disk.OpenOn(atomicfile.Files{Before: func(s atomicfile.Step) error {
+		if s.Op != atomicfile.OpRename {
+			return nil
+		}
+		tried++
+		// A reader that waits for the writer waits until its context ends: the writer is us.
+		brief, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		err := os.Remove(s.To)
+		if _, _, err := disk.Open(root).Load(brief, "env/state"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a reader meanwhile: %v", err)
+		}
+		return err
+	}}, root)
+	if err := slow.Swap(ctx, "env/state", digest.Of([]byte("live")).Hex(), []byte("new")); err != nil || tried != 1 {
+		t.Error(err, tried)
+	}
+	// One that is not there when nobody writes is just not there.
+	if err := os.Remove(filepath.Join(root, "env/state")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := disk.Open(root).Load(ctx, "env/state"); !errors.Is(err, store.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// Without links a writer looks whether there is a record and then renames: nobody else
+// may do so in between.
+func TestWithoutLinksOneWriterAtATimeRecords(t *testing.T) {
+	root, ctx := room(t.TempDir()), t.Context()
+	id := object.RunID{Key: digest.Key(digest.Of([]byte("key")))}
+	files, tried := poor(syscall.EPERM), 0
+	lacks := files.Before
+	files.Before = func(s atomicfile.Step) error {
+		if s.Op == atomicfile.OpRename {
+			tried++
+			brief, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			defer cancel()
+			if got, err := disk.OpenOn(poor(syscall.EPERM), root).Record(brief, id, []byte("second")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a second record meanwhile: %q, %v", got, err)
+			}
+		}
+		return lacks(s)
+	}
+	if got, err := disk.OpenOn(files, root).Record(ctx, id, []byte("first")); string(got) != "first" || err != nil || tried != 1 {
+		t.Errorf("%q, %v, %d", got, err, tried)
 	}
 }

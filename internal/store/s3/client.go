@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -85,10 +84,8 @@ func check(c Config, o awss3.Options) error {
 	if o.BaseEndpoint == nil {
 		return nil
 	}
-	u, err := url.Parse(*o.BaseEndpoint)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		return diag.New(diag.Usage, "the endpoint must have the form https://host:port, without a user").At(c.URL).
-			Hinted("correct the endpoint of the remote, or AWS_ENDPOINT_URL_S3")
+	if _, err := parseEndpoint(*o.BaseEndpoint); err != nil {
+		return badEndpoint().At(c.URL)
 	}
 	return nil
 }
@@ -136,14 +133,13 @@ func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return v, nil
 }
 
-// redirect follows what keeps the method, and hands no token to another host.
+// redirect follows what keeps the method and the server. Another server must not get the token
+// of a session nor the bytes of an object, and could not check a signature that is not for it.
 func redirect(r *http.Request, via []*http.Request) error {
-	code := r.Response.StatusCode
-	if len(via) > 5 || (code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect) {
+	code, from := r.Response.StatusCode, via[0].URL
+	if len(via) > 5 || (code != http.StatusTemporaryRedirect && code != http.StatusPermanentRedirect) ||
+		r.URL.Scheme != from.Scheme || r.URL.Host != from.Host {
 		return http.ErrUseLastResponse
-	}
-	if via[len(via)-1].URL.Host != r.URL.Host {
-		r.Header.Del("X-Amz-Security-Token")
 	}
 	return nil
 }

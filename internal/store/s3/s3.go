@@ -83,12 +83,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// CheckURL refuses what does not read s3://bucket/prefix.
-func CheckURL(url string) error {
-	_, _, err := parseURL(url)
-	return err
-}
-
 // OpenRemote opens the remote that pipe.yaml describes; see Open.
 func OpenRemote(ctx context.Context, r spec.Remote) (store.Remote, error) {
 	s, err := Open(ctx, Config{
@@ -107,7 +101,7 @@ func (s *Store) Workers() int { return 64 }
 
 func parseURL(raw string) (bucket, prefix string, err error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "s3" || !bucketForm.MatchString(u.Host) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", "", diag.New(diag.Usage, "the URL of an S3 remote must have the form s3://bucket/prefix").
 			Hinted("pipe remote add NAME s3://bucket/prefix")
 	}
