@@ -130,11 +130,26 @@ func TestAPersistentOutIsGoneOnFrom(t *testing.T) {
 	}
 }
 
+// A damaged copy in the cache is replaced when the workspace's is kept.
+func TestAPersistentOutReplacesADamagedCopy(t *testing.T) {
+	p := open(t, "  a: {cmd: 'cat src >> log', outs: [{path: log, persist: true}]}\n", "src")
+	p.damage(object.Of(p.saved("log", "precious")))
+	p.write("log", "precious")
+	if p.runs(p.job("a")); p.read("log") != "precioussrc" {
+		t.Errorf("log holds %q", p.read("log"))
+	}
+}
+
+// unfilled is a cache that gives no bytes out.
+type unfilled struct{ store.Cache }
+
+// Fill implements store.Cache.
+func (unfilled) Fill(context.Context, object.Ref, *os.File) error { return store.ErrCorrupt }
+
 func TestAPersistentOutThatCannotBeCopiedIsPutBack(t *testing.T) {
 	p := open(t, "  a: {cmd: 'echo x >> log', outs: [{path: log, persist: true}, out]}\n", "out")
-	o := p.saved("log", "precious")
 	p.write("log", "precious")
-	p.damage(object.Of(o))
+	p.Cache = unfilled{p.Cache}
 	_, err := p.Run(t.Context(), p.job("a"))
 	if !errors.Is(err, store.ErrCorrupt) || p.read("log") != "precious" || p.read("out") != "out" || p.left() != "" {
 		t.Errorf("%v; log %q, out %q, left %s", err, p.read("log"), p.read("out"), p.left())
