@@ -37,5 +37,5 @@ The remote is not changed.`,
 			})
 		})
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "delete them")
-	return c
+	return a.waits(c)
 }

@@ -31,6 +31,6 @@ func (a *app) lockCmd() *cobra.Command {
 			})
 		})
 	commit.Flags().StringVarP(&message, "message", "m", "", "commit message")
-	c.AddCommand(commit)
+	c.AddCommand(a.waits(commit))
 	return c
 }

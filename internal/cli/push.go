@@ -15,7 +15,7 @@ import (
 // sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
 // tense, for the last line.
 func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
-	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+	return a.waits(command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			r, err := verb(p, c.Context(), pipe.SyncOptions{Targets: args})
 			if err != nil {
@@ -23,7 +23,7 @@ func (a *app) sync(name, short, long, example string, verb func(*pipe.Project, c
 			}
 			return a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) })
 		})
-	})
+	}))
 }
 
 // printSync prints the outputs that changed, what another machine decided, and what was moved.

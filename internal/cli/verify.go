@@ -47,7 +47,7 @@ Exit code 7 means that something is damaged or incomplete.`,
 		})
 	c.Flags().StringVar(&remote, "remote", "", "check the default remote, or --remote=NAME, instead of the cache")
 	c.Flags().Lookup("remote").NoOptDefVal = defaultRemote
-	return c
+	return a.waits(c)
 }
 
 func printVerified(w io.Writer, v *pipe.Verified) {

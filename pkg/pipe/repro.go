@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -73,11 +74,31 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if err := p.nothingToDo(ctx, opt, h.ReadOnly()); err != nil {
+		return nil, err
+	}
 	result, err = p.run(ctx, opt, h, false)
 	if result != nil {
 		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
 	}
 	return result, err
+}
+
+// nothingToDo refuses a run that would change a workspace which cannot be written, for the
+// reason why; nil: it can. It is refused before anything is fetched or deployed.
+func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions, why error) error {
+	if why == nil {
+		return nil
+	}
+	emit := p.opt.Emit
+	p.opt.Emit = nil // the run itself says all this
+	plan, err := p.run(ctx, opt, nil, true)
+	p.opt.Emit = emit
+	if err != nil || !plan.Pending {
+		return err
+	}
+	return diag.New(diag.Failed, "%s to run or restore, but the workspace cannot be written: %w",
+		view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage"), why)
 }
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
@@ -207,7 +228,7 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 	}
 	r := &local.Runner{
 		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
-		Hold: h.File(), Running: h.Running, Now: p.opt.Now,
+		Hold: h, Now: p.opt.Now,
 	}
 	if p.repo != nil {
 		r.Tracked = func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error) {
