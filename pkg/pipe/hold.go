@@ -23,10 +23,17 @@ func (p *Project) hold(ctx context.Context, verb string) (*local.Hold, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.readOnly = h.ReadOnly()
 	if err := p.cache.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil && !atomicfile.ReadOnly(err) {
 		return nil, errors.Join(err, h.Release())
 	}
 	return h, nil
+}
+
+// cannotWrite is the error of a verb that would have to write in a read-only workspace. It
+// comes before anything is fetched, written or deployed.
+func (p *Project) cannotWrite(todo string) error {
+	return diag.New(diag.Failed, "%s, but the workspace cannot be written: %w", todo, p.readOnly)
 }
 
 // useCache keeps gc out of the cache until the returned function is called. Between the moment

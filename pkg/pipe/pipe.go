@@ -74,7 +74,9 @@ type Project struct {
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
 	env    []string
-	said   bool // which blocks of the lock do not count: once is enough
+	// Why the workspace cannot be written, if a verb that took its lock found that out.
+	readOnly error
+	said     bool // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The

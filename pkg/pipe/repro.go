@@ -74,8 +74,10 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if err := p.nothingToDo(ctx, opt, h.ReadOnly()); err != nil {
-		return nil, err
+	if p.readOnly != nil {
+		if err := p.nothingToDo(ctx, opt); err != nil {
+			return nil, err
+		}
 	}
 	result, err = p.run(ctx, opt, h, false)
 	if result != nil {
@@ -84,21 +86,16 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 	return result, err
 }
 
-// nothingToDo refuses a run that would change a workspace which cannot be written, for the
-// reason why; nil: it can. It is refused before anything is fetched or deployed.
-func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions, why error) error {
-	if why == nil {
-		return nil
-	}
+// nothingToDo refuses a run that would change a workspace which cannot be written.
+func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
 	emit := p.opt.Emit
 	p.opt.Emit = nil // the run itself says all this
 	plan, err := p.run(ctx, opt, nil, true)
 	p.opt.Emit = emit
-	if err != nil || !plan.Pending {
-		return err
+	if err == nil && plan.Pending {
+		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage") + " to run or restore")
 	}
-	return diag.New(diag.Failed, "%s to run or restore, but the workspace cannot be written: %w",
-		view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage"), why)
+	return err
 }
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
