@@ -80,10 +80,31 @@ type process struct {
 // start starts pipe, the program that TestMain puts into PATH.
 func (p *place) start(args ...string) *process {
 	p.t.Helper()
-	c := &process{Cmd: exec.Command("pipe", args...), done: make(chan error, 1)}
-	c.Dir, c.Env = p.dir, append(os.Environ(), "NO_COLOR=1", "USER=test")
-	c.Env = append(c.Env, p.env...)
+	c := &process{Cmd: exec.Command("pipe", args...)}
 	c.Stdout, c.Stderr = &c.out, &c.out
+	return p.started(c)
+}
+
+// startLogged is start with an output that can be read all the time.
+func (p *place) startLogged(args ...string) (c *process, said func() string) {
+	p.t.Helper()
+	f, err := os.CreateTemp(p.t.TempDir(), "log")
+	must(p.t, err)
+	c = &process{Cmd: exec.Command("pipe", args...)}
+	c.Stdout, c.Stderr = f, f
+	p.started(c)
+	must(p.t, f.Close())
+	return c, func() string {
+		b, err := os.ReadFile(f.Name())
+		must(p.t, err)
+		return string(b)
+	}
+}
+
+func (p *place) started(c *process) *process {
+	p.t.Helper()
+	c.Dir, c.Env = p.dir, append(os.Environ(), "NO_COLOR=1", "USER=test")
+	c.Env, c.done = append(c.Env, p.env...), make(chan error, 1)
 	must(p.t, c.Start())
 	go func() { c.done <- c.Wait() }()
 	return c

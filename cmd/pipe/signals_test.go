@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -116,18 +115,8 @@ func TestAWaiterNamesTheOrphanedCommand(t *testing.T) {
 		t.Fatalf("the command did not live on: %v", err)
 	}
 
-	log := filepath.Join(beside, "log")
-	f, err := os.Create(log)
-	must(t, err)
-	second := exec.Command("pipe", "repro")
-	second.Dir, second.Stderr = p.dir, f
-	must(t, second.Start())
+	second, said := p.startLogged("repro")
 	want := fmt.Sprintf("waiting for the command of stage slow (process group %d)", group)
-	said := func() string {
-		b, err := os.ReadFile(log)
-		must(t, err)
-		return string(b)
-	}
 	p.until("a word of the waiter", func() bool { return strings.Contains(said(), "\n") })
 	if !strings.Contains(said(), want) {
 		t.Errorf("the waiter says %q, not %q", said(), want)
@@ -136,10 +125,9 @@ func TestAWaiterNamesTheOrphanedCommand(t *testing.T) {
 		t.Errorf("the command that is waited for: %v", err)
 	}
 	must(t, os.Remove(filepath.Join(beside, "hang")))
-	if err := second.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, said())
+	if code := p.end(second); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, said())
 	}
-	must(t, f.Close())
 	if !strings.Contains(said(), "1 ran") || p.read("out") != "two" {
 		t.Errorf("out is %q after\n%s", p.read("out"), said())
 	}

@@ -38,7 +38,7 @@ func TestOnlyMainExits(t *testing.T) {
 
 // openers may open what is not a regular file: git's settings are the user's own and
 // may be /dev/null, /proc does not hang, and tools of developers read what they made.
-const openers = " internal/atomicfile internal/atomicfile/powercut internal/ignore internal/shell internal/s3server internal/bench internal/archtest "
+const openers = " internal/atomicfile internal/atomicfile/powercut internal/ignore internal/process internal/s3server internal/bench internal/archtest "
 
 // TestFilesAreOpenedThroughAtomicfile: os.Open waits for ever where a named pipe lies.
 func TestFilesAreOpenedThroughAtomicfile(t *testing.T) {

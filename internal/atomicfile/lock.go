@@ -11,6 +11,10 @@ import (
 // poll is how often a waiter looks again: short against any command, long against a CPU.
 const poll = 25 * time.Millisecond
 
+// again is how many looks a waiter is told after: every two seconds, as looking at all
+// processes takes some milliseconds.
+const again = 80
+
 // Lock is a held advisory lock on a file (flock(2); LockFileEx on Windows).
 // It belongs to the open file, not to the process: a child that inherits File
 // keeps it when this process is killed, and Release frees it for all of them.
@@ -27,19 +31,22 @@ const (
 )
 
 // Acquire takes the lock on path, making the file when there is none. When
-// somebody else has it, waiting (which may be nil) is called once, and Acquire
-// waits until ctx ends.
-func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock, error) {
+// somebody else has it, waiting (which may be nil) is called, and again from time to
+// time: the holder may be another one by then. If that returns an error, Acquire does,
+// too; else it waits until ctx ends.
+func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) (*Lock, error) {
 	l, err := TryAcquire(path, mode)
 	if err != nil || l != nil {
 		return l, err
 	}
-	if waiting != nil {
-		waiting()
-	}
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
+		if waiting != nil && n%again == 0 {
+			if err := waiting(); err != nil {
+				return nil, err
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -51,11 +58,14 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock
 	}
 }
 
-// TryAcquire takes the lock on path, or returns nil when somebody else has it.
+// TryAcquire takes the lock on path, or returns nil when somebody else has it. A file
+// that may only be read is locked all the same.
 func TryAcquire(path string, mode Mode) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-	if mode == Shared && errors.Is(err, os.ErrPermission) {
-		f, err = Open(path)
+	if ReadOnly(err) {
+		if r, rerr := Open(path); rerr == nil {
+			f, err = r, nil
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
@@ -68,6 +78,17 @@ func TryAcquire(path string, mode Mode) (*Lock, error) {
 		return nil, f.Close()
 	}
 	return &Lock{f}, nil
+}
+
+// Lockless reports whether err, which came from taking the lock on path, says that there
+// is no such file and that none may be made. Whoever is in this place cannot change what
+// the lock guards, either, and may go on reading.
+func Lockless(path string, err error) bool {
+	if !ReadOnly(err) {
+		return false
+	}
+	_, err = os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // File returns the locked file, to be inherited by a child, or to hold a note on the holder.

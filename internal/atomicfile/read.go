@@ -35,6 +35,11 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
+// ReadOnly reports whether an error says that this user may not write, or that nobody may.
+func ReadOnly(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
 // MaxNote is the most bytes that are read of a small file that pipe or git keeps.
 const MaxNote = 16 << 20
 

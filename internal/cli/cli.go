@@ -48,6 +48,7 @@ type app struct {
 	dir    string
 	remote string
 	env    string
+	noWait bool
 }
 
 // Run runs the command line and returns the exit code. It prints the errors. When a signal
@@ -114,6 +115,12 @@ func (h heedless) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// waits adds the flag of commands that take a lock.
+func (a *app) waits(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.noWait, "no-wait", false, "exit with code 6 if another process holds a lock, instead of waiting")
+	return c
+}
+
 // command makes a subcommand whose wrong arguments are usage errors. The example is indented
 // here, as cobra prints it as it is.
 func command(use, short, long, example string, args cobra.PositionalArgs, run func(c *cobra.Command, args []string) error) *cobra.Command {
@@ -159,7 +166,7 @@ func (a *app) options() pipe.Options {
 		out = a.Out
 	}
 	p := &view.Progress{W: out, JSON: a.json, Quiet: a.quiet, Group: a.onActions()}
-	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, Emit: p.Event}
+	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait, Emit: p.Event}
 }
 
 // onActions reports whether GitHub Actions runs pipe, which documents this variable.

@@ -14,7 +14,7 @@ import (
 // by the exit code after it.
 func (a *app) doctorCmd() *cobra.Command {
 	return command("doctor", "Check everything that pipe needs",
-		"Check git, the shells, pipe.yaml, pipe.lock, .gitignore and the remote. The check\nof the remote writes and reads a small object.",
+		"Check git, the shells, that .pipe and the cache can be written, pipe.yaml, pipe.lock,\n.gitignore and the remote. The check of the remote writes and reads a small object.",
 		"pipe doctor", noArgs, func(c *cobra.Command, _ []string) error {
 			// It opens the project itself, because one that cannot be opened is a finding.
 			checks := pipe.Doctor(c.Context(), a.options())

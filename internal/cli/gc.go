@@ -42,5 +42,5 @@ gc needs the complete history: it refuses to run in a shallow clone.`,
 			})
 		})
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "delete them")
-	return c
+	return a.waits(c)
 }

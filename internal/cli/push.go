@@ -15,7 +15,7 @@ import (
 // sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
 // tense, for the last line.
 func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
-	return command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+	return a.waits(command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			if opt.Read && !opt.Repair {
 				return diag.New(diag.Usage, "--read needs --repair").Hinted("pipe push --repair --read")
@@ -27,7 +27,7 @@ func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, ver
 			}
 			return a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) })
 		})
-	})
+	}))
 }
 
 // printSync prints the outputs that changed, what another machine decided, and what was moved.

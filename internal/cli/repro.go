@@ -52,7 +52,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 	f.BoolVar(&opt.Push, "push", false, "publish the outputs and the record of each stage as soon as it is done")
 	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal)")
 	f.BoolVar(&dry, "dry-run", false, "show what would be done, without changing anything")
-	return c
+	return a.waits(c)
 }
 
 // selection adds the flags that repro and plan share, so that a plan can be made of every run.

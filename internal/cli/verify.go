@@ -69,7 +69,7 @@ Exit code 7 means that something is missing or damaged.`,
 	remote.flag(c, "check the default remote, or --remote=NAME, instead of the cache")
 	c.Flags().BoolVar(&opt.Read, "read", false, "with --remote: download every object and check its hash")
 	c.Flags().BoolVar(&opt.All, "all", false, "with --remote: check everything in the remote")
-	return c
+	return a.waits(c)
 }
 
 func printVerified(w io.Writer, v *pipe.Verified, read bool) {

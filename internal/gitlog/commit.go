@@ -51,7 +51,9 @@ func (r *Repo) CommitFile(ctx context.Context, path repopath.Path, data []byte, 
 // builds on the new commit. Nothing but unnamed objects is left of the lost round, so a
 // retry is safe. A failure with HEAD unmoved will not go away, and ends the loop.
 func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, message string) (string, bool, error) {
-	out, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin")
+	// Written only when it is needed: what is committed already is no reason to write
+	// in a repository that may be read-only.
+	out, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "--stdin")
 	if err != nil {
 		return "", false, err
 	}
@@ -68,6 +70,9 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 			return head, false, err
 		}
 		if err := r.atRest(); err != nil {
+			return "", false, err
+		}
+		if _, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin"); err != nil {
 			return "", false, err
 		}
 		if file.mode = old.mode; !old.isFile() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/aside"
 	"github.com/pipe-build/pipe/internal/atomicfile"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
 )
 
@@ -21,34 +19,50 @@ import (
 // inherit the lock, so that it lasts as long as they do. So to hold the lock is to know
 // that no command of an earlier run still writes, even if that run was killed.
 type Hold struct {
-	lock *atomicfile.Lock
-	mu   sync.Mutex
-	note holder
+	lock     *atomicfile.Lock // nil: there is none, and none can be made
+	readOnly error
+	mu       sync.Mutex
+	note     holder
 }
 
 // holder is the note in the lock file. It is for people: who waits is told whom for. It
-// stays when the lock is freed, and nothing is decided by it.
+// stays when the lock is freed.
 type holder struct {
 	PID     int            `json:"pid"`
 	Command string         `json:"command"`
-	Stages  map[string]int `json:"stages,omitempty"` // process groups of running commands
+	Stages  map[string]int `json:"stages,omitempty"` // process groups of running commands; 0: about to start
 }
 
-// Acquire takes the workspace's lock for a verb, waiting for whoever has it, and
-// puts back the outputs that a killed run had moved aside. say gets a line about
-// whom it waits for, and about what was put back.
-func Acquire(ctx context.Context, w *worktree.Work, verb string, say func(string)) (*Hold, error) {
-	if err := w.Prepare(); err != nil {
-		return nil, err
-	}
+// Wanted is how a verb asks for the lock.
+type Wanted struct {
+	Verb   string
+	NoWait bool         // fail when somebody else has it
+	Say    func(string) // gets a line about whom it waits for, and about what was put back
+}
+
+// Acquire takes the workspace's lock, waiting for whoever has it, and puts back the
+// outputs that a killed run had moved aside. Who waits for a command that waits for
+// it would wait for ever, so pipe in the command of a stage is refused.
+//
+// A workspace that cannot be written is held, too: what is up to date needs no write.
+// Where it has no lock file there is nothing to lock, as nobody can have changed it.
+func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 	path := filepath.Join(w.Root(), worktree.Dir, "lock")
-	lock, err := atomicfile.Acquire(ctx, path, atomicfile.Exclusive, func() { say("waiting for " + whoHolds(path)) })
-	if err != nil {
-		return nil, err
+	h := &Hold{note: holder{PID: os.Getpid(), Command: ask.Verb, Stages: map[string]int{}}}
+	h.readOnly = w.Prepare()
+	var err error
+	h.lock, err = atomicfile.Acquire(ctx, path, atomicfile.Exclusive, ask.busy(path))
+	if errors.Is(err, os.ErrNotExist) && h.readOnly != nil {
+		err = h.readOnly // no directory, so no file in it
 	}
-	h := &Hold{lock: lock, note: holder{PID: os.Getpid(), Command: verb, Stages: map[string]int{}}}
-	if err := h.write(); err != nil {
-		return nil, errors.Join(err, h.Release())
+	switch {
+	case atomicfile.Lockless(path, err):
+		h.readOnly = err
+	case err != nil:
+		return nil, err
+	case h.write() != nil && h.readOnly == nil:
+		// Another user's lock file may be the only thing that cannot be written.
+		h.readOnly = atomicfile.Probe(w.Tmp())
 	}
 	// With the lock, no command of the killed run is at work any more.
 	stages, err := aside.Recover(w)
@@ -56,54 +70,50 @@ func Acquire(ctx context.Context, w *worktree.Work, verb string, say func(string
 		return nil, errors.Join(err, h.Release())
 	}
 	if len(stages) > 0 {
-		say("a run was killed while running " + strings.Join(stages, ", ") + "; the previous outputs are restored")
+		ask.Say("a run was killed while running " + strings.Join(stages, ", ") + "; the previous outputs are restored")
 	}
 	return h, nil
 }
 
-// whoHolds describes the holder, for the line that a waiter prints.
-func whoHolds(path string) string {
-	var n holder
-	b, err := atomicfile.Read(path, atomicfile.MaxNote)
-	if err != nil || json.Unmarshal(b, &n) != nil || n.PID == 0 {
-		return "another pipe process in this workspace"
+// ReadOnly returns why nothing can be written in the workspace, nil if it can.
+func (h *Hold) ReadOnly() error { return h.readOnly }
+
+// file is the locked file, which commands inherit; nil without a lock.
+func (h *Hold) file() *os.File {
+	if h == nil || h.lock == nil {
+		return nil
 	}
-	if shell.Alive(n.PID) {
-		return fmt.Sprintf("pipe %s (pid %d) in this workspace", n.Command, n.PID)
-	}
-	for stage, pgid := range n.Stages {
-		if shell.GroupAlive(pgid) {
-			return fmt.Sprintf("the command of stage %s (process group %d), which still runs although pipe %s (pid %d) was killed; to stop it: kill -- -%d",
-				stage, pgid, n.Command, n.PID, pgid)
-		}
-	}
-	return fmt.Sprintf("a process that pipe %s (pid %d) left running in this workspace", n.Command, n.PID)
+	return h.lock.File()
 }
 
-// File is the locked file, which commands inherit.
-func (h *Hold) File() *os.File { return h.lock.File() }
+// running notes the process group of a stage's command; 0: it is about to start.
+func (h *Hold) running(stage string, pgid int) { h.change(func() { h.note.Stages[stage] = pgid }) }
 
-// Running notes the process group of a stage's command; 0: it ended.
-func (h *Hold) Running(stage string, pgid int) {
+// ended notes that a stage's command has ended.
+func (h *Hold) ended(stage string) { h.change(func() { delete(h.note.Stages, stage) }) }
+
+func (h *Hold) change(f func()) {
+	if h == nil {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if pgid == 0 {
-		delete(h.note.Stages, stage)
-	} else {
-		h.note.Stages[stage] = pgid
-	}
+	f()
 	_ = h.write() // only a waiter's line would be the poorer
 }
 
 // write replaces the note in place: the lock is on this very file, and a new one
 // renamed over it could be locked by another process. A reader may see half a
-// note; whoHolds then says less.
+// note; who waits is then told less.
 func (h *Hold) write() error {
 	b, err := json.Marshal(h.note)
 	if err != nil {
 		return err
 	}
-	f := h.lock.File()
+	f := h.file()
+	if f == nil {
+		return nil
+	}
 	if err := f.Truncate(0); err != nil {
 		return err
 	}
@@ -112,4 +122,9 @@ func (h *Hold) write() error {
 }
 
 // Release frees the lock.
-func (h *Hold) Release() error { return h.lock.Release() }
+func (h *Hold) Release() error {
+	if h.lock == nil {
+		return nil
+	}
+	return h.lock.Release()
+}

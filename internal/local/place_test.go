@@ -45,7 +45,6 @@ type place struct {
 
 	mu    sync.Mutex
 	notes []string
-	pgids []int
 }
 
 // open returns a workspace with these files, whose contents are their names.
@@ -64,9 +63,8 @@ func open(t testing.TB, stages string, files ...string) *place {
 				p.notes = append(p.notes, stage+": "+text)
 			},
 		},
-		IsOut:   func(at repopath.Path) bool { return p.outs[at] },
-		Running: func(_ string, pgid int) { p.pgids = append(p.pgids, pgid) },
-		Now:     time.Now,
+		IsOut: func(at repopath.Path) bool { return p.outs[at] },
+		Now:   time.Now,
 	}
 	if stages != "" {
 		var err error
@@ -82,6 +80,15 @@ func open(t testing.TB, stages string, files ...string) *place {
 		p.write(f, f)
 	}
 	return p
+}
+
+// hold takes the workspace's lock for the runner, until the test ends.
+func (p *place) hold() {
+	p.t.Helper()
+	h, err := local.Acquire(p.t.Context(), p.Work, local.Wanted{Verb: "test", Say: func(s string) { p.t.Error(s) }})
+	must(p.t, err)
+	p.t.Cleanup(func() { must(p.t, h.Release()) })
+	p.Hold = h
 }
 
 func (p *place) path(name string) string { return p.Work.OS(repopath.Path(name)) }

@@ -27,10 +27,9 @@ type Runner struct {
 	// Tracked returns which of the paths git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
 	// IsOut reports whether some stage makes this very path.
-	IsOut   func(repopath.Path) bool
-	Hold    *os.File                     // see shell.Command
-	Running func(stage string, pgid int) // notes the process group of a stage's command; 0: it ended
-	Now     func() time.Time
+	IsOut func(repopath.Path) bool
+	Hold  *Hold // commands inherit its lock, and its note names them
+	Now   func() time.Time
 }
 
 // Run runs the job's command. After an error the workspace is as it was, and what
@@ -175,12 +174,14 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 	}
 	began := r.Now()
 	for _, script := range job.Stage.Cmd {
+		// Before the start: a command that calls pipe at once finds itself in the note.
+		r.Hold.running(job.Stage.Name, 0)
 		err = shell.Run(ctx, shell.Command{
 			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
-			Hold: r.Hold, Tmp: r.Work.Tmp(), Line: job.Line,
-			Started: func(pgid int) { r.Running(job.Stage.Name, pgid) },
+			Hold: r.Hold.file(), Tmp: r.Work.Tmp(), Line: job.Line,
+			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) },
 		})
-		r.Running(job.Stage.Name, 0)
+		r.Hold.ended(job.Stage.Name)
 		r.Inputs.Forget() // the command may have changed ignore files
 		if err != nil {
 			break

@@ -5,6 +5,7 @@ package local_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -298,33 +299,33 @@ func TestScriptsRunInOrderUntilOneFails(t *testing.T) {
 	if !errors.As(err, &exit) || exit.Code != 4 || strings.Join(p.printed, " ") != "1 2 3" {
 		t.Errorf("%v; printed %q", err, p.printed)
 	}
-	if len(p.pgids) != 4 || p.pgids[0] <= 0 || p.pgids[1] != 0 || p.pgids[2] <= 0 || p.pgids[3] != 0 {
-		t.Errorf("process groups %v", p.pgids)
-	}
 	p.project.Stage("a").Cmd = []string{"touch out", "true"}
 	if made := p.runs(p.job("a")); made.Seconds != 3 {
 		t.Errorf("it took %v seconds", made.Seconds)
 	}
 }
 
+func TestTheLocksNoteNamesTheCommandsThatRun(t *testing.T) {
+	p := open(t, "  a: {cmd: 'until grep -q \"\\\"a\\\":$$\" .pipe/lock; do sleep 0.01; done; touch out', outs: [out]}\n")
+	p.hold()
+	p.runs(p.job("a"))
+	if note := p.read(".pipe/lock"); note != fmt.Sprintf("{\"pid\":%d,\"command\":\"test\"}\n", os.Getpid()) {
+		t.Errorf("afterwards: %s", note)
+	}
+}
+
 func TestACommandSeesItsEnvironmentAndPlace(t *testing.T) {
-	p := open(t, "  a: {cmd: '[[ $A = 1 ]]; pwd; echo $PIPE_ROOT; echo held >&3; touch out', shell: bash, wdir: sub, outs: [out]}\n", "sub/x")
-	hold, err := os.CreateTemp(t.TempDir(), "hold")
-	must(t, err)
-	p.Hold = hold
+	p := open(t, "  a: {cmd: '[[ $A = 1 ]]; pwd; echo $PIPE_ROOT; echo held >&3; head -n1 $PIPE_ROOT/.pipe/lock; touch out', shell: bash, wdir: sub, outs: [out]}\n", "sub/x")
+	p.hold()
 	j := p.job("a")
 	j.Env = append(slices.Clip(j.Env), "A=1")
 	env := slices.Clone(j.Env)
 	p.runs(j)
 	root, err := filepath.EvalSymlinks(p.Work.Root())
 	must(t, err)
-	if len(p.printed) != 2 || p.printed[0] != filepath.Join(root, "sub") || p.printed[1] != p.Work.Root() {
+	if !slices.Equal(p.printed, []string{filepath.Join(root, "sub"), p.Work.Root(), "held"}) {
 		t.Errorf("printed %q", p.printed)
 	}
-	if held, err := os.ReadFile(hold.Name()); err != nil || string(held) != "held\n" {
-		t.Errorf("the lock's file was not inherited: %q, %v", held, err)
-	}
-	must(t, hold.Close())
 	if !slices.Equal(j.Env, env) {
 		t.Error("the job was changed")
 	}

@@ -15,18 +15,5 @@ func askGroup(pid int, _ os.Signal) { killGroup(pid) }
 // killGroup ends the process and its tree (/T), by force (/F).
 func killGroup(pid int) { _ = exec.Command("taskkill", "/T", "/F", "/PID", strconv.Itoa(pid)).Run() }
 
-// GroupAlive reports whether the process is there.
-func GroupAlive(pid int) bool { return Alive(pid) }
-
-// Alive reports whether the process is there.
-func Alive(pid int) bool {
-	p, err := os.FindProcess(pid)
-	if err != nil {
-		return false
-	}
-	_ = p.Release()
-	return true
-}
-
 // signalName returns "": Windows knows exit codes alone.
 func signalName(*os.ProcessState) string { return "" }

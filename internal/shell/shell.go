@@ -8,10 +8,8 @@
 // would make a digest of bytes that never were the output.
 //
 // A process that leaves the group on purpose (setsid, a daemon) is out of reach.
-// As long as it keeps Command.Hold open, the workspace's lock stays taken.
-//
-// Alive and GroupAlive answer for processes of an earlier pipe, which the lock's
-// note names.
+// If pipe is killed, the workspace's lock stays taken as long as such a process keeps
+// Command.Hold open; when pipe ends by itself it frees the lock for all who have it.
 package shell
 
 import (
@@ -28,6 +26,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/process"
 )
 
 // Grace is how long a command may take to end after it was asked to.
@@ -235,7 +234,7 @@ func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error)
 	// A shell ends at once; what it had started may still be cleaning up.
 	look := time.NewTicker(poll)
 	defer look.Stop()
-	for GroupAlive(cmd.Process.Pid) {
+	for process.GroupAlive(cmd.Process.Pid) {
 		select {
 		case <-look.C:
 		case <-grace.C:

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -313,19 +312,5 @@ func TestAHeldLockLastsAsLongAsTheCommand(t *testing.T) {
 	}
 	if err := l.Release(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestAProcessKnowsWhetherItIsAlive(t *testing.T) {
-	if !shell.Alive(os.Getpid()) || !shell.GroupAlive(syscall.Getpgrp()) {
-		t.Error("we are not alive")
-	}
-	c, lines := command(t, "echo $$")
-	if err := shell.Run(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.Join(*lines, ""))
-	if err != nil || shell.Alive(pid) || shell.GroupAlive(pid) || shell.Alive(0) || shell.GroupAlive(-1) {
-		t.Errorf("%d is alive: %v", pid, err)
 	}
 }

@@ -16,8 +16,6 @@
 package statindex
 
 import (
-	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -199,7 +197,7 @@ func (x *Index) Save() error {
 	}
 	x.dirty = false
 	err := atomicfile.Write(x.path, encode(x.files, x.raw), 0o666, filepath.Dir(x.path))
-	if errors.Is(err, os.ErrPermission) {
+	if atomicfile.ReadOnly(err) {
 		return nil // a read-only checkout: every run hashes anew
 	}
 	return err

@@ -2,13 +2,19 @@ package pipe
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/internal/worktree"
 )
 
 // UnignoredOuts returns the outs that git does not ignore though pipe keeps their bytes.
@@ -47,8 +53,14 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		at, err := exec.LookPath(program)
 		add(program, at, err)
 	}
-	p, err := Open(ctx, opt)
+	p, err := open(ctx, opt)
 	if err != nil {
+		add("workspace", "", err)
+		return checks
+	}
+	add("workspace", p.root, p.writable())
+	add("cache", p.cache.URL(), writable(p.cache.URL(), 3)) // runs/k1/ab
+	if err := p.read(ctx); err != nil {
 		add("pipe.yaml", "", err)
 		return checks
 	}
@@ -76,7 +88,6 @@ func Doctor(ctx context.Context, opt Options) []Check {
 			add("outputs in the remote", text, err)
 		}
 	}
-	add("cache", p.cache.URL(), nil)
 	if err := p.Close(); err != nil {
 		add("workspace", "", err)
 	}
@@ -99,6 +110,61 @@ func (p *Project) gitText() string {
 func (p *Project) gitError() error {
 	if p.repo == nil {
 		return diag.New(diag.NotFound, "%w", gitlog.ErrNoRepo).At(p.root).Hinted("git init")
+	}
+	return nil
+}
+
+// writable reports by its error why a run could not keep its own files.
+func (p *Project) writable() error {
+	own := p.path(worktree.Dir)
+	err := writable(own, 0)
+	for _, name := range []string{"tmp", "aside", "partial", "env"} {
+		if err == nil {
+			err = writable(filepath.Join(own, name), 1)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// Another user's lock file need not be writable, but must be readable.
+	f, err := atomicfile.Open(filepath.Join(own, "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	return err
+}
+
+// writable reports by its error why nothing could be written in a directory, or why it could
+// not be made. Directories below it, down to so many levels, are looked at, too: one run with
+// sudo leaves some of them that are root's.
+func writable(dir string, levels int) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+		return writable(filepath.Dir(dir), 0)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return diag.New(diag.Failed, "must be a directory").At(dir).Hinted("remove it")
+	}
+	if err := atomicfile.Probe(dir); err != nil || levels == 0 {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		// Another process may have removed it meanwhile.
+		if err := writable(filepath.Join(dir, e.Name()), levels-1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

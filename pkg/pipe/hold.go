@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/worktree"
 )
@@ -18,16 +19,23 @@ import (
 const leftOver = 24 * time.Hour
 
 // hold takes the workspace's lock, and removes what killed processes left in the cache. It
-// waits for another pipe that holds it, and says so.
+// waits for another pipe that holds it, and says so. Who may not write may not clean up, either.
 func (p *Project) hold(ctx context.Context, verb string) (*local.Hold, error) {
-	h, err := local.Acquire(ctx, p.work, verb, p.note)
+	h, err := local.Acquire(ctx, p.work, local.Wanted{Verb: verb, NoWait: p.opt.NoWait, Say: p.note})
 	if err != nil {
 		return nil, err
 	}
-	if err := p.cache.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
+	p.readOnly = h.ReadOnly()
+	if err := p.cache.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil && !atomicfile.ReadOnly(err) {
 		return nil, errors.Join(err, h.Release())
 	}
 	return h, nil
+}
+
+// cannotWrite is the error of a verb that would have to write in a read-only workspace. It
+// comes before anything is fetched, written or deployed.
+func (p *Project) cannotWrite(todo string) error {
+	return diag.New(diag.Failed, "%s, but the workspace cannot be written: %w", todo, p.readOnly)
 }
 
 // useCache keeps gc out of the cache until the returned function is called. Between the moment
@@ -47,23 +55,48 @@ func (p *Project) shared() bool {
 }
 
 // lockCache locks the cache's directory, which several projects may share, until the returned
-// function is called or the process ends.
+// function is called or the process ends. Where there is no lock and none can be made, this
+// user changes nothing in the cache.
 func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
 	dir := p.cache.URL()
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
+	path := filepath.Join(dir, "lock")
+	err := os.MkdirAll(dir, 0o777)
+	var l *atomicfile.Lock
+	if err == nil {
+		l, err = atomicfile.Acquire(ctx, path, mode, p.cacheBusy(path))
 	}
-	if p.shared() {
+	if atomicfile.Lockless(path, err) {
+		return func() error { return nil }, nil
+	}
+	if err == nil && p.shared() {
 		// Who may not write there adds no objects, either.
-		if err := os.WriteFile(filepath.Join(dir, sharedMark), nil, 0o666); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return nil, err
+		if werr := os.WriteFile(filepath.Join(dir, sharedMark), nil, 0o666); werr != nil && !errors.Is(werr, fs.ErrPermission) {
+			err = errors.Join(werr, l.Release())
 		}
 	}
-	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe process that uses the cache " + dir) })
 	if err != nil {
 		return nil, err
 	}
 	return l.Release, nil
+}
+
+// cacheBusy returns what is called while another process has the cache's lock. One that
+// called this process would be waited for for ever.
+func (p *Project) cacheBusy(path string) func() error {
+	said := false
+	return func() error {
+		switch {
+		case local.Inside(path):
+			return diag.New(diag.Busy, "the cache is in use by the pipe process that called this one").At(filepath.Dir(path)).
+				Hinted("run this command when that one has ended")
+		case p.opt.NoWait:
+			return diag.New(diag.Busy, "in use by another pipe process").At(filepath.Dir(path)).Hinted("try again later, or without --no-wait")
+		case !said:
+			p.note("waiting for another pipe process that uses the cache " + filepath.Dir(path))
+		}
+		said = true
+		return nil
+	}
 }
 
 // holdBoth takes the workspace's lock and keeps gc out of the cache. The order is the same in

@@ -54,6 +54,7 @@ type Options struct {
 	Environ []string          // as os.Environ, which nil stands for
 	Remote  string            // a remote's name in pipe.yaml, or a URL or directory; "": PIPE_REMOTE, else the first
 	Env     string            // the environment; "" is "default"
+	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Now     func() time.Time  // nil: time.Now
 }
@@ -73,28 +74,35 @@ type Project struct {
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
 	env    []string
-	said   bool // which blocks of the lock do not count: once is enough
+	// Why the workspace cannot be written, if a verb that took its lock found that out.
+	readOnly error
+	said     bool // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
 // faults of remotes count even when another one is used, since the next call may use them.
 func Open(ctx context.Context, opt Options) (*Project, error) {
 	p, err := open(ctx, opt)
-	if err != nil {
-		return nil, err
-	}
-	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
-	if err != nil {
-		return nil, err
-	}
-	p.spec, err = spec.Parse(spec.FileName, data)
-	if err == nil && len(p.spec.Remotes) > 0 {
-		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
+	if err == nil {
+		err = p.read(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// read reads pipe.yaml.
+func (p *Project) read(ctx context.Context) error {
+	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
+	if err != nil {
+		return err
+	}
+	p.spec, err = spec.Parse(spec.FileName, data)
+	if err == nil && len(p.spec.Remotes) > 0 {
+		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
+	}
+	return err
 }
 
 // checkRemotes returns the faults of all URLs.

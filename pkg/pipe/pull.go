@@ -3,12 +3,14 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -117,6 +119,9 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		}
 	}
 	r = &SyncResult{Outs: []SyncOut{}}
+	if p.readOnly != nil {
+		return r, p.inPlace(ctx, r, stages)
+	}
 	counted(c, r)
 	var outs []artifact.Output
 	for _, s := range stages {
@@ -136,6 +141,23 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		}
 	}
 	return r, nil
+}
+
+// inPlace finds the outs in a workspace that cannot be written, or fails.
+func (p *Project) inPlace(ctx context.Context, r *SyncResult, stages []*lockfile.Stage) error {
+	for _, s := range stages {
+		for _, o := range p.cached(s) {
+			here, _, err := p.work.Output(ctx, o.Path)
+			if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+				return err
+			}
+			if err != nil || !here.Same(o) {
+				return p.cannotWrite(fmt.Sprintf("%s of stage %s is not as in pipe.lock", o.Path, s.Name))
+			}
+			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o})
+		}
+	}
+	return nil
 }
 
 // notBrought gives a missing object its next step.

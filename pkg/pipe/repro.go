@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -78,11 +79,28 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if p.readOnly != nil {
+		if err := p.nothingToDo(ctx, opt); err != nil {
+			return nil, err
+		}
+	}
 	result, err = p.run(ctx, opt, h, false)
 	if result != nil {
 		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
 	}
 	return result, err
+}
+
+// nothingToDo refuses a run that would change a workspace which cannot be written.
+func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
+	emit := p.opt.Emit
+	p.opt.Emit = nil // the run itself says all this
+	plan, err := p.run(ctx, opt, nil, true)
+	p.opt.Emit = emit
+	if err == nil && plan.Pending {
+		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage") + " to run or restore")
+	}
+	return err
 }
 
 // Plan decides what Repro would do now, and changes nothing. It takes no lock, so a build that
@@ -259,7 +277,7 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 	}
 	r := &local.Runner{
 		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
-		Hold: h.File(), Running: h.Running, Now: p.opt.Now,
+		Hold: h, Now: p.opt.Now,
 	}
 	if p.repo != nil {
 		r.Tracked = func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error) {
