@@ -95,4 +95,10 @@ func Lockless(path string, err error) bool {
 func (l *Lock) File() *os.File { return l.f }
 
 // Release frees the lock for every holder of its file, inherited ones too.
-func (l *Lock) Release() error { return errors.Join(unlock(l.f), l.f.Close()) }
+func (l *Lock) Release() error {
+	err := unlock(l.f)
+	if err != nil {
+		err = fmt.Errorf("unlock %s: %w", l.f.Name(), err)
+	}
+	return errors.Join(err, l.f.Close())
+}

@@ -79,7 +79,7 @@ func (r *Repo) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, fmt.Errorf("git %s: %w: %s", verb(cmd), err, strings.TrimSpace(string(exit.Stderr)))
+		return nil, fmt.Errorf("git %s in %s: %w: %s", verb(cmd), cmd.Dir, err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return out, err
 }

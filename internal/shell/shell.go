@@ -141,7 +141,7 @@ func Run(ctx context.Context, c Command) (err error) {
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return err
+		return fmt.Errorf("start %s: %w", args[0], err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
 	setGroup(cmd)

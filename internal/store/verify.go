@@ -33,7 +33,11 @@ func (v *verified) Read(p []byte) (int, error) {
 	_, _ = v.h.Write(p[:n])
 	if err == io.EOF {
 		if got := v.h.Sum(); got != v.ref.Digest {
-			return n, Corrupt(v.ref, v.h.Len(), got)
+			err := Corrupt(v.ref, v.h.Len(), got)
+			if f, ok := v.r.(interface{ Name() string }); ok {
+				err = err.At(f.Name()) // a file that somebody can look at
+			}
+			return n, err
 		}
 	}
 	return n, err
@@ -42,7 +46,7 @@ func (v *verified) Read(p []byte) (int, error) {
 func (v *verified) Close() error { return v.r.Close() }
 
 // Corrupt is the error for n bytes with another digest than their name says.
-func Corrupt(name any, n int64, got digest.Digest) error {
+func Corrupt(name any, n int64, got digest.Digest) *diag.Error {
 	return diag.New(diag.Integrity, "%v: %w: %s with digest %s", name, ErrCorrupt, count(n), got).
 		Hinted("run pipe verify and pipe verify --remote --read to list damaged objects")
 }

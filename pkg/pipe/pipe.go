@@ -23,6 +23,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -217,7 +218,7 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 func findRoot(dir string) (string, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find the current directory: %w", err)
 	}
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
