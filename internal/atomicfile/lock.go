@@ -26,11 +26,19 @@ const (
 	Shared
 )
 
+// Acquire is Files.Acquire on the files of the system.
+func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock, error) {
+	return Files{}.Acquire(ctx, path, mode, waiting)
+}
+
+// TryAcquire is Files.TryAcquire on the files of the system.
+func TryAcquire(path string, mode Mode) (*Lock, error) { return Files{}.TryAcquire(path, mode) }
+
 // Acquire takes the lock on path, making the file when there is none. When
 // somebody else has it, waiting (which may be nil) is called once, and Acquire
 // waits until ctx ends.
-func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock, error) {
-	l, err := TryAcquire(path, mode)
+func (files Files) Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock, error) {
+	l, err := files.TryAcquire(path, mode)
 	if err != nil || l != nil {
 		return l, err
 	}
@@ -44,7 +52,7 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-tick.C:
-			if l, err := TryAcquire(path, mode); err != nil || l != nil {
+			if l, err := files.TryAcquire(path, mode); err != nil || l != nil {
 				return l, err
 			}
 		}
@@ -52,10 +60,10 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func()) (*Lock
 }
 
 // TryAcquire takes the lock on path, or returns nil when somebody else has it.
-func TryAcquire(path string, mode Mode) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+func (files Files) TryAcquire(path string, mode Mode) (*Lock, error) {
+	f, err := files.disk().OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if mode == Shared && errors.Is(err, os.ErrPermission) {
-		f, err = Open(path)
+		f, err = files.Open(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
