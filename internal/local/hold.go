@@ -42,7 +42,12 @@ func Acquire(ctx context.Context, w *worktree.Work, verb string, say func(string
 		return nil, err
 	}
 	path := filepath.Join(w.Root(), worktree.Dir, "lock")
-	lock, err := atomicfile.Acquire(ctx, path, atomicfile.Exclusive, func() { say("waiting for " + whoHolds(path)) })
+	own, err := w.Own("")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = own.Close() }()
+	lock, err := atomicfile.Files{Root: own.Root}.Acquire(ctx, "lock", atomicfile.Exclusive, func() { say("waiting for " + whoHolds(path)) })
 	if err != nil {
 		return nil, err
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/local"
 )
 
@@ -39,14 +39,28 @@ func (p *Project) useCache(ctx context.Context) (func() error, error) {
 // function is called or the process ends.
 func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
 	dir := p.cache.URL()
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	in, err := p.cacheDir(dir)
+	if err != nil {
 		return nil, err
 	}
-	l, err := atomicfile.Acquire(ctx, filepath.Join(dir, "lock"), mode, func() { p.note("waiting for another pipe process that uses the cache " + dir) })
+	defer func() { _ = in.Close() }()
+	l, err := atomicfile.Files{Root: in.Root}.Acquire(ctx, "lock", mode, func() { p.note("waiting for another pipe process that uses the cache " + dir) })
 	if err != nil {
 		return nil, err
 	}
 	return l.Release, nil
+}
+
+// cacheDir opens the cache's directory: below the root as all of pipe's own, elsewhere with
+// the symlinks that the user has there.
+func (p *Project) cacheDir(dir string) (folder.Dir, error) {
+	if dir == p.ownCache() {
+		return p.work.MakeOwn(cacheName)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return folder.Dir{}, err
+	}
+	return folder.Open(dir)
 }
 
 // holdBoth takes the workspace's lock and keeps gc out of the cache. The order is the same in
