@@ -136,7 +136,7 @@ func (w *Work) Discard(in folder.Dir, name string) {
 		_ = in.Move(name, to, name+"-"+rand.Text()) // where it stays, the next run finds it
 		_ = to.Close()
 	}
-	w.note("could not remove old files: %v; pipe gc tries again", err)
+	w.note("could not remove old files: %v; pipe gc --yes tries again", err)
 }
 
 // EmptyTrash removes what Discard could not, and returns the paths that still resist.

@@ -46,6 +46,11 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
+	if yes {
+		if err := p.emptyTrash(); err != nil {
+			return nil, err
+		}
+	}
 	roots, err := p.roots(ctx)
 	if err != nil {
 		return nil, err

@@ -76,3 +76,12 @@ func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, erro
 	}
 	return func() error { return errors.Join(unlock(), h.Release()) }, nil
 }
+
+// emptyTrash removes old files that resisted when they were to go, and says which still do.
+func (p *Project) emptyTrash() error {
+	left, err := p.work.EmptyTrash()
+	for _, path := range left {
+		p.note(path + " cannot be removed; check its owner: ls -lR " + path)
+	}
+	return err
+}
