@@ -31,6 +31,14 @@ func (w *Work) Output(ctx context.Context, p repopath.Path) (artifact.Output, *o
 
 // output is Output with a sink for the files that are read.
 func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (artifact.Output, *object.Tree, error) {
+	if sink != nil {
+		// The index may know the path as an input's, and that is read through symlinks.
+		in, err := w.Holder(p)
+		if err != nil {
+			return artifact.Output{}, nil, absent(p, err)
+		}
+		_ = in.Close()
+	}
 	info, err := os.Lstat(w.OS(p))
 	if err != nil {
 		return artifact.Output{}, nil, absent(p, err)
