@@ -56,6 +56,10 @@ func TestAnOutBehindASymlinkIsNotRead(t *testing.T) {
 		_, err := w.File(t.Context(), "behind/x")
 		must(t, err)
 	}
+	w.link(t, "last", ".git/x")
+	if f, err := w.ReadOut("last"); err == nil || !strings.Contains(err.Error(), "changed while pipe read it") {
+		t.Errorf("read %v: %v", f, err)
+	}
 	v, _ := workspace(t)
 	v.link(t, "behind", outside(t))
 	for _, p := range []repopath.Path{"behind/x", "behind/out"} {
