@@ -29,12 +29,12 @@ func (p *place) interrupted(signal syscall.Signal, code int) []string {
 			began = len(names) > 0
 		}
 		_ = run.Process.Signal(signal)
-		switch got := p.end(run); got {
-		case 0:
+		got := p.end(run)
+		if got == 0 {
 			continue
-		default:
+		}
+		if got != code {
 			p.t.Fatalf("exit code %d, not %d\n%s", got, code, &run.out)
-		case code:
 		}
 		left, err := filepath.Glob(p.path("to", "*")) // those with a dot, too
 		must(p.t, err)
