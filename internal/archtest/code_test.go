@@ -82,6 +82,31 @@ func TestPeoplesTextGoesThroughOneDoor(t *testing.T) {
 	}
 }
 
+// rooms work below the project's root, in directories that they hold open.
+const rooms = " internal/worktree internal/aside internal/local "
+
+// TestTheWorkspaceIsChangedThroughItsRoot: between two calls of package os with one path,
+// a directory on the way may be swapped for a symlink that leads anywhere.
+func TestTheWorkspaceIsChangedThroughItsRoot(t *testing.T) {
+	looks := " Lstat Stat SameFile Getpid " // no bytes come from them
+	for _, f := range sources(t) {
+		if f.test || !strings.Contains(rooms, " "+f.pkg+" ") {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				s, _ := call.Fun.(*ast.SelectorExpr)
+				if s != nil && !strings.Contains(looks, " "+s.Sel.Name+" ") {
+					if x, ok := s.X.(*ast.Ident); ok && (x.Name == "os" && s.Sel.Name != "FileMode" || x.Name == "atomicfile" && s.Sel.Name == "Write") {
+						t.Errorf("%s: %s.%s", f.fset.Position(n.Pos()), x.Name, s.Sel.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
 func TestNoPackageVariablesAndNoInit(t *testing.T) {
 	for _, f := range sources(t) {
 		if f.test {

@@ -11,7 +11,7 @@ const module = "github.com/pipe-build/pipe/"
 // floors: imports go down a floor, never sideways. A package that is not here
 // has no place in the house.
 var floors = map[string]int{
-	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "internal/process": 0, "pkg/repopath": 0, "internal/canon": 0,
+	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "internal/process": 0, "pkg/repopath": 0, "internal/canon": 0, "internal/folder": 0,
 	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/spec": 2, "internal/params": 2,
 	"internal/store": 3, "internal/action": 3, "internal/shell": 3, "internal/ignore": 3, "internal/gitlog": 3, "internal/view": 3,
@@ -35,10 +35,10 @@ var doors = map[string][]string{
 	"github.com/aws":                    {"internal/store/s3"},
 	"github.com/spf13":                  {"internal/cli"},
 	"golang.org/x/term":                 {"cmd/pipe"},
-	"golang.org/x/sys":                  {"internal/atomicfile", "internal/store/disk", "internal/statindex"}, // system calls, each its own
-	"github.com/rogpeppe/go-internal":   {},                                                                   // tests only
-	"pgregory.net/rapid":                {},                                                                   // tests only
-	"github.com/johannesboyne/gofakes3": {},                                                                   // tests only
+	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/store/disk", "internal/statindex"}, // system calls, each its own
+	"github.com/rogpeppe/go-internal":   {},                                                                                      // tests only
+	"pgregory.net/rapid":                {},                                                                                      // tests only
+	"github.com/johannesboyne/gofakes3": {},                                                                                      // tests only
 }
 
 func imports(f file) []string {

@@ -22,13 +22,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -38,7 +38,7 @@ import (
 // beside them, as JSON, which lets a later run put them back after a kill.
 type Outs struct {
 	w     *worktree.Work
-	dir   string
+	dir   *worktree.Temp
 	Stage string `json:"stage"` // that makes them
 	Moved []out  `json:"outs"`  // in the order of the moves
 }
@@ -51,8 +51,11 @@ type out struct {
 
 const noteName = "note.json"
 
-// top is the directory that holds one directory for each Move.
-func top(w *worktree.Work) string { return filepath.Join(w.Root(), worktree.Dir, "aside") }
+// The directories in pipe's own one: one for each Move, and one for each stage's rest.
+const (
+	top     = "aside"
+	partial = "partial"
+)
 
 // Move moves what lies at the paths into pipe's own directory. The caller ends
 // with Restore or Drop. After an error everything is where it was, unless the error
@@ -60,11 +63,8 @@ func top(w *worktree.Work) string { return filepath.Join(w.Root(), worktree.Dir,
 func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) {
 	a := &Outs{w: w, Stage: stage}
 	for i, p := range paths {
-		if err := w.Guard(p); err != nil {
-			return nil, err
-		}
 		o := out{Path: p}
-		there, err := lies(w.OS(p))
+		there, err := lies(w, p)
 		if err != nil {
 			return nil, err
 		}
@@ -75,18 +75,16 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	}
 	note, err := json.Marshal(a)
 	if err == nil {
-		err = os.MkdirAll(top(w), 0o777)
-	}
-	if err == nil {
-		a.dir, err = os.MkdirTemp(top(w), "run-*")
+		a.dir, err = w.Temp(top, "run-")
 	}
 	if err != nil {
 		return nil, err
 	}
 	// The note before the moves: whatever was moved can be put back after a kill.
 	// It need not survive a power cut: the recorded bytes are in the cache.
-	if err := os.WriteFile(filepath.Join(a.dir, noteName), note, 0o666); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(a.dir))
+	if err := a.dir.WriteFile(noteName, note, 0o666); err != nil {
+		a.dir.Discard()
+		return nil, err
 	}
 	for i, o := range a.Moved {
 		if err := a.move(o); err != nil {
@@ -103,9 +101,21 @@ func Move(w *worktree.Work, stage string, paths []repopath.Path) (*Outs, error) 
 	return a, nil
 }
 
-// lies reports whether something lies at a path.
-func lies(path string) (bool, error) {
-	_, err := os.Lstat(path)
+// lies reports whether something lies at a path, which must not lead through a symlink.
+func lies(w *worktree.Work, p repopath.Path) (bool, error) {
+	in, err := w.Holder(p)
+	if worktree.Gone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = in.Close() }()
+	return has(in, p.Base())
+}
+
+func has(in folder.Dir, name string) (bool, error) {
+	_, err := in.Lstat(name)
 	if worktree.Gone(err) {
 		return false, nil
 	}
@@ -115,12 +125,15 @@ func lies(path string) (bool, error) {
 // move renames one old output, if there was one, and makes the directory above it: a
 // command may expect it.
 func (a *Outs) move(o out) error {
-	if o.Kept != "" {
-		if err := os.Rename(a.w.OS(o.Path), filepath.Join(a.dir, o.Kept)); err != nil {
-			return err
-		}
+	in, err := a.w.MakeHolder(o.Path)
+	if err != nil {
+		return err
 	}
-	return os.MkdirAll(filepath.Dir(a.w.OS(o.Path)), 0o777)
+	defer func() { _ = in.Close() }()
+	if o.Kept == "" {
+		return nil
+	}
+	return in.Move(o.Path.Base(), a.dir.Dir, o.Kept)
 }
 
 // Restore puts the old outs back. What the command left in their place is kept
@@ -128,48 +141,57 @@ func (a *Outs) move(o out) error {
 // those paths are returned. Restore may be called again after an error or a kill: an
 // output that was put back is in the aside directory no more, and is passed over. Only
 // what the first call kept below .pipe/partial is lost then.
-func (a *Outs) Restore() (partial []string, err error) {
-	if err := os.RemoveAll(a.partial()); err != nil {
+func (a *Outs) Restore() (left []string, err error) {
+	if err := a.dropPartial(); err != nil {
 		return nil, err
 	}
 	for _, o := range a.Moved {
 		if o.Kept != "" {
-			moved, err := lies(filepath.Join(a.dir, o.Kept))
+			moved, err := has(a.dir.Dir, o.Kept)
 			if err != nil {
-				return partial, err
+				return left, err
 			}
 			if !moved {
 				continue // it was put back already, or the run was killed before it was moved
 			}
 		}
-		left, err := a.clear(o.Path)
-		if left != "" {
-			partial = append(partial, left)
+		at, err := a.clear(o.Path)
+		if at != "" {
+			left = append(left, at)
 		}
 		if err == nil && o.Kept != "" {
 			err = a.putBack(o)
 		}
 		if err != nil {
-			return partial, err
+			return left, err
 		}
 	}
-	return partial, os.RemoveAll(a.dir)
+	return left, a.Drop()
+}
+
+// dropPartial removes what an earlier attempt left.
+func (a *Outs) dropPartial() error {
+	dir, stage := path.Split(a.Stage)
+	in, err := a.w.Own(path.Join(partial, dir))
+	if err != nil {
+		return goneIsNil(err)
+	}
+	a.w.Discard(in, stage)
+	return in.Close()
 }
 
 // putBack renames one old output to its path, where clear has left nothing.
 func (a *Outs) putBack(o out) error {
-	to := a.w.OS(o.Path)
-	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+	in, err := a.w.MakeHolder(o.Path)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(filepath.Join(a.dir, o.Kept), to); err != nil {
+	defer func() { _ = in.Close() }()
+	if err := a.dir.Move(o.Kept, in, o.Path.Base()); err != nil {
 		return fmt.Errorf("restore %s: %w", o.Path, err)
 	}
 	return nil
 }
-
-// partial is where Restore puts what the command left.
-func (a *Outs) partial() string { return filepath.Join(a.w.Root(), worktree.Dir, "partial", a.Stage) }
 
 // clear moves what lies at p to .pipe/partial/STAGE, or the file or symlink that
 // stands where a directory above p should be: nothing is read or written through it.
@@ -181,40 +203,54 @@ func (a *Outs) clear(p repopath.Path) (left string, err error) {
 		above = append(above, d)
 	}
 	for _, d := range slices.Backward(above) {
-		info, err := os.Lstat(a.w.OS(d))
-		if worktree.Gone(err) {
-			return "", nil
-		}
+		in, err := a.w.Holder(d)
 		if err != nil {
-			return "", err
+			return "", goneIsNil(err)
+		}
+		defer func() { _ = in.Close() }()
+		info, err := in.Lstat(d.Base())
+		if err != nil {
+			return "", goneIsNil(err)
 		}
 		if d == p || !info.IsDir() {
-			return a.setPartial(d)
+			return a.setPartial(in, d)
 		}
 	}
 	return "", nil
 }
 
-// setPartial moves what lies at p, and returns its new place relative to the root.
-func (a *Outs) setPartial(p repopath.Path) (string, error) {
-	to := filepath.Join(a.partial(), filepath.FromSlash(string(p)))
-	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-		return "", err
+func goneIsNil(err error) error {
+	if worktree.Gone(err) {
+		return nil
 	}
-	if err := os.Rename(a.w.OS(p), to); err != nil {
-		return "", err
-	}
-	return filepath.Rel(a.w.Root(), to)
+	return err
 }
 
-// Drop removes the old outs: the new ones are in the cache.
+// setPartial moves what lies at p, in its directory, and returns its new place relative to
+// the root.
+func (a *Outs) setPartial(in folder.Dir, p repopath.Path) (string, error) {
+	at := path.Join(partial, a.Stage, string(p))
+	to, err := a.w.MakeOwn(path.Dir(at))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = to.Close() }()
+	if err := in.Move(p.Base(), to, p.Base()); err != nil {
+		return "", err
+	}
+	return path.Join(worktree.Dir, at), nil
+}
+
+// Drop removes the old outs: the new ones are in the cache, or they were put back.
 func (a *Outs) Drop() error {
-	// The note goes first: without it, Recover removes the rest after a kill. The other
-	// way round it would put back what is left of the old outputs over the new ones.
-	if err := os.Remove(filepath.Join(a.dir, noteName)); err != nil {
+	// The note goes first: without it, Recover removes the rest after a kill, and what
+	// cannot be removed does no harm. The other way round it would put back what is left of
+	// the old outputs over the new ones.
+	if err := a.dir.Remove(noteName); err != nil {
 		return err
 	}
-	return os.RemoveAll(a.dir)
+	a.dir.Discard()
+	return nil
 }
 
 // Recover cleans up after a run that was killed: outs that it had moved aside
@@ -222,53 +258,73 @@ func (a *Outs) Drop() error {
 // and has made sure that no command of that run still works. It returns the
 // stages whose outs were put back. It may itself be killed and called again.
 func Recover(w *worktree.Work) (stages []string, err error) {
-	dirs, err := os.ReadDir(top(w))
-	if err != nil && !worktree.Gone(err) {
-		return nil, err
-	}
-	for _, d := range dirs {
-		if !strings.HasPrefix(d.Name(), "run-") {
-			continue
+	err = each(w, top, func(in folder.Dir, name string) error {
+		if !strings.HasPrefix(name, "run-") {
+			return nil
 		}
-		stage, err := recoverOne(&Outs{w: w, dir: filepath.Join(top(w), d.Name())})
+		stage, err := recoverOne(w, in, name)
 		if stage != "" {
 			stages = append(stages, stage)
 		}
-		if err != nil {
-			return stages, err
-		}
-	}
-	tmp, err := os.ReadDir(w.Tmp())
-	if err != nil && !worktree.Gone(err) {
+		return err
+	})
+	if err != nil {
 		return stages, err
 	}
-	for _, t := range tmp {
-		if err := os.RemoveAll(filepath.Join(w.Tmp(), t.Name())); err != nil {
-			return stages, err
+	return stages, each(w, worktree.Tmp, func(in folder.Dir, name string) error {
+		w.Discard(in, name)
+		return nil
+	})
+}
+
+// each calls f for each name in one of pipe's own directories.
+func each(w *worktree.Work, own string, f func(in folder.Dir, name string) error) error {
+	in, err := w.Own(own)
+	if err != nil {
+		return goneIsNil(err)
+	}
+	defer func() { _ = in.Close() }()
+	list, err := in.List()
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if err := f(in, e.Name()); err != nil {
+			return err
 		}
 	}
-	return stages, nil
+	return nil
 }
 
 // recoverOne does it for one directory of Move. A note that is absent or not valid
 // was cut off before the first move, or removed by Drop: there is nothing to put back. A
 // power cut may also have taken it; then the cache has the bytes.
-func recoverOne(a *Outs) (stage string, err error) {
-	note, err := atomicfile.Read(filepath.Join(a.dir, noteName), atomicfile.MaxNote)
-	if err != nil && !worktree.Gone(err) {
+func recoverOne(w *worktree.Work, in folder.Dir, name string) (stage string, err error) {
+	dir, err := w.Reopen(top, name)
+	if worktree.Gone(err) {
+		w.Discard(in, name) // a file
+		return "", nil
+	}
+	if err != nil {
 		return "", err
 	}
-	if err != nil || json.Unmarshal(note, a) != nil || !a.valid() {
-		return "", os.RemoveAll(a.dir)
+	a := &Outs{w: w, dir: dir}
+	note, err := atomicfile.Files{Root: dir.Root}.Read(noteName, atomicfile.MaxNote)
+	switch {
+	case err != nil && !worktree.Gone(err):
+		return "", errors.Join(err, dir.Close())
+	case err != nil || json.Unmarshal(note, a) != nil || !a.valid():
+		dir.Discard()
+		return "", nil
 	}
-	_, err = a.Restore()
-	if err == nil {
+	if _, err = a.Restore(); err == nil {
 		return a.Stage, nil
 	}
+	defer func() { _ = dir.Close() }()
 	// No later run may fail for the same reason: the directory gets a name that Recover
 	// does not look at, and the user is told where it is.
-	kept := filepath.Join(filepath.Dir(a.dir), "kept-"+filepath.Base(a.dir))
-	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, kept), os.Rename(a.dir, kept)
+	kept := "kept-" + name
+	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, path.Join(worktree.Dir, top, kept)), dir.Keep(kept)
 }
 
 // valid reports whether the note is one that Move writes: it may come from anywhere,

@@ -20,8 +20,16 @@ import (
 
 func workspace(t *testing.T) *worktree.Work {
 	t.Helper()
-	w := worktree.Open(t.TempDir(), worktree.Options{})
+	w := opened(t, t.TempDir())
 	must(t, w.Prepare())
+	return w
+}
+
+func opened(t *testing.T, root string) *worktree.Work {
+	t.Helper()
+	w, err := worktree.Open(root, worktree.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, w.Close()) })
 	return w
 }
 
@@ -93,7 +101,7 @@ func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
 	write(t, w, ".pipe/tmp/rubbish/x", "")
 	write(t, w, ".pipe/tmp/more", "")
 	// As if it was killed between its moves: b was not yet moved.
-	must(t, os.Rename(filepath.Join(a.dir, "1"), w.OS("b")))
+	must(t, os.Rename(filepath.Join(a.dir.Name(), "1"), w.OS("b")))
 	write(t, w, ".pipe/aside/run-without-note/0", "rubbish")
 	for _, want := range [][]string{{"build"}, nil} {
 		stages, err := Recover(w)
@@ -146,7 +154,7 @@ func TestANoteThatLeadsOutsideIsThrownAway(t *testing.T) {
 func TestAWorkspaceIsRecoveredWhateverItsDirectoryIsCalled(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "[a*")
 	must(t, os.Mkdir(root, 0o777))
-	w := worktree.Open(root, worktree.Options{})
+	w := opened(t, root)
 	must(t, w.Prepare())
 	write(t, w, "a", "old")
 	write(t, w, ".pipe/tmp/rubbish", "")
@@ -156,7 +164,7 @@ func TestAWorkspaceIsRecoveredWhateverItsDirectoryIsCalled(t *testing.T) {
 	if b, rerr := os.ReadFile(w.OS("a")); err != nil || rerr != nil || len(stages) != 1 || string(b) != "old" {
 		t.Errorf("recovered %q, %v; the old out: %q, %v", stages, err, b, rerr)
 	}
-	if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(w.OS(".pipe/tmp")); err != nil || len(left) > 0 {
 		t.Errorf("left in tmp: %v, %v", left, err)
 	}
 }
@@ -175,7 +183,7 @@ func TestAnOutThatCannotBePutBackStaysAside(t *testing.T) {
 		if _, err := a.Restore(); err == nil {
 			t.Errorf("%s: the partial out was kept somewhere", name)
 		}
-		for path, want := range map[string]string{w.OS("a"): "half", filepath.Join(a.dir, "0"): "old"} {
+		for path, want := range map[string]string{w.OS("a"): "half", filepath.Join(a.dir.Name(), "0"): "old"} {
 			if b, err := os.ReadFile(path); err != nil || string(b) != want {
 				t.Errorf("%s: %s: %q, %v", name, path, b, err)
 			}
@@ -194,7 +202,9 @@ func TestARenameThatFailsIsAnError(t *testing.T) {
 	a, err := Move(w, "build", nil)
 	must(t, err)
 	gone := out{Path: "gone", Kept: "0"}
-	_, partial := a.setPartial(gone.Path)
+	in, err := w.Holder(gone.Path)
+	must(t, err)
+	_, partial := a.setPartial(in, gone.Path)
 	for what, err := range map[string]error{"aside": a.move(gone), "back": a.putBack(gone), "to the partial ones": partial} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", what, err)
@@ -217,7 +227,7 @@ func TestRecoverKeepsWhatItCannotPutBackAndSaysWhere(t *testing.T) {
 	write(t, w, ".pipe/partial", "where the partial output should go")
 	stages, err := Recover(w)
 	kept := w.OS(".pipe/aside/kept-run-1")
-	if err != nil || len(stages) != 1 || !strings.HasPrefix(stages[0], "build (could not restore the previous outputs: ") || !strings.Contains(stages[0], kept) {
+	if err != nil || len(stages) != 1 || !strings.HasPrefix(stages[0], "build (could not restore the previous outputs: ") || !strings.Contains(stages[0], ".pipe/aside/kept-run-1") {
 		t.Errorf("%q, %v", stages, err)
 	}
 	if b, err := os.ReadFile(filepath.Join(kept, "0")); err != nil || string(b) != "old" {
@@ -271,7 +281,7 @@ func TestAMoveThatFailsLeavesEverythingWhereItWas(t *testing.T) {
 }
 
 func TestThereMayBeNothingToRecover(t *testing.T) {
-	w := worktree.Open(t.TempDir(), worktree.Options{})
+	w := opened(t, t.TempDir())
 	for range 2 {
 		if stages, err := Recover(w); err != nil || len(stages) > 0 {
 			t.Errorf("%q, %v", stages, err)
@@ -312,13 +322,13 @@ func TestDropRemovesTheNoteFirst(t *testing.T) {
 	write(t, w, "a", "old")
 	a, err := Move(w, "build", []repopath.Path{"a"})
 	must(t, err)
-	note := filepath.Join(a.dir, noteName)
+	note := filepath.Join(a.dir.Name(), noteName)
 	must(t, os.Remove(note))
 	must(t, os.MkdirAll(filepath.Join(note, "cannot be removed"), 0o777))
 	if err := a.Drop(); err == nil {
 		t.Fatal("the note could be removed")
 	}
-	if b, err := os.ReadFile(filepath.Join(a.dir, "0")); err != nil || string(b) != "old" {
+	if b, err := os.ReadFile(filepath.Join(a.dir.Name(), "0")); err != nil || string(b) != "old" {
 		t.Errorf("the old out went before its note: %q, %v", b, err)
 	}
 }

@@ -35,10 +35,43 @@ type Step struct {
 // takes them as they come; tests set Before to see each of them, in order, or to
 // fail it.
 type Files struct {
+	// Root, when set, is where all paths begin, and what they cannot leave.
+	Root *os.Root
 	// Before is called before each step, from the goroutine that takes it. On an
 	// error the step is not taken and fails with it; on ErrSkip a sync is not
 	// taken and succeeds.
 	Before func(Step) error
+}
+
+// disk is what package os and *os.Root both can do.
+type disk interface {
+	Stat(path string) (os.FileInfo, error)
+	OpenFile(path string, flag int, perm os.FileMode) (*os.File, error)
+	Chmod(path string, mode os.FileMode) error
+	Rename(from, to string) error
+	Link(from, to string) error
+	Remove(path string) error
+	MkdirAll(path string, perm os.FileMode) error
+}
+
+// system is the disk whose paths are the system's.
+type system struct{}
+
+func (system) Stat(path string) (os.FileInfo, error)        { return os.Stat(path) }
+func (system) Chmod(path string, mode os.FileMode) error    { return os.Chmod(path, mode) }
+func (system) Rename(from, to string) error                 { return os.Rename(from, to) }
+func (system) Link(from, to string) error                   { return os.Link(from, to) }
+func (system) Remove(path string) error                     { return os.Remove(path) }
+func (system) MkdirAll(path string, perm os.FileMode) error { return os.MkdirAll(path, perm) }
+func (system) OpenFile(path string, flag int, perm os.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag, perm)
+}
+
+func (fs Files) disk() disk {
+	if fs.Root != nil {
+		return fs.Root
+	}
+	return system{}
 }
 
 // ErrSkip is what Before returns for a sync that need not reach a real disk.
@@ -59,14 +92,14 @@ func (fs Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if err := fs.At(OpCreate, path); err != nil {
 		return nil, err
 	}
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	return fs.disk().OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 }
 
 // Chmod changes the mode of a file, where the file system has modes (FAT has none).
 func (fs Files) Chmod(path string, mode os.FileMode) error {
 	err := fs.At(OpChmod, path)
 	if err == nil {
-		err = os.Chmod(path, mode)
+		err = fs.disk().Chmod(path, mode)
 	}
 	if unsupported(err) || errors.Is(err, syscall.EPERM) {
 		return nil // whoever may write a file of its own and not change its mode is on a file system without
@@ -88,7 +121,7 @@ func (fs Files) Rename(from, to string) error {
 	if err := fs.at(Step{OpRename, from, to}); err != nil {
 		return err
 	}
-	return os.Rename(from, to)
+	return fs.disk().Rename(from, to)
 }
 
 // Link gives from another name, or fails with fs.ErrExist: of many at once one wins.
@@ -96,7 +129,7 @@ func (fs Files) Link(from, to string) error {
 	if err := fs.at(Step{OpLink, from, to}); err != nil {
 		return err
 	}
-	return os.Link(from, to)
+	return fs.disk().Link(from, to)
 }
 
 // Remove removes a file.
@@ -104,7 +137,7 @@ func (fs Files) Remove(path string) error {
 	if err := fs.At(OpRemove, path); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return fs.disk().Remove(path)
 }
 
 // Mkdir makes a directory and those above it that are not there.
@@ -112,7 +145,7 @@ func (fs Files) Mkdir(path string) error {
 	if err := fs.At(OpMkdir, path); err != nil {
 		return err
 	}
-	return os.MkdirAll(path, 0o777)
+	return fs.disk().MkdirAll(path, 0o777)
 }
 
 // SyncDir makes the names in dir survive a power cut, where the system can: some network
@@ -120,18 +153,18 @@ func (fs Files) Mkdir(path string) error {
 // reading alone, and FlushFileBuffers refuses such a handle. NTFS keeps names by its journal,
 // and may lose the newest ones, whole.
 func (fs Files) SyncDir(dir string) error {
-	err := fs.sync(OpSyncDir, dir, func() error { return syncDir(dir) })
+	err := fs.sync(OpSyncDir, dir, func() error { return fs.syncDir(dir) })
 	if unsupported(err) {
 		return nil
 	}
 	return err
 }
 
-func syncDir(dir string) error {
+func (fs Files) syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := os.Open(dir)
+	d, err := fs.disk().OpenFile(dir, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

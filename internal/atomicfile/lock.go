@@ -30,12 +30,20 @@ const (
 	Shared
 )
 
+// Acquire is Files.Acquire on the files of the system.
+func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) (*Lock, error) {
+	return Files{}.Acquire(ctx, path, mode, waiting)
+}
+
+// TryAcquire is Files.TryAcquire on the files of the system.
+func TryAcquire(path string, mode Mode) (*Lock, error) { return Files{}.TryAcquire(path, mode) }
+
 // Acquire takes the lock on path, making the file when there is none. When
 // somebody else has it, waiting (which may be nil) is called, and again from time to
 // time: the holder may be another one by then. If that returns an error, Acquire does,
 // too; else it waits until ctx ends.
-func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) (*Lock, error) {
-	l, err := TryAcquire(path, mode)
+func (files Files) Acquire(ctx context.Context, path string, mode Mode, waiting func() error) (*Lock, error) {
+	l, err := files.TryAcquire(path, mode)
 	if err != nil || l != nil {
 		return l, err
 	}
@@ -51,7 +59,7 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) 
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-tick.C:
-			if l, err := TryAcquire(path, mode); err != nil || l != nil {
+			if l, err := files.TryAcquire(path, mode); err != nil || l != nil {
 				return l, err
 			}
 		}
@@ -60,19 +68,22 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) 
 
 // TryAcquire takes the lock on path, or returns nil when somebody else has it. A file
 // that may only be read is locked all the same.
-func TryAcquire(path string, mode Mode) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+func (files Files) TryAcquire(path string, mode Mode) (*Lock, error) {
+	f, err := files.disk().OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if ReadOnly(err) {
-		if r, rerr := Open(path); rerr == nil {
+		if r, rerr := files.Open(path); rerr == nil {
 			f, err = r, nil
 		}
 	}
 	if err != nil {
+		if files.Root != nil {
+			err = fmt.Errorf("in %s: %w", files.Root.Name(), err)
+		}
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	ok, err := tryLock(f, mode)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 	}
 	if !ok {
 		return nil, f.Close()

@@ -16,12 +16,15 @@ var ErrSpecial = errors.New("must be a regular file")
 // ErrLarge says that a file is larger than the caller reads.
 var ErrLarge = errors.New("file is too large")
 
+// Open is Files.Open on the files of the system.
+func Open(path string) (*os.File, error) { return Files{}.Open(path) }
+
 // Open opens a regular file for reading, symlinks followed. A named pipe would
 // wait for a writer and a device may never end, and no context could end that:
 // neither is opened, but ErrSpecial.
-func Open(path string) (*os.File, error) {
+func (files Files) Open(path string) (*os.File, error) {
 	// O_NONBLOCK: opening a named pipe must not wait either.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := files.disk().OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +46,13 @@ func ReadOnly(err error) bool {
 // MaxNote is the most bytes that are read of a small file that pipe or git keeps.
 const MaxNote = 16 << 20
 
+// Read is Files.Read on the files of the system.
+func Read(path string, limit int64) ([]byte, error) { return Files{}.Read(path, limit) }
+
 // Read returns the bytes of a file that Open opens, of at most limit bytes. More
 // bytes are ErrLarge, whatever the size says.
-func Read(path string, limit int64) (b []byte, err error) {
-	f, err := Open(path)
+func (files Files) Read(path string, limit int64) (b []byte, err error) {
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,9 @@ func (p *project) start() {
 	p.t.Helper()
 	root := p.t.TempDir()
 	p.lock = &lockfile.File{}
-	p.work = worktree.Open(root, worktree.Options{Workers: 2})
+	var err error
+	p.work, err = worktree.Open(root, worktree.Options{Workers: 2})
+	must(p.t, err)
 	must(p.t, p.work.Prepare())
 	p.cache = newCache(filepath.Join(root, worktree.Dir, "cache"))
 	carrier := &transfer.Carrier{Cache: p.cache, Workers: 2}

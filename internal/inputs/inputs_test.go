@@ -29,7 +29,8 @@ type place struct {
 
 func workspace(t *testing.T) place {
 	t.Helper()
-	w := worktree.Open(t.TempDir(), worktree.Options{Workers: 4})
+	w, err := worktree.Open(t.TempDir(), worktree.Options{Workers: 4})
+	must(t, err)
 	must(t, w.Prepare())
 	return place{New(w, ignore.NoRepoRules()), w}
 }
@@ -37,8 +38,9 @@ func workspace(t *testing.T) place {
 // reopened is what the next run sees: only the saved index is known.
 func reopened(t *testing.T, p place) place {
 	t.Helper()
-	must(t, p.SaveIndex())
-	w := worktree.Open(p.Root(), worktree.Options{Workers: 4})
+	must(t, p.Close())
+	w, err := worktree.Open(p.Root(), worktree.Options{Workers: 4})
+	must(t, err)
 	return place{New(w, ignore.NoRepoRules()), w}
 }
 

@@ -50,8 +50,11 @@ func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 	path := filepath.Join(w.Root(), worktree.Dir, "lock")
 	h := &Hold{note: holder{PID: os.Getpid(), Command: ask.Verb, Stages: map[string]int{}}}
 	h.readOnly = w.Prepare()
-	var err error
-	h.lock, err = atomicfile.Acquire(ctx, path, atomicfile.Exclusive, ask.busy(path))
+	own, err := w.Own("")
+	if err == nil {
+		defer func() { _ = own.Close() }()
+		h.lock, err = atomicfile.Files{Root: own.Root}.Acquire(ctx, "lock", atomicfile.Exclusive, ask.busy(path))
+	}
 	if errors.Is(err, os.ErrNotExist) && h.readOnly != nil {
 		err = h.readOnly // no directory, so no file in it
 	}
@@ -62,7 +65,7 @@ func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 		return nil, err
 	case h.write() != nil && h.readOnly == nil:
 		// Another user's lock file may be the only thing that cannot be written.
-		h.readOnly = atomicfile.Probe(w.Tmp())
+		h.readOnly = atomicfile.Probe(w.OS(worktree.Dir + "/" + worktree.Tmp))
 	}
 	// With the lock, no command of the killed run is at work any more.
 	stages, err := aside.Recover(w)

@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"github.com/pipe-build/pipe/internal/action"
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -58,7 +57,7 @@ func (r *Runner) saveOut(ctx context.Context, o spec.Out) (out artifact.Output, 
 // sha256 reads the file once more: the few files that need this hash are not worth
 // a second one in every copy. It is of the very bytes that want names.
 func (r *Runner) sha256(ctx context.Context, p repopath.Path, want digest.Digest) (_ string, err error) {
-	f, err := atomicfile.Open(r.Work.OS(p))
+	f, err := r.Work.ReadOut(p)
 	if err != nil {
 		return "", err
 	}

@@ -52,7 +52,8 @@ func open(t testing.TB, stages string, files ...string) *place {
 	t.Helper()
 	root := t.TempDir()
 	p := &place{t: t, remote: mem.New(), cache: disk.Open(filepath.Join(root, worktree.Dir, "cache")), outs: map[repopath.Path]bool{}}
-	work := worktree.Open(root, worktree.Options{Workers: 2})
+	work, err := worktree.Open(root, worktree.Options{Workers: 2})
+	must(t, err)
 	must(t, work.Prepare())
 	p.Runner = &local.Runner{
 		Workspace: &local.Workspace{

@@ -78,20 +78,20 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 // the cache. What the user edits in the project meanwhile cannot get into it, so nothing
 // is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
-	dir, err := os.MkdirTemp(r.Work.Tmp(), "deploy-*")
+	dir, err := r.Work.Temp(worktree.Tmp, "deploy-")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	root := filepath.Join(dir, "work")
-	if err := r.Work.BuildTree(ctx, r.Cache, root, job.Inputs); err != nil {
+	defer dir.Discard()
+	const top = "work"
+	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
+	if err := dir.MkdirAll(filepath.Join(top, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
 		return nil, err
 	}
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.command(ctx, job, root)
+	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), top))
 	return made, err
 }
 
@@ -178,7 +178,7 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 		r.Hold.running(job.Stage.Name, 0)
 		err = shell.Run(ctx, shell.Command{
 			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
-			Hold: r.Hold.file(), Tmp: r.Work.Tmp(), Line: job.Line,
+			Hold: r.Hold.file(), Tmp: r.Work.OS(worktree.Dir + "/" + worktree.Tmp), Line: job.Line,
 			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) },
 		})
 		r.Hold.ended(job.Stage.Name)

@@ -15,13 +15,15 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -133,38 +135,40 @@ func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	return err
 }
 
-// Export writes an output to a place outside the workspace, which must not exist; the
-// caller checks that. A file is written and verified beside the target and then renamed,
-// so the target is whole or absent. A directory is built in its place: after an error a
-// part of it may be left there.
+// Export writes an output to a place outside the workspace, and overwrites nothing. It is
+// written and verified beside the target and then renamed, so the target is whole or absent;
+// what a kill leaves has a name of its own, and is in nobody's way.
 func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (err error) {
 	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return err
 	}
+	var t *object.Tree
 	if o.Dir {
-		t, err := w.Carrier.Tree(ctx, o.Path, o.Digest)
-		if err != nil {
+		if t, err = w.Carrier.Tree(ctx, o.Path, o.Digest); err != nil {
 			return err
 		}
-		return w.Work.BuildTree(ctx, w.Cache, to, t)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
+	in, err := w.Work.Beside(to)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", to, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	mode := os.FileMode(0o644)
-	if o.Exec {
-		mode = 0o755
-	}
-	if err := errors.Join(w.Cache.Fill(ctx, object.Of(o), tmp), tmp.Chmod(mode), tmp.Close()); err != nil {
+	defer func() { err = errors.Join(err, in.Close()) }()
+	name := filepath.Base(to)
+	tmp := "." + name + "." + rand.Text()
+	defer func() { err = errors.Join(err, in.RemoveAll(tmp)) }()
+	if err := w.Work.Build(ctx, w.Cache, in, tmp, o, t); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), to)
+	if o.Dir {
+		return in.Rename(tmp, name) // os.Root renames no directory over another
+	}
+	err = in.Link(tmp, name)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) { // exFAT and some network shares have no links
+		if _, lerr := in.Lstat(name); errors.Is(lerr, fs.ErrNotExist) {
+			err = in.Rename(tmp, name)
+		}
+	}
+	return err
 }
 
 // Params reads the stage's declared keys. A file that another stage makes is read

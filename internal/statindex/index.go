@@ -16,7 +16,6 @@
 package statindex
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -121,8 +120,6 @@ func (d *Directory) List(st Stat, now int64, old *Dir) (*Dir, error) {
 // command may need only a few of them. All methods may be called from many goroutines. A
 // record is replaced, never removed; that of a deleted directory stays.
 type Index struct {
-	path string
-
 	mu    sync.Mutex
 	raw   map[string][]byte // directories as the file has them, unless SetDir replaced them
 	dirs  map[string]*Dir   // those that were asked for or set
@@ -132,7 +129,7 @@ type Index struct {
 
 // Load reads an index; one that is missing or damaged is empty.
 func Load(path string) *Index {
-	x := &Index{path: path, dirs: map[string]*Dir{}}
+	x := &Index{dirs: map[string]*Dir{}}
 	b, err := atomicfile.Read(path, 4<<30) // some 100 bytes a file
 	if err == nil {
 		x.files, x.raw = decode(b)
@@ -182,9 +179,9 @@ func (x *Index) SetDir(name string, d *Dir) {
 	x.dirty = true
 }
 
-// Save writes the index if it changed. Directories that nobody set are written back as
-// they were read, without being parsed.
-func (x *Index) Save() error {
+// Save writes the index to a path if it changed. Directories that nobody set are written
+// back as they were read, without being parsed.
+func (x *Index) Save(files atomicfile.Files, path string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.dirty {
@@ -196,7 +193,7 @@ func (x *Index) Save() error {
 		}
 	}
 	x.dirty = false
-	err := atomicfile.Write(x.path, encode(x.files, x.raw), 0o666, filepath.Dir(x.path))
+	err := files.Write(path, encode(x.files, x.raw), 0o666, "")
 	if atomicfile.ReadOnly(err) {
 		return nil // a read-only checkout: every run hashes anew
 	}

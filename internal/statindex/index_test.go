@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -87,7 +88,7 @@ func TestAnIndexIsReadBackAsItWasSaved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, dir, file := filled(path)
 	for range 2 { // the second one from what was not parsed
-		must(t, x.Save())
+		must(t, x.Save(atomicfile.Files{}, path))
 		x = Load(path)
 		x.SetFile("other", file)
 	}
@@ -108,7 +109,7 @@ func TestAnIndexIsReadBackAsItWasSaved(t *testing.T) {
 func TestWhatIsListedAnewTakesThePlaceOfWhatWasSaved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, old, _ := filled(path)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	for _, look := range []bool{false, true} { // whether it was asked for before
 		x = Load(path)
 		if look {
@@ -118,7 +119,7 @@ func TestWhatIsListedAnewTakesThePlaceOfWhatWasSaved(t *testing.T) {
 		d.Entries[0].Name = "new"
 		x.SetDir("src", d)
 		for range 2 {
-			must(t, x.Save())
+			must(t, x.Save(atomicfile.Files{}, path))
 		}
 		if got := Load(path).Dir("src"); got == nil || got.Entries[0].Name != "new" {
 			t.Errorf("looked at before: %v: %+v", look, got)
@@ -129,9 +130,9 @@ func TestWhatIsListedAnewTakesThePlaceOfWhatWasSaved(t *testing.T) {
 func TestAnIndexThatDidNotChangeIsNotWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, _, _ := filled(path)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	must(t, os.Remove(path))
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("it was")
 	}
@@ -142,7 +143,7 @@ func TestAFileAloneMakesAnIndexWorthSaving(t *testing.T) {
 	f := File{Stat: settled, Read: 9e9, Digest: digest.Of([]byte("b"))}
 	x := Load(path)
 	x.SetFile("b", f)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	if d, ok := Load(path).File("b", settled); !ok || d != f.Digest {
 		t.Errorf("%s, %v", d, ok)
 	}
@@ -151,7 +152,7 @@ func TestAFileAloneMakesAnIndexWorthSaving(t *testing.T) {
 func TestAnIndexThatIsCutShortIsEmptyThoughItsSumIsRight(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, _, _ := filled(path)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	body := whole[len(magic)+digest.Size:]
@@ -176,7 +177,7 @@ func TestADirectoryThatIsCutShortIsNotKnown(t *testing.T) {
 func TestADamagedIndexIsEmpty(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "index")
 	x, _, _ := filled(path)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	good, err := os.ReadFile(path)
 	must(t, err)
 	for i := range good {
@@ -190,7 +191,7 @@ func TestADamagedIndexIsEmpty(t *testing.T) {
 		}
 	}
 	x, _, _ = filled(path)
-	must(t, x.Save())
+	must(t, x.Save(atomicfile.Files{}, path))
 	if x := Load(path); len(x.raw) != 1 || len(x.files) != 1 {
 		t.Error("the index was not written anew")
 	}

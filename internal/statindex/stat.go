@@ -38,7 +38,7 @@ func Of(path string) (Stat, Kind, error) {
 	if err != nil {
 		return Stat{}, 0, err
 	}
-	return fromInfo(info), KindOf(info.Mode()), nil
+	return OfInfo(info), KindOf(info.Mode()), nil
 }
 
 // OfFile describes an open file.
@@ -47,7 +47,7 @@ func OfFile(f *os.File) (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	return fromInfo(info), nil
+	return OfInfo(info), nil
 }
 
 // KindOf returns the kind that a mode says.

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// fromInfo reads the stat that package os keeps behind a FileInfo.
-func fromInfo(info fs.FileInfo) Stat {
+// OfInfo describes what package os has looked at. It reads the stat that package os keeps behind a FileInfo.
+func OfInfo(info fs.FileInfo) Stat {
 	s := info.Sys().(*syscall.Stat_t)
 	return Stat{
 		Dev: uint64(s.Dev), Ino: s.Ino, Size: s.Size, Mode: uint32(s.Mode),

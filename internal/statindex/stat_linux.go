@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fromInfo must give what fromSys gives for the same file: one record is compared with
+// OfInfo describes what package os has looked at. It must give what fromSys gives for the same file: one record is compared with
 // stats from both.
-func fromInfo(info fs.FileInfo) Stat {
+func OfInfo(info fs.FileInfo) Stat {
 	s := info.Sys().(*syscall.Stat_t)
 	return Stat{
 		Dev: uint64(s.Dev), Ino: s.Ino, Size: s.Size, Mode: s.Mode,
@@ -40,6 +40,17 @@ func OpenDir(path string) (*Directory, error) {
 	}
 }
 
+// DirOf opens the directory of a root once more. The caller closes it.
+func DirOf(r *os.Root) (*Directory, error) {
+	f, err := r.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	return &Directory{fd, r.Name()}, err
+}
+
 // Close lets go of the directory.
 func (d *Directory) Close() { _ = unix.Close(d.fd) }
 
@@ -59,6 +70,20 @@ func (d *Directory) Lstat(name string) (Stat, Kind, error) {
 		return Stat{}, 0, &fs.PathError{Op: "lstat", Path: d.path + "/" + name, Err: err}
 	}
 	return fromSys(&s), sysKind(s.Mode), nil
+}
+
+// Readlink returns where the symlink at a name in it leads.
+func (d *Directory) Readlink(name string) (string, error) {
+	for size := 128; ; size *= 2 {
+		b := make([]byte, size)
+		n, err := unix.Readlinkat(d.fd, name, b)
+		if err != nil {
+			return "", &fs.PathError{Op: "readlink", Path: d.path + "/" + name, Err: err}
+		}
+		if n < size {
+			return string(b[:n]), nil
+		}
+	}
 }
 
 func fromSys(s *unix.Stat_t) Stat {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -53,7 +54,7 @@ func TestCheckoutIsAllOrNothing(t *testing.T) {
 	if o, _, err := w.Output(t.Context(), "out"); err != nil || o != saved {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(w.OS(".pipe/tmp")); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
@@ -123,8 +124,12 @@ func TestCheckoutWritesNothingOutside(t *testing.T) {
 func TestASwapThatFailsPutsTheOldOutBack(t *testing.T) {
 	w, _ := workspace(t)
 	w.write(t, "out/mine", "by hand")
-	o := artifact.Output{Path: "out", Dir: true}
-	if err := w.swap(filepath.Join(w.Tmp(), "missing"), filepath.Join(w.Tmp(), "old"), o, &object.Tree{}); !errors.Is(err, fs.ErrNotExist) {
+	tmp, err := w.Temp(Tmp, "checkout-")
+	must(t, err)
+	defer tmp.Discard()
+	must(t, tmp.Mkdir(fresh, 0o777))
+	w.opt.Now = func() int64 { must(t, tmp.Remove(fresh)); return 0 } // between the two renames
+	if err := w.swap(tmp.Dir, artifact.Output{Path: "out", Dir: true}, &object.Tree{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if b, err := os.ReadFile(w.OS("out/mine")); err != nil || string(b) != "by hand" {
@@ -137,7 +142,7 @@ func TestATreeWhoseNamesFoldIsNotWrittenToADiskThatFolds(t *testing.T) {
 	asked, answer := "", true
 	w, cache := workspace(t, Options{
 		Note:  func(text string) { notes = append(notes, text) },
-		folds: func(dir string) (bool, error) { asked = dir; return answer, nil },
+		folds: func(in folder.Dir) (bool, error) { asked = in.Name(); return answer, nil },
 	})
 	w.write(t, "out/README", "1")
 	w.write(t, "out/readme", "2")
@@ -148,28 +153,35 @@ func TestATreeWhoseNamesFoldIsNotWrittenToADiskThatFolds(t *testing.T) {
 	}
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
 	must(t, err)
-	to := filepath.Join(t.TempDir(), "new")
-	if err := w.BuildTree(t.Context(), cache, to, tree); err == nil || !strings.Contains(err.Error(), `"README" and "readme"`) {
+	dir := t.TempDir()
+	in, err := folder.Open(dir)
+	must(t, err)
+	defer func() { must(t, in.Close()) }()
+	to := filepath.Join(dir, "new")
+	if err := w.BuildTree(t.Context(), cache, in, "new", tree); err == nil || !strings.Contains(err.Error(), `"README" and "readme"`) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) || asked != filepath.Dir(to) {
 		t.Errorf("%v, asked for %s", err, asked)
 	}
 	answer = false
-	must(t, w.BuildTree(t.Context(), cache, to, tree))
+	must(t, w.BuildTree(t.Context(), cache, in, "new", tree))
 }
 
 func TestWhetherADiskFoldsIsTriedWithoutLeavingAnything(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "probe"), nil, 0o666))
 	_, lerr := os.Lstat(filepath.Join(dir, "PROBE"))
-	if is, err := folds(dir); err != nil || is != (lerr == nil) {
+	in, err := folder.Open(dir)
+	must(t, err)
+	if is, err := folds(in); err != nil || is != (lerr == nil) {
 		t.Errorf("%v, %v; PROBE: %v", is, err, lerr)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if _, err := folds(filepath.Join(dir, "none")); err == nil {
+	must(t, in.Close())
+	if _, err := folds(in); err == nil {
 		t.Error("no error where nothing can be tried")
 	}
 }

@@ -2,7 +2,7 @@ package worktree
 
 import (
 	"io/fs"
-	"os"
+	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -13,12 +13,12 @@ import (
 // write, move and remove files outside the project. It reports whether the
 // directory is there. Call it before anything in the directory is read.
 func (w *Work) CheckOwn() (there bool, err error) {
-	return w.own(Dir, 3) // .pipe/cache/files is the deepest name that pipe itself gives to a directory
+	return w.looksAt(Dir, 3) // .pipe/cache/files is the deepest name that pipe itself gives to a directory
 }
 
-// own looks at p and at what lies at most depth levels below it.
-func (w *Work) own(p repopath.Path, depth int) (bool, error) {
-	info, err := os.Lstat(w.OS(p))
+// looksAt looks at p and at what lies at most depth levels below it.
+func (w *Work) looksAt(p repopath.Path, depth int) (bool, error) {
+	info, err := w.dir.Lstat(filepath.FromSlash(string(p)))
 	if err != nil {
 		return false, absentIsNil(err)
 	}
@@ -31,26 +31,26 @@ func (w *Work) own(p repopath.Path, depth int) (bool, error) {
 	case !info.IsDir() || depth == 0:
 		return true, nil
 	}
-	entries, err := os.ReadDir(w.OS(p))
+	entries, err := fs.ReadDir(w.dir.FS(), string(p))
 	if err != nil {
 		return true, absentIsNil(err)
 	}
 	for _, e := range entries {
-		// Temporary files come and go, and the command of a run may make links there.
-		if p == Dir && (e.Name() == "tmp" || e.Name() == "partial") && e.IsDir() {
+		// Temporary files come and go, and commands make links in what lies there.
+		if p == Dir && (e.Name() == Tmp || e.Name() == "partial" || e.Name() == trash) && e.IsDir() {
 			continue
 		}
 		if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
-		if _, err := w.own(p.Child(e.Name()), depth-1); err != nil {
+		if _, err := w.looksAt(p.Child(e.Name()), depth-1); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
 }
 
-// absentIsNil is for what another process may remove while own looks: that is no fault.
+// absentIsNil is for what another process may remove while pipe looks: that is no fault.
 func absentIsNil(err error) error {
 	if Gone(err) {
 		return nil

@@ -59,7 +59,7 @@ func TestTheSecondScanReadsNoFile(t *testing.T) {
 	if n := opened.Load(); n != 0 || again != first || again.Files != dirs*each {
 		t.Errorf("%d files were read again; %+v, then %+v", n, first, again)
 	}
-	must(t, w.SaveIndex())
+	must(t, w.saveIndex())
 	if _, err := os.Lstat(filepath.Join(w.root, Dir, "index")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the index was written again: %v", err)
 	}
@@ -132,7 +132,7 @@ func TestWhatIsRacyIsJudgedByTheClockThatStampsFiles(t *testing.T) {
 		if at, tick := info.ModTime().UnixNano(), int64(2e9); at < before-tick || at > w.opt.Now()+tick {
 			t.Errorf("a machine that is %s ahead: a file of %d was written after %d", apart, at, before)
 		}
-		if left, err := os.ReadDir(w.Tmp()); err != nil || len(left) > 0 {
+		if left, err := os.ReadDir(w.OS(".pipe/tmp")); err != nil || len(left) > 0 {
 			t.Errorf("left behind: %v, %v", left, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -30,22 +31,60 @@ func (w *Work) Output(ctx context.Context, p repopath.Path) (artifact.Output, *o
 
 // output is Output with a sink for the files that are read.
 func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (artifact.Output, *object.Tree, error) {
+	if sink != nil {
+		// The index may know the path as an input's, and that is read through symlinks.
+		in, err := w.Holder(p)
+		if err != nil {
+			return artifact.Output{}, nil, absent(p, err)
+		}
+		_ = in.Close()
+	}
 	info, err := os.Lstat(w.OS(p))
 	if err != nil {
 		return artifact.Output{}, nil, absent(p, err)
 	}
 	switch {
 	case info.IsDir():
-		t, err := w.scan(ctx, &scan{top: p, view: whole{w, p, sink != nil}, empty: true, sink: sink})
+		t, err := w.scan(ctx, &scan{top: p, open: func() (folder.Dir, error) { return w.enter(p) }, view: whole{w, p, sink != nil}, empty: true, sink: sink})
 		if err != nil {
 			return artifact.Output{}, nil, err
 		}
 		return t.Output(p), t, nil
 	case info.Mode().IsRegular():
-		e, err := w.file(ctx, p, sink)
+		e, err := w.file(ctx, p, func() (*os.File, error) { return w.ReadOut(p) }, sink)
 		return artifact.Output{Path: p, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
 	}
 	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", atomicfile.TypeWord(info.Mode())).At(string(p))
+}
+
+// enter opens the directory p, which an output is.
+func (w *Work) enter(p repopath.Path) (folder.Dir, error) {
+	in, err := w.Holder(p)
+	if err != nil {
+		return in, err
+	}
+	defer func() { _ = in.Close() }()
+	d, err := in.Enter(p.Base())
+	return d, changed(p, err)
+}
+
+// ReadOut opens the file p, which an output is.
+func (w *Work) ReadOut(p repopath.Path) (*os.File, error) {
+	in, err := w.Holder(p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	f, err := in.Read(p.Base())
+	return f, changed(p, err)
+}
+
+// changed tells people of what has become something else since pipe looked at it.
+func changed(p repopath.Path, err error) error {
+	if link := (*folder.LinkError)(nil); errors.As(err, &link) || errors.Is(err, folder.ErrChanged) {
+		return diag.New(diag.Failed, "changed while pipe read it").At(string(p)).Hinted("run pipe again")
+	}
+	return err
 }
 
 // whole is the view of an out: all of it counts but .git, which nothing that is
@@ -149,7 +188,7 @@ func (w *Work) SaveInputs(ctx context.Context, cache store.Cache, p repopath.Pat
 
 // saveEntries copies the files that the cache lacks into the batch. An object with
 // another size is damaged and is put again. Put verifies the bytes: a file that changed
-// after it was hashed is store.ErrCorrupt.
+// after it was hashed is store.ErrCorrupt. So it does not matter which way they are reached.
 func (w *Work) saveEntries(ctx context.Context, cache store.Cache, batch store.Batch, p repopath.Path, t *object.Tree) error {
 	return par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
 		e := t.Entries[i]

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -34,12 +35,14 @@ type View interface {
 // A scan is no snapshot. A file that goes away meanwhile counts as absent; callers that
 // need the state before and after a command scan twice.
 func (w *Work) Scan(ctx context.Context, top repopath.Path, view View) (*object.Tree, error) {
-	return w.scan(ctx, &scan{top: top, view: view})
+	return w.scan(ctx, &scan{top: top, open: func() (folder.Dir, error) { return folder.Open(w.OS(top)) }, view: view})
 }
 
 // scan is one walk over a directory.
 type scan struct {
 	top   repopath.Path
+	open  func() (folder.Dir, error) // opens top
+	in    shared                     // top, when something in it must be read
 	view  View
 	empty bool        // directories with nothing in them count
 	sink  store.Batch // takes each file that must be read anyway; may be nil
@@ -69,6 +72,7 @@ type job struct{ entry, name int } // where the digest goes: into found.entries 
 // no goroutine waits for another. A directory's record goes into the index when the
 // digests of its files are in it, for from then on it is shared and must not change.
 func (w *Work) scan(ctx context.Context, s *scan) (*object.Tree, error) {
+	defer s.in.close()
 	t := &object.Tree{}
 	level := []task{{path: s.top}}
 	for len(level) > 0 {
@@ -96,11 +100,22 @@ func (w *Work) scan(ctx context.Context, s *scan) (*object.Tree, error) {
 	return t, nil
 }
 
+// enter opens a directory inside top.
+func (s *scan) enter(p repopath.Path) (folder.Dir, error) {
+	top, err := s.in.get(s.open)
+	if err != nil {
+		return folder.Dir{}, absent(p, err)
+	}
+	d, err := top.Enter(string(s.top.Rel(p)))
+	return d, changed(p, err)
+}
+
 // readDir lists one directory, or takes its names from the index, and sorts out what of
 // it counts. A name that is added after the directory's stat was taken gives it another
 // one, or one that is too close to the time of the listing to be trusted.
 func (w *Work) readDir(ctx context.Context, s *scan, t task) (f found, err error) {
-	d, err := statindex.OpenDir(w.OS(t.path))
+	f.path = t.path
+	d, err := w.names(s, &f)
 	if Gone(err) && t.path != s.top {
 		return f, nil // it went away while we read: it is not there
 	}
@@ -108,23 +123,45 @@ func (w *Work) readDir(ctx context.Context, s *scan, t task) (f found, err error
 		return f, absent(t.path, err)
 	}
 	defer d.Close()
-	st, err := d.Stat()
-	if err != nil {
-		return f, err
-	}
-	f.path, f.dir = t.path, w.index.Dir(string(t.path))
-	if f.dir == nil || !f.dir.Fits(st) {
-		if f.dir, err = d.List(st, w.opt.Now(), f.dir); err != nil {
-			return f, err
-		}
-		f.fresh = true
-	}
 	rules, err := s.view.Enter(t.path, t.above, func(name string) bool { return f.dir.Find(name) != nil })
 	if err != nil {
 		return f, err
 	}
 	f.judge(rules)
 	return f, w.readEntries(ctx, s, d, &f, rules)
+}
+
+// names finds the names of f, and returns its directory. By its path it is only looked at:
+// the index knows that very directory, or it is opened anew from top on, and listed.
+func (w *Work) names(s *scan, f *found) (*statindex.Directory, error) {
+	if f.dir = w.index.Dir(string(f.path)); f.dir != nil {
+		d, err := statindex.OpenDir(w.OS(f.path))
+		if err != nil {
+			return nil, err
+		}
+		if st, err := d.Stat(); err == nil && f.dir.Fits(st) {
+			return d, nil
+		}
+		d.Close()
+	}
+	in, err := s.enter(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	d, err := statindex.DirOf(in.Root)
+	if err != nil {
+		return nil, err
+	}
+	st, err := d.Stat()
+	if err == nil {
+		f.fresh = true
+		f.dir, err = d.List(st, w.opt.Now(), f.dir)
+	}
+	if err != nil {
+		d.Close()
+	}
+	return d, err
 }
 
 // own gives f a private copy of its record: the index shares the other one.
@@ -197,7 +234,7 @@ func (w *Work) readEntry(ctx context.Context, s *scan, d *statindex.Directory, f
 			f.jobs = append(f.jobs, job{len(f.entries) - 1, i})
 		}
 	case statindex.IsLink:
-		target, err := os.Readlink(w.OS(at))
+		target, err := d.Readlink(e.Name)
 		if Gone(err) {
 			return nil
 		}
@@ -242,23 +279,36 @@ func cleanName(s string) bool {
 
 // readFiles hashes what the index could not answer for, all files of a level at once.
 // Each job has an entry of its own to write to, in records that own has made private,
-// so there is no lock.
+// so there is no lock. A directory is opened for the first of its files and closed after
+// the last.
 func (w *Work) readFiles(ctx context.Context, s *scan, dirs []found) error {
 	type place struct{ dir, job int }
 	var todo []place
+	open := make([]shared, len(dirs))
 	for i := range dirs {
+		open[i].left.Store(int64(len(dirs[i].jobs)))
 		for j := range dirs[i].jobs {
 			todo = append(todo, place{i, j})
 		}
 	}
+	defer func() {
+		for i := range open {
+			open[i].close() // after an error some files were not read
+		}
+	}()
 	return par.Each(ctx, len(todo), w.opt.Workers, func(ctx context.Context, n int) error {
-		f := &dirs[todo[n].dir]
+		f, dir := &dirs[todo[n].dir], &open[todo[n].dir]
 		j := f.jobs[todo[n].job]
 		known, e := &f.dir.Entries[j.name], &f.entries[j.entry]
 		at := f.path.Child(known.Name)
-		file, err := w.read(ctx, w.OS(at), s.sink)
+		in, err := dir.get(func() (folder.Dir, error) { return s.enter(f.path) })
 		if err != nil {
 			return err
+		}
+		defer dir.done()
+		file, err := w.read(ctx, at, func() (*os.File, error) { return in.Read(known.Name) }, s.sink)
+		if err != nil {
+			return changed(at, err)
 		}
 		known.File = file
 		*e = w.entry(e.Path, at, file.Stat, file.Digest)

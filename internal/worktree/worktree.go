@@ -8,8 +8,14 @@
 //
 // Invariants: a digest is that of bytes which were the file at one time, never of a
 // mixture, as far as its stat shows a change. What the stat index answers, hashing would answer, too. An
-// output is replaced whole, by a rename of a finished copy. Nothing is written
-// through a symlink (Guard), and pipe's own directory holds none (CheckOwn).
+// output is replaced whole, by a rename of a finished copy. The root is opened once, and
+// all that is written, moved or removed lies below it, in directories that were reached
+// without following a symlink (Holder), whatever other processes do to the paths meanwhile.
+// Bytes of an output are read in the same way. By its path a file is only looked at: what
+// the stat index knows has been read before, and its stat tells it from any other file.
+//
+// An input is what its path leads to, symlinks followed (adr/0011). Pipe's own directory
+// holds none (CheckOwn).
 //
 // Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial
 // and, unless it is elsewhere, the cache. tmp is on the same file system as the
@@ -18,6 +24,7 @@ package worktree
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,6 +36,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
@@ -50,7 +58,7 @@ type Options struct {
 	Note func(text string) // takes what a person should know of a saved out, once each; may be nil
 
 	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
-	folds   func(dir string) (bool, error)
+	folds   func(in folder.Dir) (bool, error)
 	reading func(path string) // called when a file is open, before it is read
 	machine func() time.Time  // the machine's clock
 }
@@ -59,6 +67,7 @@ type Options struct {
 // called from many goroutines.
 type Work struct {
 	root  string
+	dir   folder.Dir // the root
 	opt   Options
 	index *statindex.Index
 	bufs  sync.Pool
@@ -69,8 +78,12 @@ type Work struct {
 const bufSize = 256 << 10
 
 // Open returns the workspace at root, an absolute directory. It reads the stat
-// index and writes nothing.
-func Open(root string, opt Options) *Work {
+// index and writes nothing. Close it.
+func Open(root string, opt Options) (*Work, error) {
+	dir, err := folder.Open(root)
+	if err != nil {
+		return nil, err
+	}
 	if opt.machine == nil {
 		opt.machine = time.Now
 	}
@@ -80,13 +93,16 @@ func Open(root string, opt Options) *Work {
 	if opt.folds == nil {
 		opt.folds = folds
 	}
-	w := &Work{root: root, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
+	w := &Work{root: root, dir: dir, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
 	if opt.Now == nil {
 		w.opt.Now = w.clock()
 	}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
-	return w
+	return w, nil
 }
+
+// Close writes the stat index if it changed, and lets go of the root.
+func (w *Work) Close() error { return errors.Join(w.saveIndex(), w.dir.Close()) }
 
 // clock returns the clock that stamps the workspace's files. On a network file system
 // that is the server's. If the machine's clock is ahead of it, a file that is written
@@ -95,13 +111,19 @@ func Open(root string, opt Options) *Work {
 // made no index is saved, either, and the machine's clock will do.
 func (w *Work) clock() func() int64 {
 	apart := sync.OnceValue(func() int64 {
-		f, err := os.CreateTemp(w.Tmp(), "clock-*")
+		tmp, err := w.Own(Tmp)
+		if err != nil {
+			return 0
+		}
+		defer func() { _ = tmp.Close() }()
+		name := "clock-" + rand.Text()
+		f, err := tmp.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if err != nil {
 			return 0
 		}
 		info, err := f.Stat()
 		now := w.opt.machine().UnixNano()
-		if err := errors.Join(err, f.Close(), os.Remove(f.Name())); err != nil {
+		if err := errors.Join(err, f.Close(), tmp.Remove(name)); err != nil {
 			return 0
 		}
 		return info.ModTime().UnixNano() - now
@@ -146,43 +168,37 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 // Prepare makes pipe's own directory, which git ignores by a file inside it. A file that
 // is there already stays as it is: the user may have changed it.
 func (w *Work) Prepare() error {
-	if err := os.MkdirAll(w.Tmp(), 0o777); err != nil {
+	tmp, err := w.MakeOwn(Tmp)
+	if err != nil {
 		return err
 	}
-	ignore := filepath.Join(w.root, Dir, ".gitignore")
-	if _, err := os.Lstat(ignore); err == nil {
+	own, err := w.Own("")
+	if err := errors.Join(tmp.Close(), err); err != nil {
+		return err
+	}
+	defer func() { _ = own.Close() }()
+	const ignore = ".gitignore"
+	if _, err := own.Lstat(ignore); err == nil {
 		return nil
 	}
 	// Whole or not at all: an empty one would stay, and git would show the directory for good.
-	return atomicfile.Write(ignore, []byte("*\n"), 0o666, w.Tmp())
+	return atomicfile.Files{Root: own.Root}.Write(ignore, []byte("*\n"), 0o666, Tmp)
 }
 
-// Tmp returns the directory for temporary files, on the workspace's file system.
-func (w *Work) Tmp() string { return filepath.Join(w.root, Dir, "tmp") }
+// Tmp is the directory for temporary files in pipe's own one: on the workspace's file
+// system, so that a rename from there works.
+const Tmp = "tmp"
 
-// SaveIndex writes the stat index if it changed. Losing it costs time, never truth.
-func (w *Work) SaveIndex() error {
-	if _, err := os.Stat(filepath.Join(w.root, Dir)); Gone(err) {
-		return nil // a question makes no directories
-	}
-	return w.index.Save()
-}
+// Files writes files below the root, by paths relative to it.
+func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir.Root} }
 
-// Guard refuses a path that leads through a symlink: it could lead anywhere. The last
-// element may be one; it is renamed or replaced and not followed. Guard looks once. It
-// keeps a checked-out link from misleading pipe, not a process that makes one meanwhile.
-func (w *Work) Guard(p repopath.Path) error {
-	for d := p.Dir(); d != repopath.Root; d = d.Dir() {
-		info, err := os.Lstat(w.OS(d))
-		if err != nil && !Gone(err) {
-			return err
-		}
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			return diag.New(diag.Policy, "is behind the symlink %s, where pipe does not write", d).At(string(p)).
-				Hinted("use the real path in outs, or make %s a directory", d)
-		}
+// saveIndex writes the stat index if it changed. Losing it costs time, never truth.
+func (w *Work) saveIndex() error {
+	own, err := w.Own("")
+	if err != nil {
+		return absentIsNil(err) // a question makes no directories
 	}
-	return nil
+	return errors.Join(w.index.Save(atomicfile.Files{Root: own.Root}, "index"), own.Close())
 }
 
 // ErrAbsent says that nothing lies at a path.
@@ -211,12 +227,12 @@ func (w *Work) Kind(p repopath.Path) (statindex.Kind, error) {
 // File reads the file at p, symlinks followed, as an entry whose path is the root.
 // Nothing there is ErrAbsent.
 func (w *Work) File(ctx context.Context, p repopath.Path) (object.Entry, error) {
-	return w.file(ctx, p, nil)
+	return w.file(ctx, p, func() (*os.File, error) { return atomicfile.Open(w.OS(p)) }, nil)
 }
 
 // file asks the index, or else reads, into the sink if there is one. A file that the
 // index knows does not reach the sink: Save sees to it that the cache has it.
-func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (object.Entry, error) {
+func (w *Work) file(ctx context.Context, p repopath.Path, open opener, sink store.Batch) (object.Entry, error) {
 	st, kind, err := statindex.Of(w.OS(p))
 	if err != nil {
 		return object.Entry{}, absent(p, err)
@@ -227,7 +243,7 @@ func (w *Work) file(ctx context.Context, p repopath.Path, sink store.Batch) (obj
 	if d, ok := w.index.File(string(p), st); ok {
 		return w.entry(repopath.Root, p, st, d), nil
 	}
-	f, err := w.read(ctx, w.OS(p), sink)
+	f, err := w.read(ctx, p, open, sink)
 	if err != nil {
 		return object.Entry{}, err
 	}
@@ -258,24 +274,27 @@ func fileKind(exec bool) object.Kind {
 // changes meanwhile is read again, then refused: its digest would be that of
 // bytes which never were the file. A refused reading may leave its bytes in the sink;
 // they lie there under their own digest, which nothing will name.
-func (w *Work) read(ctx context.Context, path string, sink store.Batch) (statindex.File, error) {
+func (w *Work) read(ctx context.Context, p repopath.Path, open opener, sink store.Batch) (statindex.File, error) {
 	// An editor's save is over after one more reading; a log that grows all the time is not.
 	const tries = 3
 	for range tries {
-		f, after, err := w.readOnce(ctx, path, sink)
+		f, after, err := w.readOnce(ctx, open, sink)
 		if err != nil || f.Stat == after {
 			return f, err
 		}
 	}
-	return statindex.File{}, diag.New(diag.Failed, "is being written to while pipe reads it").At(path).
+	return statindex.File{}, diag.New(diag.Failed, "is being written to while pipe reads it").At(string(p)).
 		Hinted("wait for the writer to finish, then run pipe again; if a stage's command started it, make the command wait for it")
 }
+
+// opener opens a file to be read.
+type opener func() (*os.File, error)
 
 // readOnce hashes a file and returns its stat from before and after. Both are of the
 // open file, so another file that is renamed to the path meanwhile does not mix in.
 // The time comes before the first stat: a write after it is late enough to be seen.
-func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {
-	file, err := atomicfile.Open(path)
+func (w *Work) readOnce(ctx context.Context, open opener, sink store.Batch) (f statindex.File, after statindex.Stat, err error) {
+	file, err := open()
 	if err != nil {
 		return f, after, err
 	}
@@ -285,7 +304,7 @@ func (w *Work) readOnce(ctx context.Context, path string, sink store.Batch) (f s
 		return f, after, err
 	}
 	if w.opt.reading != nil {
-		w.opt.reading(path)
+		w.opt.reading(file.Name())
 	}
 	if sink != nil {
 		f.Digest, _, err = sink.Save(ctx, file)

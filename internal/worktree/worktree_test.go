@@ -32,7 +32,7 @@ func workspace(t *testing.T, opt ...Options) (*Work, *disk.Store) {
 	if len(opt) > 0 {
 		o = opt[0]
 	}
-	w := Open(root, o)
+	w := opened(t, root, o)
 	must(t, w.Prepare())
 	return w, disk.Open(filepath.Join(root, Dir, "cache"))
 }
@@ -40,8 +40,16 @@ func workspace(t *testing.T, opt ...Options) (*Work, *disk.Store) {
 // reopened is what the next run sees: only the saved index is known.
 func reopened(t *testing.T, w *Work) *Work {
 	t.Helper()
-	must(t, w.SaveIndex())
-	return Open(w.root, w.opt)
+	must(t, w.saveIndex())
+	return opened(t, w.root, w.opt)
+}
+
+func opened(t *testing.T, root string, opt Options) *Work {
+	t.Helper()
+	w, err := Open(root, opt)
+	must(t, err)
+	t.Cleanup(func() { must(t, w.dir.Close()) })
+	return w
 }
 
 func must(t *testing.T, err error) {
@@ -129,19 +137,19 @@ func TestAFileOutKeepsItsExecBit(t *testing.T) {
 
 func TestAQuestionMakesNoDirectory(t *testing.T) {
 	root := t.TempDir()
-	w := Open(root, Options{})
+	w := opened(t, root, Options{})
 	w.write(t, "a", "1")
 	if _, err := w.File(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	must(t, w.SaveIndex())
+	must(t, w.saveIndex())
 	if _, err := os.Stat(filepath.Join(root, Dir)); !errors.Is(err, fs.ErrNotExist) { // LESSONS 19
 		t.Errorf("%s is there: %v", Dir, err)
 	}
 }
 
 func TestGitIsToldToIgnorePipesDirectory(t *testing.T) {
-	w := Open(t.TempDir(), Options{})
+	w := opened(t, t.TempDir(), Options{})
 	for _, want := range []string{"*\n", "mine\n"} {
 		must(t, w.Prepare())
 		if b, err := os.ReadFile(w.OS(".pipe/.gitignore")); err != nil || string(b) != want {
@@ -153,7 +161,7 @@ func TestGitIsToldToIgnorePipesDirectory(t *testing.T) {
 
 func TestAPathThatCannotBeLookedAtIsNotTakenForASafeOne(t *testing.T) {
 	w, _ := workspace(t)
-	if err := w.Guard(repopath.Path(strings.Repeat("x", 300) + "/out")); !errors.Is(err, syscall.ENAMETOOLONG) {
+	if _, err := w.Holder(repopath.Path(strings.Repeat("x", 300) + "/out")); !errors.Is(err, syscall.ENAMETOOLONG) {
 		t.Errorf("%v", err)
 	}
 }

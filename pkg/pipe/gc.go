@@ -54,6 +54,11 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 	if err := p.refuseShared(); err != nil {
 		return nil, err
 	}
+	if yes {
+		if err := p.emptyTrash(); err != nil {
+			return nil, err
+		}
+	}
 	g = &Garbage{Done: yes}
 	roots, err := p.roots(ctx, g)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/worktree"
 )
@@ -60,10 +61,11 @@ func (p *Project) shared() bool {
 func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() error, error) {
 	dir := p.cache.URL()
 	path := filepath.Join(dir, "lock")
-	err := os.MkdirAll(dir, 0o777)
+	in, err := p.cacheDir(dir)
 	var l *atomicfile.Lock
 	if err == nil {
-		l, err = atomicfile.Acquire(ctx, path, mode, p.cacheBusy(path))
+		defer func() { _ = in.Close() }()
+		l, err = atomicfile.Files{Root: in.Root}.Acquire(ctx, "lock", mode, p.cacheBusy(path))
 	}
 	if atomicfile.Lockless(path, err) {
 		return func() error { return nil }, nil
@@ -99,6 +101,18 @@ func (p *Project) cacheBusy(path string) func() error {
 	}
 }
 
+// cacheDir opens the cache's directory: below the root as all of pipe's own, elsewhere with
+// the symlinks that the user has there.
+func (p *Project) cacheDir(dir string) (folder.Dir, error) {
+	if dir == p.ownCache() {
+		return p.work.MakeOwn(cacheName)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return folder.Dir{}, err
+	}
+	return folder.Open(dir)
+}
+
 // holdBoth takes the workspace's lock and keeps gc out of the cache. The order is the same in
 // every verb, so two of them cannot wait for each other.
 func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, error) {
@@ -111,4 +125,13 @@ func (p *Project) holdBoth(ctx context.Context, verb string) (func() error, erro
 		return nil, errors.Join(err, h.Release())
 	}
 	return func() error { return errors.Join(unlock(), h.Release()) }, nil
+}
+
+// emptyTrash removes old files that resisted when they were to go, and says which still do.
+func (p *Project) emptyTrash() error {
+	left, err := p.work.EmptyTrash()
+	for _, path := range left {
+		p.note(path + " cannot be removed; check its owner: ls -lR " + path)
+	}
+	return err
 }

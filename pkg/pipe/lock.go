@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -84,5 +85,5 @@ func (p *Project) saveLock(l *lockfile.File) error {
 	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {
 		return nil
 	}
-	return atomicfile.Write(p.path(lockfile.FileName), data, 0o666, p.work.Tmp())
+	return p.work.Files().Write(lockfile.FileName, data, 0o666, worktree.Dir+"/"+worktree.Tmp)
 }

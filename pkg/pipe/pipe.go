@@ -145,12 +145,15 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.work = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
+	p.work, err = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
+	if err != nil {
+		return nil, err
+	}
 	p.inputs = inputs.New(p.work, rules)
 	if err := p.checkOwn(ctx); err != nil {
 		return nil, err
 	}
-	cache := filepath.Join(root, worktree.Dir, "cache")
+	cache := p.ownCache()
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir
 		if !filepath.IsAbs(dir) {
@@ -160,6 +163,12 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	p.cache = disk.Open(cache)
 	return p, nil
 }
+
+// cacheName is the cache's directory in pipe's own one.
+const cacheName = "cache"
+
+// ownCache is where the cache lies unless PIPE_CACHE says otherwise.
+func (p *Project) ownCache() string { return filepath.Join(p.root, worktree.Dir, cacheName) }
 
 // openGit finds the repository and what it ignores. Outside of one there are no rules above
 // the project's own directory.
@@ -234,7 +243,7 @@ func findRoot(dir string) (string, error) {
 // Close writes the stat index and frees connections. A stat index that was not written costs
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
-	err := p.work.SaveIndex()
+	err := p.work.Close()
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}
@@ -264,11 +273,14 @@ func (p *Project) here(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	abs, err := filepath.Abs(filepath.Join(p.opt.Dir, name))
+	dir, err := filepath.Abs(p.opt.Dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir) // as the root is
+	}
 	if err != nil {
 		return name
 	}
-	return abs
+	return filepath.Join(dir, name)
 }
 
 // environment opens the environment that the options name, for deployments. Only a shared
