@@ -113,7 +113,12 @@ type verifier struct {
 }
 
 func (v *verifier) object(ctx context.Context, e store.Entry) error {
-	r, err := v.s.Open(ctx, e.Ref)
+	return store.Again(ctx, func() error { return v.read(ctx, e.Ref) })
+}
+
+// read reads an object to its end.
+func (v *verifier) read(ctx context.Context, ref object.Ref) error {
+	r, err := v.s.Open(ctx, ref)
 	if err != nil {
 		return err
 	}
