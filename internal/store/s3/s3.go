@@ -28,15 +28,14 @@ type Config struct {
 	PathStyle   bool          // http://host/bucket/key; always on with an endpoint
 	SSE         string        // server-side encryption: AES256 or aws:kms
 	SSEKey      string        // the KMS key for it
-	IdleTimeout time.Duration // how long a connection may stand still; 30 s when 0
+	IdleTimeout time.Duration // how long a connection may stand still; 15 s when 0
+	Moved       func()        // called when something came from the server; may be nil
 }
-
-const defaultIdle = 30 * time.Second
 
 // Store keeps objects, records and cells as S3 objects below one prefix.
 type Store struct {
 	client   *awss3.Client
-	patient  *http.Client // for the one request that a server may think about for minutes
+	patient  *http.Client // for the one request that a server may think about for long
 	bucket   string
 	prefix   string // empty, or ends with a slash
 	endpoint string // for hints
@@ -63,6 +62,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = defaultIdle
+	}
+	if c.Moved == nil {
+		c.Moved = func() {}
 	}
 	if c.SSEKey != "" && c.SSE == "" {
 		c.SSE = string(types.ServerSideEncryptionAwsKms)
