@@ -5,8 +5,9 @@
 // a URL that cannot work, Open makes the store, and Try finds out whether it keeps its
 // promises. Only Try makes requests.
 //
-// Every store that Open returns is wrapped by store.Marked, so that nothing is written where a
-// newer pipe has left its mark. URLs with credentials are refused: a URL stands in pipe.yaml,
+// Every store that Open returns is wrapped by store.Watched or store.Mounted, so that nobody
+// waits for ever, and by store.Marked, so that nothing is written where a newer pipe has left
+// its mark. URLs with credentials are refused: a URL stands in pipe.yaml,
 // which is committed, and in logs.
 package remote
 
@@ -30,8 +31,8 @@ type scheme struct {
 	form string // of a URL, for people
 	// check refuses a URL that open could not take. It touches nothing.
 	check func(url string) error
-	// open returns the store; it makes no request.
-	open func(ctx context.Context, r spec.Remote) (store.Remote, error)
+	// open returns the store, watched; it makes no request.
+	open func(ctx context.Context, r spec.Remote, w *store.Watch) (store.Remote, error)
 }
 
 // schemes are all kinds but the directory, which has no scheme. A new one is a
@@ -86,9 +87,15 @@ func Check(r spec.Remote) error {
 	return err
 }
 
-// Open returns the store that r describes; a relative directory lies below root.
-// It makes no request. The first write to the store looks at its marker.
-func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error) {
+// Options say how a remote is opened.
+type Options struct {
+	Root     string // a relative directory lies below it
+	Patience store.Patience
+}
+
+// Open returns the store that r describes. It makes no request. The first write to the
+// store looks at its marker.
+func Open(ctx context.Context, r spec.Remote, o Options) (store.Remote, error) {
 	// Even a remote given by a flag, which nobody has checked before.
 	if err := Check(r); err != nil {
 		return nil, err
@@ -100,11 +107,11 @@ func Open(ctx context.Context, r spec.Remote, root string) (store.Remote, error)
 	if s == nil {
 		dir := filepath.FromSlash(r.URL)
 		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(root, dir)
+			dir = filepath.Join(o.Root, dir)
 		}
-		return store.Marked(disk.Open(dir)), nil
+		return store.Marked(store.Mounted(disk.Open(dir), store.NewWatch(dir, o.Patience))), nil
 	}
-	opened, err := s.open(ctx, r)
+	opened, err := s.open(ctx, r, store.NewWatch(r.URL, o.Patience))
 	if err != nil {
 		return nil, err
 	}

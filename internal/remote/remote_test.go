@@ -27,7 +27,7 @@ func TestCheckTakesWhatCanBeOpened(t *testing.T) {
 		if !errors.As(err, &d) || d.Kind != diag.Usage || d.Hint == "" {
 			t.Errorf("%s: %v", url, err)
 		}
-		if _, oerr := remote.Open(t.Context(), spec.Remote{Name: "main", URL: url}, "."); !diag.Is(oerr, diag.Usage) {
+		if _, oerr := remote.Open(t.Context(), spec.Remote{Name: "main", URL: url}, remote.Options{}); !diag.Is(oerr, diag.Usage) {
 			t.Errorf("open %s: %v", url, oerr)
 		}
 	}
@@ -54,7 +54,7 @@ func TestCredentialsInAURLAreRefusedAndNotRepeated(t *testing.T) {
 
 func TestARelativeDirectoryLiesBelowTheProject(t *testing.T) {
 	root := t.TempDir()
-	r, err := remote.Open(t.Context(), spec.Remote{URL: "../shared"}, filepath.Join(root, "p"))
+	r, err := remote.Open(t.Context(), spec.Remote{URL: "../shared"}, remote.Options{Root: filepath.Join(root, "p")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestARelativeDirectoryLiesBelowTheProject(t *testing.T) {
 
 func TestEveryRemoteIsMarked(t *testing.T) {
 	for _, url := range []string{"s3://bucket/prefix", t.TempDir()} {
-		r, err := remote.Open(t.Context(), spec.Remote{URL: url, Region: "eu-central-1"}, "")
+		r, err := remote.Open(t.Context(), spec.Remote{URL: url, Region: "eu-central-1"}, remote.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

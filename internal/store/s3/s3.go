@@ -91,16 +91,17 @@ func CheckURL(url string) error {
 	return err
 }
 
-// OpenRemote opens the remote that pipe.yaml describes; see Open.
-func OpenRemote(ctx context.Context, r spec.Remote) (store.Remote, error) {
+// OpenRemote opens the remote that pipe.yaml describes, under a watch; see Open.
+func OpenRemote(ctx context.Context, r spec.Remote, w *store.Watch) (store.Remote, error) {
 	s, err := Open(ctx, Config{
 		URL: r.URL, Region: r.Region, Endpoint: r.Endpoint, Profile: r.Profile,
 		PathStyle: r.PathStyle, SSE: r.SSE, SSEKey: r.SSEKey,
+		IdleTimeout: w.Limit() / silences, Moved: w.Moved,
 	})
 	if err != nil {
-		return nil, err // and no *Store that is nil in an interface that is not
+		return nil, err
 	}
-	return s, nil
+	return store.Watched(s, w), nil
 }
 
 // Workers implements store.Wide: 20 ms away, 64 requests at once are 2.5 times as
