@@ -1,0 +1,106 @@
+//go:build !windows
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/s3server"
+)
+
+// aboutFaults has a directory, a file that never comes out twice alike, and a deployment
+// that notes each time it runs.
+const aboutFaults = `project: shop
+remote: s3://test-bucket/PREFIX
+stages:
+  files: {cmd: "mkdir out; for i in $(seq 12); do { echo $i; cat src; } > out/$i; done", deps: [src], outs: [out]}
+  stamp: {cmd: "{ cat src; date +%s%N; } > stamp", deps: [src], outs: [stamp]}
+  large: {cmd: "cat src > large; head -c 17000000 /dev/urandom >> large", deps: [seed], outs: [large]}
+  ship:  {cmd: "cat src stamp out/12 >> DIR/ships; echo shipped >> DIR/ships", deps: [src, out, stamp], deploy: true}
+`
+
+// faulty is a project whose remote is a server behind a faulty proxy.
+type faulty struct {
+	*place
+	beside, store string
+	proxy         *s3server.Faulty
+}
+
+func newFaulty(t *testing.T, seed uint64, share float64) *faulty {
+	server := s3server.Start(t, s3server.Options{})
+	proxy := server.Faulty(t, seed, share)
+	env := append(server.Env(), "AWS_ENDPOINT_URL_S3="+proxy.Endpoint)
+	f := &faulty{newPlace(t, env...), quickDir(t), filepath.Join(server.Dir, server.Bucket, "p"), proxy}
+	f.write("pipe.yaml", strings.NewReplacer("PREFIX", "p", "DIR", f.beside).Replace(aboutFaults))
+	f.write("seed", "1")
+	return f
+}
+
+// clone is a fresh clone: what git carries, and no cache.
+func (f *faulty) clone(why string) *place {
+	f.t.Helper()
+	c := newPlace(f.t, f.env...)
+	for _, name := range []string{"pipe.yaml", "pipe.lock", "src", "seed"} {
+		c.write(name, f.read(name))
+	}
+	if out := c.pipe("pull"); !strings.Contains(out, "pulled") {
+		f.t.Fatalf("%s: %s", why, out)
+	}
+	for _, name := range []string{"out", "stamp", "large"} {
+		if got, want := contentOf(f.t, c.path(name)), contentOf(f.t, f.path(name)); len(want) == 0 || !maps.Equal(got, want) {
+			f.t.Fatalf("%s: %s is not what was pushed", why, name)
+		}
+	}
+	return c
+}
+
+// Every tenth request fails in one way or another, and nobody notices: what is published is
+// there and whole, every pull brings it, no deployment runs twice, and nothing else lies.
+func TestAConnectionThatFailsNowAndThenHarmsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t, rand.Uint64(), 0.1)
+	rounds := kills() / 2
+	for i := range rounds {
+		why := fmt.Sprintf("round %d", i)
+		f.write("src", why+"\n")
+		if i%2 == 0 {
+			f.pipe("repro", "--push")
+		} else {
+			f.pipe("repro", "files", "stamp", "large")
+			f.pipe("push")
+			f.pipe("repro")
+		}
+		b, err := os.ReadFile(filepath.Join(f.beside, "ships"))
+		must(t, err)
+		if n := strings.Count(string(b), "shipped"); n != i+1 || !strings.Contains(string(b), why) {
+			t.Fatalf("%s: %d deployments", why, n)
+		}
+		if out := f.pipe("push"); !strings.Contains(out, "up to date") {
+			t.Fatalf("%s: what was published is not there: %s", why, out)
+		}
+		c := f.clone(why)
+		if i%5 == 0 {
+			c.pipe("verify", "--remote")
+			c.pipe("status")
+			c.pipe("gc", "--yes")
+			c.pipe("find", strings.Fields(c.pipe("hash", "stamp"))[0], "-o", "found")
+			if c.read("found") != f.read("stamp") {
+				t.Fatalf("%s: find brought something else", why)
+			}
+		}
+		must(t, os.RemoveAll(c.dir))
+	}
+	if found := lies(t, f.store); found != nil {
+		t.Error(found)
+	}
+	if n := len(f.proxy.Harmed()); n < 5 {
+		t.Errorf("only %d sorts of harm were done", n)
+	}
+	t.Logf("%d rounds, harmed: %v", rounds, f.proxy.Harmed())
+}
