@@ -4,10 +4,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,4 +107,67 @@ func TestAConnectionThatFailsNowAndThenHarmsNothing(t *testing.T) {
 		t.Errorf("only %d sorts of harm were done", n)
 	}
 	t.Logf("%d rounds, harmed: %v", rounds, f.proxy.Harmed())
+}
+
+// unanswering are servers that nobody can work with, each at a URL.
+func unanswering(t *testing.T) map[string]string {
+	t.Helper()
+	over := make(chan struct{})
+	serve := func(f http.HandlerFunc) string {
+		s := httptest.NewServer(f)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	urls := map[string]string{
+		"silent": serve(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-over
+		}),
+		"headers and no body": serve(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5000")
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			<-over
+		}),
+		"resets":   serve(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+		"no names": "http://no-such-host.invalid",
+	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	urls["refuses"] = gone.URL
+	t.Cleanup(func() { close(over) }) // before the servers close, which wait for their requests
+	return urls
+}
+
+func TestAServerThatDoesNotAnswerEndsEveryCommand(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t, 1, 0)
+	f.write("src", "1\n")
+	f.pipe("repro", "--push")
+	hash := strings.Fields(f.pipe("hash", "stamp"))[0]
+	for name, url := range unanswering(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t, slices.Concat(f.env, []string{"AWS_ENDPOINT_URL_S3=" + url, "PIPE_REMOTE_TIMEOUT=1s"})...)
+			for _, file := range []string{"pipe.yaml", "pipe.lock", "src", "seed"} {
+				p.write(file, f.read(file))
+			}
+			for _, args := range [][]string{
+				{"pull"}, {"push"}, {"verify", "--remote"}, {"find", hash, "-o", "found"}, {"remote", "probe"}, {"repro", "--push", "-k"}, {"repro", "files"},
+			} {
+				if args[0] == "repro" {
+					p.write("src", "2\n")
+				}
+				c := p.start(args...)
+				code := p.end(c)
+				out := c.out.String()
+				if code != 5 || !strings.Contains(out, "s3://test-bucket/p") || !strings.Contains(out, "hint: ") {
+					t.Errorf("%s: exit code %d\n%s", args, code, out)
+				}
+				if name == "silent" && strings.Count(out, "note: waiting for s3://test-bucket/p (no answer for 0.5 s)") != 1 {
+					t.Errorf("%s: not told once what is waited for\n%s", args, out)
+				}
+			}
+		})
+	}
 }

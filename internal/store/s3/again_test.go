@@ -61,7 +61,7 @@ func TestWhatAServerMayDoAnotherTimeIsAskedForAgain(t *testing.T) {
 	for n, c := range []struct {
 		status int
 		code   string
-	}{{429, "TooManyRequests"}, {503, "SlowDown"}, {503, ""}, {500, "InternalError"}, {502, ""}, {504, ""}, {400, "RequestTimeout"}, {408, ""}} {
+	}{{429, "TooManyRequests"}, {503, "SlowDown"}, {503, ""}, {500, "InternalError"}, {502, ""}, {504, ""}, {400, "RequestTimeout"}, {408, ""}, {404, "NoSuchKez"}} {
 		refuse(p, http.MethodGet, 1, c.status, c.code)
 		wantBytes(t, s, ref, b)
 		refuse(p, http.MethodPut, 1, c.status, c.code)

@@ -51,10 +51,15 @@ func damaged() map[string]struct{} {
 	return map[string]struct{}{"BadDigest": {}, "XAmzContentSHA256Mismatch": {}, "IncompleteBody": {}}
 }
 
-// garbled reports an answer that is no answer of S3: its text was cut or changed on the way.
+// garbled reports an answer that is no answer of S3: its text was cut or changed on the
+// way. A 404 is looked at closely, since "it is not there" is acted on.
 func garbled(err error) aws.Ternary {
 	var text *smithy.DeserializationError
 	if errors.As(err, &text) {
+		return aws.TrueTernary
+	}
+	code := codeOf(err)
+	if codeIs(err, http.StatusNotFound) && !missing(err) && !unknownUser(code) && code != "NoSuchBucket" && code != "NoSuchUpload" {
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary
