@@ -70,9 +70,9 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 	}
 	switch {
 	case IsURL(want):
-		return &spec.Remote{Name: "given", URL: want}, nil
+		return &spec.Remote{Name: given, URL: want}, nil
 	case strings.ContainsAny(want, `/\`) || filepath.IsAbs(want):
-		return &spec.Remote{Name: "given", URL: here(want)}, nil
+		return &spec.Remote{Name: given, URL: here(want)}, nil
 	}
 	return nil, diag.New(diag.Usage, "no remote named %q", want).At(spec.FileName).Hinted("pipe remote list")
 }
@@ -91,6 +91,13 @@ func Check(r spec.Remote) error {
 type Options struct {
 	Root     string // a relative directory lies below it
 	Patience store.Patience
+	Memory   Memory // nil: none
+}
+
+// Memory says which remotes this clone has used before, by their keys.
+type Memory interface {
+	Used(key string) bool
+	Use(key string)
 }
 
 // Open returns the store that r describes. It makes no request. The first write to the
@@ -109,13 +116,38 @@ func Open(ctx context.Context, r spec.Remote, o Options) (store.Remote, error) {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(o.Root, dir)
 		}
-		return store.Marked(store.Mounted(disk.Open(dir), store.NewWatch(dir, o.Patience))), nil
+		mounted := store.Mounted(disk.Open(dir), store.NewWatch(dir, o.Patience))
+		return store.Marked(mounted, o.past(r, mounted, true)), nil
 	}
 	opened, err := s.open(ctx, r, store.NewWatch(r.URL, o.Patience))
 	if err != nil {
 		return nil, err
 	}
-	return store.Marked(opened), nil
+	return store.Marked(opened, o.past(r, opened, false)), nil
+}
+
+// given is the name of a remote that pipe.yaml does not name.
+const given = "given"
+
+func (o Options) past(r spec.Remote, s store.Remote, mount bool) store.Past {
+	past := store.Past{Name: r.Name, Mount: mount}
+	if r.Name == given {
+		past.Name = r.URL
+	}
+	if o.Memory != nil {
+		key := Key(s)
+		past.Used, past.Use = o.Memory.Used(key), func() { o.Memory.Use(key) }
+	}
+	return past
+}
+
+// Key tells a store from all others.
+func Key(s store.Remote) string {
+	key := s.URL()
+	if e, ok := store.As[interface{ Endpoint() string }](s); ok && e.Endpoint() != "" {
+		key += " at " + e.Endpoint()
+	}
+	return key
 }
 
 // schemeOf returns the scheme of r's URL, nil for a directory.

@@ -77,7 +77,7 @@ func TestEveryRemoteIsMarked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reflect.TypeOf(r) != reflect.TypeOf(store.Marked(nil)) {
+		if reflect.TypeOf(r) != reflect.TypeOf(store.Marked(nil, store.Past{})) {
 			t.Errorf("%s is opened as %T", url, r)
 		}
 		if err := r.Close(); err != nil {

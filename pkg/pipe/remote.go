@@ -99,7 +99,7 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Patience: patience})
+	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Patience: patience, Memory: used{p}})
 	return p.remote, err
 }
 

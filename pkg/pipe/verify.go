@@ -65,6 +65,9 @@ func (p *Project) verifyRemote(ctx context.Context) (*Verified, error) {
 	if !ok {
 		return nil, diag.New(diag.Usage, "this remote cannot list its objects").At(s.URL())
 	}
+	if err := store.Present(ctx, s); err != nil {
+		return nil, err
+	}
 	r, err := sweep.Verify(ctx, s, l, p.workers())
 	if err != nil {
 		return nil, err

@@ -123,6 +123,10 @@ func parseURL(raw string) (bucket, prefix string, err error) {
 // URL implements store.Remote.
 func (s *Store) URL() string { return strings.TrimSuffix(s.place(""), "/") }
 
+// Endpoint returns the base URL of a server that is not AWS, or "". The bucket of another
+// server is another one.
+func (s *Store) Endpoint() string { return s.endpoint }
+
 // place names what lies at name below the prefix.
 func (s *Store) place(name string) string { return "s3://" + s.bucket + "/" + s.prefix + name }
 
