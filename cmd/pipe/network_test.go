@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/s3server"
@@ -169,5 +170,69 @@ func TestAServerThatDoesNotAnswerEndsEveryCommand(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// mortal is a server that goes silent after some requests.
+func mortal(t *testing.T, f *faulty, requests int64) string {
+	t.Helper()
+	over := make(chan struct{})
+	var n atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) > requests {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-over
+			return
+		}
+		f.proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { close(over); s.Close() })
+	return s.URL
+}
+
+func TestAServerThatDiesHalfWayLeavesNothingHalfDone(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t, 1, 0)
+	f.write("src", "1\n")
+	f.pipe("repro", "files", "stamp", "large")
+	dying := func(p *place, requests int64, args ...string) string {
+		t.Helper()
+		q := &place{t, p.dir, slices.Concat(f.env, []string{"AWS_ENDPOINT_URL_S3=" + mortal(t, f, requests), "PIPE_REMOTE_TIMEOUT=1s"})}
+		c := q.start(args...)
+		if code := q.end(c); code != 5 || !strings.Contains(c.out.String(), "s3://test-bucket/p") {
+			t.Errorf("%s, dead after %d requests: exit code %d\n%s", args, requests, code, &c.out)
+		}
+		return c.out.String()
+	}
+	for _, requests := range []int64{1, 3, 10, 18} {
+		dying(f.place, requests, "push")
+		if found := lies(t, f.store); found != nil {
+			t.Errorf("dead after %d requests: %v", requests, found)
+		}
+	}
+	f.pipe("push")
+	c := newPlace(t, f.env...)
+	for _, name := range []string{"pipe.yaml", "pipe.lock", "src", "seed"} {
+		c.write(name, f.read(name))
+	}
+	for _, requests := range []int64{1, 5, 10} {
+		dying(c, requests, "pull")
+		for _, name := range []string{"out", "stamp", "large"} {
+			if _, err := os.Lstat(c.path(name)); err == nil {
+				t.Errorf("dead after %d requests: %s is there", requests, name)
+			}
+		}
+	}
+	c.pipe("pull")
+	// A deployment whose begin cannot be written does not run.
+	for _, requests := range []int64{2, 6} {
+		dying(f.place, requests, "repro")
+		if _, err := os.Lstat(filepath.Join(f.beside, "ships")); err == nil {
+			t.Errorf("dead after %d requests: it was deployed", requests)
+		}
+	}
+	f.pipe("repro")
+	if b, err := os.ReadFile(filepath.Join(f.beside, "ships")); err != nil || strings.Count(string(b), "shipped") != 1 {
+		t.Errorf("%q, %v", b, err)
 	}
 }
