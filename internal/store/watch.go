@@ -24,7 +24,7 @@ const DefaultLimit = 45 * time.Second
 
 const (
 	sayAfter = 3 * time.Second
-	sayAgain = 30 * time.Second // a server that is slow all the time is told of now and then
+	sayAgain = 30 * time.Second // one line for each silence, and not more often than this
 )
 
 // Watch looks after the calls that wait for one remote. After a short silence it says what
@@ -42,7 +42,7 @@ type Watch struct {
 	mu      sync.Mutex
 	calls   map[*waiting]bool
 	ticking bool
-	mute    time.Time // no line before
+	told    time.Duration // when something had moved last, at the last line
 	down    error
 	until   time.Time // when down is over
 }
@@ -62,7 +62,7 @@ func NewWatch(url string, p Patience) *Watch {
 	if p.Say == nil {
 		p.Say = func(string) {}
 	}
-	return &Watch{p: p, url: url, start: time.Now(), calls: map[*waiting]bool{}}
+	return &Watch{p: p, url: url, start: time.Now(), calls: map[*waiting]bool{}, told: -1}
 }
 
 // Limit returns how long the remote may be silent.
@@ -139,8 +139,9 @@ func (w *Watch) tick() {
 			x.cancel(w.down)
 		}
 	case silent >= say:
-		if next -= silent; time.Now().After(w.mute) {
-			w.mute = time.Now().Add(sayAgain)
+		next = min(next-silent, sayAgain)
+		if last := time.Duration(w.last.Load()); last != w.told {
+			w.told = last
 			w.p.Say(fmt.Sprintf("waiting for %s (no answer for %g s)", w.url, say.Seconds()))
 		}
 	default:

@@ -195,11 +195,27 @@ func TestABodyThatStopsIsGivenUp(t *testing.T) {
 		s.set(hang)
 		_, err = body.Read(make([]byte, 10))
 		wantDown(t, err)
-		if _, again := body.Read(make([]byte, 10)); again == nil || len(l.all) != 1 {
+		calls := s.calls
+		<-time.After(time.Hour) // a call may still be in it
+		if _, again := body.Read(make([]byte, 10)); again == nil || len(l.all) != 1 || s.calls != calls {
 			t.Errorf("%v; told: %q", again, l.all)
 		}
 		if err := body.Close(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestASlowRemoteIsToldOfNowAndThen(t *testing.T) {
+	both(t, func(t *testing.T, s *stuck, r store.Remote, l *lines, _ func(ctx context.Context) error) {
+		s.set(func(context.Context) error { <-time.After(5 * time.Second); return nil })
+		for range 24 { // two minutes
+			if _, err := r.Stat(t.Context(), storetest.File(nil)); !errors.Is(err, store.ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		if len(l.all) < 2 || len(l.all) > 4 {
+			t.Errorf("told: %q", l.all)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -137,8 +138,16 @@ func TestAListThatWasGarbledIsFetchedAgain(t *testing.T) {
 	for name, how := range map[string]func([]byte) []byte{
 		"short": short, "not XML": func([]byte) []byte { return []byte("<ListBucketResult><Contents>") },
 		"another text": func([]byte) []byte { return []byte("<html><body>please log in</body></html>") }, "empty": func([]byte) []byte { return nil },
+		"one key less": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("Contents>"), []byte("Contenus>")) },
+		"another key":  func(b []byte) []byte { return bytes.Replace(b, []byte("<Key>some"), []byte("<Key>same"), 1) },
 	} {
-		harm(p, 1, how)
+		harm(p, 1, func(b []byte) []byte {
+			bad := how(bytes.Clone(b))
+			if bytes.Equal(bad, b) {
+				t.Errorf("%s: not harmed: %s", name, b)
+			}
+			return bad
+		})
 		n := 0
 		if err := s.List(t.Context(), func(store.Entry) error { n++; return nil }); err != nil || n != 1 {
 			t.Errorf("%s: %d objects, %v", name, n, err)
@@ -180,4 +189,23 @@ func TestSwapFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 	}
 	refuse(p, http.MethodPut, 1000, http.StatusForbidden, "AccessDenied")
 	wantKind(t, s.Swap(t.Context(), "cell", version, []byte("x")), diag.Auth, "s3:PutObject")
+}
+
+// A slow line that still sends is not silent; a server that is asked again and again is.
+func TestWhatIsSentOfABodyIsProgressAndARequestIsNot(t *testing.T) {
+	p := newProxy(t, start(t, s3server.Options{}))
+	for size, want := range map[int]bool{100: false, 1 << 20: true} {
+		var moved atomic.Int64
+		s := open(t, s3.Config{Endpoint: p.URL, Moved: func() { moved.Add(1) }})
+		b, sent := storetest.Noise(t, size), int64(-1)
+		p.answer(func(_ http.ResponseWriter, r *http.Request) bool {
+			_, _ = io.Copy(io.Discard, r.Body)
+			sent = moved.Load()
+			return true
+		})
+		put(t, s, b)
+		if (sent > 0) != want || moved.Load() <= sent {
+			t.Errorf("%d bytes: %d signs of life before the answer, %d with it", size, sent, moved.Load())
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -139,7 +140,7 @@ func transport(idle time.Duration, moved func()) func(*http.Transport) {
 			if err != nil {
 				return nil, err
 			}
-			return &restless{c, idle, moved}, nil
+			return &restless{Conn: c, idle: idle, moved: moved}, nil
 		}
 	}
 }
@@ -148,7 +149,8 @@ func transport(idle time.Duration, moved func()) func(*http.Transport) {
 type restless struct {
 	net.Conn
 	idle  time.Duration
-	moved func() // told of what is received, and of bodies that are sent
+	moved func()       // told of what is received, and of bodies that are sent
+	sent  atomic.Int64 // bytes since the last that was received
 }
 
 // Read implements net.Conn.
@@ -158,6 +160,7 @@ func (c *restless) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
+		c.sent.Store(0)
 		c.moved()
 	}
 	return n, err
@@ -175,9 +178,12 @@ func (c *restless) Write(p []byte) (n int, err error) {
 		chunk := p[n:min(n+writeChunk, len(p))]
 		m, err := c.Conn.Write(chunk)
 		n += m
+		// Not for a mere request: that a silent server is asked again is no progress.
+		if c.sent.Add(int64(m)) > writeChunk {
+			c.moved()
+		}
 		if err != nil || n == len(p) {
 			return n, err
 		}
-		c.moved() // not for a mere request: that a silent server is asked again is no progress
 	}
 }

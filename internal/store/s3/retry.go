@@ -105,7 +105,7 @@ func retryAfter(err error) time.Duration {
 	if err != nil || s < 0 {
 		return 0
 	}
-	return time.Duration(min(s, int(maxBackoff/time.Second))) * time.Second
+	return time.Duration(s) * time.Second
 }
 
 // pause waits after attempt n, the first of which is 1; cause is why it failed.
