@@ -105,6 +105,12 @@ func (b *stuckBatch) Put(context.Context, object.Ref, store.Source) error { retu
 func (b *stuckBatch) Commit() error                                       { return b.s.call(context.Background()) }
 func (b *stuckBatch) Close() error                                        { return nil }
 
+func (s *stuck) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
 // lines are what people are told.
 type lines struct {
 	mu  sync.Mutex
@@ -162,8 +168,8 @@ func TestASilentRemoteIsToldOfAndGivenUpWithinAMinute(t *testing.T) {
 		if took := time.Since(begin); took < 40*time.Second || took > time.Minute {
 			t.Errorf("it took %v", took)
 		}
-		if s.calls > 16 {
-			t.Errorf("%d calls to a remote that is down", s.calls)
+		if s.count() > 16 {
+			t.Errorf("%d calls to a remote that is down", s.count())
 		}
 		if len(l.all) != 1 || l.all[0] != "waiting for the remote (no answer for 3 s)" {
 			t.Errorf("told: %q", l.all)
@@ -195,9 +201,9 @@ func TestABodyThatStopsIsGivenUp(t *testing.T) {
 		s.set(hang)
 		_, err = body.Read(make([]byte, 10))
 		wantDown(t, err)
-		calls := s.calls
+		calls := s.count()
 		<-time.After(time.Hour) // a call may still be in it
-		if _, again := body.Read(make([]byte, 10)); again == nil || len(l.all) != 1 || s.calls != calls {
+		if _, again := body.Read(make([]byte, 10)); again == nil || len(l.all) != 1 || s.count() != calls {
 			t.Errorf("%v; told: %q", again, l.all)
 		}
 		if err := body.Close(); err != nil {
