@@ -9,7 +9,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// remoteCmd makes pipe remote with its commands add, list, trust and probe.
+// remoteCmd makes pipe remote with its commands.
 func (a *app) remoteCmd() *cobra.Command {
 	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
@@ -50,7 +50,7 @@ func (a *app) remoteCmd() *cobra.Command {
 			})
 		})
 	})
-	c.AddCommand(adder, list, a.trustCmd(), probe)
+	c.AddCommand(adder, list, a.trustCmd(), probe, a.forgetCmd())
 	return c
 }
 
@@ -100,4 +100,28 @@ func serverText(r pipe.RemoteInfo) string {
 		text += ", " + r.Trust
 	}
 	return text
+}
+
+// forgetCmd makes pipe remote forget.
+func (a *app) forgetCmd() *cobra.Command {
+	return command("forget NAME", "Forget that this clone has used a remote",
+		`Forget that this clone has used a remote. If the marker pipe-store of a remote that
+this clone has used is gone, the remote counts as unreachable, because a directory
+that is not mounted looks empty. If you emptied it on purpose, forget it.`,
+		"pipe remote forget main", arguments(1, 1, "name a remote"), func(c *cobra.Command, args []string) error {
+			a.remote = args[0]
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				url, forgotten, err := p.Forget(c.Context())
+				if err != nil {
+					return err
+				}
+				return a.answer("pipe.forgotten/1", map[string]any{"url": url, "forgotten": forgotten}, func(w io.Writer) {
+					text := "forgotten"
+					if !forgotten {
+						text = "nothing to forget"
+					}
+					view.Print(w, "%s: %s\n", url, text)
+				})
+			})
+		})
 }

@@ -1,8 +1,8 @@
 // Package par is the only place that starts goroutines for work.
 //
-// Three forms are enough: Each for a list of like items, a Group for work whose
-// amount shows as it goes on, and Background for one helper beside the caller.
-// In all of them the goroutines have ended when the call that waits for them
+// Three forms are enough for work: Each for a list of like items, a Group for work whose
+// amount shows as it goes on, and Background for one helper beside the caller. (Await is
+// for what may never end, and says what it leaves behind.) In all three the goroutines have ended when the call that waits for them
 // returns, so nobody writes to a result that its owner reads already, and a test
 // that ends leaves nothing behind. In Each and in a Group the first error
 // cancels the context of the rest and is the one that is returned. archtest refuses
@@ -13,6 +13,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -95,5 +96,36 @@ func Background(ctx context.Context, f func(ctx context.Context)) (stop func()) 
 	return func() {
 		once.Do(cancel)
 		<-done
+	}
+}
+
+// grace is how long Await waits for a function whose context has ended. Most of them end
+// with it, and then nothing is left behind.
+const grace = time.Second
+
+// Await runs f and returns what it returns. When ctx ends and f does not within a second,
+// Await returns ctx's cause and leaves f to itself: for system calls on a mount whose
+// server is gone, which nothing interrupts. Such an f must touch nothing of its caller's.
+func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-time.After(grace):
+		var none T
+		return none, context.Cause(ctx)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/par"
 )
@@ -111,4 +113,23 @@ func TestStopWaitsForTheBackground(t *testing.T) {
 		t.Error("stop returned before the function did")
 	}
 	stop()
+}
+
+func TestAwaitLeavesWhatDoesNotEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone, hung := errors.New("gone"), make(chan struct{})
+		defer close(hung)
+		if v, err := par.Await(t.Context(), func() (int, error) { return 7, gone }); v != 7 || err != gone {
+			t.Errorf("%d, %v", v, err)
+		}
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, gone)
+		defer cancel()
+		if v, err := par.Await(ctx, func() (int, error) { <-hung; return 7, nil }); v != 0 || err != gone {
+			t.Errorf("hung: %d, %v", v, err)
+		}
+		// What ends with its context has ended when Await returns.
+		if v, err := par.Await(ctx, func() (int, error) { <-ctx.Done(); return 8, nil }); v != 8 || err != nil {
+			t.Errorf("ended late: %d, %v", v, err)
+		}
+	})
 }

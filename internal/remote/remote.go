@@ -5,10 +5,10 @@
 // a URL that cannot work, Open makes the store, and Try finds out whether it keeps its
 // promises. Only Try makes requests.
 //
-// Every store that Open returns is wrapped by store.Marked, so that nothing is written where a
-// newer pipe has left its mark. URLs with credentials are refused: a URL stands in pipe.yaml,
-// which is committed, and in logs. And no server gets credentials because a repository says
-// so: see Trust.
+// Every store that Open returns is wrapped by store.Watched or store.Mounted, so that nobody
+// waits for ever, and by store.Marked, so that nothing is written where a newer pipe has left
+// its mark. URLs with credentials are refused: a URL stands in pipe.yaml, which is committed,
+// and in logs. And no server gets credentials because a repository says so: see Trust.
 package remote
 
 import (
@@ -33,8 +33,8 @@ type scheme struct {
 	check func(r spec.Remote) error
 	// stranger returns the server that gets credentials because r says so, "" for none: see Trust.
 	stranger func(r spec.Remote) string
-	// open returns the store; it makes no request.
-	open func(ctx context.Context, r spec.Remote) (store.Remote, error)
+	// open returns the store, watched; it makes no request.
+	open func(ctx context.Context, r spec.Remote, w *store.Watch) (store.Remote, error)
 }
 
 // schemes are all kinds but the directory, which has no scheme. A new one is a
@@ -72,9 +72,9 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 	}
 	switch {
 	case IsURL(want):
-		return &spec.Remote{Name: "given", URL: want}, nil
+		return &spec.Remote{Name: given, URL: want}, nil
 	case strings.ContainsAny(want, `/\`) || filepath.IsAbs(want):
-		return &spec.Remote{Name: "given", URL: here(want)}, nil
+		return &spec.Remote{Name: given, URL: here(want)}, nil
 	}
 	return nil, diag.New(diag.Usage, "no remote named %q", want).At(spec.FileName).Hinted("pipe remote list")
 }
@@ -89,10 +89,24 @@ func Check(r spec.Remote) error {
 	return err
 }
 
-// Open returns the store that r describes; a relative directory lies below root.
-// It makes no request. The first write to the store looks at its marker. A server that is not
-// trusted is not opened: each call of that store is refused.
-func Open(ctx context.Context, r spec.Remote, root string, trust Trust) (store.Remote, error) {
+// Options say how a remote is opened.
+type Options struct {
+	Root     string // a relative directory lies below it
+	Trust    Trust  // which servers may have credentials
+	Patience store.Patience
+	Memory   Memory // nil: none
+}
+
+// Memory says which remotes this clone has used before, by their keys.
+type Memory interface {
+	Used(key string) bool
+	Use(key string)
+}
+
+// Open returns the store that r describes. It makes no request. The first write to the
+// store looks at its marker. A server that is not trusted is not opened: each call of that
+// store is refused.
+func Open(ctx context.Context, r spec.Remote, o Options) (store.Remote, error) {
 	// Even a remote given by a flag, which nobody has checked before.
 	if err := Check(r); err != nil {
 		return nil, err
@@ -104,22 +118,47 @@ func Open(ctx context.Context, r spec.Remote, root string, trust Trust) (store.R
 	if s == nil {
 		dir := filepath.FromSlash(r.URL)
 		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(root, dir)
+			dir = filepath.Join(o.Root, dir)
 		}
-		return store.Marked(disk.Open(dir)), nil
+		mounted := store.Mounted(disk.Open(dir), store.NewWatch(dir, o.Patience))
+		return store.Marked(mounted, o.past(r, mounted, true)), nil
 	}
-	allowed, err := trust.Allows(r)
+	allowed, err := o.Trust.Allows(r)
 	if err != nil {
 		return nil, err
 	}
 	if !allowed {
-		return store.Marked(refused{r}), nil
+		return store.Marked(refused{r}, store.Past{}), nil
 	}
-	opened, err := s.open(ctx, r)
+	opened, err := s.open(ctx, r, store.NewWatch(r.URL, o.Patience))
 	if err != nil {
 		return nil, err
 	}
-	return store.Marked(opened), nil
+	return store.Marked(opened, o.past(r, opened, false)), nil
+}
+
+// given is the name of a remote that pipe.yaml does not name.
+const given = "given"
+
+func (o Options) past(r spec.Remote, s store.Remote, mount bool) store.Past {
+	past := store.Past{Name: r.Name, Mount: mount}
+	if r.Name == given {
+		past.Name = r.URL
+	}
+	if o.Memory != nil {
+		key := Key(s)
+		past.Used, past.Use = o.Memory.Used(key), func() { o.Memory.Use(key) }
+	}
+	return past
+}
+
+// Key tells a store from all others.
+func Key(s store.Remote) string {
+	key := s.URL()
+	if e, ok := store.As[interface{ Endpoint() string }](s); ok && e.Endpoint() != "" {
+		key += " at " + e.Endpoint()
+	}
+	return key
 }
 
 // schemeOf returns the scheme of r's URL, nil for a directory.

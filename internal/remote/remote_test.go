@@ -27,7 +27,7 @@ func TestCheckTakesWhatCanBeOpened(t *testing.T) {
 		if !errors.As(err, &d) || d.Kind != diag.Usage || d.Hint == "" {
 			t.Errorf("%s: %v", url, err)
 		}
-		if _, oerr := remote.Open(t.Context(), spec.Remote{Name: "main", URL: url}, ".", remote.Trust{}); !diag.Is(oerr, diag.Usage) {
+		if _, oerr := remote.Open(t.Context(), spec.Remote{Name: "main", URL: url}, remote.Options{}); !diag.Is(oerr, diag.Usage) {
 			t.Errorf("open %s: %v", url, oerr)
 		}
 	}
@@ -54,7 +54,7 @@ func TestCredentialsInAURLAreRefusedAndNotRepeated(t *testing.T) {
 
 func TestARelativeDirectoryLiesBelowTheProject(t *testing.T) {
 	root := t.TempDir()
-	r, err := remote.Open(t.Context(), spec.Remote{URL: "../shared"}, filepath.Join(root, "p"), remote.Trust{})
+	r, err := remote.Open(t.Context(), spec.Remote{URL: "../shared"}, remote.Options{Root: filepath.Join(root, "p")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +73,11 @@ func TestARelativeDirectoryLiesBelowTheProject(t *testing.T) {
 
 func TestEveryRemoteIsMarked(t *testing.T) {
 	for _, url := range []string{"s3://bucket/prefix", t.TempDir()} {
-		r, err := remote.Open(t.Context(), spec.Remote{URL: url, Region: "eu-central-1"}, "", remote.Trust{})
+		r, err := remote.Open(t.Context(), spec.Remote{URL: url, Region: "eu-central-1"}, remote.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reflect.TypeOf(r) != reflect.TypeOf(store.Marked(nil)) {
+		if reflect.TypeOf(r) != reflect.TypeOf(store.Marked(nil, store.Past{})) {
 			t.Errorf("%s is opened as %T", url, r)
 		}
 		if err := r.Close(); err != nil {

@@ -16,7 +16,7 @@ import (
 
 func TestMarkedConformance(t *testing.T) {
 	s := mem.New()
-	storetest.Run(t, func(*testing.T) store.Remote { return store.Marked(s) })
+	storetest.Run(t, func(*testing.T) store.Remote { return store.Marked(s, store.Past{}) })
 }
 
 // counted counts the reads of the marker, and may fail its writes.
@@ -61,7 +61,7 @@ var writes = map[string]func(ctx context.Context, r store.Remote) error{
 func TestTheFirstWritePutsTheMarkerAndReadsItOnce(t *testing.T) {
 	for name, write := range writes {
 		c := &counted{Store: mem.New()}
-		r := store.Marked(c)
+		r := store.Marked(c, store.Past{})
 		_, _ = r.Stat(t.Context(), storetest.File([]byte("x")))
 		_, _ = r.Lookup(t.Context(), object.RunID{Key: digest.Key{1}})
 		_, _, _ = r.Load(t.Context(), "cell")
@@ -90,7 +90,7 @@ func TestNothingIsWrittenWhereTheMarkerIsNotOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, write := range writes {
-			r := store.Marked(s)
+			r := store.Marked(s, store.Past{})
 			for range 2 {
 				if err := write(t.Context(), r); !diag.Is(err, want) {
 					t.Errorf("%s with marker %q: %v", name, text, err)
@@ -125,13 +125,13 @@ func TestAMarkerWhoseAnswerWasLostOrThatAnotherPutIsTaken(t *testing.T) {
 			c.swap = nil
 			return errors.Join(answer, c.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)))
 		}
-		if err := writes["put"](t.Context(), store.Marked(c)); err != nil {
+		if err := writes["put"](t.Context(), store.Marked(c, store.Past{})); err != nil {
 			t.Errorf("%v: %v", answer, err)
 		}
 	}
 	c, down := &counted{Store: mem.New()}, diag.New(diag.Network, "no route")
 	c.swap = func() error { return down }
-	r := store.Marked(c)
+	r := store.Marked(c, store.Past{})
 	if err := writes["put"](t.Context(), r); !errors.Is(err, down) {
 		t.Errorf("a marker that cannot be put: %v", err)
 	}
@@ -143,10 +143,10 @@ func TestAMarkerWhoseAnswerWasLostOrThatAnotherPutIsTaken(t *testing.T) {
 
 func TestAsFindsWhatAWrapperHides(t *testing.T) {
 	s := mem.New()
-	if l, ok := store.As[store.Lister](store.Marked(s)); !ok || l != store.Lister(s) {
+	if l, ok := store.As[store.Lister](store.Marked(s, store.Past{})); !ok || l != store.Lister(s) {
 		t.Error("the lister is hidden")
 	}
-	if _, ok := store.As[store.Cache](store.Marked(s)); ok {
+	if _, ok := store.As[store.Cache](store.Marked(s, store.Past{})); ok {
 		t.Error("a remote in memory is no cache")
 	}
 	if _, ok := store.As[store.Lister](nil); ok {

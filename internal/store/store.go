@@ -14,6 +14,7 @@ var (
 	ErrNotFound = errors.New("not in the store")                // no such object, record or cell
 	ErrCorrupt  = errors.New("content does not match its hash") // content and digest differ
 	ErrConflict = errors.New("changed by another run")          // a compare-and-swap lost
+	ErrUnsteady = errors.New("cannot be read now")              // the next try may succeed
 )
 
 // Source opens the bytes of an object that is put. It may be called more than

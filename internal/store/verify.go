@@ -74,17 +74,25 @@ func Bytes(b []byte) Source {
 }
 
 // ReadAll returns the verified bytes of ref, which must not be more than limit.
-func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte, error) {
+func ReadAll(ctx context.Context, s Store, ref object.Ref, limit int64) (b []byte, err error) {
+	err = Again(ctx, func() (err error) {
+		b, err = readOnce(ctx, s, ref, limit)
+		return err
+	})
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: more than %s", ref, count(limit))
+	}
+	return b, err
+}
+
+// readOnce returns at most one byte more than limit.
+func readOnce(ctx context.Context, s Store, ref object.Ref, limit int64) ([]byte, error) {
 	r, err := s.Open(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // the bytes are verified: it can tell nothing more
-	b, err := io.ReadAll(Bounded(r, limit))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s: more than %s", ref, count(limit))
-	}
-	return b, err
+	return io.ReadAll(Bounded(r, limit))
 }
 
 // ReadTree returns the tree that a digest names. One that breaks a rule of its form
@@ -98,17 +106,16 @@ func ReadList(ctx context.Context, s Store, d digest.Digest) (*object.Tree, erro
 	return read(ctx, s, object.Ref{Shelf: object.Inputs, Digest: d}, object.ParseInput)
 }
 
-func read(ctx context.Context, s Store, ref object.Ref, parse func([]byte) (*object.Tree, error)) (t *object.Tree, err error) {
-	r, err := s.Open(ctx, ref)
+func read(ctx context.Context, s Store, ref object.Ref, parse func([]byte) (*object.Tree, error)) (*object.Tree, error) {
+	var b []byte
+	err := Again(ctx, func() (err error) {
+		b, err = readOnce(ctx, s, ref, object.MaxTree) // one byte too many is enough for parse to refuse it
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = r.Close() }()                 // the bytes are verified: it can tell nothing more
-	b, err := io.ReadAll(Bounded(r, object.MaxTree)) // one byte too many is enough for parse to refuse it
-	if err != nil {
-		return nil, err
-	}
-	t, err = parse(b)
+	t, err := parse(b)
 	if diag.Is(err, diag.Policy) {
 		return nil, err // a newer pipe wrote it
 	}

@@ -245,7 +245,7 @@ func (v *verifier) object(ctx context.Context, n *need) (*object.Tree, error) {
 		if n.ref.Shelf == object.Trees {
 			return v.tree(ctx, n.ref)
 		}
-		return nil, v.read(ctx, n.ref)
+		return nil, store.Again(ctx, func() error { return v.read(ctx, n.ref) })
 	}
 	if !listed { // it may have been put since
 		var err error

@@ -108,10 +108,33 @@ func TestAnObjectThatCannotBeReadIsAnError(t *testing.T) {
 func TestVerifyClosesWhatItOpens(t *testing.T) {
 	for _, content := range []string{"x", "y"} { // good, damaged
 		r := &reading{Reader: strings.NewReader(content)}
-		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) { return store.Verified(t.Context(), r, file("x")), nil }}
+		opened := 0
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) {
+			opened++
+			return store.Verified(t.Context(), r, file("x")), nil
+		}}
 		found, err := readAll(t, s, s, 1)
-		if err != nil || r.closed != 1 || (found.Faults != nil) != (content != "x") {
+		if err != nil || opened == 0 || r.closed != opened || (found.Faults != nil) != (content != "x") {
 			t.Errorf("%q: closed %d times, %+v, %v", content, r.closed, found, err)
+		}
+	}
+}
+
+// What was harmed on the way is good the next time; what is damaged in the store stays so.
+func TestAnObjectIsReadThreeTimesBeforeItIsCalledDamaged(t *testing.T) {
+	for good, damaged := range map[int]int{1: 0, 2: 0, 3: 0, 4: 1} {
+		opened := 0
+		s := &opening{Store: holding(t, "x"), ref: file("x"), open: func() (io.ReadCloser, error) {
+			opened++
+			content := "y"
+			if opened == good {
+				content = "x"
+			}
+			return store.Verified(t.Context(), io.NopCloser(strings.NewReader(content)), file("x")), nil
+		}}
+		r, err := readAll(t, s, s, 1)
+		if err != nil || len(r.Faults) != damaged || opened != min(good, 3) {
+			t.Errorf("good at read %d: %+v, %v after %d reads", good, r, err, opened)
 		}
 	}
 }

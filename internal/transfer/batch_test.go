@@ -247,7 +247,7 @@ func TestSizesThatOverflowTogetherStillEndABatch(t *testing.T) {
 
 func TestADirectoryBehindItsMarkerTakesBatches(t *testing.T) {
 	p, remote := newProject(t), watch(t)
-	c := &transfer.Carrier{Cache: p.cache, Remote: store.Marked(remote), Workers: 2}
+	c := &transfer.Carrier{Cache: p.cache, Remote: store.Marked(remote, store.Past{}), Workers: 2}
 	if err := c.Publish(t.Context(), p.outs); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestADirectoryBehindItsMarkerTakesBatches(t *testing.T) {
 	if err := foreign.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	c = &transfer.Carrier{Cache: p.cache, Remote: store.Marked(foreign), Workers: 2}
+	c = &transfer.Carrier{Cache: p.cache, Remote: store.Marked(foreign, store.Past{}), Workers: 2}
 	if err := c.Publish(t.Context(), p.outs); err == nil || len(foreign.batches) != 0 {
 		t.Errorf("%v, %d batches in another program's store", err, len(foreign.batches))
 	}

@@ -81,7 +81,7 @@ func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*
 		return nil, diag.New(diag.Integrity, "%s: %w", p, err).At(c.Remote.URL()).Hinted("pipe did not write this object; delete it and build again with pipe repro --force")
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	c.moved("pull", int64(len(t.Encode())))
 	c.learn(ref, true)
@@ -290,7 +290,8 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		if it.tree != nil {
 			src = store.Bytes(it.tree)
 		}
-		err := batch.Put(ctx, it.ref, src)
+		// A batch keeps nothing of a Put that failed.
+		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, src) })
 		if errors.Is(err, store.ErrNotFound) {
 			gone[i] = c.missing(it.path, it.ref) // all of them are named
 			return nil

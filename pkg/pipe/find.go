@@ -94,6 +94,11 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 	if err != nil {
 		return nil, err
 	}
+	if c.Remote != nil {
+		if err := store.Present(ctx, c.Remote); err != nil {
+			return nil, err
+		}
+	}
 	f := &Found{Query: query, Artifacts: []Artifact{}, Incomplete: p.repo != nil && p.repo.Shallow()}
 	local := &transfer.Carrier{Cache: p.cache}
 	bad := func(err error) { p.note("left out: " + err.Error()) }

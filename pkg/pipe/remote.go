@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -146,8 +147,28 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, p.root, p.trust())
+	patience, err := p.patience()
+	if err != nil {
+		return nil, err
+	}
+	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p}})
 	return p.remote, err
+}
+
+// patience is how long a remote may be silent: PIPE_REMOTE_TIMEOUT, such as 2m.
+func (p *Project) patience() (store.Patience, error) {
+	patience := store.Patience{Say: p.note}
+	text, _ := shell.Getenv(p.env, "PIPE_REMOTE_TIMEOUT")
+	if text == "" {
+		return patience, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second {
+		return patience, diag.New(diag.Usage, "PIPE_REMOTE_TIMEOUT=%s is not a duration of one second or more", text).
+			Hinted("export PIPE_REMOTE_TIMEOUT=2m")
+	}
+	patience.Limit = d
+	return patience, nil
 }
 
 // needRemote is openRemote for verbs that make no sense without one.

@@ -89,6 +89,9 @@ func (p *Project) verifyRemote(ctx context.Context, opt VerifyOptions) (*Verifie
 	if err != nil {
 		return nil, err
 	}
+	if err := store.Present(ctx, s); err != nil {
+		return nil, err
+	}
 	scope := sweep.Scope{Stages: p.wanted(stages), Known: p.cache}
 	if opt.All {
 		l, ok := store.As[store.Lister](s)

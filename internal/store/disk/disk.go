@@ -202,6 +202,8 @@ func (s *Store) mapped(err error, about any) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%v: %w in %s", about, store.ErrNotFound, s.root)
+	case errors.Is(err, syscall.ENOTDIR):
+		return diag.New(diag.Usage, "%v: %w", about, err).At(s.root).Hinted("use a directory; ls -ld %s shows what is there", s.root)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return diag.New(diag.Failed, "%v: %w", about, err).At(s.root).Hinted("free space on the disk; pipe gc shows how much the cache can free")
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

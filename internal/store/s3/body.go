@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -28,10 +27,8 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	return store.Verified(ctx, b, ref), nil
 }
 
-const (
-	maxBreaks = 5       // in a row
-	progress  = 1 << 20 // bytes after which a break is the first again
-)
+// progress is so many bytes that a break after them is the first again.
+const progress = 1 << 20
 
 // body reads an object and, when the connection breaks, goes on where it was.
 type body struct {
@@ -42,7 +39,7 @@ type body struct {
 	size   int64 // -1 when the server did not say
 	off    int64
 	r      io.ReadCloser
-	breaks int
+	breaks int   // in a row
 	last   int64 // off at the last break
 }
 
@@ -66,29 +63,27 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// resume opens the rest of the body after cause.
+// resume opens the rest of the body after cause. A rest that cannot be opened has been
+// asked for often enough.
 func (b *body) resume(cause error) error {
 	if b.off-b.last >= progress {
 		b.breaks = 0
 	}
 	b.last = b.off
-	for ; b.breaks < maxBreaks; b.breaks++ {
-		if err := pause(b.ctx, b.breaks); err != nil {
-			return err
-		}
-		r, err := b.rest()
-		if err == nil {
+	b.breaks++
+	err := cause
+	if b.breaks < maxAttempts {
+		err = pause(b.ctx, b.breaks, cause)
+	}
+	if err == nil {
+		var r io.ReadCloser
+		if r, err = b.rest(); err == nil {
 			_ = b.r.Close() // it is broken already
 			b.r = r
-			b.breaks++
 			return nil
 		}
-		if status, ok := statusOf(err); ok && status < 500 {
-			return b.s.mapped(b.ctx, fmt.Sprintf("read from byte %d", b.off), b.name, err)
-		}
-		cause = err
 	}
-	return b.s.mapped(b.ctx, fmt.Sprintf("read from byte %d", b.off), b.name, cause)
+	return b.s.mapped(b.ctx, fmt.Sprintf("read from byte %d", b.off), b.name, err)
 }
 
 func (b *body) rest() (io.ReadCloser, error) {
@@ -108,15 +103,3 @@ func (b *body) rest() (io.ReadCloser, error) {
 
 // Close implements io.Closer.
 func (b *body) Close() error { return b.r.Close() }
-
-// pause waits before try n+1, longer each time.
-func pause(ctx context.Context, n int) error {
-	t := time.NewTimer(50 * time.Millisecond << n)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}

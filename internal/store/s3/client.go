@@ -5,11 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -18,20 +17,16 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 )
 
-const (
-	workers     = 64 // that a caller may have at once
-	maxAttempts = 5  // of one request
-	dialTimeout = 10 * time.Second
-)
+const workers = 64 // that a caller may have at once
 
-// patience is how many idle times a server may take to put the parts of a large
-// object together: some copy them all before they say a word.
-const patience = 20
+// defaultIdle is how long nothing may move on a connection. Three of them in a row,
+// and what comes between, are less than the minute after which every command gives up.
+const defaultIdle = 15 * time.Second
 
 // connect returns a client, and the patient one that completes uploads.
 func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error) {
 	opts := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout))),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout, c.Moved))),
 		config.WithLogger(logging.Nop{}), // its warnings are not for our stderr
 	}
 	if c.Region != "" {
@@ -50,7 +45,7 @@ func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error)
 		return nil, nil, err
 	}
 	slow := o.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
-	transport(patience * c.IdleTimeout)(slow)
+	transport(silences*c.IdleTimeout, c.Moved)(slow)
 	return client, &http.Client{Transport: slow, CheckRedirect: redirect}, nil
 }
 
@@ -99,21 +94,6 @@ func badConfig(c Config, err error) error {
 	return diag.New(diag.Usage, "read the AWS configuration: %w", err).At(c.URL).Hinted("aws configure list")
 }
 
-// damaged are the answers to a body that was harmed on the way: nothing is stored.
-func damaged() map[string]struct{} {
-	return map[string]struct{}{"BadDigest": {}, "XAmzContentSHA256Mismatch": {}}
-}
-
-// retryer allows as many retries at once as all workers can need, and no storm.
-func retryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = maxAttempts
-		o.MaxBackoff = 5 * time.Second
-		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: damaged()})
-		o.RateLimiter = ratelimit.NewTokenRateLimit(workers * maxAttempts * retry.DefaultRetryTimeoutCost)
-	})
-}
-
 // credentials marks the errors of a provider, which the SDK gives no type.
 type credentials struct{ aws.CredentialsProvider }
 
@@ -144,8 +124,8 @@ func redirect(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-func transport(idle time.Duration) func(*http.Transport) {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: idle}
+func transport(idle time.Duration, moved func()) func(*http.Transport) {
+	dialer := &net.Dialer{Timeout: idle, KeepAlive: idle}
 	return func(t *http.Transport) {
 		t.MaxIdleConns = 2 * workers
 		t.MaxIdleConnsPerHost = 2 * workers
@@ -156,7 +136,7 @@ func transport(idle time.Duration) func(*http.Transport) {
 			if err != nil {
 				return nil, err
 			}
-			return &restless{c, idle}, nil
+			return &restless{Conn: c, idle: idle, moved: moved}, nil
 		}
 	}
 }
@@ -164,7 +144,9 @@ func transport(idle time.Duration) func(*http.Transport) {
 // restless is a connection that breaks when no byte moves either way for a time.
 type restless struct {
 	net.Conn
-	idle time.Duration
+	idle  time.Duration
+	moved func()       // told of what is received, and of bodies that are sent
+	sent  atomic.Int64 // bytes since the last that was received
 }
 
 // Read implements net.Conn.
@@ -172,7 +154,12 @@ func (c *restless) Read(p []byte) (int, error) {
 	if err := c.SetReadDeadline(time.Now().Add(c.idle)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.sent.Store(0)
+		c.moved()
+	}
+	return n, err
 }
 
 // writeChunk is small enough that a slow line moves one in the idle time.
@@ -187,6 +174,10 @@ func (c *restless) Write(p []byte) (n int, err error) {
 		chunk := p[n:min(n+writeChunk, len(p))]
 		m, err := c.Conn.Write(chunk)
 		n += m
+		// Not for a mere request: that a silent server is asked again is no progress.
+		if c.sent.Add(int64(m)) > writeChunk {
+			c.moved()
+		}
 		if err != nil || n == len(p) {
 			return n, err
 		}

@@ -71,9 +71,9 @@ func (s *Store) mapped(ctx context.Context, doing, name string, err error) error
 	case errors.As(err, &creds):
 		e.Kind, e.What = diag.Auth, doing+": no AWS credentials: "+creds.Error()
 		e.Hint = "run aws configure, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-	case answered:
+	case answered && status >= 300:
 		s.answered(e, status, codeOf(err), err)
-	default:
+	default: // or an answer that began well, and broke off
 		s.unreached(e, err)
 	}
 	return e
@@ -85,6 +85,8 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 	case code == "NoSuchBucket":
 		e.Kind, e.Place, e.What = diag.NotFound, "s3://"+s.bucket, "the bucket does not exist"
 		e.Hint = "correct the URL of the remote, or create the bucket: aws s3 mb s3://" + s.bucket
+	case code == "RequestTimeTooSkewed":
+		e.Kind, e.Hint = diag.Auth, "set the clock of this machine: the server takes requests of the last 15 minutes only"
 	case unknownUser(code) || status == http.StatusUnauthorized:
 		e.Kind, e.Hint = diag.Auth, "correct or renew AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (aws configure list shows where they come from)"
 	case missing(err):
@@ -122,7 +124,7 @@ func (s *Store) forbidden(e *diag.Error) error {
 func unknownUser(code string) bool {
 	switch code {
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "InvalidToken",
-		"TokenRefreshRequired", "RequestTimeTooSkewed", "XAdminUserNotFound", "InvalidClientTokenId", "UnrecognizedClientException":
+		"TokenRefreshRequired", "XAdminUserNotFound", "InvalidClientTokenId", "UnrecognizedClientException":
 		return true
 	}
 	return false

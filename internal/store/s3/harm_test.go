@@ -148,7 +148,7 @@ func TestWhatAServerIsAskedForIsWhatTheConfigurationSays(t *testing.T) {
 	} {
 		setenv(t, "AWS_REGION", "")
 		c.remote.URL, c.remote.Endpoint = "s3://test-bucket/prefix", p.URL
-		r, err := s3.OpenRemote(t.Context(), c.remote)
+		r, err := s3.OpenRemote(t.Context(), c.remote, store.NewWatch("", store.Patience{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +162,7 @@ func TestWhatAServerIsAskedForIsWhatTheConfigurationSays(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if r, err := s3.OpenRemote(t.Context(), spec.Remote{URL: "s3://"}); err == nil || r != nil {
+	if r, err := s3.OpenRemote(t.Context(), spec.Remote{URL: "s3://"}, store.NewWatch("", store.Patience{})); err == nil || r != nil {
 		t.Errorf("no bucket: %v, %v", r, err)
 	}
 }

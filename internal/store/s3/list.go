@@ -70,14 +70,15 @@ func (s *Store) Names(ctx context.Context, prefix string, f func(name string) er
 
 // each calls f for each object below prefix, a page at a time.
 func (s *Store) each(ctx context.Context, prefix string, f func(name string, o types.Object) error) error {
-	pages := awss3.NewListObjectsV2Paginator(s.client, &awss3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: s.key(prefix)})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+	in := &awss3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: s.key(prefix)}
+	for more := true; more; {
+		var page *awss3.ListObjectsV2Output
+		err := store.Again(ctx, func() (err error) {
+			page, err = s.page(ctx, prefix, in)
+			return err
+		})
 		if err != nil {
-			if codeIs(err, http.StatusForbidden) && ctx.Err() == nil {
-				return s.forbidden(&diag.Error{Place: s.place(prefix), What: "list: " + plain(err), Err: err})
-			}
-			return s.mapped(ctx, "list", prefix, err)
+			return err
 		}
 		for _, o := range page.Contents {
 			name := strings.TrimPrefix(aws.ToString(o.Key), s.prefix)
@@ -88,6 +89,26 @@ func (s *Store) each(ctx context.Context, prefix string, f func(name string, o t
 				return err
 			}
 		}
+		in.ContinuationToken = page.NextContinuationToken
+		more = aws.ToBool(page.IsTruncated) && in.ContinuationToken != nil
 	}
 	return nil
+}
+
+// page asks for one page of a list, and checks what can be checked: it has no sum, and the
+// SDK takes any text for the empty list.
+func (s *Store) page(ctx context.Context, prefix string, in *awss3.ListObjectsV2Input) (*awss3.ListObjectsV2Output, error) {
+	page, err := s.client.ListObjectsV2(ctx, in)
+	if err != nil {
+		if codeIs(err, http.StatusForbidden) && ctx.Err() == nil {
+			return nil, s.forbidden(&diag.Error{Place: s.place(prefix), What: "list: " + plain(err), Err: err})
+		}
+		return nil, s.mapped(ctx, "list", prefix, err)
+	}
+	foreign := slices.ContainsFunc(page.Contents, func(o types.Object) bool { return !strings.HasPrefix(aws.ToString(o.Key), *in.Prefix) })
+	if page.Name == nil || foreign || page.KeyCount != nil && int(*page.KeyCount) != len(page.Contents)+len(page.CommonPrefixes) {
+		return nil, diag.New(diag.Integrity, "list: %w: what came is not a list of this bucket", store.ErrCorrupt).
+			At(s.place(prefix)).Hinted("check what answers there: aws s3 ls %s", s.URL())
+	}
+	return page, nil
 }

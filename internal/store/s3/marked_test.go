@@ -12,7 +12,7 @@ import (
 func TestTheMarkerCostsOneRequestPerProcessThatWrites(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	for _, c := range []struct{ name, put string }{{"the first ever", "one PUT more"}, {"the next", ""}} {
-		r := store.Marked(open(t, s3.Config{Endpoint: p.URL}))
+		r := store.Marked(open(t, s3.Config{Endpoint: p.URL}), store.Past{})
 		gets, puts := p.count("GET", ""), p.count("PUT", "")
 		if _, _, err := r.Load(t.Context(), "projects/shop/env/default/state"); err == nil {
 			t.Fatal("there is no state")

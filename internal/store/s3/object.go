@@ -119,7 +119,7 @@ func (s *Store) create(ctx context.Context, name string, b []byte) (created bool
 		case !codeIs(err, 409):
 			return false, err
 		}
-		if err := pause(ctx, n); err != nil {
+		if err := pause(ctx, n+1, err); err != nil {
 			return false, err
 		}
 	}

@@ -328,24 +328,6 @@ func TestRecordFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 	}
 }
 
-func TestSwapSendsOnceAndItsCallerCanTell(t *testing.T) {
-	p := newProxy(t, start(t, s3server.Options{}))
-	s := open(t, s3.Config{Endpoint: p.URL})
-	loseAnswers(p, http.MethodPut, 1)
-	err := s.Swap(t.Context(), "env/x/state", "", []byte("mine"))
-	wantKind(t, err, diag.Network, "curl")
-	if errors.Is(err, store.ErrConflict) {
-		t.Errorf("a lost answer passes for a lost race: %v", err)
-	}
-	if n := p.count("PUT", ""); n != 1 {
-		t.Errorf("%d writes, want 1", n)
-	}
-	got, _, err := s.Load(t.Context(), "env/x/state")
-	if err != nil || string(got) != "mine" {
-		t.Errorf("load: %q, %v", got, err)
-	}
-}
-
 func TestLargePutFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s, b := open(t, s3.Config{Endpoint: p.URL}), storetest.Noise(t, 20<<20)

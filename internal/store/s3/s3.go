@@ -28,15 +28,14 @@ type Config struct {
 	PathStyle   bool          // http://host/bucket/key; always on with an endpoint
 	SSE         string        // server-side encryption: AES256 or aws:kms
 	SSEKey      string        // the KMS key for it
-	IdleTimeout time.Duration // how long a connection may stand still; 30 s when 0
+	IdleTimeout time.Duration // how long a connection may stand still; 15 s when 0
+	Moved       func()        // called when something came from the server; may be nil
 }
-
-const defaultIdle = 30 * time.Second
 
 // Store keeps objects, records and cells as S3 objects below one prefix.
 type Store struct {
 	client   *awss3.Client
-	patient  *http.Client // for the one request that a server may think about for minutes
+	patient  *http.Client // for the one request that a server may think about for long
 	bucket   string
 	prefix   string // empty, or ends with a slash
 	endpoint string // for hints
@@ -64,6 +63,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.IdleTimeout <= 0 {
 		c.IdleTimeout = defaultIdle
 	}
+	if c.Moved == nil {
+		c.Moved = func() {}
+	}
 	if c.SSEKey != "" && c.SSE == "" {
 		c.SSE = string(types.ServerSideEncryptionAwsKms)
 	}
@@ -83,16 +85,17 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// OpenRemote opens the remote that pipe.yaml describes; see Open.
-func OpenRemote(ctx context.Context, r spec.Remote) (store.Remote, error) {
+// OpenRemote opens the remote that pipe.yaml describes, under a watch; see Open.
+func OpenRemote(ctx context.Context, r spec.Remote, w *store.Watch) (store.Remote, error) {
 	s, err := Open(ctx, Config{
 		URL: r.URL, Region: r.Region, Endpoint: r.Endpoint, Profile: r.Profile,
 		PathStyle: r.PathStyle, SSE: r.SSE, SSEKey: r.SSEKey,
+		IdleTimeout: w.Limit() / silences, Moved: w.Moved,
 	})
 	if err != nil {
-		return nil, err // and no *Store that is nil in an interface that is not
+		return nil, err
 	}
-	return s, nil
+	return store.Watched(s, w), nil
 }
 
 // Workers implements store.Wide: 20 ms away, 64 requests at once are 2.5 times as
@@ -113,6 +116,10 @@ func parseURL(raw string) (bucket, prefix string, err error) {
 
 // URL implements store.Remote.
 func (s *Store) URL() string { return strings.TrimSuffix(s.place(""), "/") }
+
+// Endpoint returns the base URL of a server that is not AWS, or "". The bucket of another
+// server is another one.
+func (s *Store) Endpoint() string { return s.endpoint }
 
 // place names what lies at name below the prefix.
 func (s *Store) place(name string) string { return "s3://" + s.bucket + "/" + s.prefix + name }

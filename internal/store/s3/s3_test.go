@@ -268,8 +268,8 @@ func TestPutSendsWhatItMust(t *testing.T) {
 	_ = s.Put(t.Context(), storetest.File(b), store.Bytes(b))
 	_, _ = s.Record(t.Context(), object.RunID{Key: digest.Key{1}}, b)
 	_ = s.Swap(t.Context(), "cell", "", b)
-	if len(seen) != 3 {
-		t.Fatalf("%d writes, want 3", len(seen))
+	if len(seen) < 3 {
+		t.Fatalf("%d writes, want at least 3", len(seen))
 	}
 	for _, h := range seen {
 		if h.Get("X-Amz-Server-Side-Encryption") != "aws:kms" || h.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id") != "some-key" ||

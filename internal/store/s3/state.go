@@ -61,19 +61,23 @@ func (s *Store) Load(ctx context.Context, name string) (value []byte, version st
 	return s.small(ctx, "load", name)
 }
 
-// small returns a record or a cell and its ETag.
+// small returns a record or a cell and its ETag. A body that broke off or was damaged on
+// the way is fetched again.
 func (s *Store) small(ctx context.Context, doing, name string) (b []byte, etag string, err error) {
-	for n := 0; ; n++ {
-		b, etag, err = s.whole(ctx, name)
+	for n := 1; ; n++ {
+		err = store.Again(ctx, func() (err error) {
+			b, etag, err = s.whole(ctx, name)
+			return err
+		})
 		var broken brokenBody
 		if err == nil {
 			return b, etag, nil
 		}
-		if !errors.As(err, &broken) || n == maxBreaks {
+		if !errors.As(err, &broken) || n == maxAttempts {
 			return nil, "", s.mapped(ctx, doing, name, err)
 		}
-		if err := pause(ctx, n); err != nil {
-			return nil, "", err
+		if err := pause(ctx, n, err); err != nil {
+			return nil, "", s.mapped(ctx, doing, name, err)
 		}
 	}
 }
@@ -106,20 +110,40 @@ func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, 
 	return b, aws.ToString(out.ETag), nil
 }
 
-// Swap implements store.Cells. It is sent once: the answer to a repeated
-// conditional write would not say who won.
+// Swap implements store.Cells. An answer that is lost does not say whether the value was
+// stored, and the server would refuse our own value when it is sent again: so each try but
+// the first is preceded by a look. Values never come twice, as Cells says, so to find
+// ours is to have won; and while the old version is there, a first try that arrives late
+// and the next one exclude each other.
 func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
 	if err := s.checkName(ctx, name); err != nil {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
-	if err == nil {
-		return nil
+	for n := 1; ; n++ {
+		_, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
+		if err == nil {
+			return nil
+		}
+		lost := codeIs(err, 412) || codeIs(err, 409) || (old != "" && missing(err))
+		if lost && n == 1 {
+			return s.conflict(name)
+		}
+		if !lost && (n == maxAttempts || !s.client.Options().Retryer.IsErrorRetryable(err)) {
+			return s.mapped(ctx, "swap", name, err)
+		}
+		if err := pause(ctx, n, err); err != nil {
+			return s.mapped(ctx, "swap", name, err)
+		}
+		now, version, rerr := s.small(ctx, "load", name)
+		switch {
+		case rerr != nil && !errors.Is(rerr, store.ErrNotFound):
+			return s.mapped(ctx, "swap", name, err)
+		case rerr == nil && bytes.Equal(now, value):
+			return nil
+		case lost || version != old:
+			return s.conflict(name)
+		}
 	}
-	if codeIs(err, 412) || codeIs(err, 409) || (old != "" && missing(err)) {
-		return s.conflict(name)
-	}
-	return s.mapped(ctx, "swap", name, err)
 }
 
 func (s *Store) conflict(name string) error {

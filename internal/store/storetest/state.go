@@ -308,7 +308,7 @@ func (s *suite) remote(t *testing.T) {
 		a, b, ref := s.handle(t), s.handle(t), File(Noise(t, 10))
 		race(t, func(ctx context.Context, i int) error {
 			// Each racer is a process of its own, that looks for itself.
-			_, err := store.Marked(pick(i, a, b)).Record(ctx, object.RunID{Key: digest.Key(ref.Digest)}, []byte("r"))
+			_, err := store.Marked(pick(i, a, b), store.Past{}).Record(ctx, object.RunID{Key: digest.Key(ref.Digest)}, []byte("r"))
 			return err
 		})
 		wantCell(t, a, store.MarkerName, "{\"schema\":1}\n")
