@@ -199,6 +199,9 @@ func (w *world) rest(s *scenario, got, want *state) (names []string) {
 	}
 	object := regexp.MustCompile(`/(files|trees|inputs|logs|runs)/(blake3|k1)/[0-9a-f]{64}$`)
 	for _, name := range got.kept {
+		if w.s3 != nil && strings.HasPrefix(name, "remote/probe/") {
+			continue // a few bytes that only a lifecycle rule can know to be old
+		}
 		if !slices.Contains(want.kept, name) && (s.exact || !object.MatchString(name)) {
 			names = append(names, name)
 		}
