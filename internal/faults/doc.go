@@ -26,5 +26,5 @@
 //
 //	go test ./internal/faults                          # a sample of each sweep
 //	go test ./internal/faults -run 'Kill/push/crash/17$'  # one point
-//	PIPE_SOAK=1 go test -timeout 5h ./internal/faults  # every point; part of make soak
+//	PIPE_SOAK=1 go test -timeout 4h ./internal/faults  # every point; part of make soak
 package faults
