@@ -164,6 +164,14 @@ func (w *world) wantTruth() {
 			w.t.Errorf("before the next run: %s", r)
 		}
 	}
+	for name, hashes := range w.recorded() {
+		for _, hash := range hashes {
+			there, err := filepath.Glob(filepath.Join(w.store(), "*", "blake3", hash[:2], hash))
+			if err != nil || len(there) == 0 {
+				w.t.Errorf("before the next run: record %s names %s, which the remote lacks", name, hash)
+			}
+		}
+	}
 }
 
 // wantHonest checks what pipe says about an error: an exit code that it documents, and

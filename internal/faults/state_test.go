@@ -157,6 +157,23 @@ func (w *world) objects(name, dir string) (names []string) {
 	return names
 }
 
+// recorded returns the outputs of each record of the remote.
+func (w *world) recorded() map[string][]string {
+	all := map[string][]string{}
+	records, err := filepath.Glob(filepath.Join(w.store(), "runs", "k1", "*", "*"))
+	must(w.t, err)
+	for _, name := range records {
+		b, err := os.ReadFile(name)
+		must(w.t, err)
+		var record struct{ Outs []struct{ Digest string } }
+		must(w.t, json.Unmarshal(b, &record))
+		for _, o := range record.Outs {
+			all[filepath.Base(name)] = append(all[filepath.Base(name)], strings.TrimPrefix(o.Digest, "blake3:"))
+		}
+	}
+	return all
+}
+
 // compare checks a world against the undisturbed one.
 func (w *world) compare(s *scenario, want *state) {
 	w.t.Helper()
