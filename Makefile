@@ -18,8 +18,9 @@ demo: build ## build pipe and run examples/lambda: build, no-op, fresh clone, fi
 test: ## run all tests
 	$(GO) test ./...
 
+TIMEOUT := 30m
 race: ## run all tests under the race detector
-	$(GO) test -race -timeout 30m ./...
+	$(GO) test -race -timeout $(TIMEOUT) ./...
 
 lint: ## vet, gofumpt, staticcheck, go mod tidy, actionlint
 	$(GO) vet ./...
@@ -55,7 +56,8 @@ mutate: ## break the code in one place at a time; print the breaks that no test 
 
 SOAK ?= 60s
 soak: export PIPE_SOAK = 5
-soak: race ## what takes long: race with five times the kills, graphs and merges, every fuzz target for SOAK (60s), every mutant
+soak: TIMEOUT := 4h
+soak: race ## what takes long: race with five times the kills, graphs and merges, every point of the fault sweeps, every fuzz target for SOAK (60s), every mutant
 	$(MAKE) fuzz FUZZTIME=$(SOAK)
 	$(MAKE) mutate
 

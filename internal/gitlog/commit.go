@@ -240,8 +240,9 @@ type held struct {
 // input has a line or ends. set -C (noclobber) lets ">" fail on a file that exists,
 // as git's own O_EXCL does. $0 is the lock, $1 the copy of the index, and $1.lock
 // what update-index makes while it writes the copy. The lock goes last, so that the
-// next holder does not have its copy removed.
-const hold = `set -C; : >"$0" || exit 1; echo; read x; rm -f "$1" "$1.lock" "$0"`
+// next holder does not have its copy removed. The trap: pipe may be killed before it
+// reads the line, and echo must not end the shell with the lock in place.
+const hold = `trap '' PIPE; set -C; : >"$0" || exit 1; echo; read x; rm -f "$1" "$1.lock" "$0"`
 
 // holdIndex takes the index's lock, waiting for LockWait for another process that has
 // it, and fails with diag.Busy then. No shell is started while the lock file exists.

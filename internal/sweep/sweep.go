@@ -90,22 +90,15 @@ func Plan(ctx context.Context, c Cache, roots *Roots, before int64) (doomed []st
 	return doomed, err
 }
 
-// Sweep removes the doomed objects, trees before files, so that no tree is left
-// without its files; and then the records that name any of them.
+// Sweep removes the records that name any of the doomed objects, and then those, trees
+// before files: what names others goes first. A sweep that is killed leaves garbage
+// that the next one finds; a record without its bytes would be believed for ever.
 func Sweep(ctx context.Context, c Cache, doomed []store.Entry) error {
-	gone := map[object.Ref]bool{}
-	for _, trees := range []bool{true, false} {
-		for _, e := range doomed {
-			if (e.Ref.Shelf == object.Trees) != trees {
-				continue
-			}
-			if err := c.Remove(ctx, e.Ref); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			gone[e.Ref] = true
-		}
+	goes := map[object.Ref]bool{}
+	for _, e := range doomed {
+		goes[e.Ref] = true
 	}
-	return c.Runs(ctx, func(id object.RunID) error {
+	err := c.Runs(ctx, func(id object.RunID) error {
 		b, err := c.Lookup(ctx, id)
 		if err != nil {
 			return err
@@ -115,10 +108,24 @@ func Sweep(ctx context.Context, c Cache, doomed []store.Entry) error {
 			return nil //nolint:nilerr // not ours to judge; verify names it
 		}
 		for _, o := range rec.Outs {
-			if gone[object.Of(o)] {
+			if goes[object.Of(o)] {
 				return c.RemoveRecord(ctx, id)
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, trees := range []bool{true, false} {
+		for _, e := range doomed {
+			if (e.Ref.Shelf == object.Trees) != trees {
+				continue
+			}
+			if err := c.Remove(ctx, e.Ref); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -75,7 +75,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 	if version != old {
 		return fmt.Errorf("%s: %w", name, store.ErrConflict)
 	}
-	return s.mapped(s.files.Write(path, value, 0o666, ""), name)
+	return s.mapped(s.files.Write(path, value, 0o666, s.path("tmp")), name)
 }
 
 // check refuses a name that could lead out of the store.
@@ -97,8 +97,15 @@ func (s *Store) Probe(ctx context.Context) error { return s.probe(ctx, atomicfil
 // locker is atomicfile.TryAcquire, or what a file system makes of it.
 type locker func(path string, m atomicfile.Mode) (*atomicfile.Lock, error)
 
-func (s *Store) probe(ctx context.Context, try locker) error {
+func (s *Store) probe(ctx context.Context, try locker) (err error) {
 	name := "probe/" + rand.Text()
+	defer func() {
+		for _, path := range []string{s.path(name), s.path(name) + lockSuffix} {
+			if rerr := s.files.Remove(path); !errors.Is(rerr, fs.ErrNotExist) { // it may have failed before it made them
+				err = errors.Join(err, rerr)
+			}
+		}
+	}()
 	steps := []struct {
 		what, version string
 		want          error
@@ -109,15 +116,14 @@ func (s *Store) probe(ctx context.Context, try locker) error {
 	}
 	for _, st := range steps {
 		err := s.Swap(ctx, name, st.version, []byte("probe\n"))
-		if err != nil && st.want == nil {
-			return err
+		if err != nil && !errors.Is(err, store.ErrConflict) {
+			return err // it did not get so far: that says nothing about conditions
 		}
 		if !errors.Is(err, st.want) {
 			return diag.New(diag.Policy, "%s: got %v, want %v", st.what, err, st.want).At(s.root)
 		}
 	}
-	err := s.excludes(s.path(name)+lockSuffix, try)
-	return errors.Join(err, s.files.Remove(s.path(name)), s.files.Remove(s.path(name)+lockSuffix))
+	return s.excludes(s.path(name)+lockSuffix, try)
 }
 
 // excludes proves that of two open files one alone gets the lock. The swaps of

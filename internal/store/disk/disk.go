@@ -151,17 +151,19 @@ func (s *Store) quarantine(path string) error {
 	return s.files.Rename(path, filepath.Join(dir, filepath.Base(path)))
 }
 
-// Tidy removes what killed processes left in tmp/ and what was last touched
-// before the time, in Unix seconds.
-func (s *Store) Tidy(before int64) error {
-	entries, err := os.ReadDir(s.path("tmp"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range entries {
-		info, ierr := e.Info()
-		if ierr == nil && info.ModTime().Unix() < before {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(s.path("tmp"), e.Name())))
+// Tidy removes what killed processes left in tmp/ and probe/ and what was last
+// touched before the time, in Unix seconds.
+func (s *Store) Tidy(before int64) (err error) {
+	for _, dir := range []string{s.path("tmp"), s.path("probe")} {
+		entries, rerr := os.ReadDir(dir)
+		if !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+		for _, e := range entries {
+			info, ierr := e.Info()
+			if ierr == nil && info.ModTime().Unix() < before {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+			}
 		}
 	}
 	return s.mapped(err, "tidy")

@@ -239,5 +239,5 @@ func (s *Store) Adopt(_ context.Context, id object.RunID, value []byte) error {
 	if err := s.room(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return s.mapped(s.files.Write(path, value, 0o444, ""), "record "+id.Short())
+	return s.mapped(s.files.Write(path, value, 0o444, s.path("tmp")), "record "+id.Short())
 }

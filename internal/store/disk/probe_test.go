@@ -2,6 +2,7 @@ package disk
 
 import (
 	"crypto/rand"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -35,5 +36,37 @@ func TestProbeLeavesNothing(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(root, "probe", "*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+// TestAProbeThatFailsSaysWhyAndLeavesNothing: a disk that fails says nothing about
+// what the store supports, which is what Policy would tell.
+func TestAProbeThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
+	broken := errors.New("broken")
+	for n := 1; ; n++ {
+		root, steps := t.TempDir(), 0
+		s := Open(root)
+		s.files.Before = func(step atomicfile.Step) error {
+			if step.Op == atomicfile.OpRemove {
+				return nil
+			}
+			if steps++; steps == n {
+				return broken
+			}
+			return nil
+		}
+		err := s.Probe(t.Context())
+		if steps < n {
+			if n < 5 {
+				t.Errorf("only %d steps", n)
+			}
+			return
+		}
+		if !errors.Is(err, broken) || diag.Is(err, diag.Policy) {
+			t.Errorf("step %d: %v", n, err)
+		}
+		if left, err := filepath.Glob(filepath.Join(root, "probe", "*")); err != nil || len(left) > 0 {
+			t.Errorf("step %d left behind: %q, %v", n, left, err)
+		}
 	}
 }

@@ -1,0 +1,125 @@
+//go:build linux && amd64
+
+package faults
+
+// scenario is a verb in a world where it has something of everything to do.
+type scenario struct {
+	name    string
+	prepare func(*world)
+	verb    string
+	exact   bool   // what the undisturbed run removes must be gone: gc
+	settle  string // what a user who wants all outputs runs in the end, disturbed or not
+}
+
+// project has a directory with a link, a file that never comes out twice alike, and a
+// deployment that says at its beginning and at its end what it puts where.
+const project = `project: shop
+stages:
+  files:
+    cmd: |
+      mkdir -p out/sub
+      sed s/^/built:/ src > out/1
+      cp src out/sub/2
+      ln -s 1 out/link
+    deps: [src]
+    outs: [out]
+  stamp:
+    cmd: "{ cat src; cat /proc/sys/kernel/random/uuid; } > stamp"
+    deps: [src]
+    outs: [stamp]
+  ship:
+    deploy: true
+    cmd: |
+      echo begin >> $LIVE
+      cat out/1 stamp >> $LIVE
+      echo live $PIPE_HASH_OUT $PIPE_HASH_STAMP >> $LIVE
+    deps: [out, stamp]
+`
+
+const build = "pipe repro -j1 files stamp"
+
+// scenarios are all verbs that change something. Those of onS3 need a remote and are
+// swept on S3 too.
+func scenarios() []*scenario { return append(builds(), append(onS3(), others()...)...) }
+
+func builds() []*scenario {
+	return []*scenario{
+		{name: "repro", verb: "repro -j1 files stamp", prepare: func(w *world) {
+			w.begin(build)
+			w.write("out/1", "an edit of an output\n")
+			w.write("src", "version 2\n")
+		}},
+		{name: "repro-push", verb: "repro -j1 --push files stamp", prepare: func(w *world) {
+			w.begin(build + " --push")
+			w.write("src", "version 2\n")
+		}},
+		// Between the two renames that replace an output nothing lies there, and a
+		// later run leaves an absent output absent.
+		{name: "restore", verb: "repro -j1 files stamp", settle: "checkout", prepare: func(w *world) {
+			w.begin(build)
+			w.write("src", "version 2\n")
+			w.do(build)
+			w.write("out/1", "an edit of an output\n")
+			w.write("src", "version 1\n")
+		}},
+	}
+}
+
+func onS3() []*scenario {
+	return []*scenario{
+		{name: "deploy", verb: "repro -j1", prepare: func(w *world) {
+			w.begin("pipe repro -j1")
+			w.write("src", "version 2\n")
+			w.do(build)
+		}},
+		{name: "push", verb: "push", prepare: func(w *world) {
+			w.begin(build)
+			w.do("pipe push")
+			w.write("src", "version 2\n")
+			w.do(build)
+		}},
+		{name: "pull", verb: "pull", prepare: func(w *world) {
+			w.begin(build + " --push")
+			w.remove(".pipe", "out", "stamp")
+		}},
+	}
+}
+
+func others() []*scenario {
+	return []*scenario{
+		{name: "checkout", verb: "checkout", prepare: func(w *world) {
+			w.begin(build)
+			w.write("out/1", "an edit of an output\n")
+			w.remove("stamp", "out/sub")
+		}},
+		{name: "gc", verb: "gc --yes", exact: true, prepare: func(w *world) {
+			w.begin(build)
+			for _, v := range []string{"2", "3"} { // 2 is in no lock
+				w.write("src", "version "+v+"\n")
+				w.do(build)
+			}
+			w.do("find .pipe/cache -exec touch -d yesterday {} +")
+		}},
+		{name: "find", verb: "find 7293227b -o ../got", prepare: func(w *world) {
+			w.begin(build + " --push")
+			w.remove(".pipe", "out")
+		}},
+		{name: "lock-commit", verb: "lock commit -m Built", prepare: func(w *world) {
+			w.begin(build + " --push")
+			w.write("src", "version 2\n")
+			w.do(build+" --push", "git add src")
+			w.write("src", "version 3\n")
+			w.write("pipe.yaml", project+"# more\n")
+		}},
+	}
+}
+
+// begin makes a repository with version 1 of everything, built by a command and committed.
+func (w *world) begin(build string) {
+	w.t.Helper()
+	w.do("git config --global user.name Test", "git config --global user.email test@example.invalid", "git config --global gc.auto 0",
+		"git init -q --template= -b main")
+	w.write("pipe.yaml", project)
+	w.write("src", "version 1\n")
+	w.do("pipe init", build, "git add -A", "git commit -q -m First")
+}
