@@ -309,7 +309,7 @@ func recoverOne(w *worktree.Work, in folder.Dir, name string) (stage string, err
 		return "", err
 	}
 	a := &Outs{w: w, dir: dir}
-	note, err := atomicfile.Files{Root: dir.Root}.Read(noteName, atomicfile.MaxNote)
+	note, err := atomicfile.Files{Root: dir}.Read(noteName, atomicfile.MaxNote)
 	switch {
 	case err != nil && !worktree.Gone(err):
 		return "", errors.Join(err, dir.Close())

@@ -36,15 +36,16 @@ type Step struct {
 // fail it.
 type Files struct {
 	// Root, when set, is where all paths begin, and what they cannot leave.
-	Root *os.Root
+	Root Disk
 	// Before is called before each step, from the goroutine that takes it. On an
 	// error the step is not taken and fails with it; on ErrSkip a sync is not
 	// taken and succeeds.
 	Before func(Step) error
 }
 
-// disk is what package os and *os.Root both can do.
-type disk interface {
+// Disk is where files are changed: what package os can do, and an open directory (package
+// folder) by paths below it.
+type Disk interface {
 	Stat(path string) (os.FileInfo, error)
 	OpenFile(path string, flag int, perm os.FileMode) (*os.File, error)
 	Chmod(path string, mode os.FileMode) error
@@ -67,7 +68,7 @@ func (system) OpenFile(path string, flag int, perm os.FileMode) (*os.File, error
 	return os.OpenFile(path, flag, perm)
 }
 
-func (fs Files) disk() disk {
+func (fs Files) disk() Disk {
 	if fs.Root != nil {
 		return fs.Root
 	}

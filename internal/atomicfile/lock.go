@@ -76,9 +76,6 @@ func (files Files) TryAcquire(path string, mode Mode) (*Lock, error) {
 		}
 	}
 	if err != nil {
-		if files.Root != nil {
-			err = fmt.Errorf("in %s: %w", files.Root.Name(), err)
-		}
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	ok, err := tryLock(f, mode)

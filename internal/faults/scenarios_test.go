@@ -100,7 +100,7 @@ func others() []*scenario {
 			}
 			w.do("find .pipe/cache -exec touch -d yesterday {} +")
 		}},
-		{name: "find", verb: "find 7293227b -o ../got", prepare: func(w *world) {
+		{name: "find", verb: "find b90df805 -o ../got", prepare: func(w *world) {
 			w.begin(build + " --push")
 			w.remove(".pipe", "out")
 		}},

@@ -59,7 +59,7 @@ func (w *world) state() *state {
 // tree tells every file below a directory but git's, the stores and what is made again
 // at no loss.
 func (w *world) tree(top string, say func(what, is string)) {
-	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|index|lock|\.gitignore|partial))$`)
+	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|index|lock|\.gitignore|partial|remotes))$`)
 	err := filepath.WalkDir(w.path(top), func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(w.dir, path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -226,14 +226,15 @@ func (w *world) rest(s *scenario, got, want *state) (names []string) {
 	return names
 }
 
-// temporary says whether a file is one that pipe puts somewhere until it is done.
+// temporary says whether a file is one that pipe puts somewhere until it is done, or that could
+// not be removed and waits for pipe gc --yes.
 func temporary(name string) bool {
-	return strings.HasPrefix(name, "tmp/") || strings.HasPrefix(name, "work/.pipe/tmp/") || strings.Contains(name, "/.tmp-")
+	return strings.HasPrefix(name, "tmp/") || strings.HasPrefix(name, "work/.pipe/tmp/") || strings.HasPrefix(name, "work/.pipe/trash/") || strings.Contains(name, "/.tmp-")
 }
 
-// tolerated is left behind for good, one small file for each kill at such a point: what
-// lies in the system's directory for temporary files, which the system clears, and the
-// next version of the index, which those who only read write without a lock.
+// tolerated is left behind, one small file for each kill at such a point: what lies in the
+// system's directory for temporary files, which the system clears, and the next version of the
+// index, which those who only read write without a lock.
 var tolerated = regexp.MustCompile(`^(tmp/pipe-commit-|work/\.pipe/\.tmp-)`)
 
 // difference shows the lines that only one of two texts has.

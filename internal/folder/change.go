@@ -65,7 +65,7 @@ func (d Dir) RemoveAll(name string) error {
 		d.unlock(name)
 		err = d.Root.RemoveAll(name)
 	}
-	return err
+	return d.named(err)
 }
 
 // unlock gives the owner every right on a directory and all that are in it. What it cannot

@@ -85,7 +85,7 @@ func (d Dir) enter(name string) (Dir, error) {
 	if err != nil {
 		return Dir{}, err
 	}
-	is, err := r.Stat(".")
+	is, err := Dir{r}.Stat(".")
 	if err == nil && !os.SameFile(was, is) {
 		err = &fs.PathError{Op: "open", Path: d.at(name), Err: ErrChanged}
 	}

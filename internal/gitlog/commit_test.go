@@ -157,7 +157,7 @@ func TestCommitFileSignsWhereGitWould(t *testing.T) {
 	s.write("../gpg", "#!/bin/sh\nexit 1\n")
 	head := s.git("rev-parse", "HEAD")
 	_, _, err := s.open(s.dir).CommitFile(t.Context(), "pipe.lock", []byte("x"), "m")
-	if err == nil || !strings.HasPrefix(err.Error(), "commit pipe.lock: git commit-tree: ") || s.git("rev-parse", "HEAD") != head {
+	if err == nil || !strings.HasPrefix(err.Error(), "commit pipe.lock: git commit-tree in ") || s.git("rev-parse", "HEAD") != head {
 		t.Error("a commit that cannot be signed was made:", err)
 	}
 }

@@ -53,7 +53,7 @@ func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 	own, err := w.Own("")
 	if err == nil {
 		defer func() { _ = own.Close() }()
-		h.lock, err = atomicfile.Files{Root: own.Root}.Acquire(ctx, "lock", atomicfile.Exclusive, ask.busy(path))
+		h.lock, err = atomicfile.Files{Root: own}.Acquire(ctx, "lock", atomicfile.Exclusive, ask.busy(path))
 	}
 	if errors.Is(err, os.ErrNotExist) && h.readOnly != nil {
 		err = h.readOnly // no directory, so no file in it

@@ -182,7 +182,7 @@ func (w *Work) Prepare() error {
 		return nil
 	}
 	// Whole or not at all: an empty one would stay, and git would show the directory for good.
-	return atomicfile.Files{Root: own.Root}.Write(ignore, []byte("*\n"), 0o666, Tmp)
+	return atomicfile.Files{Root: own}.Write(ignore, []byte("*\n"), 0o666, Tmp)
 }
 
 // Tmp is the directory for temporary files in pipe's own one: on the workspace's file
@@ -190,7 +190,7 @@ func (w *Work) Prepare() error {
 const Tmp = "tmp"
 
 // Files writes files below the root, by paths relative to it.
-func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir.Root} }
+func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir} }
 
 // saveIndex writes the stat index if it changed. Losing it costs time, never truth.
 func (w *Work) saveIndex() error {
@@ -198,7 +198,7 @@ func (w *Work) saveIndex() error {
 	if err != nil {
 		return absentIsNil(err) // a question makes no directories
 	}
-	return errors.Join(w.index.Save(atomicfile.Files{Root: own.Root}, "index"), own.Close())
+	return errors.Join(w.index.Save(atomicfile.Files{Root: own}, "index"), own.Close())
 }
 
 // ErrAbsent says that nothing lies at a path.

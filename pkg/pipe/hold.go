@@ -65,7 +65,7 @@ func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() e
 	var l *atomicfile.Lock
 	if err == nil {
 		defer func() { _ = in.Close() }()
-		l, err = atomicfile.Files{Root: in.Root}.Acquire(ctx, "lock", mode, p.cacheBusy(path))
+		l, err = atomicfile.Files{Root: in}.Acquire(ctx, "lock", mode, p.cacheBusy(path))
 	}
 	if atomicfile.Lockless(path, err) {
 		return func() error { return nil }, nil
