@@ -307,7 +307,7 @@ func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 	}
 	// The update-index of a killed pipe may live on and leave a copy after its holder is gone.
 	if err = os.RemoveAll(tmp); err == nil && b != nil {
-		err = os.WriteFile(tmp, b, 0o666)
+		err = copyIndex(index, tmp, b)
 	}
 	if err != nil {
 		return err
@@ -321,6 +321,20 @@ func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 		return err
 	}
 	return os.Rename(tmp, index)
+}
+
+// copyIndex writes the index's bytes to another file of the same age. Git tells by the age which
+// entries may have changed in the very moment that they were added, and marks these when it writes
+// the next index: a copy that is younger would hide such a change for good.
+func copyIndex(index, to string, b []byte) error {
+	info, err := os.Stat(index)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, b, 0o666); err != nil {
+		return err
+	}
+	return os.Chtimes(to, info.ModTime(), info.ModTime())
 }
 
 // indexCopy is where the holder of the index makes the next one.

@@ -55,7 +55,8 @@ func good() *Project {
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
 				Deps: []Dep{
-					{Path: "app/[id]/page.tsx", Place: "pipe.yaml:20:96"}, {Path: "app/build.sh", Place: "pipe.yaml:20:18"},
+					{Path: "app/[id]/page.tsx", Place: "pipe.yaml:20:96"},
+					{Path: "app/build.sh", Place: "pipe.yaml:20:18"},
 					{Path: "app/src", Dir: true, Place: "pipe.yaml:20:12"},
 					{Path: "assets", Place: "pipe.yaml:20:78"},
 					{Glob: "lib/*.go", Place: "pipe.yaml:20:28"},
