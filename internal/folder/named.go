@@ -5,10 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // named gives an error the whole path: os.Root knows names in its directory alone, and "openat
-// .: permission denied" helps nobody.
+// .: permission denied" helps nobody. Nor does the at.
 func (d Dir) named(err error) error {
 	whole := func(name string) string {
 		if filepath.IsAbs(name) {
@@ -17,10 +18,10 @@ func (d Dir) named(err error) error {
 		return filepath.Join(d.Name(), name)
 	}
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
-		return &fs.PathError{Op: e.Op, Path: whole(e.Path), Err: e.Err}
+		return &fs.PathError{Op: strings.TrimSuffix(e.Op, "at"), Path: whole(e.Path), Err: e.Err}
 	}
 	if e := (*os.LinkError)(nil); errors.As(err, &e) {
-		return &os.LinkError{Op: e.Op, Old: whole(e.Old), New: whole(e.New), Err: e.Err}
+		return &os.LinkError{Op: strings.TrimSuffix(e.Op, "at"), Old: whole(e.Old), New: whole(e.New), Err: e.Err}
 	}
 	return err
 }
@@ -61,7 +62,7 @@ func (d Dir) Readlink(name string) (string, error) {
 func (d Dir) Symlink(target, name string) error {
 	err := d.Root.Symlink(target, name)
 	if e := (*os.LinkError)(nil); errors.As(err, &e) {
-		return &fs.PathError{Op: e.Op, Path: filepath.Join(d.Name(), name), Err: e.Err} // the target is no path of ours
+		return &fs.PathError{Op: strings.TrimSuffix(e.Op, "at"), Path: filepath.Join(d.Name(), name), Err: e.Err} // the target is no path of ours
 	}
 	return d.named(err)
 }

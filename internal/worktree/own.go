@@ -1,6 +1,7 @@
 package worktree
 
 import (
+	"errors"
 	"io/fs"
 	"path/filepath"
 
@@ -31,8 +32,12 @@ func (w *Work) looksAt(p repopath.Path, depth int) (bool, error) {
 	case !info.IsDir() || depth == 0:
 		return true, nil
 	}
-	entries, err := fs.ReadDir(w.dir.FS(), string(p))
+	dir, err := w.dir.Enter(string(p))
 	if err != nil {
+		return true, absentIsNil(ours(err))
+	}
+	entries, err := dir.List()
+	if err := errors.Join(err, dir.Close()); err != nil {
 		return true, absentIsNil(err)
 	}
 	for _, e := range entries {
