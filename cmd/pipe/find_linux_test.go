@@ -63,6 +63,8 @@ func TestAnInterruptedFindLeavesNothingInTheWay(t *testing.T) {
 	for _, name := range []string{"to/got", "to/file"} { // nothing is overwritten
 		if name == "to/file" {
 			p.write(name, "mine")
+		} else {
+			p.write(name+"/mine", "mine")
 		}
 		run := p.start("find", "out", "-o", name)
 		if code := p.end(run); code != 2 || !strings.Contains(run.out.String(), "already exists") {
@@ -70,4 +72,7 @@ func TestAnInterruptedFindLeavesNothingInTheWay(t *testing.T) {
 		}
 	}
 	p.wantFile("to/file", "mine")
+	p.wantFile("to/got/mine", "mine")
+	must(t, os.Remove(p.path("to", "got", "mine")))
+	p.pipe("find", "out", "-o", "to/got") // it is there already
 }

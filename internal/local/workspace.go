@@ -36,6 +36,7 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -169,6 +170,21 @@ func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (e
 		}
 	}
 	return err
+}
+
+// Holds reports whether the file or directory at a place outside the workspace has the digest.
+// Where that cannot be found out, it has not.
+func Holds(ctx context.Context, at string, want digest.Digest, workers int) bool {
+	name, err := repopath.FromOS(filepath.Base(at))
+	if err != nil {
+		return false
+	}
+	w, err := worktree.Open(filepath.Dir(at), worktree.Options{Workers: workers})
+	if err != nil {
+		return false
+	}
+	here, _, err := w.Output(ctx, name)
+	return errors.Join(err, w.Close()) == nil && here.Digest == want
 }
 
 // Params reads the stage's declared keys. A file that another stage makes is read

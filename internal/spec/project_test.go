@@ -48,10 +48,7 @@ func good() *Project {
 				Name: "lint", Place: "pipe.yaml:43:3", Cmd: []string{"golint"}, Shell: "sh", Wdir: ".",
 				Deps: []Dep{{Path: "app", Place: "pipe.yaml:46:12"}}, Needs: []Need{{Stage: "zip", Place: "pipe.yaml:47:13"}}, Check: true,
 			},
-			{
-				Name: "report", Place: "pipe.yaml:48:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".",
-				Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:50:12"}}, Deploy: true, Inferred: true,
-			},
+			{Name: "report", Place: "pipe.yaml:48:3", Cmd: []string{"cat app/out/b/x"}, Shell: "sh", Wdir: ".", Deps: []Dep{{Path: "app/out/b/x", Place: "pipe.yaml:50:12"}}, Deploy: true, Inferred: true},
 			{
 				Name: "zip", Place: "pipe.yaml:14:3", Cmd: []string{"make ${TARGET}", "true"}, Shell: "bash", Wdir: "app",
 				Deps: []Dep{

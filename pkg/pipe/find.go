@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/history"
+	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -229,14 +230,18 @@ func (p *Project) states(ctx context.Context) ([]*release.State, error) {
 }
 
 // writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
-// target that exists.
+// target that exists, unless it is that artifact.
 func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) error {
 	a, err := f.only()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Lstat(to); err == nil {
-		return diag.New(diag.Usage, "%s already exists", to).Hinted("pipe find %s -o OTHER", f.Query)
+		// The same again is no reason to fail: a run that was killed may have got this far.
+		if local.Holds(ctx, to, a.Hash, p.workers()) {
+			return nil
+		}
+		return diag.New(diag.Usage, "%s already exists, with other content", to).Hinted("pipe find %s -o OTHER", f.Query)
 	}
 	o := artifact.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
 	if o.Path == "" {
