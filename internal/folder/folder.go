@@ -124,7 +124,7 @@ func (d Dir) Read(name string) (*os.File, error) {
 
 // List returns what lies in the directory.
 func (d Dir) List() ([]fs.DirEntry, error) {
-	f, err := d.Root.Open(".")
+	f, err := d.Open(".")
 	if err != nil {
 		return nil, err
 	}
