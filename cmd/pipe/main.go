@@ -39,8 +39,16 @@ func run() int {
 		}
 	})
 	defer listening()
-	return cli.Run(ctx, cli.World{
+	w := cli.World{
 		Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		Terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
-	})
+		Terminal: term.IsTerminal(int(os.Stdin.Fd())),
+	}
+	// With pipe repro 2>log, a question in the log would be waited on in silence.
+	if w.Terminal && !term.IsTerminal(int(os.Stderr.Fd())) {
+		if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
+			defer func() { _ = tty.Close() }()
+			w.Tty = tty
+		}
+	}
+	return cli.Run(ctx, w)
 }

@@ -36,7 +36,8 @@ type World struct {
 	Environ  []string
 	In       io.Reader
 	Out, Err io.Writer
-	Terminal bool // In and Err are a terminal: questions may be asked
+	Terminal bool      // In is a terminal: somebody can answer
+	Tty      io.Writer // where that person reads questions; nil: Err
 }
 
 // app is one invocation. Its fields are the flags that all commands take; each command's own

@@ -3,6 +3,8 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -217,9 +219,59 @@ func TestOnATerminalADeploymentIsAskedFor(t *testing.T) {
 	if !live() {
 		t.Fatal("not deployed, though the answer was yes")
 	}
+	if !strings.Contains(p.err, "Deploy deploy to default?\n  live: nothing\n  new:  k1:") {
+		t.Errorf("%q", p.err)
+	}
 	p.write("src", "two")
 	p.in = "n\n"
+	p.run(9, "repro")
+	if !regexp.MustCompile(`  live: k1:[0-9a-f]{12}\n  new:  k1:[0-9a-f]{12} \(another version`).MatchString(p.err) {
+		t.Errorf("%q", p.err)
+	}
+	p.run(0, "repro", "--no-deploy")
+	p.run(2, "repro", "--no-deploy", "--yes")
 	p.run(0, "repro", "--yes")
+}
+
+func TestAFlagGoesBeforeCIAndThatBeforeTheSettings(t *testing.T) {
+	p := newPlace(t, shop)
+	live := func() bool { return os.Remove(filepath.Join(filepath.Dir(p.dir), "live")) == nil }
+	home := t.TempDir()
+	set := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Join(home, "pipe"), 0o700), os.WriteFile(filepath.Join(home, "pipe", "config.yaml"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quiet := append(slices.Clone(p.environ), "XDG_CONFIG_HOME="+home)
+	for i, c := range []struct {
+		set, ci, in string
+		args        []string
+		code        int
+		deployed    bool
+	}{
+		{"deploy: never", "", "", nil, 0, false},
+		{"deploy: never", "", "y\n", nil, 0, false},
+		{"deploy: never", "true", "", nil, 0, true},
+		{"deploy: never", "true", "", []string{"--no-deploy"}, 0, false},
+		{"deploy: never", "", "", []string{"--yes"}, 0, true},
+		{"deploy: always", "", "n\n", nil, 0, true},
+		{"deploy: always", "", "", []string{"--no-deploy"}, 0, false},
+		{"deploy: ask", "", "n\n", nil, 9, false},
+		{"deploy: ask", "", "", nil, 0, true},
+		{"", "true", "n\n", nil, 0, true},
+		{"", "false", "n\n", nil, 9, false},
+		{"deploy: nevr", "", "", nil, 2, false},
+		{"deploy: nevr", "true", "", nil, 0, true},
+	} {
+		set(c.set)
+		p.environ, p.in = append(slices.Clone(quiet), "CI="+c.ci), c.in
+		p.write("src", fmt.Sprint("version ", i))
+		p.run(c.code, append([]string{"repro"}, c.args...)...)
+		if got := live(); got != c.deployed {
+			t.Errorf("%+v: deployed %t\n%s", c, got, p.err)
+		}
+	}
 }
 
 func TestOnGitHubAStagesOutputIsAGroup(t *testing.T) {

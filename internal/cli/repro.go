@@ -7,14 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/settings"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
 // reproCmd makes pipe repro. The run's events are its answer, so nothing is printed after
-// them. Deployments are confirmed only where somebody can answer: in CI there is no terminal,
-// and the merge was the decision.
+// them.
 func (a *app) reproCmd() *cobra.Command {
 	var opt pipe.ReproOptions
 	var yes, dry bool
@@ -32,8 +33,8 @@ Without --push, only the stages that a deployment depends on are published.`,
 			if dry {
 				return a.plan(c, opt, false)
 			}
-			if a.Terminal && !yes {
-				opt.Confirm = a.confirm
+			if err := a.deploying(yes, &opt); err != nil {
+				return err
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
@@ -50,7 +51,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 	f.IntVarP(&opt.Jobs, "jobs", "j", 0, "number of stages to run at once (default: the number of CPUs)")
 	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, run the stages that do not depend on it")
 	f.BoolVar(&opt.Push, "push", false, "publish the outputs and the record of each stage as soon as it is done")
-	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal)")
+	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal, and never in CI)")
 	f.BoolVar(&dry, "dry-run", false, "show what would be done, without changing anything")
 	return a.waits(c)
 }
@@ -64,22 +65,57 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVarP(&opt.Pipeline, "pipeline", "p", false, "the named stages and all stages that are connected with them")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
+	f.BoolVar(&opt.NoDeploy, "no-deploy", false, "build and check only; leave deploy stages out")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
+}
+
+// deploying settles what becomes of deploy stages: a flag says it, else they run in CI, where
+// the merge was the decision, else the user's settings say it. Who has said nothing is asked,
+// where there is somebody to answer.
+func (a *app) deploying(yes bool, opt *pipe.ReproOptions) error {
+	if yes && opt.NoDeploy {
+		return diag.New(diag.Usage, "--yes and --no-deploy contradict each other").Hinted("pipe repro --no-deploy")
+	}
+	if ci, _ := shell.Getenv(a.Environ, "CI"); yes || opt.NoDeploy || ci != "" && ci != "false" {
+		return nil
+	}
+	set, err := settings.Read(a.Environ)
+	if err != nil {
+		return err
+	}
+	opt.NoDeploy = set.Deploy == settings.Never
+	if a.Terminal && set.Deploy != settings.Always {
+		opt.Confirm = a.confirm
+	}
+	return nil
 }
 
 // confirm asks on the terminal before the first deployment. Anything but y or yes, and the end
 // of the input, is a no.
-func (a *app) confirm(stage string, because []event.Reason) error {
-	env := a.env
-	if env == "" {
-		env = "default"
+func (a *app) confirm(d pipe.Deployment) error {
+	const digits = len("k1:") + 12
+	live := "nothing"
+	for _, r := range d.Because {
+		switch r.Code {
+		case event.LiveOther:
+			live = r.Old[:digits]
+		case event.LastFailed, event.LastUnknown:
+			live = "unknown"
+		case event.ForcedRun, event.AlwaysChanged:
+			live = "not looked at"
+		}
 	}
-	view.Print(a.Err, "deploy %s to %s (%s)? [y/N] ", stage, env, view.Words(because))
+	to := a.Tty
+	if to == nil {
+		to = a.Err
+	}
+	view.Print(to, "Deploy %s to %s?\n  live: %s\n  new:  %s (%s)\n[y/N] ", d.Stage, d.Env, live, d.Key[:digits], view.Words(d.Because))
 	line, _ := bufio.NewReader(a.In).ReadString('\n')
 	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
 		return nil
 	}
-	return diag.New(diag.Policy, "%s: deployment not confirmed", stage).Hinted("run pipe repro --yes to deploy without confirmation")
+	return diag.New(diag.Policy, "%s: deployment not confirmed", d.Stage).
+		Hinted("run pipe repro --yes to deploy without confirmation, or pipe repro --no-deploy to build only")
 }
 
 // hintIgnore names outs that git would take for sources. Once an output is committed, git and

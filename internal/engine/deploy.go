@@ -67,7 +67,7 @@ func (r *run) confirmed(st *state) error {
 	if r.opt.Confirm == nil {
 		return nil
 	}
-	r.confirm.Do(func() { r.confirm.refused = r.opt.Confirm(st.Stage.Name, st.Verdict) })
+	r.confirm.Do(func() { r.confirm.refused = r.opt.Confirm(&st.Outcome) })
 	return r.confirm.refused
 }
 

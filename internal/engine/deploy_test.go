@@ -251,8 +251,8 @@ func TestConfirmIsAskedOnceBeforeTheFirstDeployment(t *testing.T) {
 	p := open(t, yaml, "src")
 	var asked []string
 	answer := diag.New(diag.Policy, "no")
-	opt := engine.Options{KeepGoing: true, Confirm: func(stage string, why action.Verdict) error {
-		asked = append(asked, stage+" "+why.Because[0].Code)
+	opt := engine.Options{KeepGoing: true, Confirm: func(o *engine.Outcome) error {
+		asked = append(asked, o.Stage.Name+" "+o.Verdict.Because[0].Code)
 		if answer == nil {
 			return nil
 		}
@@ -273,6 +273,17 @@ func TestConfirmIsAskedOnceBeforeTheFirstDeployment(t *testing.T) {
 	}
 }
 
+func TestNoDeployLeavesOutDeployStagesAndWhatNeedsThem(t *testing.T) {
+	const yaml = "stages:\n  a: {cmd: a, deps: [src], outs: [out/a]}\n  live: {cmd: x, deps: [out/a]}\n  smoke: {check: true, cmd: s, deps: [src], needs: [live]}\n"
+	p := open(t, yaml, "src")
+	p.repro("a:run", engine.Options{NoDeploy: true})
+	last := p.events[0]
+	if last.Type != event.Note || !strings.HasSuffix(last.Text, ": live, smoke") || p.status("live") != "" {
+		t.Errorf("%+v", last)
+	}
+	p.repro("a:skip live:run smoke:run", all)
+}
+
 func TestAPlanDeploysNothing(t *testing.T) {
 	p := open(t, deployed, "src", "conf/1")
 	p.repro("a:run b:run", engine.Options{Targets: []string{"b"}})
@@ -284,7 +295,7 @@ func TestAPlanDeploysNothing(t *testing.T) {
 
 func TestAFileThatChangesBeforeItIsDeployedIsNamed(t *testing.T) {
 	p := open(t, deployed, "src", "conf/1")
-	opt := engine.Options{Confirm: func(string, action.Verdict) error {
+	opt := engine.Options{Confirm: func(*engine.Outcome) error {
 		p.write("conf/1", "conf/2") // as long as it was
 		return nil
 	}}

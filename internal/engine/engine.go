@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,9 +83,10 @@ type Options struct {
 	Force          bool     // run the targets, changed or not; with Downstream or Pipeline, all that they select
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
+	NoDeploy       bool     // leave deploy stages out, and what needs them
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
-	Confirm func(stage string, why action.Verdict) error
+	Confirm func(*Outcome) error
 }
 
 // Outcome is what became of one stage.
@@ -131,6 +133,9 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	if opt.NoDeploy {
+		e.leaveOut(selected)
+	}
 	if err := e.workdirs(selected); err != nil {
 		return nil, err
 	}
@@ -165,6 +170,26 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			}
 			return result, err
 		}
+	}
+}
+
+// leaveOut takes the deploy stages out of the selection, and says which they are.
+func (e *Engine) leaveOut(selected []bool) {
+	var deploys []int
+	for i := range e.Project.Stages {
+		if e.Project.Stages[i].Deploy {
+			deploys = append(deploys, i)
+		}
+	}
+	var names []string
+	for i, out := range e.Graph.Reach(deploys, e.Graph.Down) {
+		if out && selected[i] {
+			selected[i] = false
+			names = append(names, e.Project.Stages[i].Name)
+		}
+	}
+	if len(names) > 0 {
+		e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/settings"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -140,21 +140,13 @@ func readTrusted(path string) ([]entry, error) {
 	return got.Endpoints, nil
 }
 
-// dir is pipe's directory among the user's settings. A relative one would lie in the
-// repository, which must never vouch for itself.
+// dir is where the list is. The hint is for those who have no such place.
 func (t Trust) dir() (string, error) {
-	name, below := "HOME", ".config"
-	if runtime.GOOS == "windows" {
-		name, below = "AppData", ""
+	dir, err := settings.Dir(t.Environ)
+	if e := (*diag.Error)(nil); errors.As(err, &e) {
+		return "", e.Hinted("export PIPE_TRUST_ENDPOINT=URL")
 	}
-	if dir, _ := shell.Getenv(t.Environ, "XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "pipe"), nil
-	}
-	if dir, _ := shell.Getenv(t.Environ, name); filepath.IsAbs(dir) {
-		return filepath.Join(dir, below, "pipe"), nil
-	}
-	return "", diag.New(diag.Usage, "neither XDG_CONFIG_HOME nor %s is an absolute path, so nothing can be remembered", name).
-		Hinted("export PIPE_TRUST_ENDPOINT=URL")
+	return dir, err
 }
 
 // refused stands for a remote that is not trusted. Nothing of it is opened: a verb that can do

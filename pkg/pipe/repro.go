@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
@@ -36,9 +35,18 @@ type ReproOptions struct {
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
+	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
 	// Confirm is asked once, before the first deploy command runs; an error
-	// stops it. nil: not asked.
-	Confirm func(stage string, because []event.Reason) error
+	// stops the run. No event comes while it is asked. nil: nobody is asked.
+	Confirm func(Deployment) error
+}
+
+// Deployment is what a person is asked about: the first of a run.
+type Deployment struct {
+	Stage   string         // the deploy stage
+	Env     string         // the environment
+	Key     string         // of what would be live
+	Because []event.Reason // they say what is live, and why that is to change
 }
 
 // StageResult is what became, or in a plan would become, of one stage.
@@ -152,13 +160,17 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	o := engine.Options{
 		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, TrustLock: opt.TrustLock, Dry: dry,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Dry: dry,
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
 	if opt.Confirm != nil {
-		o.Confirm = func(stage string, why action.Verdict) error { return opt.Confirm(stage, why.Because) }
+		o.Confirm = func(d *engine.Outcome) error {
+			p.emitMu.Lock()
+			defer p.emitMu.Unlock()
+			return opt.Confirm(Deployment{Stage: d.Stage.Name, Env: p.opt.Env, Key: d.Key.String(), Because: d.Verdict.Because})
+		}
 	}
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
