@@ -40,7 +40,19 @@ func (d Dir) lend(name string) (back func(Dir, string)) {
 
 // rename works on the two open directories, where the system can: os.Root renames below
 // one root alone, and would follow symlinks on the way from there.
-func (d Dir) rename(name string, to Dir, as string) (err error) {
+func (d Dir) rename(name string, to Dir, as string) error {
+	return d.both(renameat, name, to, as)
+}
+
+// Exchange gives two names to what the other one was, at once: at every moment one of the two
+// lies at each. It fails where one is missing, and where the system or the file system has no
+// such call.
+func (d Dir) Exchange(name string, with Dir, as string) error {
+	return d.both(exchangeat, name, with, as)
+}
+
+// both calls f on a name here and one in another directory.
+func (d Dir) both(f func(from *os.File, name string, to *os.File, as string) error, name string, to Dir, as string) (err error) {
 	from, err := d.Open(".")
 	if err != nil {
 		return err
@@ -51,7 +63,7 @@ func (d Dir) rename(name string, to Dir, as string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, into.Close()) }()
-	if err := renameat(from, name, into, as); err != nil {
+	if err := f(from, name, into, as); err != nil {
 		return &os.LinkError{Op: "rename", Old: d.at(name), New: to.at(as), Err: err}
 	}
 	return nil

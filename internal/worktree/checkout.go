@@ -24,9 +24,9 @@ import (
 //
 // The copy is made and verified in pipe's tmp before anything at the path changes;
 // after an error the old output is still there. What lay at the path is removed, so
-// a caller has saved it before if it may be the only copy. After a kill between the
-// two renames nothing lies at the path. That is a state that every command knows: the
-// output is absent, and its bytes are in the cache.
+// a caller has saved it before if it may be the only copy. A kill leaves the old output or the
+// new one, where the file system can exchange two names; elsewhere perhaps none, which is a
+// state that every command knows: the output is absent, and its bytes are in the cache.
 func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t *object.Tree) error {
 	tmp, err := w.Temp(Tmp, "checkout-")
 	if err != nil {
@@ -45,9 +45,10 @@ const (
 	old   = "old"
 )
 
-// swap renames what is new in tmp to the out's path, and what lay there into tmp. Two
-// renames are needed, as rename(2) does not replace a directory that is not empty. If the
-// second one fails, the first is taken back.
+// swap exchanges what is new in tmp with what lies at the out's path. Where that cannot be done,
+// because nothing lies there, or the file system has no such call, or a directory is
+// write-protected, it takes two renames: rename(2) does not replace a directory that is not
+// empty. If the second one fails, the first is taken back.
 func (w *Work) swap(tmp folder.Dir, o artifact.Output, t *object.Tree) error {
 	in, err := w.MakeHolder(o.Path)
 	if err != nil {
@@ -59,12 +60,16 @@ func (w *Work) swap(tmp folder.Dir, o artifact.Output, t *object.Tree) error {
 		return err
 	}
 	to := o.Path.Base()
+	// The time is read before the rename: see learn.
+	named := w.opt.Now()
+	if tmp.Exchange(fresh, in, to) == nil {
+		w.learn(o, in, was, t, named)
+		return nil
+	}
 	there := in.Move(to, tmp, old)
 	if there != nil && !errors.Is(there, fs.ErrNotExist) {
 		return there
 	}
-	// The time is read before the rename: see learn.
-	named := w.opt.Now()
 	if err := tmp.Move(fresh, in, to); err != nil {
 		if there == nil {
 			err = errors.Join(err, tmp.Move(old, in, to))

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package folder
+
+import (
+	"errors"
+	"os"
+)
+
+func exchangeat(*os.File, string, *os.File, string) error { return errors.ErrUnsupported }
