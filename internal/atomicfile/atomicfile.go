@@ -24,7 +24,7 @@ func (fs Files) Write(path string, data []byte, perm os.FileMode, tmpDir string)
 	}
 	// A file that is replaced keeps its mode; a new one has perm, less the umask.
 	var mode os.FileMode
-	if info, err := fs.disk().Stat(path); err == nil {
+	if info, err := fs.Disk().Stat(path); err == nil {
 		mode = info.Mode().Perm()
 	}
 	tmp := filepath.Join(tmpDir, ".tmp-"+rand.Text())

@@ -52,7 +52,9 @@ type Disk interface {
 	Rename(from, to string) error
 	Link(from, to string) error
 	Remove(path string) error
+	Mkdir(path string, perm os.FileMode) error
 	MkdirAll(path string, perm os.FileMode) error
+	RemoveAll(path string) error
 }
 
 // system is the disk whose paths are the system's.
@@ -63,12 +65,15 @@ func (system) Chmod(path string, mode os.FileMode) error    { return os.Chmod(pa
 func (system) Rename(from, to string) error                 { return os.Rename(from, to) }
 func (system) Link(from, to string) error                   { return os.Link(from, to) }
 func (system) Remove(path string) error                     { return os.Remove(path) }
+func (system) Mkdir(path string, perm os.FileMode) error    { return os.Mkdir(path, perm) }
+func (system) RemoveAll(path string) error                  { return os.RemoveAll(path) }
 func (system) MkdirAll(path string, perm os.FileMode) error { return os.MkdirAll(path, perm) }
 func (system) OpenFile(path string, flag int, perm os.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flag, perm)
 }
 
-func (fs Files) disk() Disk {
+// Disk returns where the files are: for what is no durable step.
+func (fs Files) Disk() Disk {
 	if fs.Root != nil {
 		return fs.Root
 	}
@@ -93,14 +98,14 @@ func (fs Files) Create(path string, perm os.FileMode) (*os.File, error) {
 	if err := fs.At(OpCreate, path); err != nil {
 		return nil, err
 	}
-	return fs.disk().OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	return fs.Disk().OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 }
 
 // Chmod changes the mode of a file, where the file system has modes (FAT has none).
 func (fs Files) Chmod(path string, mode os.FileMode) error {
 	err := fs.At(OpChmod, path)
 	if err == nil {
-		err = fs.disk().Chmod(path, mode)
+		err = fs.Disk().Chmod(path, mode)
 	}
 	if unsupported(err) || errors.Is(err, syscall.EPERM) {
 		return nil // whoever may write a file of its own and not change its mode is on a file system without
@@ -122,7 +127,7 @@ func (fs Files) Rename(from, to string) error {
 	if err := fs.at(Step{OpRename, from, to}); err != nil {
 		return err
 	}
-	return fs.disk().Rename(from, to)
+	return fs.Disk().Rename(from, to)
 }
 
 // Link gives from another name, or fails with fs.ErrExist: of many at once one wins.
@@ -130,7 +135,7 @@ func (fs Files) Link(from, to string) error {
 	if err := fs.at(Step{OpLink, from, to}); err != nil {
 		return err
 	}
-	return fs.disk().Link(from, to)
+	return fs.Disk().Link(from, to)
 }
 
 // Remove removes a file.
@@ -138,7 +143,7 @@ func (fs Files) Remove(path string) error {
 	if err := fs.At(OpRemove, path); err != nil {
 		return err
 	}
-	return fs.disk().Remove(path)
+	return fs.Disk().Remove(path)
 }
 
 // Mkdir makes a directory and those above it that are not there.
@@ -146,7 +151,7 @@ func (fs Files) Mkdir(path string) error {
 	if err := fs.At(OpMkdir, path); err != nil {
 		return err
 	}
-	return fs.disk().MkdirAll(path, 0o777)
+	return fs.Disk().MkdirAll(path, 0o777)
 }
 
 // SyncDir makes the names in dir survive a power cut, where the system can: some network
@@ -165,7 +170,7 @@ func (fs Files) syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	d, err := fs.disk().OpenFile(dir, os.O_RDONLY, 0)
+	d, err := fs.Disk().OpenFile(dir, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (files Files) Acquire(ctx context.Context, path string, mode Mode, waiting 
 // TryAcquire takes the lock on path, or returns nil when somebody else has it. A file
 // that may only be read is locked all the same.
 func (files Files) TryAcquire(path string, mode Mode) (*Lock, error) {
-	f, err := files.disk().OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := files.Disk().OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if ReadOnly(err) {
 		if r, rerr := files.Open(path); rerr == nil {
 			f, err = r, nil

@@ -24,7 +24,7 @@ func Open(path string) (*os.File, error) { return Files{}.Open(path) }
 // neither is opened, but ErrSpecial.
 func (files Files) Open(path string) (*os.File, error) {
 	// O_NONBLOCK: opening a named pipe must not wait either.
-	f, err := files.disk().OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := files.Disk().OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

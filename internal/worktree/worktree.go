@@ -189,6 +189,9 @@ func (w *Work) Prepare() error {
 // system, so that a rename from there works.
 const Tmp = "tmp"
 
+// Below writes files below the root, by their absolute paths.
+func (w *Work) Below() atomicfile.Files { return atomicfile.Files{Root: w.dir.Absolute()} }
+
 // Files writes files below the root, by paths relative to it.
 func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir} }
 

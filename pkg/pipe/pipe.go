@@ -153,14 +153,15 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	if err := p.checkOwn(ctx); err != nil {
 		return nil, err
 	}
-	cache := p.ownCache()
+	cache, files := p.ownCache(), p.work.Below()
 	if dir, ok := shell.Getenv(p.env, "PIPE_CACHE"); ok && dir != "" {
 		cache = dir
 		if !filepath.IsAbs(dir) {
 			cache = filepath.Join(root, dir)
 		}
+		files = atomicfile.Files{} // with the symlinks that the user has there
 	}
-	p.cache = disk.Open(cache)
+	p.cache = disk.OpenOn(files, cache)
 	return p, nil
 }
 
@@ -320,4 +321,6 @@ func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, 
 }
 
 // local is where the workspace keeps its own environments.
-func (p *Project) local() *disk.Store { return disk.Open(filepath.Join(p.root, worktree.Dir)) }
+func (p *Project) local() *disk.Store {
+	return disk.OpenOn(p.work.Below(), filepath.Join(p.root, worktree.Dir))
+}

@@ -229,7 +229,7 @@ func (b *batch) syncAll() error {
 		return nil
 	}
 	for _, name := range b.pending {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0) // Windows syncs no file that is open for reading alone
+		f, err := b.s.files.Disk().OpenFile(name, os.O_WRONLY, 0) // Windows syncs no file that is open for reading alone
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (s *Store) Load(ctx context.Context, name string) ([]byte, string, error) {
 
 // loadAlone is Load while no writer is at work.
 func (s *Store) loadAlone(ctx context.Context, name string) (b []byte, version string, err error) {
-	lock, err := atomicfile.Acquire(ctx, s.path(name)+lockSuffix, atomicfile.Shared, nil)
+	lock, err := s.files.Acquire(ctx, s.path(name)+lockSuffix, atomicfile.Shared, nil)
 	if err != nil {
 		return nil, "", s.mapped(err, name)
 	}
@@ -62,7 +62,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err e
 	if err := s.room(filepath.Dir(path)); err != nil {
 		return err
 	}
-	lock, err := atomicfile.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)
+	lock, err := s.files.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)
 	if err != nil {
 		return s.mapped(err, name)
 	}
@@ -92,9 +92,9 @@ func check(ctx context.Context, name string) error {
 const lockSuffix = ".lock"
 
 // Probe implements store.Remote.
-func (s *Store) Probe(ctx context.Context) error { return s.probe(ctx, atomicfile.TryAcquire) }
+func (s *Store) Probe(ctx context.Context) error { return s.probe(ctx, s.files.TryAcquire) }
 
-// locker is atomicfile.TryAcquire, or what a file system makes of it.
+// locker is TryAcquire, or what a file system makes of it.
 type locker func(path string, m atomicfile.Mode) (*atomicfile.Lock, error)
 
 func (s *Store) probe(ctx context.Context, try locker) (err error) {

@@ -162,7 +162,7 @@ func (s *Store) Tidy(before int64) (err error) {
 		for _, e := range entries {
 			info, ierr := e.Info()
 			if ierr == nil && info.ModTime().Unix() < before {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+				err = errors.Join(err, s.files.Disk().RemoveAll(filepath.Join(dir, e.Name())))
 			}
 		}
 	}

@@ -59,7 +59,7 @@ func (s *Store) mkroot() error {
 	if _, err := os.Lstat(s.path("tmp")); err == nil {
 		return nil
 	}
-	err := os.Mkdir(s.root, 0o777)
+	err := s.files.Disk().Mkdir(s.root, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
 		return diag.New(diag.NotFound, "the parent directory of the store does not exist: %w", err).At(s.root).
 			Hinted("mount it, correct the remote in pipe.yaml, or create it: mkdir -p %s", s.root)
@@ -222,7 +222,7 @@ func (s *Store) create(ctx context.Context, path string, data []byte) error {
 // client that can link on the same share does not ask for the lock, and could
 // win between look and rename: its record would then be replaced, once.
 func (s *Store) renameNew(ctx context.Context, tmp, path string) (err error) {
-	lock, err := atomicfile.Acquire(ctx, s.path("runs/lock"), atomicfile.Exclusive, nil)
+	lock, err := s.files.Acquire(ctx, s.path("runs/lock"), atomicfile.Exclusive, nil)
 	if err != nil {
 		return err
 	}
