@@ -14,6 +14,7 @@ package remote
 import (
 	"context"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -71,7 +72,7 @@ func Choose(all []spec.Remote, want string, here func(dir string) string) (*spec
 		}
 	}
 	switch {
-	case IsURL(want):
+	case IsURL(want) || credentials.MatchString(want): // Open refuses it without repeating it
 		return &spec.Remote{Name: given, URL: want}, nil
 	case strings.ContainsAny(want, `/\`) || filepath.IsAbs(want):
 		return &spec.Remote{Name: given, URL: here(want)}, nil
@@ -163,14 +164,14 @@ func Key(s store.Remote) string {
 
 // schemeOf returns the scheme of r's URL, nil for a directory.
 func schemeOf(r spec.Remote) (*scheme, error) {
-	name, _, ok := strings.Cut(r.URL, "://")
-	if !ok {
-		return nil, nil
-	}
-	if hasCredentials(r.URL) || hasCredentials(r.Endpoint) {
+	if credentials.MatchString(r.URL) || credentials.MatchString(r.Endpoint) {
 		// The URL itself stays out of the message, which may land in a public log.
 		return nil, diag.New(diag.Usage, "the URL of remote %s contains credentials", r.Name).At(r.Place).
 			Hinted("remove USER:PASSWORD@ from the URL; pipe uses the credentials of the provider's own tools")
+	}
+	name, _, ok := strings.Cut(r.URL, "://")
+	if !ok {
+		return nil, nil
 	}
 	for i := range schemes {
 		if schemes[i].name == name {
@@ -180,12 +181,9 @@ func schemeOf(r spec.Remote) (*scheme, error) {
 	return nil, diag.New(diag.Usage, "remote %s: %s:// is not supported", r.Name, name).At(r.Place).Hinted("use %s", Forms())
 }
 
-// hasCredentials looks at the form alone: a password that url.Parse refuses is one, too.
-func hasCredentials(url string) bool {
-	_, rest, ok := strings.Cut(url, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	return ok && strings.Contains(host, "@")
-}
+// credentials is a user in a URL, or USER:PASSWORD@ wherever else it stands. The form alone
+// counts: a URL with a typing error holds the same password. A drive's letter is no user.
+var credentials = regexp.MustCompile(`://[^/]*@|(^|[/:])[^/:@]{2,}:[^/@]+@`)
 
 // Try really writes to a store, reads back, and tests conditional writes. It leaves one small
 // object, the same each time. Conditional writes are what "the first record wins" rests on: a

@@ -39,6 +39,10 @@ func TestCredentialsInAURLAreRefusedAndNotRepeated(t *testing.T) {
 		{Name: "main", URL: "s3://AKIA123:ge%heim@bucket"},
 		{Name: "main", URL: "s3://bucket/prefix", Endpoint: "https://AKIA123:geheim@minio:9000/x"},
 		{Name: "main", URL: "gs://AKIA123:geheim@bucket/prefix"},
+		{Name: "main", URL: "AKIA123:geheim@nas/share"},
+		{Name: "main", URL: "s3:/AKIA123:geheim@bucket"},
+		{Name: "main", URL: "s3:AKIA123:geheim@bucket"},
+		{Name: "main", URL: "/mnt/AKIA123:geheim@nas"},
 	} {
 		r.Place = "pipe.yaml:3:9"
 		err := remote.Check(r)
@@ -47,8 +51,19 @@ func TestCredentialsInAURLAreRefusedAndNotRepeated(t *testing.T) {
 			t.Errorf("%s: %v", r.URL, err)
 		}
 	}
-	if err := remote.Check(spec.Remote{Name: "main", URL: "s3://bucket/a@b", Endpoint: "https://minio:9000/a@b"}); err != nil {
-		t.Errorf("an @ in the path: %v", err)
+	for _, r := range []spec.Remote{{URL: "s3://bucket/a@b", Endpoint: "https://minio:9000/a@b"}, {URL: `C:\a@b`}, {URL: "/mnt/a@b"}, {URL: "../a:b"}} {
+		if err := remote.Check(r); err != nil {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+	for _, want := range []string{"AKIA123:geheim@nas", "s3://AKIA123:geheim@bucket"} {
+		r, err := remote.Choose(nil, want, func(dir string) string { return dir })
+		if err == nil {
+			_, err = remote.Open(t.Context(), *r, remote.Options{})
+		}
+		if !diag.Is(err, diag.Usage) || strings.Contains(err.Error(), "heim") {
+			t.Errorf("-r %s: %v", want, err)
+		}
 	}
 }
 

@@ -289,7 +289,7 @@ func (r *reader) url(n *yamldoc.Node, what string) string {
 func (r *reader) endpoint(n *yamldoc.Node, what string) string {
 	s, ok := r.text(n, "", what)
 	if ok && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
-		r.fault(n, "%s: must start with http:// or https://, not %q", what, s)
+		r.fault(n, "%s: must start with http:// or https://", what) // not repeated: it may hold a password
 	}
 	return s
 }
