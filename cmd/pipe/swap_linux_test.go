@@ -117,7 +117,10 @@ func swapping(a, b string, pause time.Duration) (stop func()) {
 }
 
 // attack swaps at for a symlink to target while pipe runs.
-type attack struct{ name, at, target string }
+type attack struct {
+	name, at, target string
+	own              bool // the cache lies in the project, for all verbs
+}
 
 // verbs are the ways to make pipe write, move and remove below o/sub. Each prepares the
 // workspace before anything is swapped, and says what to run then.
@@ -163,18 +166,21 @@ func TestADirectoryThatIsSwappedForASymlinkLeadsNothingOutside(t *testing.T) {
 	t.Parallel()
 	const outside = "OUTSIDE"
 	for _, a := range []attack{
-		{"the parent", "o/sub", outside + "/sub"},
-		{"the parent of the parent", "o", outside},
-		{"a deep parent", "o/sub/deep", outside + "/deep"},
-		{"a directory", "o/sub/out", outside + "/out"},
-		{"inside a directory", "o/sub/out/in", outside + "/in"},
-		{"a file", "o/sub/file", outside + "/file"},
-		{"into git", "o/sub", "../.git"},
-		{"temporary files", ".pipe/tmp", outside + "/tmp"},
-		{"temporary files into git", ".pipe/tmp", "../.git"},
-		{"old outs", ".pipe/aside", outside + "/aside"},
-		{"pipe's own", ".pipe", outside},
-		{"pipe's own into git", ".pipe", ".git"},
+		{"the parent", "o/sub", outside + "/sub", false},
+		{"the parent of the parent", "o", outside, false},
+		{"a deep parent", "o/sub/deep", outside + "/deep", false},
+		{"a directory", "o/sub/out", outside + "/out", false},
+		{"inside a directory", "o/sub/out/in", outside + "/in", false},
+		{"a file", "o/sub/file", outside + "/file", false},
+		{"into git", "o/sub", "../.git", false},
+		{"temporary files", ".pipe/tmp", outside + "/tmp", false},
+		{"temporary files into git", ".pipe/tmp", "../.git", false},
+		{"old outs", ".pipe/aside", outside + "/aside", false},
+		{"pipe's own", ".pipe", outside, false},
+		{"pipe's own into git", ".pipe", ".git", false},
+		{"pipe's own with the cache", ".pipe", outside, true},
+		{"the cache", ".pipe/cache", outside + "/cache", true},
+		{"a directory of the cache", ".pipe/cache/files", outside + "/files", true},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,6 +192,9 @@ func TestADirectoryThatIsSwappedForASymlinkLeadsNothingOutside(t *testing.T) {
 func (a attack) run(t *testing.T, outside string) {
 	cache, remote, out := quickDir(t), quickDir(t), victim(t)
 	p := newPlace(t, "PIPE_REMOTE="+remote, "PIPE_CACHE="+cache)
+	if a.own {
+		p.env = p.env[:1]
+	}
 	p.write("pipe.yaml", under)
 	git := exec.Command("git", "init", "-q")
 	git.Dir = p.dir
