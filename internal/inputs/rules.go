@@ -3,6 +3,7 @@ package inputs
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -104,6 +105,15 @@ const maxIgnore = 16 << 20
 // that is absent, so that both give the same rules.
 func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name string) bool) (*ignore.Rules, error) {
 	var files [][]byte
+	if p != repopath.Root && has(".git") {
+		b, err := r.nested(p)
+		if err != nil {
+			return nil, err
+		}
+		if len(b) > 0 {
+			files = append(files, b)
+		}
+	}
 	for _, name := range ignoreFiles {
 		if !has(name) {
 			continue
@@ -120,6 +130,27 @@ func (r *Reader) enter(above *ignore.Rules, p repopath.Path, has func(name strin
 		return above.Enter("", files), nil
 	}
 	return above.Enter(p.Base(), files), nil
+}
+
+// nested returns the rules that a repository inside this one, a submodule for one, keeps beside
+// its files: what it ignores is ignored here. Nothing is returned for what is no repository.
+func (r *Reader) nested(p repopath.Path) ([]byte, error) {
+	dir := filepath.Join(r.work.OS(p), ".git")
+	link, err := atomicfile.Read(dir, maxIgnore)
+	if err == nil {
+		at, ok := strings.CutPrefix(strings.TrimSpace(string(link)), "gitdir: ")
+		if !ok {
+			return nil, nil
+		}
+		if dir = filepath.FromSlash(at); !filepath.IsAbs(dir) {
+			dir = filepath.Join(r.work.OS(p), dir)
+		}
+	}
+	b, err := atomicfile.Read(filepath.Join(dir, "info", "exclude"), maxIgnore)
+	if worktree.Gone(err) {
+		return nil, nil
+	}
+	return b, err
 }
 
 // Unignored returns the outputs that git does not ignore though pipe keeps their bytes:

@@ -1,6 +1,7 @@
 package statindex
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -43,6 +44,9 @@ func OpenDir(path string) (*Directory, error) {
 // DirOf opens the directory of a root once more. The caller closes it.
 func DirOf(r *os.Root) (*Directory, error) {
 	f, err := r.Open(".")
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return nil, &fs.PathError{Op: "open", Path: r.Name(), Err: e.Err} // os.Root says "."
+	}
 	if err != nil {
 		return nil, err
 	}
