@@ -62,7 +62,7 @@ func (d Dir) Readlink(name string) (string, error) {
 func (d Dir) Symlink(target, name string) error {
 	err := d.Root.Symlink(target, name)
 	if e := (*os.LinkError)(nil); errors.As(err, &e) {
-		return &fs.PathError{Op: strings.TrimSuffix(e.Op, "at"), Path: filepath.Join(d.Name(), name), Err: e.Err} // the target is no path of ours
+		return &fs.PathError{Op: strings.TrimSuffix(e.Op, "at"), Path: filepath.Join(d.Name(), name), Err: e.Err} // the target is a text, not a path below d
 	}
 	return d.named(err)
 }

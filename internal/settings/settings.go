@@ -55,7 +55,7 @@ func Read(environ []string) (Settings, error) {
 	var s Settings
 	dir, err := Dir(environ)
 	if err != nil {
-		return s, nil //nolint:nilerr // and so there is no file
+		return s, nil //nolint:nilerr // without a configuration directory nothing is set
 	}
 	path := filepath.Join(dir, fileName)
 	b, err := atomicfile.Read(path, atomicfile.MaxNote)
