@@ -315,7 +315,7 @@ func TestTheLocksNoteNamesTheCommandsThatRun(t *testing.T) {
 }
 
 func TestACommandSeesItsEnvironmentAndPlace(t *testing.T) {
-	p := open(t, "  a: {cmd: '[[ $A = 1 ]]; pwd; echo $PIPE_ROOT; echo held >&3; head -n1 $PIPE_ROOT/.pipe/lock; touch out', shell: bash, wdir: sub, outs: [out]}\n", "sub/x")
+	p := open(t, "  a: {cmd: '[[ $A = 1 ]]; pwd; echo $PIPE_ROOT; [[ /dev/fd/3 -ef $PIPE_ROOT/.pipe/lock ]]; echo held; touch out', shell: bash, wdir: sub, outs: [out]}\n", "sub/x")
 	p.hold()
 	j := p.job("a")
 	j.Env = append(slices.Clip(j.Env), "A=1")
