@@ -37,6 +37,11 @@ const under = `stages:
     outs: [o/sub/use]
 `
 
+// alone deploys, and keeps what is live in the project.
+const alone = `stages:
+  ship: {deploy: true, cmd: "true", deps: [src]}
+`
+
 // secret is in all files that lie outside.
 const secret = "a secret of somebody else"
 
@@ -147,6 +152,12 @@ func verbs(p *place, locks [2]string) map[string]func(i int) []string {
 			p.put(".pipe/tmp/left/in/1", "left")
 			return []string{"gc"}
 		},
+		"deploy": func(i int) []string {
+			edit(i)
+			p.put(".pipe/env/default/left", "left")
+			p.write("pipe.yaml", alone)
+			return []string{"repro"}
+		},
 		"find -o": func(i int) []string {
 			edit(i)
 			return []string{"find", p.read("tree"), "-o", fmt.Sprintf("o/sub/found%d", i)}
@@ -181,6 +192,13 @@ func TestADirectoryThatIsSwappedForASymlinkLeadsNothingOutside(t *testing.T) {
 		{"pipe's own with the cache", ".pipe", outside, true},
 		{"the cache", ".pipe/cache", outside + "/cache", true},
 		{"a directory of the cache", ".pipe/cache/files", outside + "/files", true},
+		{"the cache into git", ".pipe/cache", "../.git", true},
+		{"pipe's own with the cache into git", ".pipe", ".git", true},
+		{"a directory of the cache into git", ".pipe/cache/files", "../../.git", true},
+		{"the cache's temporary files into git", ".pipe/cache/tmp", "../../.git", true},
+		{"the cache's temporary files", ".pipe/cache/tmp", outside + "/tmp", true},
+		{"the cache's records", ".pipe/cache/runs", outside + "/runs", true},
+		{"what is live", ".pipe/env", outside + "/env", true},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
@@ -191,10 +209,7 @@ func TestADirectoryThatIsSwappedForASymlinkLeadsNothingOutside(t *testing.T) {
 
 func (a attack) run(t *testing.T, outside string) {
 	cache, remote, out := quickDir(t), quickDir(t), victim(t)
-	p := newPlace(t, "PIPE_REMOTE="+remote, "PIPE_CACHE="+cache)
-	if a.own {
-		p.env = p.env[:1]
-	}
+	p := newPlace(t, a.environ("", remote, cache)...)
 	p.write("pipe.yaml", under)
 	git := exec.Command("git", "init", "-q")
 	git.Dir = p.dir
@@ -212,10 +227,7 @@ func (a attack) run(t *testing.T, outside string) {
 	maps.Copy(before, all(t, p.path(".git")))
 	alt := p.path(filepath.Dir(a.at), "alt")
 	for verb, prepare := range verbs(p, locks) {
-		env := p.env
-		if verb == "gc" {
-			p.env = []string{"PIPE_REMOTE=" + remote}
-		}
+		p.env = a.environ(verb, remote, cache)
 		for i := range kills() / 2 {
 			must(t, os.RemoveAll(alt)) // pipe may have made room in place of the link
 			if info, err := os.Lstat(p.path(a.at)); err != nil || !info.IsDir() {
@@ -238,7 +250,7 @@ func (a attack) run(t *testing.T, outside string) {
 				t.Fatalf("%s, round %d, exit code %d: %s\n%s", verb, i, code, &c.out, diff)
 			}
 		}
-		p.env = env
+		p.write("pipe.yaml", under)
 	}
 	for _, dir := range []string{cache, remote, p.path(".pipe")} {
 		for path, is := range all(t, dir) {
@@ -247,6 +259,18 @@ func (a attack) run(t *testing.T, outside string) {
 			}
 		}
 	}
+}
+
+// environ is what a verb gets. gc cleans only the project's own cache, and without a remote what
+// is live stands in the project.
+func (a attack) environ(verb, remote, cache string) []string {
+	switch {
+	case verb == "deploy":
+		return nil
+	case a.own || verb == "gc":
+		return []string{"PIPE_REMOTE=" + remote}
+	}
+	return []string{"PIPE_REMOTE=" + remote, "PIPE_CACHE=" + cache}
 }
 
 // different returns what is not the same, "" when nothing is.

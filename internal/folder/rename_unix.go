@@ -10,9 +10,17 @@ import (
 )
 
 func renameat(from *os.File, name string, to *os.File, as string) error {
+	return again(func() error { return unix.Renameat(int(from.Fd()), name, int(to.Fd()), as) })
+}
+
+func linkat(from *os.File, name string, to *os.File, as string) error {
+	return again(func() error { return unix.Linkat(int(from.Fd()), name, int(to.Fd()), as, 0) })
+}
+
+// again repeats a call that a signal has interrupted.
+func again(call func() error) error {
 	for {
-		err := unix.Renameat(int(from.Fd()), name, int(to.Fd()), as)
-		if !errors.Is(err, unix.EINTR) {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

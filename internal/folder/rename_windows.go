@@ -10,3 +10,8 @@ import (
 func renameat(from *os.File, name string, to *os.File, as string) error {
 	return os.Rename(filepath.Join(from.Name(), name), filepath.Join(to.Name(), as))
 }
+
+// linkat goes by paths for the same reason.
+func linkat(from *os.File, name string, to *os.File, as string) error {
+	return os.Link(filepath.Join(from.Name(), name), filepath.Join(to.Name(), as))
+}
