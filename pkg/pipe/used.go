@@ -2,8 +2,7 @@ package pipe
 
 import (
 	"context"
-	"os"
-	"path/filepath"
+	"errors"
 	"slices"
 	"strings"
 
@@ -13,32 +12,46 @@ import (
 )
 
 // used remembers in .pipe/remotes which remotes this clone has used, one key a line. That
-// a remote is not in it costs nothing but the warning when it has vanished, so what
-// cannot be read or written is no error, and of two writers at once one may be lost.
+// a remote is not in it costs nothing but the warning when it has vanished, so of two writers
+// at once one may be lost, and what cannot be read is left as it is.
 type used struct{ p *Project }
 
-func (u used) path() string { return filepath.Join(u.p.root, worktree.Dir, "remotes") }
+// usedName is the file in pipe's own directory.
+const usedName = "remotes"
 
-func (u used) keys() []string {
-	b, err := atomicfile.Read(u.path(), atomicfile.MaxNote)
-	if err != nil {
+// change gives f the keys, and writes what it returns, unless that is nil. Where there is no
+// .pipe there are no keys, and none is made: a command that only asks makes no directory.
+func (u used) change(f func(keys []string) []string) (err error) {
+	own, err := u.p.work.Own("")
+	if worktree.Gone(err) {
+		f(nil)
 		return nil
 	}
-	return strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.Close()) }()
+	files := atomicfile.Files{Root: own}
+	b, err := files.Read(usedName, atomicfile.MaxNote)
+	if err != nil && !worktree.Gone(err) {
+		return err
+	}
+	keys := f(strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' }))
+	if keys == nil {
+		return nil
+	}
+	return files.Write(usedName, []byte(strings.Join(keys, "\n")+"\n"), 0o666, "")
 }
 
 // Used implements remote.Memory.
-func (u used) Used(key string) bool { return slices.Contains(u.keys(), key) }
-
-// Use implements remote.Memory. A command that only asks makes no .pipe.
-func (u used) Use(key string) {
-	if info, err := os.Lstat(filepath.Dir(u.path())); err == nil && info.IsDir() {
-		_ = u.write(append(u.keys(), key))
-	}
+func (u used) Used(key string) (is bool) {
+	_ = u.change(func(keys []string) []string { is = slices.Contains(keys, key); return nil })
+	return is
 }
 
-func (u used) write(keys []string) error {
-	return atomicfile.Write(u.path(), []byte(strings.Join(keys, "\n")+"\n"), 0o666, "")
+// Use implements remote.Memory.
+func (u used) Use(key string) {
+	_ = u.change(func(keys []string) []string { return append(keys, key) })
 }
 
 // Forget makes the remote that the options name one that this clone has never used: where
@@ -49,10 +62,12 @@ func (p *Project) Forget(ctx context.Context) (url string, forgotten bool, err e
 	if err != nil {
 		return "", false, err
 	}
-	u, key := used{p}, remote.Key(r)
-	keys := u.keys()
-	if !slices.Contains(keys, key) {
-		return r.URL(), false, nil
-	}
-	return r.URL(), true, u.write(slices.DeleteFunc(keys, func(k string) bool { return k == key }))
+	key := remote.Key(r)
+	err = used{p}.change(func(keys []string) []string {
+		if forgotten = slices.Contains(keys, key); !forgotten {
+			return nil
+		}
+		return slices.DeleteFunc(keys, func(k string) bool { return k == key })
+	})
+	return r.URL(), forgotten && err == nil, err
 }
