@@ -196,6 +196,25 @@ func TestAReadOnlyCheckoutWithNothingToDoWorks(t *testing.T) {
 }
 
 // Nothing is half done: the command does not run, and lock, workspace and remote stay.
+// Several projects share a cache, and some may only read it.
+func TestASharedCacheThatIsMountedReadOnlyIsNoObstacle(t *testing.T) {
+	t.Parallel()
+	if !mayMount(t) {
+		return
+	}
+	cache := quickDir(t)
+	p := newPlace(t, "PIPE_CACHE="+cache)
+	p.write("pipe.yaml", "stages:\n  a: {cmd: cp src out, deps: [src], outs: [out]}\n")
+	p.write("src", "1")
+	p.pipe("repro")
+	mount := `mount --bind "$PIPE_CACHE" "$PIPE_CACHE" && mount -o remount,bind,ro "$PIPE_CACHE"`
+	for _, verb := range []string{"repro", "checkout"} {
+		if out, code := p.inMounts(mount, verb); code != 0 {
+			t.Errorf("%s: exit code %d\n%s", verb, code, out)
+		}
+	}
+}
+
 func TestAReadOnlyCheckoutWithSomethingToDoIsRefused(t *testing.T) {
 	t.Parallel()
 	p, beside := readOnlyPlace(t)

@@ -256,22 +256,26 @@ func (a *Outs) Drop() error {
 // Recover cleans up after a run that was killed: outs that it had moved aside
 // are put back, and temporary files go. The caller holds the workspace's lock
 // and has made sure that no command of that run still works. It returns the
-// stages whose outs were put back. It may itself be killed and called again.
-func Recover(w *worktree.Work) (stages []string, err error) {
+// stages whose outs were put back, and for the others what became of theirs, in
+// words. It may itself be killed and called again.
+func Recover(w *worktree.Work) (stages, kept []string, err error) {
 	err = each(w, top, func(in folder.Dir, name string) error {
 		if !strings.HasPrefix(name, "run-") {
 			return nil
 		}
-		stage, err := recoverOne(w, in, name)
-		if stage != "" {
+		stage, left, err := recoverOne(w, in, name)
+		switch {
+		case left != "":
+			kept = append(kept, left)
+		case stage != "":
 			stages = append(stages, stage)
 		}
 		return err
 	})
 	if err != nil {
-		return stages, err
+		return stages, kept, err
 	}
-	return stages, each(w, worktree.Tmp, func(in folder.Dir, name string) error {
+	return stages, kept, each(w, worktree.Tmp, func(in folder.Dir, name string) error {
 		w.Discard(in, name)
 		return nil
 	})
@@ -299,32 +303,33 @@ func each(w *worktree.Work, own string, f func(in folder.Dir, name string) error
 // recoverOne does it for one directory of Move. A note that is absent or not valid
 // was cut off before the first move, or removed by Drop: there is nothing to put back. A
 // power cut may also have taken it; then the cache has the bytes.
-func recoverOne(w *worktree.Work, in folder.Dir, name string) (stage string, err error) {
+func recoverOne(w *worktree.Work, in folder.Dir, name string) (stage, left string, err error) {
 	dir, err := w.Reopen(top, name)
 	if worktree.Gone(err) {
 		w.Discard(in, name) // a file
-		return "", nil
+		return "", "", nil
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	a := &Outs{w: w, dir: dir}
 	note, err := atomicfile.Files{Root: dir}.Read(noteName, atomicfile.MaxNote)
 	switch {
 	case err != nil && !worktree.Gone(err):
-		return "", errors.Join(err, dir.Close())
+		return "", "", errors.Join(err, dir.Close())
 	case err != nil || json.Unmarshal(note, a) != nil || !a.valid():
 		dir.Discard()
-		return "", nil
+		return "", "", nil
 	}
 	if _, err = a.Restore(); err == nil {
-		return a.Stage, nil
+		return a.Stage, "", nil
 	}
 	defer func() { _ = dir.Close() }()
 	// No later run may fail for the same reason: the directory gets a name that Recover
 	// does not look at, and the user is told where it is.
 	kept := "kept-" + name
-	return fmt.Sprintf("%s (could not restore the previous outputs: %v; they are in %s)", a.Stage, err, path.Join(worktree.Dir, top, kept)), dir.Keep(kept)
+	left = fmt.Sprintf("%s: could not restore the previous outputs (%v); they are in %s", a.Stage, err, path.Join(worktree.Dir, top, kept))
+	return a.Stage, left, dir.Keep(kept)
 }
 
 // valid reports whether the note is one that Move writes: it may come from anywhere,

@@ -82,7 +82,7 @@ func TestDroppedOutsAreGone(t *testing.T) {
 	must(t, err)
 	write(t, w, "out", "new")
 	must(t, a.Drop())
-	stages, err := Recover(w)
+	stages, _, err := Recover(w)
 	if b, rerr := os.ReadFile(w.OS("out")); err != nil || rerr != nil || len(stages) != 0 || string(b) != "new" {
 		t.Errorf("%q, %v, %v, recovered %q", b, err, rerr, stages)
 	}
@@ -104,7 +104,7 @@ func TestRecoverPutsBackWhatAKilledRunHadMoved(t *testing.T) {
 	must(t, os.Rename(filepath.Join(a.dir.Name(), "1"), w.OS("b")))
 	write(t, w, ".pipe/aside/run-without-note/0", "rubbish")
 	for _, want := range [][]string{{"build"}, nil} {
-		stages, err := Recover(w)
+		stages, _, err := Recover(w)
 		must(t, err)
 		if !slices.Equal(stages, want) {
 			t.Errorf("recovered %q, want %q", stages, want)
@@ -137,7 +137,7 @@ func TestANoteThatLeadsOutsideIsThrownAway(t *testing.T) {
 		write(t, w, "mine", "mine")
 		write(t, w, ".pipe/aside/run-evil/note.json", note)
 		write(t, w, ".pipe/aside/run-evil/0", "evil")
-		if stages, err := Recover(w); err != nil || len(stages) > 0 {
+		if stages, _, err := Recover(w); err != nil || len(stages) > 0 {
 			t.Errorf("%s: recovered %q, %v", name, stages, err)
 		}
 		if b, err := os.ReadFile(w.OS("mine")); err != nil || string(b) != "mine" {
@@ -160,7 +160,7 @@ func TestAWorkspaceIsRecoveredWhateverItsDirectoryIsCalled(t *testing.T) {
 	write(t, w, ".pipe/tmp/rubbish", "")
 	_, err := Move(w, "build", []repopath.Path{"a"})
 	must(t, err)
-	stages, err := Recover(w)
+	stages, _, err := Recover(w)
 	if b, rerr := os.ReadFile(w.OS("a")); err != nil || rerr != nil || len(stages) != 1 || string(b) != "old" {
 		t.Errorf("recovered %q, %v; the old out: %q, %v", stages, err, b, rerr)
 	}
@@ -225,15 +225,15 @@ func TestRecoverKeepsWhatItCannotPutBackAndSaysWhere(t *testing.T) {
 	write(t, w, ".pipe/aside/run-1/0", "old")
 	write(t, w, "a", "half")
 	write(t, w, ".pipe/partial", "where the partial output should go")
-	stages, err := Recover(w)
-	kept := w.OS(".pipe/aside/kept-run-1")
-	if err != nil || len(stages) != 1 || !strings.HasPrefix(stages[0], "build (could not restore the previous outputs: ") || !strings.Contains(stages[0], ".pipe/aside/kept-run-1") {
-		t.Errorf("%q, %v", stages, err)
+	stages, kept, err := Recover(w)
+	dir := w.OS(".pipe/aside/kept-run-1")
+	if err != nil || len(stages) != 0 || len(kept) != 1 || !strings.HasPrefix(kept[0], "build: could not restore the previous outputs (") || !strings.Contains(kept[0], ".pipe/aside/kept-run-1") {
+		t.Errorf("%q, %q, %v", stages, kept, err)
 	}
-	if b, err := os.ReadFile(filepath.Join(kept, "0")); err != nil || string(b) != "old" {
+	if b, err := os.ReadFile(filepath.Join(dir, "0")); err != nil || string(b) != "old" {
 		t.Errorf("%q, %v", b, err)
 	}
-	if stages, err := Recover(w); err != nil || len(stages) > 0 {
+	if stages, _, err := Recover(w); err != nil || len(stages) > 0 {
 		t.Errorf("a second time: %q, %v", stages, err)
 	}
 }
@@ -242,7 +242,7 @@ func TestANoteThatCannotBeReadIsNotTakenForNone(t *testing.T) {
 	w := workspace(t)
 	write(t, w, ".pipe/aside/run-x/note.json/unreadable", "")
 	write(t, w, ".pipe/aside/run-x/0", "old")
-	if _, err := Recover(w); err == nil {
+	if _, _, err := Recover(w); err == nil {
 		t.Error("no error")
 	}
 	if _, err := os.Lstat(w.OS(".pipe/aside/run-x/0")); err != nil {
@@ -283,7 +283,7 @@ func TestAMoveThatFailsLeavesEverythingWhereItWas(t *testing.T) {
 func TestThereMayBeNothingToRecover(t *testing.T) {
 	w := opened(t, t.TempDir())
 	for range 2 {
-		if stages, err := Recover(w); err != nil || len(stages) > 0 {
+		if stages, _, err := Recover(w); err != nil || len(stages) > 0 {
 			t.Errorf("%q, %v", stages, err)
 		}
 		must(t, w.Prepare())
@@ -296,7 +296,7 @@ func TestWhatWasKeptEarlierHindersNoRecovery(t *testing.T) {
 	write(t, w, "a", "old")
 	_, err := Move(w, "build", []repopath.Path{"a"})
 	must(t, err)
-	if stages, err := Recover(w); err != nil || !slices.Equal(stages, []string{"build"}) {
+	if stages, _, err := Recover(w); err != nil || !slices.Equal(stages, []string{"build"}) {
 		t.Errorf("%q, %v", stages, err)
 	}
 	if _, err := os.Lstat(w.OS(".pipe/aside/kept-run-1/0")); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -35,6 +36,10 @@ func (r *run) nowhere(ctx context.Context, s *spec.Stage, want []artifact.Output
 			continue // git keeps it, or it was looked at
 		}
 		here, _, err := r.Work.Output(ctx, o.Path)
+		// What cannot be read is not lost. What cannot be an output at all is another thing.
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) && !errors.As(err, new(*diag.Error)) {
+			return nil, err
+		}
 		if err == nil && here.Same(o) {
 			if !r.opt.Dry {
 				err = r.Rescue(ctx, o)

@@ -29,27 +29,29 @@ func Wanted(s *spec.Stage, l *lockfile.Stage) sweep.Stage {
 // replaces it. It returns what nothing here can replace. With read the bytes of files are
 // looked at, too.
 func (p *Publisher) MendAll(ctx context.Context, stages []sweep.Stage, read bool) (lost []sweep.Fault, err error) {
-	for {
+	for again := false; ; again = true {
 		r, err := sweep.Verify(ctx, p.Carrier.Remote, sweep.Scope{Stages: stages, Known: p.Cache}, sweep.Options{Read: read, Workers: p.Carrier.Workers})
 		if err != nil {
 			return nil, err
 		}
 		lost, err := p.Mend(ctx, stages, r.Faults)
-		// A tree that was nowhere to be read names files that were not looked at.
-		if err != nil || trees(lost) == trees(r.Faults) {
-			return lost, err
+		if err != nil {
+			return nil, err
+		}
+		mended := slices.DeleteFunc(trees(r.Faults), func(f sweep.Fault) bool {
+			return slices.ContainsFunc(lost, func(l sweep.Fault) bool { return l.Ref == f.Ref })
+		})
+		// A tree that was nowhere to be read names files that were not looked at. One that is
+		// wrong a second time does not stay as it is put: nothing here can repair that.
+		if again || len(mended) == 0 {
+			return append(lost, mended...), nil
 		}
 	}
 }
 
-// trees counts those among the faults.
-func trees(faults []sweep.Fault) (n int) {
-	for _, f := range faults {
-		if f.Run == nil && f.Ref.Shelf == object.Trees {
-			n++
-		}
-	}
-	return n
+// trees returns those among the faults.
+func trees(faults []sweep.Fault) []sweep.Fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f sweep.Fault) bool { return f.Run != nil || f.Ref.Shelf != object.Trees })
 }
 
 // Mend brings objects back into the remote that are missing or damaged there, from the

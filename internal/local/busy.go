@@ -3,9 +3,11 @@ package local
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -71,7 +73,8 @@ func (n *holder) caller(holders, line []process.Process) string {
 		return ""
 	}
 	starting := ""
-	for stage, group := range n.Stages {
+	for _, stage := range slices.Sorted(maps.Keys(n.Stages)) {
+		group := n.Stages[stage]
 		if group == 0 {
 			starting = stage
 		} else if slices.ContainsFunc(line, func(p process.Process) bool { return p.Group == group }) {
@@ -94,12 +97,18 @@ func (n *holder) who(holders []process.Process) (who, stop string) {
 	if has(holders, n.PID) || !visible && (n.PID == 0 || process.Alive(n.PID)) {
 		return n.pipe(), ""
 	}
-	for stage, group := range n.Stages {
+	var stages, groups []string
+	for _, stage := range slices.Sorted(maps.Keys(n.Stages)) {
+		group := n.Stages[stage]
 		inGroup := slices.ContainsFunc(holders, func(p process.Process) bool { return p.Group == group })
 		if group != 0 && (inGroup || !visible && process.GroupAlive(group)) {
-			return fmt.Sprintf("the command of stage %s (process group %d), which still runs although %s was killed", stage, group, n.pipe()),
-				fmt.Sprintf("kill -- -%d", group)
+			stages = append(stages, fmt.Sprintf("%s (process group %d)", stage, group))
+			groups = append(groups, fmt.Sprintf("-%d", group))
 		}
+	}
+	if len(stages) > 0 {
+		return fmt.Sprintf("the command of stage %s, which still runs although %s was killed", strings.Join(stages, ", "), n.pipe()),
+			"kill -- " + strings.Join(groups, " ")
 	}
 	if !visible {
 		return "a process that " + n.pipe() + " left running", ""

@@ -61,6 +61,7 @@ func TestAWaiterIsToldForWhom(t *testing.T) {
 		"unseen, a pipe":         {self, nil, nil, fmt.Sprintf("pipe repro (pid %d)", self), ""},
 		"a pipe without a note":  {dead, nil, []process.Process{me}, fmt.Sprintf("%s (pid %d)", me.Name, self), ""},
 		"a command":              {dead, map[string]int{"a": 40}, []process.Process{daemon}, "the command of stage a (process group 40), which still runs", "kill -- -40"},
+		"two commands":           {dead, map[string]int{"b": 50, "a": 40}, []process.Process{second, daemon}, "the command of stage a (process group 40), b (process group 50), which still runs", "kill -- -40 -50"},
 		"unseen, a command":      {dead, map[string]int{"a": group}, nil, "the command of stage a (process group", fmt.Sprintf("kill -- -%d", group)},
 		"a daemon with children": {dead, map[string]int{"a": dead}, []process.Process{its, daemon}, "served (pid 40), which still runs although pipe repro", "kill 40"},
 		"two daemons":            {dead, map[string]int{"a": 0}, []process.Process{daemon, second}, "served (pid 40), which still runs", "kill 40 50"},

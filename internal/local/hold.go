@@ -68,12 +68,15 @@ func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 		h.readOnly = atomicfile.Probe(w.OS(worktree.Dir + "/" + worktree.Tmp))
 	}
 	// With the lock, no command of the killed run is at work any more.
-	stages, err := aside.Recover(w)
+	stages, kept, err := aside.Recover(w)
 	if err != nil {
 		return nil, errors.Join(err, h.Release())
 	}
 	if len(stages) > 0 {
 		ask.Say("a run was killed while running " + strings.Join(stages, ", ") + "; the previous outputs are restored")
+	}
+	for _, left := range kept {
+		ask.Say("a run was killed while running " + left)
 	}
 	return h, nil
 }

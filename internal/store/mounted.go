@@ -11,6 +11,7 @@ import (
 
 // Directory is a remote in a directory, which may be a mount.
 type Directory interface {
+	Adopter
 	Remote
 	Lister
 	Tidier

@@ -28,9 +28,9 @@ const (
 )
 
 // Watch looks after the calls that wait for one remote. After a short silence it says what
-// is waited for. After a long one, or when a call has failed for want of an answer, the
-// remote is down: all calls end, and new ones fail at once for as long again, so that a
-// hundred objects cost a command no more time than one.
+// is waited for. After a long one the remote is down: all calls end, and new ones fail at once
+// for as long again, so that a hundred objects cost a command no more time than one. New ones
+// fail, too, when a call has failed for want of an answer, until another call gets one.
 type Watch struct {
 	p     Patience
 	url   string
@@ -106,6 +106,7 @@ func (w *Watch) end(x *waiting, err error) error {
 		}
 	case !diag.Is(err, diag.Network):
 		w.Moved()
+		w.down = nil // it answers
 	case !w.leave && x.ctx.Err() == nil:
 		w.fail(err) // it was tried often enough
 	}

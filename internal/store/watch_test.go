@@ -259,6 +259,32 @@ func TestAfterAnErrorForWantOfAnAnswerTheRestFailsAtOnce(t *testing.T) {
 	})
 }
 
+// One call that had bad luck is no reason to fail those that begin after another was answered.
+func TestAnAnswerEndsTheTimeInWhichAllFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{Store: disk.Open(t.TempDir())}
+		r := store.Watched(s, store.NewWatch("x", store.Patience{}))
+		answer := make(chan bool)
+		s.hang = func(context.Context) error { <-answer; return nil }
+		done := par.Background(t.Context(), func(context.Context) { _, _ = r.Stat(t.Context(), storetest.File(nil)) })
+		synctest.Wait()
+		s.set(func(context.Context) error { return diag.New(diag.Network, "refused") })
+		if _, err := r.Stat(t.Context(), storetest.File(nil)); !diag.Is(err, diag.Network) {
+			t.Error(err)
+		}
+		s.set(nil)
+		if _, err := r.Stat(t.Context(), storetest.File(nil)); !diag.Is(err, diag.Network) {
+			t.Errorf("before any answer: %v", err)
+		}
+		close(answer)
+		synctest.Wait()
+		if _, err := r.Stat(t.Context(), storetest.File(nil)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("after one: %v", err)
+		}
+		done()
+	})
+}
+
 func TestADiskThatWritesForLongIsNotDown(t *testing.T) {
 	for _, dead := range []error{nil, syscall.ESTALE} {
 		synctest.Test(t, func(t *testing.T) {

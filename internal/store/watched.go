@@ -11,6 +11,7 @@ import (
 type listed interface {
 	Remote
 	Lister
+	Adopter
 }
 
 // Watched wraps a remote behind a network: its calls end by w, and what it sends or
@@ -24,6 +25,12 @@ type watched struct {
 
 // Unwrap returns the remote itself, for As.
 func (s *watched) Unwrap() Remote { return s.listed }
+
+// Adopt implements Adopter.
+func (s *watched) Adopt(ctx context.Context, id object.RunID, value []byte) error {
+	_, err := watch(ctx, s.w, none(func(ctx context.Context) error { return s.listed.Adopt(ctx, id, value) }))
+	return err
+}
 
 // Stat implements Store.
 func (s *watched) Stat(ctx context.Context, ref object.Ref) (int64, error) {

@@ -3,7 +3,6 @@ package pipe
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/local"
-	"github.com/pipe-build/pipe/internal/worktree"
 )
 
 // leftOver is the age from which a temporary file in a store is a killed process's: no batch
@@ -52,7 +50,7 @@ const sharedMark = "shared"
 
 // shared reports whether PIPE_CACHE names another cache than the project's own.
 func (p *Project) shared() bool {
-	return p.cache.URL() != filepath.Join(p.root, worktree.Dir, "cache")
+	return p.cache.URL() != p.ownCache()
 }
 
 // lockCache locks the cache's directory, which several projects may share, until the returned
@@ -71,8 +69,12 @@ func (p *Project) lockCache(ctx context.Context, mode atomicfile.Mode) (func() e
 		return func() error { return nil }, nil
 	}
 	if err == nil && p.shared() {
+		f, werr := in.OpenFile(sharedMark, os.O_WRONLY|os.O_CREATE, 0o666)
+		if werr == nil {
+			werr = f.Close()
+		}
 		// Who may not write there adds no objects, either.
-		if werr := os.WriteFile(filepath.Join(dir, sharedMark), nil, 0o666); werr != nil && !errors.Is(werr, fs.ErrPermission) {
+		if werr != nil && !atomicfile.ReadOnly(werr) {
 			err = errors.Join(werr, l.Release())
 		}
 	}

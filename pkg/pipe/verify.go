@@ -66,8 +66,11 @@ func (p *Project) Verify(ctx context.Context, opt VerifyOptions) (v *Verified, e
 	}
 	v = verified(p.cache.URL(), r)
 	e := v.damage()
-	if err != nil || e == nil {
+	switch {
+	case e == nil:
 		return v, err
+	case err != nil: // what is damaged is still there
+		return v, errors.Join(e, err)
 	}
 	next := "pipe pull to fetch good copies"
 	if shared, oerr := p.openRemote(ctx); oerr == nil && shared == nil {
