@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func hold(path string) int {
-	l, err := atomicfile.TryAcquire(path, atomicfile.Exclusive)
+	l, err := (atomicfile.Files{}).TryAcquire(path, atomicfile.Exclusive)
 	if err != nil || l == nil {
 		fmt.Println("not acquired", err)
 		return 1
@@ -110,7 +110,7 @@ func TestTemporaryFilesLieWhereTheyAreAskedTo(t *testing.T) {
 
 func try(t *testing.T, path string, mode atomicfile.Mode) *atomicfile.Lock {
 	t.Helper()
-	l, err := atomicfile.TryAcquire(path, mode)
+	l, err := (atomicfile.Files{}).TryAcquire(path, mode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestALockOfAnotherProcessIsWaitedFor(t *testing.T) {
 }
 
 func TestALockInADirectoryThatIsNotThereIsAnError(t *testing.T) {
-	if _, err := atomicfile.TryAcquire(filepath.Join(t.TempDir(), "none", "lock"), atomicfile.Exclusive); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (atomicfile.Files{}).TryAcquire(filepath.Join(t.TempDir(), "none", "lock"), atomicfile.Exclusive); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 }

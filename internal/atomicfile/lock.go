@@ -35,9 +35,6 @@ func Acquire(ctx context.Context, path string, mode Mode, waiting func() error) 
 	return Files{}.Acquire(ctx, path, mode, waiting)
 }
 
-// TryAcquire is Files.TryAcquire on the files of the system.
-func TryAcquire(path string, mode Mode) (*Lock, error) { return Files{}.TryAcquire(path, mode) }
-
 // Acquire takes the lock on path, making the file when there is none. When
 // somebody else has it, waiting (which may be nil) is called, and again from time to
 // time: the holder may be another one by then. If that returns an error, Acquire does,

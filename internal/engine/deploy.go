@@ -45,7 +45,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err := r.crossCheck(ctx, st); err != nil {
 		return err
 	}
-	if err := r.publishMakers(ctx, in); err != nil {
+	if err := r.publishMakers(ctx, st); err != nil {
 		return r.lostOr(err)
 	}
 	closure, tree, err := r.closure(ctx, st, in, keep)
@@ -127,22 +127,20 @@ func shown(o artifact.Output) string {
 	return fmt.Sprintf("dir %t, exec %t, sha256 %q", o.Dir, o.Exec, o.SHA256)
 }
 
-// publishMakers gives the remote the stages whose outputs are deployed: objects,
-// logs and records, so that what is live can be found and fetched. A stage that
-// ran here and lost the race for its record adopts the winner's outputs; then the
+// publishMakers gives the remote the stages whose outputs are deployed, and the checks that
+// had to pass: objects, logs and records, so that what is live can be found and fetched. A stage
+// that ran here and lost the race for its record adopts the winner's outputs; then the
 // run decides again, because this deployment was decided with others. For one that
 // did not run, another record that came just now is a contradiction like an older one.
-func (r *run) publishMakers(ctx context.Context, in *gathered) error {
+func (r *run) publishMakers(ctx context.Context, st *state) error {
 	if r.Remote == nil {
 		return nil // there is none, or its records are not to be asked for: objects alone are published
 	}
-	done := map[int]bool{}
-	for _, o := range in.made {
-		maker := &r.states[r.outs.by[o.Path]]
-		if done[maker.index] || maker.block() == nil {
+	for _, i := range r.Graph.Up(st.index) {
+		maker := &r.states[i]
+		if maker.block() == nil {
 			continue
 		}
-		done[maker.index] = true
 		block := *maker.block()
 		rec, _, err := r.Ensure(ctx, maker.Stage, &block)
 		if err != nil {

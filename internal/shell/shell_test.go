@@ -232,7 +232,7 @@ func TestACommandIsNotStartedWhenItIsTooLate(t *testing.T) {
 func held(t *testing.T, c *shell.Command) (wait func()) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lock")
-	lock, err := atomicfile.TryAcquire(path, atomicfile.Exclusive)
+	lock, err := (atomicfile.Files{}).TryAcquire(path, atomicfile.Exclusive)
 	if err != nil || lock == nil {
 		t.Fatal(lock, err)
 	}
@@ -294,7 +294,7 @@ func TestAHeldLockLastsAsLongAsTheCommand(t *testing.T) {
 		if err := hold.Close(); err != nil {
 			t.Error(err)
 		}
-		if l, err := atomicfile.TryAcquire(path, atomicfile.Exclusive); l != nil || err != nil {
+		if l, err := (atomicfile.Files{}).TryAcquire(path, atomicfile.Exclusive); l != nil || err != nil {
 			t.Errorf("the lock is free while the command works: %v", err)
 		}
 		if err := os.WriteFile(filepath.Join(c.Dir, "fifo"), []byte("go\n"), 0); err != nil {

@@ -235,9 +235,25 @@ func (r *reader) needed(p *Project, s *Stage) {
 	}
 }
 
-// checked reports deps on what a check makes. Its result is whether it succeeded; where that is
-// known from a record, nobody asks what it left.
+// checked reports deps on what a check makes, or on a directory that holds it. Its result is
+// whether it succeeded; where that is known from a record, nobody asks what it left, so it is in
+// no key, and a command that reads it all the same would not run when it changes. The whole
+// project may be a dep.
 func (r *reader) checked(p *Project, s *Stage, x *outIndex) {
+	for _, d := range s.Deps {
+		if d.Path == repopath.Root || d.Glob != "" {
+			continue
+		}
+		x.below(d.Path, func(m made) {
+			if c := &p.Stages[m.stage]; m.check && c.Name != s.Name && m.out.Path != d.Path && s.Takes(d, m.out.Path) {
+				e := r.faultAt(d.Place, "%s: dependency %s includes %s, which the check %s creates, and no stage can depend on what a check creates",
+					s.Name, d, m.out.Path, c.Name)
+				if s.Wdir.Holds(m.out.Path) {
+					_ = e.Hinted("add %q to the deps", "!"+string(s.Wdir.Rel(m.out.Path)))
+				}
+			}
+		})
+	}
 	x.reads(s, func(d Dep, m made) {
 		if c := &p.Stages[m.stage]; m.check && c.Name != s.Name {
 			_ = r.faultAt(d.Place, "%s: dependency %s is created by the check %s, and no stage can depend on what a check creates", s.Name, d, c.Name).

@@ -13,7 +13,7 @@ import (
 // A share without locks grants each open file its own.
 func TestProbeRefusesLocksThatExcludeNobody(t *testing.T) {
 	deaf := func(path string, m atomicfile.Mode) (*atomicfile.Lock, error) {
-		return atomicfile.TryAcquire(path+rand.Text(), m)
+		return (atomicfile.Files{}).TryAcquire(path+rand.Text(), m)
 	}
 	if err := Open(t.TempDir()).probe(t.Context(), deaf); !diag.Is(err, diag.Policy) {
 		t.Errorf("%v", err)
