@@ -64,8 +64,8 @@ func (a *app) pushCmd() *cobra.Command {
 recorded the same inputs first, its outputs replace yours in pipe.lock and in the
 workspace, and the next pipe repro deploys them.
 
-Push asks the remote for each record and output, and takes a directory that is there for
-complete. --repair checks everything that pipe verify --remote checks, and replaces what
+Push asks the remote for each record and output, and assumes that a directory that
+exists there is complete. --repair checks everything that pipe verify --remote checks, and replaces what
 is missing or damaged by the copies in the cache or the workspace; with --read it finds
 what pipe verify --remote --read finds.`,
 		"pipe push\npipe push build\npipe push --repair",

@@ -119,7 +119,7 @@ func (p *Project) roots(ctx context.Context, g *Garbage) (*sweep.Roots, error) {
 		}
 		if len(lock.Absent) > 0 {
 			// What they named may be in no commit: a stash that was popped is gone from git.
-			return diag.New(diag.Policy, "parts of it cannot be read, and they may use any cached object").At(lockfile.FileName).
+			return diag.New(diag.Policy, "parts of pipe.lock cannot be read, and they may need any cached object").At(lockfile.FileName).
 				Hinted("run pipe repro, which rewrites it")
 		}
 		return roots.AddLock(ctx, p.cache, lock)

@@ -86,7 +86,7 @@ func (s *Store) answered(e *diag.Error, status int, code string, err error) {
 		e.Kind, e.Place, e.What = diag.NotFound, "s3://"+s.bucket, "the bucket does not exist"
 		e.Hint = "correct the URL of the remote, or create the bucket: aws s3 mb s3://" + s.bucket
 	case code == "RequestTimeTooSkewed":
-		e.Kind, e.Hint = diag.Auth, "set the clock of this machine: the server takes requests of the last 15 minutes only"
+		e.Kind, e.Hint = diag.Auth, "set this machine's clock: the server rejects requests more than 15 minutes off"
 	case unknownUser(code) || status == http.StatusUnauthorized:
 		e.Kind, e.Hint = diag.Auth, "correct or renew AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (aws configure list shows where they come from)"
 	case missing(err):

@@ -107,7 +107,7 @@ func (s *Store) page(ctx context.Context, prefix string, in *awss3.ListObjectsV2
 	}
 	foreign := slices.ContainsFunc(page.Contents, func(o types.Object) bool { return !strings.HasPrefix(aws.ToString(o.Key), *in.Prefix) })
 	if page.Name == nil || foreign || page.KeyCount != nil && int(*page.KeyCount) != len(page.Contents)+len(page.CommonPrefixes) {
-		return nil, diag.New(diag.Integrity, "list: %w: what came is not a list of this bucket", store.ErrCorrupt).
+		return nil, diag.New(diag.Integrity, "list: %w: the answer is not a listing of this bucket", store.ErrCorrupt).
 			At(s.place(prefix)).Hinted("check what answers there: aws s3 ls %s", s.URL())
 	}
 	return page, nil
