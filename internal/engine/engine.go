@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -65,8 +66,11 @@ type Engine struct {
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
-	Now     func() time.Time
-	Emit    func(event.Event)
+	// Past yields what pipe.yaml may have been when the lock was written, the likeliest first; it
+	// is asked only for a reason that cannot be told without. nil: nothing is known.
+	Past func(ctx context.Context) iter.Seq[*spec.Project]
+	Now  func() time.Time
+	Emit func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -354,8 +358,9 @@ type run struct {
 type state struct {
 	Outcome
 	index   int
-	unknown bool // Dry: its outs will change, and their hashes are not known yet
-	locked  *lockfile.Stage
+	unknown bool            // Dry: its outs will change, and their hashes are not known yet
+	before  *lockfile.Stage // what the lock says of it, whether it fits or not: for reasons alone
+	locked  *lockfile.Stage // the same if it fits, else nil
 	newLock *lockfile.Stage // what the collector puts into the lock
 }
 

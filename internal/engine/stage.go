@@ -206,8 +206,11 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 // with this key is the answer: the record is not asked for, so a clone in which nothing
 // changed makes no request. A record whose paths are not those in pipe.yaml counts as none.
 func (r *run) decide(ctx context.Context, a *attempt) error {
-	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage)}
+	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Before: a.before, Force: r.forced(a.Stage)}
 	var want []artifact.Output
+	if a.before != nil && a.before.Key == a.Key {
+		f.Unfit = a.before.Outs // but for a lock that fits, which is the answer
+	}
 	if a.locked != nil && a.locked.Key == a.Key {
 		want = a.locked.Outs
 	} else if !f.Force && !a.Stage.AlwaysChanged {
@@ -220,6 +223,7 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		case Fits(a.Stage, record.Outs):
 			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
 		case samePaths(a.Stage, record.Outs):
+			f.Unfit = record.Outs
 			// The record stands for ever: what is made now needs one of its own.
 			if err := r.raise(ctx, a); err != nil {
 				return err
@@ -239,8 +243,43 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		}
 	}
 	f.Lost = a.lost
+	if !f.Force && !a.Stage.AlwaysChanged {
+		f.Was = r.was(ctx, a)
+	}
 	a.Verdict = action.Decide(f)
 	return nil
+}
+
+// was finds out from which definition the lock's block was made, where the stage has another key
+// now. It is for the reasons alone: what cannot be read is not known.
+func (r *run) was(ctx context.Context, a *attempt) *action.Was {
+	if a.before == nil || a.before.Key == a.Key {
+		return nil
+	}
+	now := action.Definition{Stage: a.Stage, Loose: r.Project.Loose, Platform: a.in.Platform}
+	return action.Recall(now, a.in.Inputs, a.before, func(yield func(action.Definition) bool) {
+		// A platform that somebody named stands in the record.
+		if rec, err := r.cached(ctx, a.Stage.Name, runID(a.before), true); err == nil {
+			d := now
+			if d.Platform = rec.Platform; !yield(d) {
+				return
+			}
+		}
+		if r.Past == nil {
+			return
+		}
+		for p := range r.Past(ctx) {
+			s := p.Stage(a.Stage.Name)
+			if s == nil {
+				continue
+			}
+			for d := range (action.Definition{Stage: s, Loose: p.Loose, Platform: a.in.Platform}).Machines {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // id names the record of the attempt.
