@@ -57,6 +57,7 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 			where = ", not in the cache"
 		}
 		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		printFiles(w, "    ", o.Files)
 	}
 	for _, f := range s.Unpushed {
 		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)

@@ -23,11 +23,12 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
 	live, err := r.Env.Live(ctx, st.Stage.Name)
 	if err != nil {
 		return err
 	}
+	st.Was = live.Deps
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
 	r.decided(st)
 	if st.Verdict.Do != event.Run {

@@ -107,6 +107,8 @@ type Outcome struct {
 	Done       bool // it is as it should be; in a dry run: decided
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
+	Deps  []artifact.Input // as they are; empty while they are not known
+	Was   []artifact.Input // as they were, by pipe.lock or in the environment
 }
 
 // Result is a whole run.

@@ -135,7 +135,10 @@ func (r *run) build(ctx context.Context, st *state) error {
 		return err
 	}
 	a := &attempt{state: st, in: in}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
+	if st.before != nil {
+		st.Was = st.before.Deps
+	}
 	// The lock's generation counts for its own key alone; another key starts at 0.
 	if st.locked != nil && st.locked.Key == st.Key {
 		st.Generation = st.locked.Generation
