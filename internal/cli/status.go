@@ -2,9 +2,11 @@ package cli
 
 import (
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
@@ -59,10 +61,31 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
 		printFiles(w, "    ", o.Files)
 	}
-	for _, f := range s.Unpushed {
-		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
-	}
+	printUnpushed(w, s.Unpushed)
 	if s.Note != "" {
 		view.Print(w, "note: %s\n", s.Note)
 	}
+}
+
+// printUnpushed names what the remote lacks, and what it would take to push it.
+func printUnpushed(w io.Writer, lacks []pipe.Fault) {
+	if len(lacks) == 0 {
+		return
+	}
+	records, bytes := 0, int64(0)
+	for _, f := range lacks {
+		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
+		bytes += f.Bytes
+		if _, ok := store.RunAt(f.Name); ok {
+			records++
+		}
+	}
+	var what []string
+	if n := len(lacks) - records; n > 0 {
+		what = append(what, view.Count(n, "output"))
+	}
+	if records > 0 {
+		what = append(what, view.Count(records, "record"))
+	}
+	view.Print(w, "the remote lacks %s, %s; run pipe push\n", strings.Join(what, " and "), view.Bytes(bytes))
 }
