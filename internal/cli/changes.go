@@ -56,9 +56,9 @@ func extent(c lockfile.Change) string {
 	now, will := strings.CutSuffix(c.New, lockfile.Executable)
 	switch {
 	case was == now && will && !is:
-		return "  executable now"
+		return "  now executable"
 	case was == now && is && !will:
-		return "  not executable any more"
+		return "  no longer executable"
 	case c.Old == "":
 		return "  " + view.Bytes(c.NewSize)
 	case c.New == "":

@@ -30,6 +30,9 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	}
 	st.Was = live.Deps
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
 		return nil

@@ -68,9 +68,10 @@ type Engine struct {
 	Tracked func(ctx context.Context, files []string) ([]string, error)
 	// Past yields what pipe.yaml may have been when the lock was written, the likeliest first; it
 	// is asked only for a reason that cannot be told without. nil: nothing is known.
-	Past func(ctx context.Context) iter.Seq[*spec.Project]
-	Now  func() time.Time
-	Emit func(event.Event)
+	Past     func(ctx context.Context) iter.Seq[*spec.Project]
+	Checkout Checkout // nil: there is no git
+	Now      func() time.Time
+	Emit     func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -142,7 +143,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(selected); err != nil {
+	if err := e.workdirs(ctx, selected); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
@@ -202,7 +203,7 @@ func (e *Engine) leaveOut(selected []bool) {
 // workdirs reports working directories that are not there, all of them and before anything
 // runs: an hour of building should not end with a typing error. One that a stage makes, or that
 // is made as the place of an output, may come later; in a fresh directory it is made in any case.
-func (e *Engine) workdirs(selected []bool) error {
+func (e *Engine) workdirs(ctx context.Context, selected []bool) error {
 	outs := e.index()
 	var faults diag.List
 	for i := range e.Project.Stages {
@@ -214,7 +215,11 @@ func (e *Engine) workdirs(selected []bool) error {
 		k, err := e.Work.Kind(s.Wdir)
 		switch {
 		case errors.Is(err, worktree.ErrAbsent):
-			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir))
+			fault := diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir)
+			if err := e.orSparse(ctx, fault, s.Place, s.Wdir); !errors.Is(err, fault) {
+				return err
+			}
+			faults = append(faults, fault)
 		case err != nil:
 			return err
 		case k != statindex.IsDir:

@@ -154,6 +154,9 @@ func (r *run) build(ctx context.Context, st *state) error {
 	if err := r.decide(ctx, a); err != nil {
 		return err
 	}
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:

@@ -241,7 +241,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Remote = p.remote
 	}
 	if p.repo != nil {
-		e.Tracked = p.tracked
+		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx)
 	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
