@@ -31,7 +31,7 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage, was *Was) []Reaso
 	why := cmdChanges(s, locked, was)
 	why = append(why, depChanges(in.Deps, locked.Deps)...)
 	why = append(why, paramChanges(in, locked)...)
-	why = append(why, envChanges(in, locked)...)
+	why = append(why, envChanges(in, locked.Env)...)
 	why = append(why, outChanges(s, locked)...)
 	why = append(why, optionChanges(s, in, was)...)
 	if len(why) == 0 {
@@ -42,18 +42,41 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage, was *Was) []Reaso
 
 // cmdChanges compares scripts, shell and working directory, of which the lock has one hash. It
 // tells them apart only by a definition with that very hash.
-func cmdChanges(s *spec.Stage, locked *lockfile.Stage, was *Was) (why []Reason) {
-	if locked.Cmd == CmdDigest(s) {
+func cmdChanges(s *spec.Stage, locked *lockfile.Stage, was *Was) []Reason {
+	switch {
+	case locked.Cmd == CmdDigest(s):
 		return nil
-	}
-	if was == nil || CmdDigest(was.Stage) != locked.Cmd {
+	case was == nil:
 		return []Reason{{Code: event.CallChanged}}
 	}
+	return callChanges(s, was)
+}
+
+func callChanges(s *spec.Stage, was *Was) (why []Reason) {
 	if !slices.EqualFunc(was.Stage.Cmd, s.Cmd, func(a, b string) bool { return script(a) == script(b) }) {
 		why = append(why, Reason{Code: event.CmdChanged})
 	}
 	why = append(why, defined("shell", was.Stage.Shell, s.Shell)...)
 	return append(why, defined("wdir", string(was.Stage.Wdir), string(s.Wdir))...)
+}
+
+// liveChanges says in what a stage differs from what is live. The environment has the
+// dependencies, and of all else only the key.
+func liveChanges(s *spec.Stage, in Inputs, live Live, was *Was) []Reason {
+	why := depChanges(in.Deps, live.Deps)
+	if was == nil {
+		return append(why, Reason{Code: event.RestChanged})
+	}
+	why = append(callChanges(s, was), why...)
+	why = append(why, envChanges(in, lockEnv(envOf(was.Stage, in)))...)
+	return append(why, optionChanges(s, in, was)...)
+}
+
+func lockEnv(all []EnvValue) (env []lockfile.Env) {
+	for _, e := range all {
+		env = append(env, LockEnv(e))
+	}
+	return env
 }
 
 // defined is the reason that a field of the definition changed, when it did.
@@ -75,6 +98,9 @@ func optionChanges(s *spec.Stage, in Inputs, was *Was) (why []Reason) {
 	mode := map[bool]string{true: "loose", false: "strict"}
 	flag("always_changed", was.Stage.AlwaysChanged, s.AlwaysChanged)
 	flag("check", was.Stage.Check, s.Check)
+	if s.Deploy {
+		why = append(why, defined("workdir", workdir(was.Stage), workdir(s))...)
+	}
 	why = append(why, defined("env_mode", mode[was.Loose], mode[in.Loose])...)
 	why = append(why, defined("platform", was.Platform, in.Platform)...)
 	for _, o := range s.Outs {
@@ -93,6 +119,14 @@ func optionChanges(s *spec.Stage, in Inputs, was *Was) (why []Reason) {
 		}
 	}
 	return why
+}
+
+// workdir is where a deploy stage runs.
+func workdir(s *spec.Stage) string {
+	if s.InRepo {
+		return "repo"
+	}
+	return ""
 }
 
 // unfit says what pipe.yaml asks for about outputs and a lock or record with the same key does
@@ -175,9 +209,9 @@ func shownParam(p lockfile.Param) string {
 
 // envChanges compares the lock's forms of the variables. NUL separates hash and value while
 // they are compared: neither can contain it.
-func envChanges(in Inputs, locked *lockfile.Stage) []Reason {
+func envChanges(in Inputs, was []lockfile.Env) []Reason {
 	old, now := map[string]string{}, map[string]string{}
-	for _, e := range locked.Env {
+	for _, e := range was {
 		old[e.Name] = e.Hash + "\x00" + e.Value
 	}
 	for _, e := range in.Env {

@@ -128,6 +128,7 @@ type Live struct {
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
+	Commit string           // HEAD then; empty: not known
 }
 
 // The states of a deploy stage in an environment.
@@ -141,8 +142,8 @@ const (
 // DecideDeploy returns what a deploy stage must do: it is done only if its environment says so
 // now, whatever lock and cache hold. Everything but "ok" with this very key runs: after
 // "deploying" or a status of a later version nobody knows what is live, and to deploy once
-// more is safe where to skip is not.
-func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, force bool) Verdict {
+// more is safe where to skip is not. was is the definition that is live; nil: not known.
+func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, was *Was, force bool) Verdict {
 	switch {
 	case s.Frozen:
 		return Verdict{event.Frozen, []Reason{{Code: event.IsFrozen}}}
@@ -161,7 +162,7 @@ func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, force boo
 			return Verdict{event.Skip, []Reason{{Code: event.LiveSame, Path: live.Env}}}
 		}
 		why := []Reason{{Code: event.LiveOther, Path: live.Env, Old: live.Key.String(), New: key.String()}}
-		return Verdict{event.Run, append(why, depChanges(in.Deps, live.Deps)...)}
+		return Verdict{event.Run, append(why, liveChanges(s, in, live, was)...)}
 	}
 	return Verdict{event.Run, []Reason{{Code: event.LastUnknown, Path: live.Env}}}
 }

@@ -175,7 +175,7 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 		{"never deployed", Live{}, nil, event.Run, []string{"not-deployed prod"}},
 		{"live and the same", Live{Status: StatusOK, Key: key}, nil, event.Skip, []string{"live prod"}},
 		// LESSONS 1: an older commit is checked out, production has the newer version.
-		{"another version is live", Live{Status: StatusOK, Key: someKey("newer")}, nil, event.Run, []string{"live-is-other prod"}},
+		{"another version is live", Live{Status: StatusOK, Key: someKey("newer")}, nil, event.Run, []string{"live-is-other prod", "definition-param-or-variable-changed"}},
 		// LESSONS 2: a deployment failed half-way.
 		{"the last one failed, of the same key", Live{Status: StatusFailed, Key: key}, nil, event.Run, []string{"last-failed prod"}},
 		{"the last one failed, of another key", Live{Status: StatusFailed, Key: someKey("x")}, nil, event.Run, []string{"last-failed prod"}},
@@ -194,13 +194,13 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 			for _, d := range in.Deps {
 				c.live.Deps = append(c.live.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest})
 			}
-			got := DecideDeploy(s, key, in, c.live, false)
+			got := DecideDeploy(s, key, in, c.live, nil, false)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {
 				t.Errorf("%s because %q, want %s because %q", got.Do, codes(got.Because), c.verb, c.why)
 			}
 		})
 	}
-	if got := DecideDeploy(s, key, in, Live{Env: "prod", Status: StatusOK, Key: key}, true); got.Do != event.Run {
+	if got := DecideDeploy(s, key, in, Live{Env: "prod", Status: StatusOK, Key: key}, nil, true); got.Do != event.Run {
 		t.Errorf("forced: %+v", got)
 	}
 }
@@ -216,7 +216,7 @@ func TestDeployingAThenBThenADeploysThreeTimes(t *testing.T) {
 		if i == 3 {
 			want = event.Skip
 		}
-		if got := DecideDeploy(s, key, in, live, false); got.Do != want {
+		if got := DecideDeploy(s, key, in, live, nil, false); got.Do != want {
 			t.Errorf("%d, %s: %+v, want %s", i, script, got, want)
 		}
 		live.Status, live.Key = StatusOK, key

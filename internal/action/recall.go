@@ -47,6 +47,35 @@ func Recall(now Definition, in Inputs, locked *lockfile.Stage, more func(yield f
 	return best
 }
 
+// RecallLive is Recall for what is live: with the dependencies that the environment names, and
+// the values of today, a candidate must give the live key.
+func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Definition) bool)) (found *Was) {
+	try := func(d Definition) bool {
+		old := in
+		old.Deps, old.Env, old.Platform = live.Deps, envOf(d.Stage, in), d.Platform
+		if KeyOf(d.Stage, old) == live.Key {
+			found = &Was{Definition: d, Whole: true}
+		}
+		return found != nil
+	}
+	if !try(now) && more != nil {
+		more(func(d Definition) bool { return !try(d) })
+	}
+	return found
+}
+
+// envOf returns the variables that a definition declares: a value from outside is today's.
+func envOf(s *spec.Stage, in Inputs) (env []EnvValue) {
+	for _, e := range s.Env {
+		v := EnvValue{Name: e.Name, Value: e.Value, Set: e.Literal, Literal: e.Literal, Secret: e.Secret == spec.IsSecret}
+		if i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name && !v.Literal }); i >= 0 && !e.Literal {
+			v.Value, v.Set = in.Env[i].Value, in.Env[i].Set
+		}
+		env = append(env, v)
+	}
+	return env
+}
+
 // prove compares the hashes of a definition with those of the lock.
 func prove(d Definition, in Inputs, locked *lockfile.Stage) *Was {
 	if CmdDigest(d.Stage) != locked.Cmd {

@@ -118,3 +118,45 @@ func TestTheOldDefinitionIsAskedForOnlyWhereItCanTellMore(t *testing.T) {
 		Recall(Definition{Stage: s, Platform: in.Platform}, in, locked, func(func(Definition) bool) { t.Errorf("%s: asked", name) })
 	}
 }
+
+// Of what is live only the dependencies and the key are known.
+func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		set          func(*spec.Stage, *Inputs)
+		alone, known string // without and with the old pipe.yaml
+	}{
+		"a dep":    {func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed", ""},
+		"command":  {func(s *spec.Stage, _ *Inputs) { s.Cmd = []string{"make"} }, "its definition, a param or a variable changed", "the command changed"},
+		"workdir":  {func(s *spec.Stage, _ *Inputs) { s.InRepo = true }, "its definition, a param or a variable changed", "the definition changed: workdir, +repo"},
+		"variable": {func(_ *spec.Stage, in *Inputs) { in.Env[1].Value = "-race" }, "its definition, a param or a variable changed", ""},
+		"a value of pipe.yaml": {func(s *spec.Stage, in *Inputs) {
+			s.Env = []spec.Env{{Name: "CGO_ENABLED", Value: "1", Literal: true}, {Name: "GOFLAGS"}}
+			in.Env[0].Value = "1"
+		}, "its definition, a param or a variable changed", "variable CGO_ENABLED changed"},
+		"command and dep": {func(s *spec.Stage, in *Inputs) { s.Cmd, in.Deps[1].Digest = []string{"make"}, sum("new") }, "app/build.sh changed, its definition, a param or a variable changed", "the command changed, app/build.sh changed"},
+	} {
+		was, wasIn := example()
+		was.Deploy = true
+		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(was, wasIn), Deps: wasIn.Deps}
+		if c.known == "" {
+			c.known = c.alone
+		}
+		for _, old := range []bool{false, true} {
+			s, in := example()
+			s.Deploy = true
+			c.set(s, &in)
+			found := RecallLive(Definition{Stage: s, Platform: in.Platform}, in, live, func(yield func(Definition) bool) {
+				if old {
+					yield(Definition{Stage: was, Platform: wasIn.Platform})
+				}
+			})
+			want := "another version is live in prod, " + c.alone
+			if old {
+				want = "another version is live in prod, " + c.known
+			}
+			if got := event.Words(DecideDeploy(s, KeyOf(s, in), in, live, found, false).Because, 9); got != want {
+				t.Errorf("%s, known %v: %q, want %q", name, old, got, want)
+			}
+		}
+	}
+}

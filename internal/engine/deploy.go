@@ -29,7 +29,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		return err
 	}
 	st.Was = live.Deps
-	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
+	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
 	if err := r.checkedOut(ctx, st, in); err != nil {
 		return err
 	}

@@ -66,9 +66,10 @@ type Engine struct {
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
-	// Past yields what pipe.yaml may have been when the lock was written, the likeliest first; it
-	// is asked only for a reason that cannot be told without. nil: nothing is known.
-	Past     func(ctx context.Context) iter.Seq[*spec.Project]
+	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
+	// written, the likeliest first; it is asked only for a reason that cannot be told without.
+	// nil: nothing is known.
+	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
 	Checkout Checkout // nil: there is no git
 	Now      func() time.Time
 	Emit     func(event.Event)

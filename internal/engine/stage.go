@@ -256,38 +256,6 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// was finds out from which definition the lock's block was made, where the stage has another key
-// now. It is for the reasons alone: what cannot be read is not known.
-func (r *run) was(ctx context.Context, a *attempt) *action.Was {
-	if a.before == nil || a.before.Key == a.Key {
-		return nil
-	}
-	now := action.Definition{Stage: a.Stage, Loose: r.Project.Loose, Platform: a.in.Platform}
-	return action.Recall(now, a.in.Inputs, a.before, func(yield func(action.Definition) bool) {
-		// A platform that somebody named stands in the record.
-		if rec, err := r.cached(ctx, a.Stage.Name, runID(a.before), true); err == nil {
-			d := now
-			if d.Platform = rec.Platform; !yield(d) {
-				return
-			}
-		}
-		if r.Past == nil {
-			return
-		}
-		for p := range r.Past(ctx) {
-			s := p.Stage(a.Stage.Name)
-			if s == nil {
-				continue
-			}
-			for d := range (action.Definition{Stage: s, Loose: p.Loose, Platform: a.in.Platform}).Machines {
-				if !yield(d) {
-					return
-				}
-			}
-		}
-	})
-}
-
 // id names the record of the attempt.
 func (a *attempt) id() object.RunID { return object.RunID{Key: a.Key, Generation: a.Generation} }
 

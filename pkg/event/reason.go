@@ -50,7 +50,8 @@ const (
 	EnvAdded      = "env-added"
 	EnvRemoved    = "env-removed"
 	OutsChanged   = "outs-changed"
-	DefChanged    = "definition-changed" // Path is the field of pipe.yaml; empty: not known
+	DefChanged    = "definition-changed"                   // Path is the field of pipe.yaml; empty: not known
+	RestChanged   = "definition-param-or-variable-changed" // which of them is not known
 	ForcedRun     = "forced"
 	AlwaysChanged = "always-changed"
 	IsFrozen      = "frozen"
@@ -86,6 +87,7 @@ var texts = map[string]string{
 	EnvRemoved:    "variable %s is no longer declared",
 	OutsChanged:   "the definition changed",
 	DefChanged:    "the definition changed",
+	RestChanged:   "its definition, a param or a variable changed",
 	ForcedRun:     "forced",
 	AlwaysChanged: "always_changed",
 	IsFrozen:      "frozen",

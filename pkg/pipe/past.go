@@ -22,9 +22,9 @@ func (p *Project) remember() {
 }
 
 // past yields what pipe.yaml was before: as this workspace last wrote the lock, in HEAD, and in
-// the commit that last changed the lock. Git is asked only when what came before did not do. It
-// explains, so what cannot be read is passed over.
-func (p *Project) past(ctx context.Context) iter.Seq[*spec.Project] {
+// the commit; "" stands for the one that last changed the lock. Git is asked only when what came
+// before did not do. It explains, so what cannot be read is passed over.
+func (p *Project) past(ctx context.Context, commit string) iter.Seq[*spec.Project] {
 	return func(yield func(*spec.Project) bool) {
 		data, err := atomicfile.Read(p.path(worktree.Dir+"/"+declaredName), yamldoc.MaxSize)
 		if err == nil && !yieldProject(data, yield) || p.repo == nil {
@@ -33,11 +33,16 @@ func (p *Project) past(ctx context.Context) iter.Seq[*spec.Project] {
 		if data, err := p.repo.FileAt(ctx, "HEAD", p.yamlAt()); err == nil && !yieldProject(data, yield) {
 			return
 		}
-		commit, err := p.repo.LastChange(ctx, p.lockAt)
-		if err != nil || commit == "" {
+		at := ""
+		if commit == "" {
+			at, err = p.repo.LastChange(ctx, p.lockAt)
+		} else {
+			at, err = p.repo.Resolve(ctx, commit) // it comes from outside
+		}
+		if err != nil || at == "" {
 			return
 		}
-		if data, err := p.repo.FileAt(ctx, commit, p.yamlAt()); err == nil {
+		if data, err := p.repo.FileAt(ctx, at, p.yamlAt()); err == nil {
 			yieldProject(data, yield)
 		}
 	}
