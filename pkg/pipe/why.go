@@ -30,7 +30,9 @@ func (p *Project) Why(ctx context.Context, stage string, opt ReproOptions) (*Sta
 			if err != nil {
 				return nil, err
 			}
-			s.Files, err = p.lists(c, lock).changedFiles(ctx, s)
+			if s.Files, err = p.lists(c, lock).changedFiles(ctx, s); err == nil {
+				err = p.lineEndings(ctx, s)
+			}
 			return s, err
 		}
 	}
