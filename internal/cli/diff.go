@@ -14,7 +14,7 @@ import (
 // diffCmd makes pipe diff. Missing revisions stay empty, for which the verb has its defaults.
 func (a *app) diffCmd() *cobra.Command {
 	return command("diff [REV] [REV]", "Compare inputs and outputs between commits",
-		"Compare the pipe.lock of two commits. Without the second REV, compare with the\nworkspace; without any, compare HEAD with the workspace.",
+		"Compare the pipe.lock of two commits. Without the second REV, compare with the\nworkspace; without any, compare HEAD with the workspace. The files that changed\nin a directory are named if the cache has the lists of both sides.",
 		"pipe diff\npipe diff v1.2 v1.3", arguments(0, 2, ""), func(c *cobra.Command, args []string) error {
 			revs := append(args, "", "")
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
