@@ -65,8 +65,7 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 			case here.Same(o):
 				st.State = "same"
 			default:
-				st.Files, err = files.changedOut(ctx, l.Name, o, tree)
-				if err != nil {
+				if st.Files, st.Note, err = files.changedOut(ctx, l.Name, o, tree); err != nil {
 					return nil, err
 				}
 			}
@@ -113,4 +112,5 @@ type OutStatus struct {
 	Cache bool          `json:"cache"` // its bytes are in the cache
 	// Files are those in which a directory that differs is another one than was recorded.
 	Files []lockfile.Change `json:"files,omitempty"`
+	Note  string            `json:"note,omitempty"` // why they cannot be listed
 }
