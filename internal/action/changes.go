@@ -166,7 +166,7 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 		case !ok:
 			why = append(why, Reason{Code: event.DepAdded, Path: string(d.Path), New: d.Digest.String()})
 		case o.Digest != d.Digest:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Digest.String(), New: d.Digest.String()})
+			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Digest.String(), New: d.Digest.String(), Note: kindNote(o.Kind, d.Kind)})
 		case o.Exec != d.Exec:
 			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "its executable bit"})
 		case o.Kind != d.Kind:
@@ -179,6 +179,17 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 		}
 	}
 	return why
+}
+
+// kindNote says that a path is not the same sort of thing any more.
+func kindNote(was, now artifact.Kind) string {
+	switch {
+	case was == artifact.OneFile && now == artifact.Dir:
+		return "now a directory, was a file"
+	case was == artifact.Dir && now == artifact.OneFile:
+		return "now a file, was a directory"
+	}
+	return ""
 }
 
 // paramChanges compares values in the form that the lock has of them, since that is all that

@@ -28,7 +28,7 @@ func (r *run) was(ctx context.Context, a *attempt) *action.Was {
 
 // wasLive does the same for what is live.
 func (r *run) wasLive(ctx context.Context, st *state, in *gathered, live action.Live) *action.Was {
-	if live.Status != action.StatusOK || live.Key == st.Key {
+	if live.Status != action.StatusOK || live.Key == st.Key || r.forced(st.Stage) || st.Stage.AlwaysChanged {
 		return nil
 	}
 	now := r.definition(st.Stage, in)

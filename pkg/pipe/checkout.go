@@ -84,7 +84,7 @@ func quoted(s string) string {
 
 // What a Git LFS pointer begins with, and how long it is at most: git-lfs, docs/spec.md.
 const (
-	pointerPrefix = "version https://git-lfs.github.com/spec/v1\n"
+	pointerPrefix = "version https://git-lfs.github.com/spec/v1"
 	maxPointer    = 1024
 )
 

@@ -232,7 +232,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
 		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Past: p.past, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
+		Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
 		e.Records = p.remote
