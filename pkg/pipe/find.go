@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -151,12 +150,9 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	if isHex && len(h) >= minPrefix {
 		return h, nil
 	}
-	if _, err := os.Lstat(filepath.Join(p.opt.Dir, query)); err == nil {
-		hashes, err := p.Hash(ctx, []string{query})
-		if err != nil {
-			return "", err
-		}
-		return hashes[0].Hash.Hex(), nil
+	if _, err := os.Lstat(p.here(query)); err == nil {
+		hashed, err := p.hash(ctx, query)
+		return hashed.Hash.Hex(), err
 	}
 	if isHex {
 		return "", diag.New(diag.Usage, "%q is too short: give at least %d digits", query, minPrefix).Hinted("pipe find HASH")

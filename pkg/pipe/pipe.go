@@ -223,6 +223,8 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	}, nil
 }
 
+var errNoProject = errors.New("no " + spec.FileName + " in this directory or any above it")
+
 // findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
 // resolved once, here, so that all later paths agree on the root.
 func findRoot(dir string) (string, error) {
@@ -235,7 +237,7 @@ func findRoot(dir string) (string, error) {
 			return filepath.EvalSymlinks(d)
 		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).
+			return "", diag.New(diag.Usage, "%w", errNoProject).At(start).
 				Hinted("pipe init")
 		}
 	}
