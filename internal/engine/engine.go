@@ -136,7 +136,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(selected); err != nil {
+	if err := errors.Join(e.workdirs(selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
@@ -191,6 +191,21 @@ func (e *Engine) leaveOut(selected []bool) {
 	if len(names) > 0 {
 		e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
 	}
+}
+
+// environmentExists refuses a deployment to an environment that a typing error would make,
+// before anything is built for it. One that cannot be read is reported by the stages that need it.
+func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
+	for i := range e.Project.Stages {
+		if s := &e.Project.Stages[i]; !selected[i] || !s.Deploy || s.Frozen {
+			continue
+		}
+		if err := e.Env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+		return nil
+	}
+	return nil
 }
 
 // workdirs reports working directories that are not there, all of them and before anything

@@ -33,8 +33,9 @@ type State struct {
 	Requires []string         `json:"requires,omitempty"` // what a writer must understand
 	Stages   map[string]Stage `json:"stages"`
 
-	env  string // its name, which stands in the path alone
-	rest map[string]json.RawMessage
+	env    string // its name, which stands in the path alone
+	absent bool   // nobody has written it
+	rest   map[string]json.RawMessage
 }
 
 // Stage is a deploy stage in an environment.
@@ -113,6 +114,7 @@ func (s *State) Env() string { return s.env }
 func (e *Environment) parse(b []byte) (*State, error) {
 	s := &State{Schema: Schema, Project: e.opt.Project, Stages: map[string]Stage{}, env: e.opt.Name}
 	if b == nil {
+		s.absent = true
 		return s, nil
 	}
 	if err := e.newer(b); err != nil {

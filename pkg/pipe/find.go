@@ -218,11 +218,11 @@ func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit
 
 // states reads every environment of the project.
 func (p *Project) states(ctx context.Context) ([]*release.State, error) {
-	cells, lister, o, err := p.environments(ctx)
+	cells, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return release.All(ctx, cells, lister, o)
+	return release.All(ctx, cells, o)
 }
 
 // writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
