@@ -18,17 +18,17 @@ import (
 
 // Hashed is a path and its hash.
 type Hashed struct {
-	Arg  string        `json:"arg"`           // as the user wrote it
-	Path string        `json:"path"`          // relative to the project; absolute outside; - for standard input
+	Path string        `json:"path"`          // relative to the project; absolute outside; - for stdin
 	Hash digest.Digest `json:"hash"`          // of the bytes, or of the tree
-	Of   string        `json:"of"`            // what is hashed: see the constants
+	Of   string        `json:"of,omitempty"`  // which hash that is, where there may be several
 	Dir  bool          `json:"dir,omitempty"` // a directory
 	Size int64         `json:"size"`          // bytes; of all files
+
+	Arg string `json:"-"` // the path as it was given
 }
 
-// What a Hashed is the hash of.
+// What a Hashed is the hash of, unless it is simply a file's: its bytes, as b3sum hashes them.
 const (
-	OfBytes  = "bytes"  // a file's, as b3sum prints it
 	OfTree   = "tree"   // all files of a directory, as of an output
 	OfInput  = "input"  // the files that git does not ignore, with recorded outputs for those inside, as of a dependency
 	OfRecord = "record" // an output that is not in the workspace, as pipe.lock has it
@@ -73,7 +73,7 @@ type hashing struct {
 func (h *hashing) one(ctx context.Context, name string) (Hashed, error) {
 	if name == "-" {
 		d, n, err := digest.NewHasher().Copy(ctx, nil, h.stdin, make([]byte, hashBuffer))
-		return Hashed{Path: name, Hash: d, Of: OfBytes, Size: n}, err
+		return Hashed{Path: name, Hash: d, Size: n}, err
 	}
 	at, err := worktree.Resolve(h.opt.Dir, name)
 	if err != nil {
@@ -110,7 +110,7 @@ func (p *Project) hash(ctx context.Context, name string) (Hashed, error) {
 	if err != nil {
 		return Hashed{}, missingPath(name, err)
 	}
-	h := Hashed{Path: string(at), Hash: o.Digest, Of: OfBytes, Dir: o.Dir, Size: o.Size}
+	h := Hashed{Path: string(at), Hash: o.Digest, Dir: o.Dir, Size: o.Size}
 	if _, err := p.work.Kind(at); errors.Is(err, worktree.ErrAbsent) {
 		h.Of = OfRecord
 	} else if o.Dir {
@@ -202,7 +202,7 @@ func hashFile(ctx context.Context, name, at string) (h Hashed, err error) {
 	if err == nil && (before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime())) {
 		err = diag.New(diag.Failed, "is being written to while pipe reads it").At(name).Hinted("wait for the writer to finish, then run pipe again")
 	}
-	return Hashed{Path: at, Hash: d, Of: OfBytes, Size: n}, err
+	return Hashed{Path: at, Hash: d, Size: n}, err
 }
 
 // missingPath turns the faults of a path that is in neither workspace nor lock into one of
