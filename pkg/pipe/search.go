@@ -27,7 +27,6 @@ type search struct {
 	prefix  string
 	lock    *lockfile.File
 	offline bool
-	silent  bool // the remote did not answer, so it is not asked again
 	found   *Found
 }
 
@@ -110,12 +109,12 @@ func commitOf(c gitlog.Commit) *Commit {
 // there asks the remote: for what this machine did not find, then where all that was found
 // is, and is live.
 func (s *search) there(ctx context.Context) error {
-	if r := s.c.Remote; r != nil {
+	if s.c.Remote != nil {
 		if err := store.Present(ctx, s.p.remote); err != nil {
 			s.unasked(s.p.remote.URL(), err)
 		}
 	}
-	if len(s.found.Artifacts) == 0 && s.asks() {
+	if len(s.found.Artifacts) == 0 && s.c.Remote != nil {
 		if err := s.deeper(ctx); err != nil {
 			return err
 		}
@@ -132,11 +131,8 @@ func (s *search) there(ctx context.Context) error {
 	return nil
 }
 
-// asks reports whether there is a remote that answers.
-func (s *search) asks() bool { return s.c.Remote != nil && !s.silent }
-
-// unasked notes who did not answer, each cause once. A remote that cannot be reached is not
-// asked again: each time would cost its patience.
+// unasked notes who did not answer, each cause once. A remote that cannot be reached may be
+// asked again: it fails at once then, see store.Watch.
 func (s *search) unasked(where string, err error) {
 	for _, e := range diag.All(err) {
 		u := Unasked{Where: where, Why: e.Error(), Hint: e.Hint, kind: e.Kind}
@@ -147,9 +143,6 @@ func (s *search) unasked(where string, err error) {
 		if !slices.ContainsFunc(s.found.Unasked, known) {
 			s.found.Unasked = append(s.found.Unasked, u)
 		}
-		if s.p.remote != nil && where == s.p.remote.URL() && e.Kind == diag.Network {
-			s.silent = true
-		}
 	}
 }
 
@@ -157,9 +150,6 @@ func (s *search) unasked(where string, err error) {
 // lock names.
 func (s *search) deeper(ctx context.Context) error {
 	tree := func(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error) {
-		if !s.asks() {
-			return nil, errors.New("not asked")
-		}
 		t, err := s.c.Tree(ctx, at, d)
 		if err != nil && !errors.As(err, new(*transfer.Missing)) {
 			s.unasked(s.p.remote.URL(), err)
@@ -171,7 +161,7 @@ func (s *search) deeper(ctx context.Context) error {
 		return err
 	}
 	hits := past.Hits
-	if len(hits) == 0 && s.asks() {
+	if len(hits) == 0 {
 		if hits, err = history.InRemote(ctx, s.p.remote, s.prefix); err != nil {
 			s.unasked(s.p.remote.URL(), err)
 		}
@@ -188,7 +178,7 @@ func (s *search) live(ctx context.Context) error {
 	}
 	where := ".pipe/env"
 	if o.Project != "" {
-		if !s.asks() {
+		if s.c.Remote == nil {
 			return nil
 		}
 		where = s.p.remote.URL()
@@ -210,10 +200,10 @@ func (s *search) live(ctx context.Context) error {
 
 // stored asks the remote whether it has the artifacts' bytes.
 func (s *search) stored(ctx context.Context) {
+	if s.c.Remote == nil {
+		return
+	}
 	for i := range s.found.Artifacts[:min(mostPlaces, len(s.found.Artifacts))] {
-		if !s.asks() {
-			return
-		}
 		a := &s.found.Artifacts[i]
 		_, err := s.p.remote.Stat(ctx, a.ref)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
