@@ -127,12 +127,20 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	}
 	if err != nil {
 		return nil, diag.New(diag.Integrity, "cannot read %s: %w", e.what(), err).At(e.cell()).
-			Hinted("inspect and delete the object, then run pipe repro, which deploys again")
+			Hinted("inspect and delete the object, then run %s, which deploys again", e.anew())
 	}
 	if s.Project != e.opt.Project {
 		return nil, e.foreign(s)
 	}
 	return s, nil
+}
+
+// anew is the command that makes the environment when its state is deleted.
+func (e *Environment) anew() string {
+	if e.opt.Name == Default {
+		return "pipe repro"
+	}
+	return "pipe repro --env " + e.opt.Name + " --create-env"
 }
 
 func (e *Environment) what() string { return "the state of environment " + e.opt.Name }
@@ -145,7 +153,7 @@ func (e *Environment) newer(b []byte) error {
 		return diag.Newer(e.what(), n).At(e.cell())
 	case n > 0 && n < Schema:
 		return diag.New(diag.Integrity, "%s has schema %d, which no release of pipe wrote", e.what(), n).At(e.cell()).
-			Hinted("delete the object and run pipe repro, which deploys again")
+			Hinted("delete the object and run %s, which deploys again", e.anew())
 	}
 	stages := canon.Members(canon.Members(b)["stages"])
 	for _, name := range slices.Sorted(maps.Keys(stages)) {
@@ -226,7 +234,7 @@ func (e *Environment) writable(s *State) error {
 	if s.Seq >= artifact.MaxNumber {
 		// The next number would be no number, or one that the state has had.
 		return diag.New(diag.Policy, "%s cannot be changed: its seq is %d, the largest possible", e.what(), s.Seq).
-			At(e.cell()).Hinted("delete the object, then run pipe repro, which deploys again")
+			At(e.cell()).Hinted("delete the object, then run %s, which deploys again", e.anew())
 	}
 	return nil
 }

@@ -144,7 +144,11 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 		return h, nil
 	}
 	if _, err := os.Lstat(p.here(query)); err == nil {
-		hashed, err := p.hash(ctx, query)
+		outs, err := p.recorded()
+		if err != nil {
+			return "", err
+		}
+		hashed, err := p.hash(ctx, query, outs)
 		return hashed.Hash.Hex(), err
 	}
 	if isHex {

@@ -66,6 +66,7 @@ type hashing struct {
 	opt    Options
 	root   string // of the project; empty: there is none
 	p      *Project
+	outs   map[repopath.Path]artifact.Output
 	broken bool // it cannot be opened
 	stdin  io.Reader
 }
@@ -74,6 +75,9 @@ func (h *hashing) one(ctx context.Context, name string) (Hashed, error) {
 	if name == "-" {
 		d, n, err := digest.NewHasher().Copy(ctx, nil, h.stdin, make([]byte, hashBuffer))
 		return Hashed{Path: name, Hash: d, Size: n}, err
+	}
+	if name == "" {
+		return Hashed{}, diag.New(diag.Usage, "the name of a file is empty").Hinted("pipe hash FILE")
 	}
 	at, err := worktree.Resolve(h.opt.Dir, name)
 	if err != nil {
@@ -84,16 +88,18 @@ func (h *hashing) one(ctx context.Context, name string) (Hashed, error) {
 		return hashAlone(ctx, name, at)
 	}
 	if h.p == nil {
-		if h.p, err = Open(ctx, h.opt); err != nil {
-			h.broken = true
+		if h.p, err = Open(ctx, h.opt); err == nil {
+			h.outs, err = h.p.recorded()
+		}
+		if h.broken = err != nil; h.broken {
 			return Hashed{}, err
 		}
 	}
-	return h.p.hash(ctx, name)
+	return h.p.hash(ctx, name, h.outs)
 }
 
-// hash hashes one path, given as the user wrote it where pipe runs.
-func (p *Project) hash(ctx context.Context, name string) (Hashed, error) {
+// hash hashes one path, given as the user wrote it where pipe runs. outs are the recorded ones.
+func (p *Project) hash(ctx context.Context, name string, outs map[repopath.Path]artifact.Output) (Hashed, error) {
 	at, err := p.work.Inside(p.opt.Dir, name)
 	if err != nil {
 		abs, rerr := worktree.Resolve(p.opt.Dir, name)
@@ -101,10 +107,6 @@ func (p *Project) hash(ctx context.Context, name string) (Hashed, error) {
 			return Hashed{}, rerr
 		}
 		return hashAlone(ctx, name, abs)
-	}
-	outs, err := p.recorded()
-	if err != nil {
-		return Hashed{}, err
 	}
 	o, err := p.inputs.Hash(ctx, at, outs)
 	if err != nil {

@@ -4,7 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -224,14 +225,16 @@ func (s *search) notFound() error {
 		return diag.New(u.kind, "%s was not found on this machine; it may be in %s, which could not be asked: %s", f.Query, u.Where, u.Why).
 			Hinted("%s", cmp.Or(u.Hint, "pipe find "+f.Query))
 	}
-	hint := "run git fetch --all --tags, then try again"
-	if s.p.repo != nil && s.p.repo.Shallow() && f.Incomplete {
-		hint = "the clone is shallow; run git fetch --unshallow --tags, then try again"
-	}
-	where := "in no pipe.lock, environment, cache or remote"
+	e := diag.New(diag.NotFound, "%s is in no pipe.lock, environment, cache or remote", f.Query).Hinted("run git fetch --all --tags, then try again")
 	if s.offline {
-		where = fmt.Sprintf("in no %s or cache on this machine; nobody else was asked", lockfile.FileName)
-		hint = "run pipe find without --offline, or git fetch --all --tags"
+		e = diag.New(diag.NotFound, "%s is in no pipe.lock or cache on this machine; nobody else was asked", f.Query).
+			Hinted("run pipe find without --offline, or git fetch --all --tags")
 	}
-	return diag.New(diag.NotFound, "%s is %s", f.Query, where).Hinted("%s", hint)
+	if f.Incomplete && s.p.repo.Shallow() && !s.offline {
+		return e.Hinted("the clone is shallow; run git fetch --unshallow --tags, then try again")
+	}
+	if _, err := os.Lstat(s.p.here(f.Query)); err == nil && s.prefix == f.Query {
+		return e.Hinted("pipe find .%c%s looks for the content of the file with this name", filepath.Separator, f.Query)
+	}
+	return e
 }
