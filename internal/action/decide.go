@@ -2,6 +2,7 @@ package action
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/spec"
@@ -132,6 +133,7 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage) []Reason {
 		why = append(why, Reason{Code: event.CmdChanged})
 	}
 	why = append(why, depChanges(in.Deps, locked.Deps)...)
+	why = append(why, toolChanges(in.Tools, locked.Tools)...)
 	why = append(why, paramChanges(in, locked)...)
 	why = append(why, envChanges(in, locked)...)
 	why = append(why, outChanges(s, locked)...)
@@ -172,6 +174,28 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 	for _, d := range then {
 		if !seen[d.Path] {
 			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Digest.String()})
+		}
+	}
+	return why
+}
+
+// toolChanges compares what commands printed. Where both first lines are known and differ,
+// they say what changed; else the hashes do.
+func toolChanges(now, then []artifact.Tool) (why []Reason) {
+	byHash := func(tools []artifact.Tool) (map[string]string, map[string]string) {
+		hashes, lines := map[string]string{}, map[string]string{}
+		for _, t := range tools {
+			hashes[t.Cmd], lines[t.Cmd] = t.Digest.String(), t.Line
+		}
+		return hashes, lines
+	}
+	old, oldLines := byHash(then)
+	new, newLines := byHash(now)
+	why = mapChanges(event.ToolChanged, old, new)
+	for i, r := range why {
+		if was, is := oldLines[r.Path], newLines[r.Path]; was != is && was != "" && is != "" {
+			why[i].Old, why[i].New = strconv.Quote(was), strconv.Quote(is)
+			why[i].Note = why[i].Old + " -> " + why[i].New
 		}
 	}
 	return why
@@ -271,6 +295,7 @@ type Live struct {
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
+	Tools  []artifact.Tool
 }
 
 // The states of a deploy stage in an environment.
@@ -304,7 +329,8 @@ func DecideDeploy(s *spec.Stage, key digest.Key, in Inputs, live Live, force boo
 			return Verdict{event.Skip, []Reason{{Code: event.LiveSame, Path: live.Env}}}
 		}
 		why := []Reason{{Code: event.LiveOther, Path: live.Env, Old: live.Key.String(), New: key.String()}}
-		return Verdict{event.Run, append(why, depChanges(in.Deps, live.Deps)...)}
+		why = append(why, depChanges(in.Deps, live.Deps)...)
+		return Verdict{event.Run, append(why, toolChanges(in.Tools, live.Tools)...)}
 	}
 	return Verdict{event.Run, []Reason{{Code: event.LastUnknown, Path: live.Env}}}
 }

@@ -23,11 +23,14 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
 	live, err := r.Env.Live(ctx, st.Stage.Name)
+	if err == nil {
+		err = r.tools(ctx, st, in, live.Tools)
+	}
 	if err != nil {
 		return err
 	}
+	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
@@ -56,7 +59,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(keep.names, ", "))
 	}
 	d := release.Deployment{
-		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Artifacts: in.made,
+		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Tools: in.Tools, Artifacts: in.made,
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
 	}
 	return r.runDeploy(ctx, st, in, d, tree)

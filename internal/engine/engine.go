@@ -65,8 +65,11 @@ type Engine struct {
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
-	Now     func() time.Time
-	Emit    func(event.Event)
+	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
+	// not run, because somebody only looks at the project.
+	Ask  func(context.Context, action.Question) ([]byte, error)
+	Now  func() time.Time
+	Emit func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -100,7 +103,8 @@ type Outcome struct {
 	Generation int
 	Outs       []artifact.Output
 	Err        error
-	Done       bool // it is as it should be; in a dry run: decided
+	Done       bool     // it is as it should be; in a dry run: decided
+	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
 }
@@ -141,10 +145,11 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
+	asked := &answers{by: map[string]func() answer{}, taken: map[string]bool{}}
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question,
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked,
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -342,6 +347,7 @@ type run struct {
 
 	settled []*state // by an earlier pass; nil entries are decided now
 	confirm *question
+	answers *answers
 
 	dirty   bool // lock differs from the file
 	flushed time.Time

@@ -67,11 +67,11 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 	return m.paths[from:to]
 }
 
-// errUnknown says that an input will be made by a stage that must run first. It occurs in dry
-// runs only: otherwise that stage has run before its readers are started.
-type errUnknown struct{ stage string }
+// errUnknown says that an input will be made by a stage, or printed by a command, that must run
+// first. It occurs in dry runs only: otherwise that has run before its readers are started.
+type errUnknown struct{ what, note string }
 
-func (e errUnknown) Error() string { return e.stage + " must run first" }
+func (e errUnknown) Error() string { return e.what + " must run first" }
 
 // output returns what a stage's out is, by this run or by the lock. The workspace is asked
 // only where neither knows: on a fresh clone nothing lies there, and what does may have been
@@ -79,7 +79,7 @@ func (e errUnknown) Error() string { return e.stage + " must run first" }
 func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, error) {
 	st := &r.states[r.outs.by[p]]
 	if st.unknown {
-		return artifact.Output{}, errUnknown{st.Stage.Name}
+		return artifact.Output{}, errUnknown{what: st.Stage.Name}
 	}
 	for _, o := range st.Outs {
 		if o.Path == p {

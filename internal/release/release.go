@@ -107,7 +107,7 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 		return live, err
 	}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps = st.now(), st.Key, st.Deps
+		live.Status, live.Key, live.Deps, live.Tools = st.now(), st.Key, st.Deps, st.Tools
 	}
 	return live, nil
 }
@@ -116,9 +116,10 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 type Deployment struct {
 	Stage     string
 	Key       digest.Key
-	Closure   digest.Digest     // tree of all that the command sees; in cache and, unless Local, remote
-	Local     bool              // some of it must not leave this machine, so no other one can deploy it
-	Deps      []artifact.Input  // what the stage declares
+	Closure   digest.Digest    // tree of all that the command sees; in cache and, unless Local, remote
+	Local     bool             // some of it must not leave this machine, so no other one can deploy it
+	Deps      []artifact.Input // what the stage declares
+	Tools     []artifact.Tool
 	Artifacts []artifact.Output // outs of other stages among it
 	Again     bool              // deploy although this version is live
 }
@@ -137,7 +138,7 @@ func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, er
 	}
 	st := Stage{
 		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Artifacts: d.Artifacts,
+		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
 	}
 	return st.Deployment, e.mutate(ctx, func(s *State) error {
 		if old := s.Stages[d.Stage]; !d.Again && old.Status == action.StatusOK && old.Key == d.Key {

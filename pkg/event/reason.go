@@ -42,6 +42,7 @@ const (
 	DepChanged    = "dep-changed"
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
+	ToolChanged   = "tool-changed"
 	ParamChanged  = "param-changed"
 	EnvChanged    = "env-changed"
 	OutsChanged   = "outs-changed"
@@ -72,6 +73,7 @@ var texts = map[string]string{
 	DepChanged:    "%s changed",
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
+	ToolChanged:   "the output of %s changed",
 	ParamChanged:  "param %s changed",
 	EnvChanged:    "variable %s changed",
 	OutsChanged:   "output %s was added or removed",

@@ -8,7 +8,7 @@ import (
 // Change is one difference between two locks.
 type Change struct {
 	Stage string `json:"stage"`          // the stage's name
-	What  string `json:"what"`           // command, dep, param, env or out; file in what a dep listed
+	What  string `json:"what"`           // command, dep, tool, param, env or out; file in what a dep listed
 	Path  string `json:"path,omitempty"` // the path, or FILE:KEY of a param, or the variable's name
 	Old   string `json:"old,omitempty"`  // empty: was not there
 	New   string `json:"new,omitempty"`  // empty: is not there any more
@@ -41,6 +41,13 @@ func facts(s *Stage) []fact {
 	list := []fact{{"command", "", s.Cmd.String()}}
 	for _, d := range s.Deps {
 		list = append(list, fact{"dep", string(d.Path), d.Digest.String()})
+	}
+	for _, t := range s.Tools {
+		value := t.Digest.String()
+		if t.Line != "" {
+			value += " (" + t.Line + ")"
+		}
+		list = append(list, fact{"tool", t.Cmd, value})
 	}
 	for _, x := range s.Params {
 		if !x.Hash.IsZero() {

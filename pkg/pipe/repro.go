@@ -39,6 +39,8 @@ type ReproOptions struct {
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
+
+	ask asking // which commands among the deps are run
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -63,6 +65,9 @@ type StageResult struct {
 	// the deps, where what they were is still known; only Why fills it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
+	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	Assumed []string `json:"assumed,omitempty"`
+
 	trees map[repopath.Path]*object.Tree
 }
 
@@ -77,6 +82,7 @@ type Result struct {
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+	opt.ask = askAll
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
 		return nil, err
@@ -203,7 +209,7 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs, Assumed: o.Assumed, trees: o.Trees}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}
@@ -231,7 +237,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
 		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
+		Ask: p.asker(files, opt.ask, h), Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
 		e.Records = p.remote
