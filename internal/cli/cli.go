@@ -50,6 +50,10 @@ type app struct {
 	remote string
 	env    string
 	noWait bool
+	many   bool // all projects below
+
+	goOn    bool   // with many: after a project that failed, too
+	project string // with many: whose answer is printed
 }
 
 // Run runs the command line and returns the exit code. It prints the errors. When a signal
@@ -82,6 +86,8 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+
+		PersistentPreRunE: a.mayBeMany,
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
@@ -92,6 +98,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "hide unchanged stages")
 	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
+	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout: all projects in and below this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -193,6 +200,9 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 			}
 		}
 	}
+	if a.many {
+		return a.each(ctx, opt, f)
+	}
 	p, err := pipe.Open(ctx, opt)
 	if err != nil {
 		return err
@@ -204,7 +214,7 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 // answer prints a verb's answer: text, or JSON with a schema name.
 func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	if a.json {
-		return view.Answer(a.Out, schema, value)
+		return view.AnswerOf(a.Out, schema, a.project, value)
 	}
 	text(a.Out)
 	return nil

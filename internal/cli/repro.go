@@ -36,6 +36,9 @@ Without --push, only the stages that a deployment depends on are published.`,
 			if err := a.deploying(yes, &opt); err != nil {
 				return err
 			}
+			if a.many {
+				return a.withAll(c.Context(), a.options(), func(ps *pipe.Projects) error { return ps.Repro(c.Context(), opt) })
+			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
 				// Only after outputs may have been written: a run that does nothing says

@@ -58,6 +58,9 @@ type Options struct {
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Now     func() time.Time  // nil: time.Now
+
+	root string // of the project, when it is known
+	name string // of the project among several: its directory
 }
 
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
@@ -132,9 +135,12 @@ func (o Options) withDefaults() Options {
 // below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
-	root, err := findRoot(opt.Dir)
-	if err != nil {
-		return nil, err
+	root := opt.root
+	if root == "" {
+		var err error
+		if root, err = findRoot(opt.Dir); err != nil {
+			return nil, err
+		}
 	}
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()

@@ -81,7 +81,16 @@ type Result struct {
 // Repro brings the stages up to date: skips what is unchanged, restores what was built before,
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
-func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
+	result, err := p.repro(ctx, opt)
+	if result != nil {
+		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
+	}
+	return result, err
+}
+
+// repro is Repro without the summary.
+func (p *Project) repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
 	opt.ask = askAll
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
@@ -98,11 +107,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 			return nil, err
 		}
 	}
-	result, err = p.run(ctx, opt, h, false)
-	if result != nil {
-		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
-	}
-	return result, err
+	return p.run(ctx, opt, h, false)
 }
 
 // nothingToDo refuses a run that would change a workspace which cannot be written.

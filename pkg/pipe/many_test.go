@@ -1,0 +1,102 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/diag"
+)
+
+// several opens projects whose pipe.yaml has one check each.
+func several(t *testing.T, dirs ...string) *Projects {
+	t.Helper()
+	top := t.TempDir()
+	for _, d := range dirs {
+		write(t, top, d+"/pipe.yaml", "stages:\n  a: {check: true, cmd: 'true'}\n")
+	}
+	ps, err := OpenAll(t.Context(), Options{Dir: top})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := ps.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ps
+}
+
+func write(t *testing.T, top, name, text string) {
+	t.Helper()
+	at := filepath.Join(top, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFailureStopsWhatDependsOnIt(t *testing.T) {
+	broken := errors.New("broken")
+	work := diag.New(diag.Pending, "work to do")
+	for _, c := range []struct {
+		name          string
+		goOn          bool
+		fails         map[string]error
+		did, not, why string
+		kind          diag.Kind
+	}{
+		{"nothing fails", false, nil, "a b c d", "", "", diag.Failed},
+		{"it stops", false, map[string]error{"b": broken}, "a b", "c:b d:", "b: broken", diag.Failed},
+		{"it goes on beside it", true, map[string]error{"a": broken}, "a d", "b:a c:a", "a: broken", diag.Failed},
+		{"work to do is no failure", false, map[string]error{"a": work, "c": work}, "a b c d", "", "a: work to do|c: work to do", diag.Pending},
+		{"a failure goes before work to do", true, map[string]error{"a": work, "d": broken}, "a b c d", "", "d: broken|a: work to do", diag.Failed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ps := several(t, "a", "b", "c", "d")
+			ps.graph.Edge(1, 0)
+			ps.graph.Edge(2, 1)
+			var did, not, why []string
+			err := ps.Each(t.Context(), c.goOn, func(p *Project) error {
+				did = append(did, p.Dir())
+				return c.fails[p.Dir()]
+			}, func(p *Project, failed string) { not = append(not, p.Dir()+":"+failed) })
+			for _, e := range diag.All(err) {
+				why = append(why, e.Error())
+			}
+			if strings.Join(did, " ") != c.did || strings.Join(not, " ") != c.not || strings.Join(why, "|") != c.why || diag.KindOf(err) != c.kind {
+				t.Errorf("did %q, not %q, %q of kind %s", did, not, why, diag.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestAnInterruptBeginsNoOtherProject(t *testing.T) {
+	ps := several(t, "a", "b")
+	ctx, cancel := context.WithCancel(t.Context())
+	var did []string
+	err := ps.Each(ctx, true, func(p *Project) error {
+		did = append(did, p.Dir())
+		cancel()
+		return context.Cause(ctx)
+	}, nil)
+	if !slices.Equal(did, []string{"a"}) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%q, %v", did, err)
+	}
+}
+
+func TestProjectsAreOrderedByPath(t *testing.T) {
+	var names []string
+	for _, p := range several(t, "b", "a/z", ".", "a", "a-b").all {
+		names = append(names, p.Dir())
+	}
+	if want := []string{".", "a", "a-b", "a/z", "b"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
