@@ -77,6 +77,7 @@ func Run(ctx context.Context, w World) int {
 // root makes the command tree anew for each invocation, so that no flag keeps a value from
 // another one.
 func (a *app) root() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:           "pipe",
 		Short:         "Build once, deploy once: idempotent builds and deployments",
@@ -84,16 +85,19 @@ func (a *app) root() *cobra.Command {
 		Example:       "  pipe init\n  pipe repro\n  pipe why build",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usage(cobra.NoArgs),
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          group,
+		RunE: func(c *cobra.Command, args []string) error {
+			if version {
+				return a.versionCmd().RunE(c, args)
+			}
+			return c.Help()
+		},
 
 		PersistentPreRunE: a.mayBeMany,
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "hide unchanged stages")
@@ -101,12 +105,16 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout: all projects in and below this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
+	complete(root, "remote", a.remotes)
+	complete(root, "env", a.environments)
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
 		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 	)
+	a.completions(root)
 	return root
 }
 
@@ -159,10 +167,11 @@ func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(
 // usage gives wrong arguments their kind: cobra's errors have none.
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, list []string) error {
-		if err := args(c, list); err != nil {
+		err := args(c, list)
+		if err != nil && !errors.As(err, new(*diag.Error)) {
 			return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
 		}
-		return nil
+		return err
 	}
 }
 
