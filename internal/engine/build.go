@@ -19,6 +19,9 @@ import (
 // dropped only when the new ones are recorded: after any failure the workspace has again what
 // the lock names. The lock's entry comes last, with what the record says.
 func (r *run) runBuild(ctx context.Context, a *attempt) error {
+	if err := r.bring(ctx, a.in); err != nil {
+		return err
+	}
 	log := newOutput(a.in.Env)
 	made, err := r.Runner.Run(ctx, r.job(a.state, a.in, log))
 	if err != nil {

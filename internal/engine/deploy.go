@@ -45,7 +45,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	}
 	// What goes live is what its records say, and anyone can fetch it again:
 	// both before the environment is touched.
-	if err := r.crossCheck(ctx, st); err != nil {
+	if err := errors.Join(r.crossCheck(ctx, st), r.crossCheckOthers(ctx, in)); err != nil {
 		return err
 	}
 	if err := r.publishMakers(ctx, st); err != nil {
@@ -176,6 +176,9 @@ func (r *run) publishMakers(ctx context.Context, st *state) error {
 // deployment: the key would name something else. What keep names does not reach the remote.
 func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
+	if err := r.bring(ctx, in); err != nil {
+		return none, nil, err
+	}
 	for _, o := range in.made {
 		if err := r.Rescue(ctx, o); err != nil {
 			return none, nil, err
@@ -212,7 +215,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 			lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
 		}
 	}
-	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(o.Path) })
+	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(in, o.Path) })
 	if !keep.any() {
 		outs = append(outs, o)
 	}

@@ -52,7 +52,7 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote must be set; for a dry
+// Engine holds the parts that a run works with. All fields but Remote and Others must be set; for a dry
 // run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
@@ -61,6 +61,7 @@ type Engine struct {
 	Runner    Runner
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
+	Others    Others               // the projects beside this one; nil: none
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.

@@ -70,14 +70,22 @@ func OpenAll(ctx context.Context, opt Options) (*Projects, error) {
 // openBelow opens the project in dir, relative to top. Its events name it. What the user has
 // written in options is still relative to where they are.
 func openBelow(ctx context.Context, top, dir string, opt Options) (*Project, error) {
-	opt.root, opt.name = filepath.Join(top, filepath.FromSlash(dir)), dir
-	if emit := opt.Emit; emit != nil {
-		opt.Emit = func(e event.Event) {
-			e.Project = dir
+	return Open(ctx, opt.of(filepath.Join(top, filepath.FromSlash(dir)), dir))
+}
+
+// of returns the options for the project at root, which is called by its directory. An event
+// that another project has passed on keeps its name.
+func (o Options) of(root, name string) Options {
+	o.root, o.name = root, name
+	if emit := o.Emit; emit != nil {
+		o.Emit = func(e event.Event) {
+			if e.Project == "" {
+				e.Project = name
+			}
 			emit(e)
 		}
 	}
-	return Open(ctx, opt)
+	return o
 }
 
 // Close closes all projects.
@@ -158,25 +166,6 @@ func (ps *Projects) Repro(ctx context.Context, opt ReproOptions) error {
 		ps.emit(event.Event{Schema: event.Schema, Type: event.Summary, Counts: &total})
 	}
 	return err
-}
-
-// sort orders the projects and refuses cycles.
-func (ps *Projects) sort() error {
-	ps.graph = dag.New(len(ps.all))
-	order, cycle := ps.graph.Sort()
-	if cycle != nil {
-		var names []string
-		for _, i := range append(cycle, cycle[0]) {
-			names = append(names, ps.all[i].opt.name)
-		}
-		return diag.New(diag.Usage, "projects depend on each other: %s", strings.Join(names, " -> "))
-	}
-	sorted := make([]*Project, len(order))
-	for at, i := range order {
-		sorted[at] = ps.all[i]
-	}
-	ps.all = sorted
-	return nil
 }
 
 // projectsBelow returns the directories in and below top that have a pipe.yaml, sorted, relative

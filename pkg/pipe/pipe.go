@@ -80,7 +80,10 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
-	said     bool // which blocks of the lock do not count: once is enough
+	beside   []*Project    // others of the repository that are open
+	opened   []*Project    // those of them that this one opened, and closes
+	planned  []StageResult // what the last plan of it among several has decided
+	said     bool          // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
@@ -251,6 +254,9 @@ func findRoot(dir string) (string, error) {
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.Close()
+	for _, other := range p.opened {
+		err = errors.Join(err, other.Close())
+	}
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}

@@ -195,7 +195,12 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
-	return results(r), transfer.Explained(err)
+	result := results(r)
+	p.planned = nil
+	if dry && result != nil {
+		p.planned = result.Stages
+	}
+	return result, transfer.Explained(err)
 }
 
 // noteSecrets names the declared variables that look like secrets and are not said
@@ -241,7 +246,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	files := p.files(carrier)
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
-		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, opt.ask, h), Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
