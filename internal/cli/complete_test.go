@@ -146,3 +146,21 @@ func TestOnlyCommandsOfManyProjectsTakeR(t *testing.T) {
 		}
 	})
 }
+
+func TestSeveralProjectsAskOnce(t *testing.T) {
+	const one = "stages:\n  d: {deploy: true, cmd: echo x >> $LIVE, deps: [f]}\n"
+	for answer, code := range map[string]int{"y\n": 0, "n\n": 9} {
+		p := newPlace(t, one)
+		p.write("f", "1")
+		p.write("sub/pipe.yaml", one)
+		p.write("sub/f", "1")
+		p.in = answer
+		p.run(code, "-R", "repro", "-k")
+		if got := strings.Count(p.err, "[y/N]"); got != 1 || !strings.Contains(p.err, "Deploy d to default?") {
+			t.Errorf("asked %d times: %s", got, p.err)
+		}
+		if live := strings.Count(p.err, "done     live"); live != 2 && code == 0 || live > 0 && code > 0 {
+			t.Errorf("%d live: %s", live, p.err)
+		}
+	}
+}

@@ -44,6 +44,20 @@ func (a *app) withAll(ctx context.Context, opt pipe.Options, f func(*pipe.Projec
 	return errors.Join(f(ps), ps.Close())
 }
 
+// reproAll is pipe repro for all projects.
+func (a *app) reproAll(ctx context.Context, opt pipe.ReproOptions) error {
+	return a.withAll(ctx, a.options(), func(ps *pipe.Projects) error {
+		counts, err := ps.Repro(ctx, opt)
+		if counts.Ran+counts.Restored == 0 {
+			return err
+		}
+		return errors.Join(err, ps.Each(ctx, true, func(p *pipe.Project) error {
+			a.hintIgnore(p)
+			return nil
+		}, nil))
+	})
+}
+
 // each calls f for each project. What it answers gets the project's directory as a heading, or
 // as a member.
 func (a *app) each(ctx context.Context, opt pipe.Options, f func(*pipe.Project) error) error {

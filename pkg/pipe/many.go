@@ -129,15 +129,16 @@ func (ps *Projects) Each(ctx context.Context, keepGoing bool, f func(*Project) e
 
 // Repro brings the stages of all projects up to date, as Project.Repro does each. One summary
 // counts them all, and one question is asked.
-func (ps *Projects) Repro(ctx context.Context, opt ReproOptions) error {
-	var total event.Counts
+func (ps *Projects) Repro(ctx context.Context, opt ReproOptions) (total event.Counts, err error) {
 	var once sync.Once
 	var refused error
 	confirm := opt.Confirm
-	err := ps.Each(ctx, opt.KeepGoing, func(p *Project) error {
+	err = ps.Each(ctx, opt.KeepGoing, func(p *Project) error {
 		if confirm != nil {
 			opt.Confirm = func(d Deployment) error {
-				d.Stage = p.opt.name + ":" + d.Stage
+				if p.opt.name != "." {
+					d.Stage = p.opt.name + ":" + d.Stage
+				}
 				once.Do(func() { refused = confirm(d) })
 				return refused
 			}
@@ -165,7 +166,7 @@ func (ps *Projects) Repro(ctx context.Context, opt ReproOptions) error {
 	if ps.emit != nil {
 		ps.emit(event.Event{Schema: event.Schema, Type: event.Summary, Counts: &total})
 	}
-	return err
+	return total, err
 }
 
 // projectsBelow returns the directories in and below top that have a pipe.yaml, sorted, relative

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,32 @@ func TestProjectsAreOrderedByPath(t *testing.T) {
 		names = append(names, p.Dir())
 	}
 	if want := []string{".", "a", "a-b", "a/z", "b"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+func TestADirectoryThatHoldsAProjectIsReadAfterIt(t *testing.T) {
+	top := t.TempDir()
+	write(t, top, "pipe.yaml", "stages:\n  a: {check: true, cmd: 'true', deps: [m]}\n")
+	write(t, top, "m/pipe.yaml", "stages:\n  a: {check: true, cmd: 'true', deps: [z/out]}\n")
+	write(t, top, "m/z/pipe.yaml", "stages:\n  a: {cmd: 'true', outs: [out]}\n")
+	write(t, top, "m-2/pipe.yaml", "stages:\n  a: {cmd: 'true', outs: [out]}\n")
+	ps, err := OpenAll(t.Context(), Options{Dir: top})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ps.Close() }()
+	var names []string
+	for i, p := range ps.all {
+		up := 0
+		for _, u := range ps.graph.Up(i) {
+			if up++; u >= i {
+				t.Errorf("%s comes before what it needs", p.Dir())
+			}
+		}
+		names = append(names, fmt.Sprint(p.Dir(), up))
+	}
+	if want := []string{"m/z0", "m1", ".2", "m-20"}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
 }
