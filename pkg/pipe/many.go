@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -51,9 +52,10 @@ func OpenAll(ctx context.Context, opt Options) (*Projects, error) {
 	}
 	ps := &Projects{emit: opt.Emit}
 	for _, dir := range dirs {
-		p, oerr := openBelow(ctx, top, dir, opt)
+		root := filepath.Join(top, filepath.FromSlash(dir))
+		p, oerr := Open(ctx, opt.of(root, dir))
 		if oerr != nil {
-			err = errors.Join(err, inProject(dir, filepath.Join(top, filepath.FromSlash(dir)), oerr))
+			err = errors.Join(err, inProject(dir, root, oerr))
 			continue
 		}
 		ps.all = append(ps.all, p)
@@ -67,14 +69,9 @@ func OpenAll(ctx context.Context, opt Options) (*Projects, error) {
 	return ps, nil
 }
 
-// openBelow opens the project in dir, relative to top. Its events name it. What the user has
-// written in options is still relative to where they are.
-func openBelow(ctx context.Context, top, dir string, opt Options) (*Project, error) {
-	return Open(ctx, opt.of(filepath.Join(top, filepath.FromSlash(dir)), dir))
-}
-
-// of returns the options for the project at root, which is called by its directory. An event
-// that another project has passed on keeps its name.
+// of returns the options for the project at root, whose events name it. What the user has
+// written is still relative to where they are. An event that another project has passed on keeps
+// its name.
 func (o Options) of(root, name string) Options {
 	o.root, o.name = root, name
 	if emit := o.Emit; emit != nil {
@@ -108,6 +105,9 @@ func (ps *Projects) Each(ctx context.Context, keepGoing bool, f func(*Project) e
 			if failed[u] != "" {
 				failed[i] = failed[u]
 			}
+		}
+		if ctx.Err() != nil && len(failures) == 0 {
+			failures = append(failures, shell.Interrupted(context.Cause(ctx)))
 		}
 		if failed[i] != "" || ctx.Err() != nil || len(failures) > 0 && !keepGoing {
 			if skipped != nil {

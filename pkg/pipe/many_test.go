@@ -79,16 +79,20 @@ func TestAFailureStopsWhatDependsOnIt(t *testing.T) {
 }
 
 func TestAnInterruptBeginsNoOtherProject(t *testing.T) {
-	ps := several(t, "a", "b")
-	ctx, cancel := context.WithCancel(t.Context())
-	var did []string
-	err := ps.Each(ctx, true, func(p *Project) error {
-		did = append(did, p.Dir())
-		cancel()
-		return context.Cause(ctx)
-	}, nil)
-	if !slices.Equal(did, []string{"a"}) || !errors.Is(err, context.Canceled) {
-		t.Errorf("%q, %v", did, err)
+	ps := several(t, "a", "b", "c")
+	for _, seen := range []bool{true, false} { // by the project that ran, or only after it
+		ctx, cancel := context.WithCancel(t.Context())
+		var did []string
+		err := ps.Each(ctx, true, func(p *Project) error {
+			did = append(did, p.Dir())
+			if cancel(); seen {
+				return context.Cause(ctx)
+			}
+			return nil
+		}, nil)
+		if !slices.Equal(did, []string{"a"}) || !errors.Is(err, context.Canceled) || len(diag.All(err)) != 1 {
+			t.Errorf("%q, %v", did, err)
+		}
 	}
 }
 
