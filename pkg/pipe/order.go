@@ -13,8 +13,7 @@ import (
 // sort orders the projects and refuses cycles.
 func (ps *Projects) sort() error {
 	needs, near := ps.needs()
-	order, cycle := needs.Sort()
-	if cycle != nil {
+	if _, cycle := needs.Sort(); cycle != nil {
 		var names []string
 		for _, i := range append(cycle, cycle[0]) {
 			names = append(names, ps.all[i].opt.name)
@@ -28,7 +27,7 @@ func (ps *Projects) sort() error {
 			needs.Edge(n.project, n.holds)
 		}
 	}
-	order, _ = needs.Sort()
+	order, _ := needs.Sort()
 	place := make([]int, len(order))
 	sorted := make([]*Project, len(order))
 	for at, i := range order {
