@@ -183,7 +183,7 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 }
 
 // toolChanges compares what commands printed. Where both first lines are known and differ,
-// they say what changed; else the hashes do.
+// they are told, too.
 func toolChanges(now, then []artifact.Tool) (why []Reason) {
 	byHash := func(tools []artifact.Tool) (map[string]string, map[string]string) {
 		hashes, lines := map[string]string{}, map[string]string{}
@@ -197,8 +197,7 @@ func toolChanges(now, then []artifact.Tool) (why []Reason) {
 	why = mapChanges([3]string{event.DepAdded, event.ToolChanged, event.DepRemoved}, old, new)
 	for i, r := range why {
 		if was, is := oldLines[r.Path], newLines[r.Path]; was != is && was != "" && is != "" {
-			why[i].Old, why[i].New = strconv.Quote(was), strconv.Quote(is)
-			why[i].Note = why[i].Old + " -> " + why[i].New
+			why[i].Note = strconv.Quote(was) + " -> " + strconv.Quote(is)
 		}
 	}
 	return why
