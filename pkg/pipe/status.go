@@ -33,7 +33,7 @@ type StatusOptions struct {
 // the environment cannot be read, or a rule refuses a stage's inputs, the rest is still answered
 // beside the error, and Note says why.
 func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error) {
-	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true}, nil, true)
+	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true, ask: askNone}, nil, true)
 	s := &Status{Outs: []OutStatus{}, Note: unreadNote(unread)}
 	if r == nil || unread != nil && s.Note == "" {
 		return nil, unread
