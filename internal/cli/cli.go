@@ -111,7 +111,7 @@ func (a *app) root() *cobra.Command {
 	complete(root, "env", a.environments)
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
-		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
+		a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 	)
 	a.completions(root)
@@ -196,18 +196,9 @@ func (a *app) onActions() bool {
 // one JSON document prints none. The project is closed whatever f returns: that writes the
 // stat index, and the next call saves the time.
 func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
-	opt := a.options()
-	if !talk && a.json {
-		opt.Emit = nil
-	}
-	if !talk && !a.json {
-		// Only notes: the answer itself names the stages.
-		emit := opt.Emit
-		opt.Emit = func(e event.Event) {
-			if e.Type == event.Note {
-				emit(e)
-			}
-		}
+	opt := a.asking()
+	if talk {
+		opt = a.options()
 	}
 	if a.many {
 		return a.each(ctx, opt, f)
@@ -218,6 +209,19 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 	}
 	err = f(p)
 	return errors.Join(err, p.Close())
+}
+
+// asking are the options of a question: of what goes on only notes are printed, for the answer
+// itself names the stages.
+func (a *app) asking() pipe.Options {
+	opt := a.options()
+	emit := opt.Emit
+	opt.Emit = func(e event.Event) {
+		if e.Type == event.Note && !a.json {
+			emit(e)
+		}
+	}
+	return opt
 }
 
 // answer prints a verb's answer: text, or JSON with a schema name.

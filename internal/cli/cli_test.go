@@ -107,7 +107,7 @@ func TestEveryAnswerInJSONNamesItsSchema(t *testing.T) {
 	for name, args := range map[string][]string{
 		"pipe.plan/1": {"plan"}, "pipe.why/1": {"why", "build"}, "pipe.status/1": {"status"}, "pipe.push/1": {"push"}, "pipe.pull/1": {"pull"},
 		"pipe.checkout/1": {"checkout"}, "pipe.hash/1": {"hash", "src"}, "pipe.dag/1": {"dag"}, "pipe.verify/1": {"verify"}, "pipe.gc/1": {"gc"},
-		"pipe.remotes/1": {"remote", "list"}, "pipe.probe/1": {"remote", "probe"}, "pipe.version/1": {"version"}, "pipe.init/1": {"init"},
+		"pipe.remotes/1": {"remote", "list"}, "pipe.probe/1": {"remote", "probe"}, "pipe.version/1": {"version"}, "pipe.init/1": {"init"}, "pipe.env/1": {"env"},
 	} {
 		p.run(0, append(args, "--json")...)
 		if got := p.answer()["schema"]; got != name {

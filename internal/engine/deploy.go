@@ -68,6 +68,21 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	return r.runDeploy(ctx, st, in, d, tree)
 }
 
+// environmentExists refuses a deployment to an environment that a typing error would make,
+// before anything is built for it. One that cannot be read is reported by the stages that need it.
+func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
+	for i := range e.Project.Stages {
+		if s := &e.Project.Stages[i]; !selected[i] || !s.Deploy || s.Frozen {
+			continue
+		}
+		if err := e.Env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+		return nil
+	}
+	return nil
+}
+
 // confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
 func (r *run) confirmed(st *state) error {
 	if r.opt.Confirm == nil {

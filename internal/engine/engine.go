@@ -149,7 +149,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(ctx, selected); err != nil {
+	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}

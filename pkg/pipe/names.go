@@ -43,7 +43,7 @@ func (p *Project) Names(ctx context.Context) Names {
 	}
 	// What cannot be read is not offered: nobody reads errors while they type.
 	local := p.local()
-	states, _ := release.All(ctx, local, local, release.Options{})
+	states, _ := release.All(ctx, local, release.Options{Lister: local})
 	for _, s := range states {
 		n.Environments = append(n.Environments, s.Env())
 	}

@@ -35,6 +35,7 @@ type ReproOptions struct {
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
+	CreateEnv      bool     // the environment may be a new one
 	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
@@ -242,7 +243,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if err != nil {
 		return nil, err
 	}
-	env, err := p.environment(ctx)
+	env, err := p.environment(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
