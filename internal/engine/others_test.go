@@ -138,14 +138,14 @@ func TestNothingIsDeployedThatAnotherProjectsRecordContradicts(t *testing.T) {
 
 func TestAParamsFileOfAnotherProjectIsRead(t *testing.T) {
 	p, b := withOther(t, "stages:\n  a: {cmd: make, params: [{lib/p.yaml: [k]}], outs: [a.out]}\n")
-	b.file("k: 1\n")
+	b.file("k: one\n")
 	b.out.Path = "lib/p.yaml"
 	p.repro("a:run", all)
-	if got := p.locked("a").Params[0].Value; got != "1" {
+	if got := p.locked("a").Params[0].Value; got != `"one"` {
 		t.Errorf("k is %s", got)
 	}
 	p.repro("a:skip", all)
-	b.file("k: 2\n")
+	b.file("k: two\n")
 	b.out.Path = "lib/p.yaml"
 	p.repro("a:run", all)
 }
