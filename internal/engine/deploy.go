@@ -23,12 +23,16 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
 	live, err := r.Env.Live(ctx, st.Stage.Name)
 	if err != nil {
 		return err
 	}
-	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
+	st.Was = live.Deps
+	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
 		return nil
@@ -60,6 +64,21 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
 	}
 	return r.runDeploy(ctx, st, in, d, tree)
+}
+
+// environmentExists refuses a deployment to an environment that a typing error would make,
+// before anything is built for it. One that cannot be read is reported by the stages that need it.
+func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
+	for i := range e.Project.Stages {
+		if s := &e.Project.Stages[i]; !selected[i] || !s.Deploy || s.Frozen {
+			continue
+		}
+		if err := e.Env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+		return nil
+	}
+	return nil
 }
 
 // confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
