@@ -94,7 +94,6 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
-	_ = root.RegisterFlagCompletionFunc("env", a.completeEnv) // it fails for a flag that does not exist
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),

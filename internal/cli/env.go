@@ -2,10 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,18 +35,6 @@ remote is asked; without one, the environments of this workspace are listed.`
 	c := command("env", short, long, "pipe env\npipe env --json", noArgs, run)
 	c.AddCommand(command("list", short, long, "pipe env list", noArgs, run))
 	return c
-}
-
-// completeEnv proposes the names that --env takes. Somebody waits for it with a finger on the
-// key: a remote that does not answer soon gives no proposals.
-func (a *app) completeEnv(c *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	ctx, cancel := context.WithTimeout(c.Context(), 2*time.Second)
-	defer cancel()
-	_ = a.with(ctx, false, func(p *pipe.Project) (err error) {
-		names, err = p.EnvironmentNames(ctx)
-		return err
-	})
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // printEnvironments prints a row for each stage, and one more for each further artifact.

@@ -17,7 +17,7 @@ import (
 // that o.Lister finds or, where the store cannot list, the one that o names. One that
 // cannot be read keeps no other back; the error joins those of all.
 func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err error) {
-	found, err := Names(ctx, o)
+	found, err := names(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -34,9 +34,8 @@ func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err e
 	return all, err
 }
 
-// Names returns the names of the environments of the project that o names, sorted: where the
-// store cannot list, the one that o names, whether it exists or not.
-func Names(ctx context.Context, o Options) (all []string, err error) {
+// names returns the names of the environments of the project that o names, sorted.
+func names(ctx context.Context, o Options) (all []string, err error) {
 	if o.Lister == nil {
 		return []string{o.Name}, nil
 	}

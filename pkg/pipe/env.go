@@ -37,15 +37,6 @@ type DeployedStage struct {
 	Deployment string            `json:"deployment"`       // its unique name
 }
 
-// EnvironmentNames returns the names of the project's environments, sorted.
-func (p *Project) EnvironmentNames(ctx context.Context) ([]string, error) {
-	_, o, err := p.environments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return release.Names(ctx, o)
-}
-
 // Environments lists the project's environments with what was deployed there, as their
 // states say it now. Those that cannot be read are left out, and named by the error.
 func (p *Project) Environments(ctx context.Context) (*Environments, error) {
