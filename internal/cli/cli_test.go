@@ -43,7 +43,7 @@ func newPlace(t *testing.T, yaml string) *place {
 
 func (p *place) write(name, content string) {
 	p.t.Helper()
-	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o777); err != nil {
 		p.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o666); err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,9 @@ Without --push, only the stages that a deployment depends on are published.`,
 			}
 			if err := a.deploying(yes, &opt); err != nil {
 				return err
+			}
+			if a.many {
+				return a.reproAll(c.Context(), opt)
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
@@ -127,7 +131,7 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	view.Print(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
+	view.Print(a.Err, "note: git does not ignore these outputs; add them to %s:\n", path.Join(p.Dir(), ".gitignore"))
 	for _, o := range outs {
 		view.Print(a.Err, "/%s\n", o)
 	}

@@ -116,7 +116,7 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 		return live, err
 	}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps, live.Commit = st.now(), st.Key, st.Deps, st.Commit
+		live.Status, live.Key, live.Deps, live.Tools, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Commit
 	}
 	return live, nil
 }
@@ -125,9 +125,10 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 type Deployment struct {
 	Stage     string
 	Key       digest.Key
-	Closure   digest.Digest     // tree of all that the command sees; in cache and, unless Local, remote
-	Local     bool              // some of it must not leave this machine, so no other one can deploy it
-	Deps      []artifact.Input  // what the stage declares
+	Closure   digest.Digest    // tree of all that the command sees; in cache and, unless Local, remote
+	Local     bool             // some of it must not leave this machine, so no other one can deploy it
+	Deps      []artifact.Input // what the stage declares
+	Tools     []artifact.Tool
 	Artifacts []artifact.Output // outs of other stages among it
 	Again     bool              // deploy although this version is live
 }
@@ -146,7 +147,7 @@ func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, er
 	}
 	st := Stage{
 		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Artifacts: d.Artifacts,
+		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
 	}
 	err = e.mutate(ctx, func(s *State) error {
 		if s.absent && !e.mayCreate() {

@@ -50,6 +50,7 @@ type Stage struct {
 	Local      bool              `json:"local,omitempty"`     // the closure is not in the remote: a part of it stays on one machine
 	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
 	Deps       []artifact.Input  `json:"deps,omitempty"`
+	Tools      []artifact.Tool   `json:"tools,omitempty"`     // without their lines
 	Artifacts  []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
 
 	rest map[string]json.RawMessage
@@ -201,6 +202,11 @@ func (s *Stage) check() error {
 	}
 	for _, in := range s.Deps {
 		if err := in.Check(); err != nil {
+			return err
+		}
+	}
+	for _, t := range s.Tools {
+		if err := t.Check(); err != nil {
 			return err
 		}
 	}

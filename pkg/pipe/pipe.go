@@ -9,7 +9,7 @@
 //
 // Each verb has a file of its own. It takes its locks, reads pipe.lock, has lower packages do
 // the work, and returns an answer that encodes as JSON. Verbs that only look (Plan, Why,
-// Status, Find, Diff, Dag, Hash) take no lock on the workspace and may run beside a build;
+// Status, Find, Diff, Dag, Hash, Environments) take no lock on the workspace and may run beside a build;
 // what they say is true of the moment at which they looked.
 //
 // There are two locks, always taken in this order: the workspace's, so that one pipe at a time
@@ -58,6 +58,9 @@ type Options struct {
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Now     func() time.Time  // nil: time.Now
+
+	root string // of the project, when it is known
+	name string // of the project among several: its directory
 }
 
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
@@ -78,7 +81,10 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
-	said     bool // which blocks of the lock do not count: once is enough
+	beside   []*Project    // others of the repository that are open
+	opened   []*Project    // those of them that this one opened, and closes
+	planned  []StageResult // what the last plan of it among several has decided
+	said     bool          // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
@@ -134,9 +140,12 @@ func (o Options) withDefaults() Options {
 // below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
-	root, err := findRoot(opt.Dir)
-	if err != nil {
-		return nil, err
+	root := opt.root
+	if root == "" {
+		var err error
+		if root, err = findRoot(opt.Dir); err != nil {
+			return nil, err
+		}
 	}
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()
@@ -249,6 +258,9 @@ func findRoot(dir string) (string, error) {
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.Close()
+	for _, other := range p.opened {
+		err = errors.Join(err, other.Close())
+	}
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}
