@@ -52,9 +52,11 @@ type Environment struct {
 // nameForm is what every store takes as part of a path, on every file system.
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
+func isName(s string) bool { return nameForm.MatchString(s) && !strings.HasSuffix(s, ".lock") }
+
 // Open returns the environment that o names; it need not exist.
 func Open(cells store.Cells, o Options) (*Environment, error) {
-	if !nameForm.MatchString(o.Name) || strings.HasSuffix(o.Name, ".lock") {
+	if !isName(o.Name) {
 		return nil, diag.New(diag.Usage, "%q is not a valid environment name; use lower-case letters, digits, '.', '_' and '-'", o.Name).
 			Hinted("pipe repro --env staging")
 	}

@@ -219,7 +219,7 @@ func TestProjectsOfOnePrefixDoNotMeet(t *testing.T) {
 func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 	s := mem.New()
 	empty := `{"project":"shop","schema":2,"seq":1,"stages":{}}` + "\n"
-	for _, name := range []string{"shop/env/prod/state", "shop/env/a/state", "shop/env/a/log/1", "shop/env/Bad Name/state", "shop/env/x/y/state", "web/env/b/state"} {
+	for _, name := range []string{"shop/env/prod/state", "shop/env/a/state", "shop/env/a/log/1", "shop/env/Bad Name/state", "shop/env/x/y/state", "shop/env/a.lock/state", "web/env/b/state"} {
 		if err := s.Swap(t.Context(), "projects/"+name, "", []byte(empty)); err != nil {
 			t.Fatal(err)
 		}

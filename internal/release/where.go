@@ -42,7 +42,7 @@ func names(ctx context.Context, o Options) (all []string, err error) {
 	top := root(o.Project)
 	err = o.Lister.Names(ctx, top, func(cell string) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(cell, top+"/"), "/state")
-		if ok && nameForm.MatchString(name) {
+		if ok && isName(name) {
 			all = append(all, name)
 		}
 		return nil
