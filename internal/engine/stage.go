@@ -286,7 +286,11 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 		if !h.found || want[i].Same(h.out) { // outs that cannot be restored are the same, or the stage runs
 			continue
 		}
-		if _, err := r.Place(ctx, a.Stage.Name, want[i], lockedOuts(a.state)); err != nil {
+		known := lockedOuts(a.state)
+		if h.spec.Report { // a failed run left it: nobody has edited it
+			known = append(slices.Clone(known), h.out)
+		}
+		if _, err := r.Place(ctx, a.Stage.Name, want[i], known); err != nil {
 			return r.lostOr(err)
 		}
 	}
