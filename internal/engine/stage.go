@@ -154,6 +154,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:
+		r.replay(ctx, a)
 		st.Outs = st.locked.Outs
 		// Only the memory of where inputs were found changes; the key is the same.
 		if !r.opt.Dry && moved(st.locked, in) {
@@ -161,6 +162,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 		}
 		return r.ensurePublished(ctx, a)
 	case event.Restore:
+		r.replay(ctx, a)
 		if err := r.restore(ctx, a); err != nil {
 			return err
 		}
