@@ -20,7 +20,8 @@ func (a *app) logCmd() *cobra.Command {
 	limit := 20
 	c := command("log [STAGE|OUT]", "Show what a stage printed",
 		`Show what a stage's command printed, who ran it, where, when, and for how long.
-Without a stage, list the runs on this machine, newest first.
+Without a stage, list the runs on this machine, newest first. With --env, show only
+deployments to that environment.
 
 Every run on this machine is kept for 30 days in .pipe/runs, failed and interrupted
 ones and deployments too. If the stage has not run here, the log of the run that
@@ -39,6 +40,7 @@ The log goes to stdout, everything else to stderr.`,
 				if stage == "" && opt == (pipe.LogOptions{}) {
 					return a.listRuns(p, limit)
 				}
+				opt.Env = a.env
 				l, err := p.Log(c.Context(), stage, opt)
 				if err != nil {
 					return err
@@ -80,7 +82,7 @@ func (a *app) listRuns(p *pipe.Project, limit int) error {
 	if limit < 1 {
 		return diag.New(diag.Usage, "--limit must be 1 or more").Hinted("pipe log --limit 20")
 	}
-	runs, err := p.Runs(limit)
+	runs, err := p.Runs(limit, a.env)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -49,29 +50,41 @@ type LogOptions struct {
 	Run    int    // the n-th newest on this machine
 	Commit string // the one that pipe.lock of this commit names
 	Hash   string // the one with this key, output or log, by a prefix
+	Env    string // of deployments only those to this environment; "": all
 }
 
 // runs is what commands printed on this machine.
 func (p *Project) runs() *runlog.Dir { return &runlog.Dir{Work: p.work, Now: p.opt.Now} }
 
-// Runs returns the newest runs of this machine, at most so many, the newest first. It takes no lock.
-func (p *Project) Runs(limit int) ([]Run, error) {
-	runs := p.runs()
-	names, err := runs.List("")
+// Runs returns the newest runs of this machine, at most so many, the newest first; with an
+// environment only the deployments to it. It takes no lock.
+func (p *Project) Runs(limit int, env string) ([]Run, error) {
 	all := []Run{}
-	for _, name := range names[:min(len(names), max(limit, 0))] {
-		all = append(all, p.run1(runs, name))
-	}
+	err := p.eachRun("", func(r Run, _ string) bool {
+		if env == "" || r.Env == env {
+			all = append(all, r)
+		}
+		return len(all) < limit
+	})
 	return all, err
 }
 
-// run1 reads a run. What a run has taken is known when it has ended, or goes on.
-func (p *Project) run1(runs *runlog.Dir, name string) Run {
-	r := Run(runs.Read(name))
-	if r.Status == runlog.Running {
-		r.Seconds = p.opt.Now().Sub(r.At).Seconds()
+// eachRun calls f with each run of a stage on this machine and the run's name, the newest first,
+// until f returns false; an empty stage is any. What a run has taken is known when it has ended,
+// or goes on.
+func (p *Project) eachRun(stage string, f func(r Run, name string) bool) error {
+	runs := p.runs()
+	names, err := runs.List(stage)
+	for _, name := range names {
+		r := Run(runs.Read(name))
+		if r.Status == runlog.Running {
+			r.Seconds = p.opt.Now().Sub(r.At).Seconds()
+		}
+		if (stage == "" || r.Stage == stage) && !f(r, name) {
+			break
+		}
 	}
-	return r
+	return err
 }
 
 // Log returns what a stage printed, and whose run it was. An empty stage means any, with Run or
@@ -99,15 +112,30 @@ func (p *Project) Log(ctx context.Context, stage string, opt LogOptions) (*Log, 
 	if opt.Commit != "" {
 		return p.logAtCommit(ctx, stage, lock, opt.Commit)
 	}
-	l, err := p.logHere(stage, max(opt.Run, 1), func(Run) bool { return true })
-	if l != nil || err != nil {
-		return l, err
+	count := 0
+	l, err := p.logHere(stage, max(opt.Run, 1), func(r Run) bool {
+		if opt.Env != "" && r.Env != opt.Env && (stage == "" || r.Env != "") {
+			return false
+		}
+		count++
+		return true
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case l == nil && opt.Run > 0:
+		return nil, fewer(stage, count)
+	case l == nil:
+		return p.logOfLock(ctx, stage, lock)
 	}
-	if opt.Run > 0 {
-		return nil, p.fewer(stage)
+	if block := lock.Stage(stage); opt.Run == 0 && block != nil && l.Status == runlog.OK && runID(block) != l.id() {
+		p.note(fmt.Sprintf("%s names another run of %s: pipe log --hash %s", lockfile.FileName, stage, runID(block)))
 	}
-	return p.logOfLock(ctx, stage, lock)
+	return l, nil
 }
+
+// id names the record of the run.
+func (r *Run) id() object.RunID { return object.RunID{Key: r.Key, Generation: r.Generation} }
 
 // everNamed returns the stage that the user means, which may be in pipe.yaml no more.
 func (p *Project) everNamed(name string, lock *lockfile.File) (string, error) {
@@ -125,35 +153,34 @@ func (p *Project) everNamed(name string, lock *lockfile.File) (string, error) {
 // logHere returns the n-th newest run of a stage on this machine that is wanted; nil when there
 // are fewer.
 func (p *Project) logHere(stage string, n int, want func(Run) bool) (*Log, error) {
-	runs := p.runs()
-	names, err := runs.List(stage)
-	for _, name := range names {
-		r := p.run1(runs, name)
-		if stage != "" && r.Stage != stage || !want(r) {
-			continue
+	var l *Log
+	at := ""
+	err := p.eachRun(stage, func(r Run, name string) bool {
+		if want(r) {
+			n--
 		}
-		if n--; n > 0 {
-			continue
+		if n == 0 {
+			l, at = &Log{Run: r, Source: onMachine}, name
 		}
-		b, err := runs.Text(name)
-		return &Log{Run: r, Source: onMachine, Text: string(b)}, err
+		return n > 0
+	})
+	if l == nil || err != nil {
+		return nil, err
 	}
-	return nil, err
+	b, err := p.runs().Text(at)
+	l.Text = string(b)
+	return l, err
 }
 
-// fewer says that this machine has not so many runs.
-func (p *Project) fewer(stage string) error {
-	names, err := p.runs().List(stage)
-	if err != nil {
-		return err
-	}
+// fewer says that this machine has only n runs.
+func fewer(stage string, n int) error {
 	switch {
 	case stage == "":
-		return diag.New(diag.NotFound, "this machine has only %s from the last 30 days", view.Count(len(names), "run")).Hinted("pipe log lists them")
-	case len(names) == 0:
+		return diag.New(diag.NotFound, "this machine has only %s from the last 30 days", view.Count(n, "run")).Hinted("pipe log lists them")
+	case n == 0:
 		return diag.New(diag.NotFound, "%s has not run on this machine in the last 30 days", stage).Hinted("pipe log %s shows the run that pipe.lock names", stage)
 	}
-	return diag.New(diag.NotFound, "%s has only %s on this machine from the last 30 days", stage, view.Count(len(names), "run")).Hinted("pipe log %s --run %d", stage, len(names))
+	return diag.New(diag.NotFound, "%s has only %s on this machine from the last 30 days", stage, view.Count(n, "run")).Hinted("pipe log %s --run %d", stage, n)
 }
 
 // logOfLock returns the log of the run that made what the workspace's lock names.
@@ -215,24 +242,26 @@ func (p *Project) logByHash(ctx context.Context, stage, text string) (*Log, erro
 		return nil, err
 	}
 	var here []recorded
-	var newest *Run
-	_, lerr := p.logHere(stage, 1, func(r Run) bool {
-		of := q.means(recorded{id: object.RunID{Key: r.Key, Generation: r.Generation}, stage: r.Stage}, &object.Record{Log: r.Log})
-		if here = append(here, of...); len(of) > 0 && newest == nil {
-			newest = &r
+	newest := ""
+	rerr := p.eachRun(stage, func(r Run, name string) bool {
+		of := q.means(recorded{id: r.id(), stage: r.Stage}, &object.Record{Log: r.Log})
+		if len(of) > 0 && newest == "" {
+			newest = name
 		}
-		return false // all are looked at: the prefix may mean several
+		here = append(here, of...)
+		return true // all are looked at: the prefix may mean several
 	})
-	if lerr != nil {
-		return nil, lerr
+	if rerr == nil {
+		rerr = q.ambiguous(here)
 	}
-	if newest == nil {
+	if rerr != nil {
+		return nil, rerr
+	}
+	if newest == "" {
 		return nil, err
 	}
-	if err := q.ambiguous(here); err != nil {
-		return nil, err
-	}
-	return p.logHere(stage, 1, func(r Run) bool { return r.At.Equal(newest.At) && r.Stage == newest.Stage })
+	b, err := p.runs().Text(newest)
+	return &Log{Run: Run(p.runs().Read(newest)), Source: onMachine, Text: string(b)}, err
 }
 
 // logOf returns the log of a recorded run. Where the record, or its log, is out of reach, this
@@ -243,7 +272,7 @@ func (p *Project) logOf(ctx context.Context, of recorded) (*Log, error) {
 		return l, nil
 	}
 	own, lerr := p.logHere(of.stage, 1, func(r Run) bool {
-		return r.Key == of.id.Key && r.Generation == of.id.Generation && r.Status == runlog.OK
+		return r.id() == of.id && r.Status == runlog.OK
 	})
 	if own != nil && lerr == nil {
 		return own, nil

@@ -209,10 +209,13 @@ func runID(s *lockfile.Stage) object.RunID { return object.RunID{Key: s.Key, Gen
 
 // unrecorded says that a build has no record that can be had.
 func (p *Project) unrecorded(stage string, id object.RunID) error {
+	if s := p.spec.Stage(stage); s != nil && s.AlwaysChanged {
+		return diag.New(diag.NotFound, "%s has no record: it says always_changed", stage).Hinted("run pipe log %s on the machine where it ran", stage)
+	}
 	where := "the cache"
 	if p.remote != nil {
 		where = "the cache or the remote"
 	}
 	return diag.New(diag.NotFound, "no record of %s (key %s) in %s", stage, id.Short(), where).
-		Hinted("run pipe push %s on the machine that built it, or pipe repro %s", stage, stage)
+		Hinted("run this command on the machine that built it; pipe push %s there publishes the record", stage)
 }
