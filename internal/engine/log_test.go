@@ -101,6 +101,9 @@ func TestTheMachinesLogIsTheRecords(t *testing.T) {
 			for i := range lines {
 				job.Line([]byte(strings.Repeat("x", 40) + strings.Repeat("y", i%40)))
 			}
+			if _, text := newest(job.Stage.Name); len(text) > 6<<20 {
+				t.Errorf("%d lines: %d bytes while it runs", lines, len(text))
+			}
 			return nil
 		}
 		p.ok(all)
@@ -153,7 +156,19 @@ func TestReplayTellsWhatNeedNotRun(t *testing.T) {
 		t.Errorf("forced:\n%s", got)
 	}
 	q := p.clone()
-	q.events = nil
+	// A deployment that failed is not what is live, though it was the last from here.
+	p.runner.command = func(_ context.Context, job *action.Job) error {
+		job.Line([]byte("failed"))
+		return &shell.ExitError{Code: 1}
+	}
+	if _, _, err := p.run(engine.Options{Jobs: 1, Force: true, Targets: []string{"d"}}); err == nil {
+		t.Error("no error")
+	}
+	q.ok(engine.Options{Jobs: 1})
+	if got := replayed(p, engine.Options{}); !strings.HasSuffix(got, "d"+by+"d|of d") {
+		t.Errorf("deployed from elsewhere:\n%s", got)
+	}
+	q = p.clone()
 	if got := replayed(q, engine.Options{NoDeploy: true}); !strings.HasPrefix(got, "a"+by+"a|of a\nc"+by+"c|of c") {
 		t.Errorf("restored:\n%s", got)
 	}

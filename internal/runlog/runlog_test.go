@@ -135,7 +135,7 @@ func TestOldRunsGoWhenOneBegins(t *testing.T) {
 	next.Begin(example("a", noon)).End(example("a", noon))
 	files, err := os.ReadDir(dir)
 	must(t, err)
-	if len(d.list(t, "a")) != 2 || len(files) != 5 {
+	if names := d.list(t, "a"); len(files) != 5 || len(names) != 2 || d.Read(names[1]).At.Day() != 1 {
 		t.Errorf("%v", files)
 	}
 }
