@@ -30,7 +30,7 @@ pipe.lock names is shown, from the cache or the remote.
 The log goes to stdout, everything else to stderr.`,
 		"pipe log\npipe log build\npipe log build --run 2\npipe log build --commit v1.2\npipe log --hash 1e9ff5572e47", arguments(0, 1, ""), func(c *cobra.Command, args []string) error {
 			stage := strings.Join(args, "")
-			if err := oneOf(c, "run", "commit", "hash"); err != nil {
+			if err := atMostOne(c, "run", "commit", "hash"); err != nil {
 				return err
 			}
 			if c.Flags().Changed("run") && opt.Run < 1 {
@@ -59,8 +59,8 @@ The log goes to stdout, everything else to stderr.`,
 	return c
 }
 
-// oneOf refuses flags that contradict one another, and those that were given without a value.
-func oneOf(c *cobra.Command, names ...string) error {
+// atMostOne refuses flags that contradict one another, and those that were given without a value.
+func atMostOne(c *cobra.Command, names ...string) error {
 	given := ""
 	for _, n := range names {
 		f := c.Flags().Lookup(n)

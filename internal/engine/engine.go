@@ -23,7 +23,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -54,8 +53,8 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote and Runs must be set; for a dry
-// run Runner may be nil, too. Emit and Now are called from several workers at once.
+// Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
+// for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
@@ -64,10 +63,14 @@ type Engine struct {
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
+	Others    Others               // the projects beside this one; nil: none
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
+	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
+	// not run, because somebody only looks at the project.
+	Ask func(context.Context, action.Question) ([]byte, error)
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.
@@ -109,7 +112,8 @@ type Outcome struct {
 	Generation int
 	Outs       []artifact.Output
 	Err        error
-	Done       bool // it is as it should be; in a dry run: decided
+	Done       bool     // it is as it should be; in a dry run: decided
+	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
 	Deps  []artifact.Input // as they are; empty while they are not known
@@ -147,15 +151,16 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(ctx, selected); err != nil {
+	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
+	asked := &answers{by: map[string]func() answer{}, taken: map[string]bool{}}
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question,
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked,
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -357,6 +362,7 @@ type run struct {
 
 	settled []*state // by an earlier pass; nil entries are decided now
 	confirm *question
+	answers *answers
 
 	dirty   bool // lock differs from the file
 	flushed time.Time
@@ -387,9 +393,4 @@ func (st *state) block() *lockfile.Stage {
 func (e *Engine) emit(ev event.Event) {
 	ev.Schema = event.Schema
 	e.Emit(ev)
-}
-
-// note tells the user something about a stage that is neither a verdict nor an error.
-func (e *Engine) note(stage, format string, args ...any) {
-	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
 }

@@ -147,3 +147,8 @@ func (r *run) replayed(stage, by, at string, log []byte) {
 		r.emit(event.Event{Type: event.Replayed, Stage: stage, Text: strings.TrimSuffix(line, "\n")})
 	}
 }
+
+// note tells the user something about a stage that is neither a verdict nor an error.
+func (e *Engine) note(stage, format string, args ...any) {
+	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
+}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,8 +23,8 @@ type Build struct {
 func (b *Build) ID() object.RunID { return object.RunID{Key: b.Key, Generation: b.Generation} }
 
 // Builds returns the builds that are wanted of all that a lock names, newest first: those of the workspace's lock, now,
-// then those of every commit that any branch or tag reaches. A lock of the past that cannot
-// be read is passed to bad and left out. repo may be nil.
+// then those of every commit that any branch or tag reaches. What cannot be read of the past is
+// passed to bad and left out. repo may be nil.
 func Builds(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *lockfile.File, want func(*lockfile.Stage) bool, bad func(error)) ([]*Build, error) {
 	var all []*Build
 	seen := map[object.RunID]*Build{}
@@ -50,8 +51,13 @@ func Builds(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now 
 	}
 	var walked []walkedLock
 	var parser lockfile.Parser
-	err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
+	kept := 0
+	_, err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
 		data, err := v.Data()
+		if errors.Is(err, gitlog.ErrKeptBack) {
+			kept++
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -63,6 +69,9 @@ func Builds(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now 
 		walked = append(walked, walkedLock{v, add(lock)})
 		return nil
 	})
+	if kept > 0 {
+		bad(fmt.Errorf("%d versions of %s that this partial clone does not have; pipe find fetches them", kept, lockfile.FileName))
+	}
 	// Only now: Introduced grows until the walk has ended.
 	for _, w := range walked {
 		for _, b := range w.builds {
