@@ -72,6 +72,7 @@ var notInKey = map[string]string{
 	"Out.Persist":      "what the command starts from is not part of what it is",
 	"Out.NoPush":       "where the bytes are kept",
 	"Out.SHA256":       "one more hash of the same bytes",
+	"Out.Report":       "what lies there after a failure, not what the command makes",
 	"Env.Secret":       "EnvValue has it",
 	"Stage.Platform":   "Inputs.Platform is what it stands for here",
 	"Tool.Size":        "follows from the digest",

@@ -31,6 +31,9 @@ The first deployment to a new environment needs --create-env.
 Without --push, only the stages that a deployment depends on are published.`,
 		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			if opt.Replay && a.quiet {
+				return diag.New(diag.Usage, "--verbose and --quiet contradict each other").Hinted("pipe repro -v")
+			}
 			// The same as pipe plan, but for the exit code.
 			if dry {
 				return a.plan(c, opt, false)
@@ -57,6 +60,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, run the stages that do not depend on it")
 	f.BoolVar(&opt.Push, "push", false, "publish the outputs and the record of each stage as soon as it is done")
 	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal, and never in CI)")
+	f.BoolVarP(&opt.Replay, "verbose", "v", false, "replay the logs of stages that are skipped or restored")
 	f.BoolVar(&dry, "dry-run", false, "show what would be done, without changing anything")
 	return a.waits(c)
 }

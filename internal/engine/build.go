@@ -18,12 +18,14 @@ import (
 // runBuild has the runner make a build stage's outs, and records them. The old outputs are
 // dropped only when the new ones are recorded: after any failure the workspace has again what
 // the lock names. The lock's entry comes last, with what the record says.
-func (r *run) runBuild(ctx context.Context, a *attempt) error {
+func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 	if err := r.bring(ctx, a.in); err != nil {
 		return err
 	}
-	log := newOutput(a.in.Env)
-	made, err := r.Runner.Run(ctx, r.job(a.state, a.in, log))
+	log := r.newLog(a.state, a.in)
+	var made *action.Made
+	defer func() { r.ended(ctx, a.state, log, made, err) }()
+	made, err = r.Runner.Run(ctx, r.job(a.state, a.in, log))
 	if err != nil {
 		return r.lostOr(commandError(a.Stage, log, err))
 	}
@@ -45,6 +47,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 // job describes one run of a stage's command in the project. Every line that the command
 // prints is masked before anyone sees it.
 func (r *run) job(st *state, in *gathered, log *output) *action.Job {
+	log.file = r.Runs.Begin(log.run)
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
 	return &action.Job{
 		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),

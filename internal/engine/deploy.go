@@ -37,6 +37,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	}
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
+		r.replayDeploy(st)
 		return nil
 	}
 	keep, err := r.private(ctx, st, in)
@@ -244,7 +245,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 // in the write that says "deploying", which excludes that a run repeats what another has just
 // done. A crash before End leaves "deploying", which the next run takes for unknown and
 // deploys again.
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) error {
+func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) (err error) {
 	token, err := r.Env.Begin(ctx, d)
 	if errors.Is(err, release.ErrLive) {
 		r.note(st.Stage.Name, "another run has deployed this version in the meantime")
@@ -254,13 +255,16 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.
 	if err != nil {
 		return err
 	}
-	log := newOutput(in.Env)
+	log := r.newLog(st, in)
+	log.run.Env, log.run.Deployment = r.Env.Name(), token
+	var made *action.Made
+	defer func() { r.ended(ctx, st, log, made, err) }()
 	job := r.job(st, in, log)
 	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+token)
 	if !st.Stage.InRepo {
 		job.Fresh, job.Inputs = true, tree
 	}
-	made, err := r.Runner.Run(ctx, job)
+	made, err = r.Runner.Run(ctx, job)
 	if err == nil {
 		err = made.Settle(true)
 	}

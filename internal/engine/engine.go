@@ -23,7 +23,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -35,6 +34,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
@@ -53,13 +53,14 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote and Others must be set; for a dry
-// run Runner may be nil, too. Emit and Now are called from several workers at once.
+// Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
+// for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
 	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    Runner
+	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
 	Others    Others               // the projects beside this one; nil: none
@@ -94,6 +95,7 @@ type Options struct {
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	NoDeploy       bool     // leave deploy stages out, and what needs them
+	Replay         bool     // tell what the commands printed that need not run
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
@@ -391,9 +393,4 @@ func (st *state) block() *lockfile.Stage {
 func (e *Engine) emit(ev event.Event) {
 	ev.Schema = event.Schema
 	e.Emit(ev)
-}
-
-// note tells the user something about a stage that is neither a verdict nor an error.
-func (e *Engine) note(stage, format string, args ...any) {
-	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
 }

@@ -192,7 +192,7 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
 		// check are nobody's.
 		maker := &r.Project.Stages[r.outs.by[p]]
-		if r.outs.by[p] == st.index || maker.Check || !st.Stage.TakesOut(d, maker.Out(p)) {
+		if r.outs.by[p] == st.index || maker.Leaf(maker.Out(p)) || !st.Stage.TakesOut(d, maker.Out(p)) {
 			continue
 		}
 		o, err := r.output(ctx, p)

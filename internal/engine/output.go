@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 )
@@ -24,6 +25,9 @@ type output struct {
 	more   bool   // the last piece was not the end of its line
 	held   string // the end of that piece, where a secret may begin
 	hidden int    // how many bytes at its beginning end a secret that was masked
+
+	run  runlog.Run
+	file *runlog.Writer // the copy of head and last on this machine; nil: there is none
 }
 
 // newOutput masks the values of the stage's secrets, line by line: a command prints lines, and
@@ -120,11 +124,13 @@ func (o *output) add(line []byte) (string, bool) {
 	// Once a line has gone to last, all do: head is the beginning without gaps.
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
+		o.file.Line(text)
 		return text, true
 	}
 	o.last = append(append(o.last, text...), '\n')
+	o.file.Line(text)
 	if len(o.last) > 2*half { // seldom, because it copies
-		o.trim()
+		o.file.Replace(o.bytes())
 	}
 	return text, true
 }

@@ -163,6 +163,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:
+		r.replay(ctx, a)
 		st.Outs = st.locked.Outs
 		// Only the memory of where inputs were found changes; the key is the same.
 		if !r.opt.Dry && moved(st.locked, in) {
@@ -170,6 +171,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 		}
 		return r.ensurePublished(ctx, a)
 	case event.Restore:
+		r.replay(ctx, a)
 		if err := r.restore(ctx, a); err != nil {
 			return err
 		}
@@ -302,7 +304,11 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 		if !h.found || want[i].Same(h.out) { // outs that cannot be restored are the same, or the stage runs
 			continue
 		}
-		if _, err := r.Place(ctx, a.Stage.Name, want[i], lockedOuts(a.state)); err != nil {
+		known := lockedOuts(a.state)
+		if h.spec.Report { // a failed run left it: nobody has edited it
+			known = append(slices.Clone(known), h.out)
+		}
+		if _, err := r.Place(ctx, a.Stage.Name, want[i], known); err != nil {
 			return r.lostOr(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -32,8 +33,8 @@ type Runner struct {
 	Now   func() time.Time
 }
 
-// Run runs the job's command. After an error the workspace is as it was, and what
-// the command left in place of its outputs lies below .pipe/partial. When ctx ends
+// Run runs the job's command. After an error the workspace is as it was but for reports, and
+// what the command left in place of its other outputs lies below .pipe/partial. When ctx ends
 // the command is stopped, and no process of it is left when Run returns.
 //
 // The old outputs stay aside until the caller has recorded the new ones and calls
@@ -60,7 +61,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		if recorded {
 			return old.Drop()
 		}
-		return r.putBack(job, old)
+		return r.putBack(ctx, job, old)
 	}}
 	if made.Seconds, err = r.command(ctx, job, r.Work.Root()); err == nil {
 		err = r.recheck(ctx, job)
@@ -69,7 +70,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		made.Outs, err = r.saveOuts(ctx, job)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.putBack(job, old))
+		return nil, errors.Join(err, r.putBack(ctx, job, old))
 	}
 	return made, nil
 }
@@ -117,24 +118,23 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 
 // makeRoom moves the stage's old outputs aside, and puts copies of the persistent
 // ones in their places for the command to go on from. The originals lie aside, so
-// that a failure or a kill costs nothing. Keep comes before the move: from then on the
-// cache has all bytes that are at stake.
+// that a failure or a kill costs nothing. Reports are removed and not moved: after a failure
+// the newest counts, and an old one that came back would say that all is well. Keep comes
+// before both: from then on the cache has all bytes that are at stake.
 func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, error) {
-	var paths []repopath.Path
+	var paths, reports []repopath.Path
 	persist := map[repopath.Path]artifact.Output{}
 	for _, o := range job.Stage.Outs {
-		paths = append(paths, o.Path)
-		here, _, err := r.Work.Output(ctx, o.Path)
-		if errors.Is(err, worktree.ErrAbsent) {
-			continue
-		}
-		if err == nil {
-			err = r.Keep(ctx, job.Stage.Name, here, job.Recorded)
-		}
-		if err != nil {
+		here, err := r.kept(ctx, job, o)
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
 			return nil, err
 		}
-		if o.Persist {
+		if o.Report {
+			reports = append(reports, o.Path)
+			continue
+		}
+		paths = append(paths, o.Path)
+		if o.Persist && err == nil {
 			persist[o.Path] = here
 		}
 	}
@@ -144,15 +144,57 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 	}
 	for _, o := range persist {
 		if err := r.checkout(ctx, o); err != nil {
-			return nil, errors.Join(err, r.putBack(job, old))
+			return nil, errors.Join(err, r.putBack(ctx, job, old))
+		}
+	}
+	// Last: what fails before the command starts costs no report.
+	for _, p := range reports {
+		if err := r.clear(p); err != nil {
+			return nil, errors.Join(err, r.putBack(ctx, job, old))
 		}
 	}
 	return old, nil
 }
 
-// putBack restores the old outputs after a failure and says what was kept.
-func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
+// kept puts into the cache what lies at an output, and returns it. A report of a failed run is
+// in no lock, and is no edit that somebody should be told of.
+func (r *Runner) kept(ctx context.Context, job *action.Job, o spec.Out) (artifact.Output, error) {
+	if o.Report {
+		return r.Work.Save(ctx, r.Cache, o.Path)
+	}
+	here, _, err := r.Work.Output(ctx, o.Path)
+	if err == nil {
+		err = r.Keep(ctx, job.Stage.Name, here, job.Recorded)
+	}
+	return here, err
+}
+
+// clear removes what lies at p, and makes the directory above it: a command may expect it.
+func (r *Runner) clear(p repopath.Path) error {
+	in, err := r.Work.MakeHolder(p)
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.RemoveAll(p.Base()), in.Close())
+}
+
+// putBack restores the old outputs after a failure and says what was kept. A report stays where
+// the command left it, unless it is no output at all (a named pipe, say), which no later run
+// could read.
+func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) error {
 	partial, err := old.Restore()
+	ctx = context.WithoutCancel(ctx) // the end of the run may be the failure
+	for _, o := range job.Stage.Outs {
+		if !o.Report {
+			continue
+		}
+		if _, _, rerr := r.Work.Output(ctx, o.Path); rerr != nil && !errors.Is(rerr, worktree.ErrAbsent) {
+			left, serr := old.Spoil(o.Path)
+			if err = errors.Join(err, serr); left != "" {
+				partial = append(partial, left)
+			}
+		}
+	}
 	for _, p := range partial {
 		r.Note(job.Stage.Name, "the partial outputs of the failed run are in "+p)
 	}

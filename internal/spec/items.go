@@ -273,6 +273,7 @@ var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
 	"persist": func(s *stageReader, o *Out, n *yamldoc.Node) { o.Persist = s.option(n, "persist", false) },
 	"push":    func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoPush = !s.option(n, "push", true) },
 	"sha256":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.SHA256 = s.option(n, "sha256", false) },
+	"report":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.Report = s.option(n, "report", false) },
 }
 
 // option reads true or false, and gives standard for what is neither. So an option with a
@@ -312,6 +313,10 @@ func (s *stageReader) out(n *yamldoc.Node) {
 	if o.Path, o.Dir, ok = s.path(at, s.st.Wdir, "output"); ok && s.outPath(at, o.Path) {
 		if o.Dir && o.SHA256 {
 			s.bad(at, "output %s: sha256 needs a file, not a directory", o.Path)
+		}
+		if o.Report && o.Persist {
+			// The old one would pass for what the command has found now.
+			s.bad(at, "output %s: a report cannot have persist: true", o.Path)
 		}
 		s.st.Outs = append(s.st.Outs, o)
 	}

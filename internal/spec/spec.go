@@ -181,8 +181,12 @@ type Out struct {
 	Persist bool // persist: true: a copy of the last one lies there when the command begins
 	NoPush  bool // push: false: never leaves this machine
 	SHA256  bool // sha256: true: the record and commands get that hash, too
+	Report  bool // report: true: the newest stays where it is, also after a failure; nothing depends on it
 	Place   string
 }
+
+// Leaf reports whether nothing can depend on the out, which the stage makes.
+func (s *Stage) Leaf(o *Out) bool { return s.Check || o.Report }
 
 // Stage returns the stage with the name, nil when there is none. It relies on Stages being
 // sorted.

@@ -98,6 +98,20 @@ func (c *Carrier) List(ctx context.Context, d digest.Digest) (*object.Tree, erro
 	return t, err
 }
 
+// Log returns what a command printed, from the cache, else from the remote; nowhere is
+// store.ErrNotFound.
+func (c *Carrier) Log(ctx context.Context, d digest.Digest) ([]byte, error) {
+	ref := object.Ref{Shelf: object.Logs, Digest: d}
+	b, err := store.ReadAll(ctx, c.Cache, ref, maxLog)
+	if (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)) && c.Remote != nil && !c.NoFetch {
+		b, err = store.ReadAll(ctx, c.Remote, ref, maxLog)
+	}
+	return b, err
+}
+
+// maxLog is the largest log in bytes that is read; what pipe keeps of one run is far less.
+const maxLog = 64 << 20
+
 // Content returns the bytes of the file at p, which is an output or lies inside it,
 // from the cache, else from the remote; it puts them nowhere. A file that the
 // output does not have is store.ErrNotFound, bytes that are nowhere a *Missing.

@@ -52,6 +52,8 @@ func (p *Progress) Event(e event.Event) {
 		p.line(e.Stage, "start", "")
 	case event.Output:
 		p.output(e)
+	case event.Replayed:
+		p.replayed(e)
 	case event.Done:
 		p.done(e)
 	// The output first, so that the failure stands below what led to it.

@@ -17,7 +17,7 @@
 // An input is what its path leads to, symlinks followed (adr/0011). Pipe's own directory
 // holds none (CheckOwn).
 //
-// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial
+// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial, runs
 // and, unless it is elsewhere, the cache. tmp is on the same file system as the
 // outputs, so that a rename works.
 package worktree
@@ -207,6 +207,9 @@ func (w *Work) Prepare() error {
 // Tmp is the directory for temporary files in pipe's own one: on the workspace's file
 // system, so that a rename from there works.
 const Tmp = "tmp"
+
+// Runs is the directory in pipe's own one for what commands printed on this machine.
+const Runs = "runs"
 
 // Below writes files below the root, by their absolute paths.
 func (w *Work) Below() atomicfile.Files { return atomicfile.Files{Root: w.dir.Absolute()} }

@@ -22,11 +22,13 @@ const (
 	Decided Type = "decided" // a verdict and its reasons
 	Started Type = "started" // the command was started
 	Output  Type = "output"  // one line of it
-	Done    Type = "done"    // the stage is as it should be
-	Failed  Type = "failed"
-	Note    Type = "note"    // something to know: what is waited for, saved, adopted
-	Moved   Type = "moved"   // an object was copied between stores
-	Summary Type = "summary" // the last one
+	// Replayed is one line of what a command printed that need not run now, when it ran.
+	Replayed Type = "replayed"
+	Done     Type = "done" // the stage is as it should be
+	Failed   Type = "failed"
+	Note     Type = "note"    // something to know: what is waited for, saved, adopted
+	Moved    Type = "moved"   // an object was copied between stores
+	Summary  Type = "summary" // the last one
 )
 
 // Event is one thing that happened. Which fields are set depends on the type.

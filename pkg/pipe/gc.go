@@ -58,6 +58,7 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 		if err := p.emptyTrash(); err != nil {
 			return nil, err
 		}
+		p.runs().Prune()
 	}
 	g = &Garbage{Done: yes}
 	roots, err := p.roots(ctx, g)
