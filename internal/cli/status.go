@@ -56,7 +56,11 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		what := "output"
+		if o.Input {
+			what = "input"
+		}
+		view.Print(w, "  %s %s  %s  %s%s\n", what, o.Path, o.Hash.Short(), o.State, where)
 	}
 	for _, f := range s.Unpushed {
 		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)

@@ -84,6 +84,7 @@ type Options struct {
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	NoDeploy       bool     // leave deploy stages out, and what needs them
+	Take           bool     // take what lies at the inputs of the project, also what was added before
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
@@ -115,7 +116,7 @@ type Result struct {
 // counts: the other will run.
 func (r *Result) Pending() bool {
 	return slices.ContainsFunc(r.Stages, func(o Outcome) bool {
-		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore
+		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore || o.Verdict.Do == event.Add
 	})
 }
 
@@ -133,6 +134,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	e.withInputs(selected)
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
@@ -243,7 +245,7 @@ func (r *run) settle(stage string, itself bool) []*state {
 	out := make([]*state, len(r.states))
 	for i := range r.states {
 		st := &r.states[i]
-		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !restarts(st.Err)
+		ran := st.Done && (st.Verdict.Do == event.Run || st.Verdict.Do == event.Add) || st.Err != nil && !restarts(st.Err)
 		if r.selected[i] && ran && !again[i] {
 			out[i] = st
 		}

@@ -240,7 +240,7 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	if err != nil {
 		return artifact.Input{}, nil, r.lostOr(err)
 	}
-	in, err := within(st.Stage, d, o, tree)
+	in, err := within(st.Stage, d, &r.Project.Stages[r.outs.by[holder]], o, tree)
 	return in, nil, err
 }
 
@@ -273,7 +273,7 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 
 // within looks a dep up in the tree of the out that holds it. The input names the tree it was
 // found in, for the next run to remember.
-func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
+func within(s *spec.Stage, d spec.Dep, maker *spec.Stage, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
 	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
@@ -288,7 +288,7 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 			in.In = o.Digest
 			return in, nil
 		}
-		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in output %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in %s", d, maker.Made(o.Path)).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
@@ -300,8 +300,11 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 		in.In = o.Digest
 		return in, nil
 	}
-	return artifact.Input{}, diag.New(diag.Usage, "dependency %s does not exist in output %s", d, o.Path).At(d.Place).
-		Hinted("correct its name, or create it in the stage that makes the output")
+	e := diag.New(diag.Usage, "dependency %s does not exist in %s", d, maker.Made(o.Path)).At(d.Place)
+	if maker.Input {
+		return artifact.Input{}, e.Hinted("correct its name, or create it and run pipe add %s", o.Path)
+	}
+	return artifact.Input{}, e.Hinted("correct its name, or create it in the stage that makes the output")
 }
 
 // params reads the declared values, also from files that other stages make. It notes which of

@@ -50,9 +50,10 @@ type Event struct {
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`  // up to date
-	Restored int `json:"restored"` // taken from a record
-	Ran      int `json:"ran"`      // the command ran, or in a plan would
-	Failed   int `json:"failed"`   // the command failed, or could not run
-	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`         // up to date
+	Restored int `json:"restored"`        // taken from a record
+	Ran      int `json:"ran"`             // the command ran, or in a plan would
+	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
+	Failed   int `json:"failed"`          // the command failed, or could not run
+	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Initialized is what Init wrote.
@@ -50,14 +51,14 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := p.appendLines(r, ".gitignore", ignored); err != nil {
+	if err := p.appendLines(&r.Wrote, ".gitignore", ignored); err != nil {
 		return r, err
 	}
 	merged, err := p.attributeLines()
 	if err != nil {
 		return r, err
 	}
-	return r, p.appendLines(r, ".gitattributes", merged)
+	return r, p.appendLines(&r.Wrote, ".gitattributes", merged)
 }
 
 // writeFirst makes pipe.yaml, or names the project in the one that is there when it deploys to
@@ -105,7 +106,7 @@ func (p *Project) ignoreLines() ([]string, error) {
 	}
 	outs, err := p.UnignoredOuts()
 	for _, o := range outs {
-		lines = append(lines, "/"+o)
+		lines = append(lines, ignoreLine(repopath.Path(o)))
 	}
 	return lines, err
 }
@@ -128,7 +129,7 @@ func (p *Project) attributeLines() ([]string, error) {
 
 // appendLines adds lines to the end of a file, which need not exist. The file is replaced as a
 // whole, so an interruption leaves the old one.
-func (p *Project) appendLines(r *Initialized, name string, lines []string) error {
+func (p *Project) appendLines(wrote *[]string, name string, lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -140,6 +141,20 @@ func (p *Project) appendLines(r *Initialized, name string, lines []string) error
 	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
 		old = append(old, '\n')
 	}
-	r.Wrote = append(r.Wrote, name)
+	*wrote = append(*wrote, name)
 	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
+}
+
+// ignoreLine is the line of .gitignore for a path below the project, with what git would take
+// for a pattern escaped.
+func ignoreLine(at repopath.Path) string {
+	var b strings.Builder
+	b.WriteByte('/')
+	for i, c := range []byte(at) {
+		if strings.IndexByte(`*?[\`, c) >= 0 || c == ' ' && i == len(at)-1 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
