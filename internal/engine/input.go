@@ -104,8 +104,8 @@ func (r *run) refuseKept(ctx context.Context, s *spec.Stage) error {
 }
 
 // Remember lets the cache know that an input of the project once was as the lock says. When
-// another version is in the lock, it tells this one from an edit. Who may not write the cache
-// finds the record in the remote.
+// another version is in the lock, it tells this one from an edit. Who may not write the cache, or
+// make it, finds the record in the remote.
 func (p *Publisher) Remember(ctx context.Context, l *lockfile.Stage) error {
 	if _, err := p.Cache.Lookup(ctx, runID(l)); !errors.Is(err, store.ErrNotFound) {
 		return nil //nolint:nilerr // what is damaged there is found by whoever needs it
@@ -115,7 +115,7 @@ func (p *Publisher) Remember(ctx context.Context, l *lockfile.Stage) error {
 	if err == nil {
 		_, err = p.Cache.Record(ctx, rec.ID, value)
 	}
-	if atomicfile.ReadOnly(err) {
+	if atomicfile.ReadOnly(err) || errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err

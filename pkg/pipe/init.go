@@ -1,7 +1,6 @@
 package pipe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -130,19 +129,28 @@ func (p *Project) attributeLines() ([]string, error) {
 // appendLines adds lines to the end of a file, which need not exist. The file is replaced as a
 // whole, so an interruption leaves the old one.
 func (p *Project) appendLines(wrote *[]string, name string, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	path := p.path(name)
-	old, err := atomicfile.Read(path, atomicfile.MaxNote)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, next, err := p.withLines(name, lines)
+	if err != nil || old == next {
 		return err
 	}
-	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
-		old = append(old, '\n')
-	}
 	*wrote = append(*wrote, name)
-	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
+	return atomicfile.Write(p.path(name), []byte(next), 0o666, "")
+}
+
+// withLines returns the text of a file, and that text with more lines at its end.
+func (p *Project) withLines(name string, lines []string) (old, next string, err error) {
+	b, err := atomicfile.Read(p.path(name), atomicfile.MaxNote)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
+	}
+	old = string(b)
+	if len(lines) == 0 {
+		return old, old, nil
+	}
+	if next = old; old != "" && !strings.HasSuffix(old, "\n") {
+		next += "\n"
+	}
+	return old, next + strings.Join(lines, "\n") + "\n", nil
 }
 
 // ignoreLine is the line of .gitignore for a path below the project, with what git would take

@@ -106,7 +106,7 @@ func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
 	plan, err := p.run(ctx, opt, nil, true)
 	p.opt.Emit = emit
 	if err == nil && plan.Pending {
-		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage") + " to run or restore")
+		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored+plan.Counts.Added, "stage") + " to run or restore")
 	}
 	return err
 }

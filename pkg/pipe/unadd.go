@@ -105,7 +105,12 @@ func (p *Project) ignore(wrote *[]string, paths []repopath.Path) error {
 			lines = append(lines, ignoreLine(at))
 		}
 	}
-	return p.appendLines(wrote, ".gitignore", lines)
+	const name = ".gitignore"
+	old, next, err := p.withLines(name, lines)
+	if err != nil {
+		return err
+	}
+	return p.rewrite(wrote, name, old, next)
 }
 
 // unignore removes the lines that ignore has added; others that say the same stay.
