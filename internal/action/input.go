@@ -43,7 +43,7 @@ func DecideInput(f InputFacts) Verdict {
 	case f.Here.Same(f.Locked.Outs[0]):
 		return Verdict{event.Skip, []Reason{{Code: event.Unchanged}}}
 	case f.Known && !f.Take:
-		return Verdict{event.Restore, []Reason{{Code: event.OutEdited, Path: path}}}
+		return Verdict{event.Restore, []Reason{{Code: event.OutEdited, Path: path, Note: "pipe add keeps this one"}}}
 	}
 	old, now := f.Locked.Outs[0], *f.Here
 	why := Reason{Code: event.DepChanged, Path: path, Old: old.Digest.String(), New: now.Digest.String()}

@@ -89,7 +89,8 @@ func (p *Project) added(name string) (repopath.Path, error) {
 	return "", e.Hinted("inputs: in %s lists them", spec.FileName)
 }
 
-// ignore adds the lines that .gitignore lacks for the paths.
+// ignore adds the lines that .gitignore lacks for the paths. One that is there already is not
+// added again, though a stronger rule may undo it.
 func (p *Project) ignore(wrote *[]string, paths []repopath.Path) error {
 	if p.repo == nil {
 		return nil
@@ -99,14 +100,18 @@ func (p *Project) ignore(wrote *[]string, paths []repopath.Path) error {
 	if err != nil {
 		return err
 	}
+	const name = ".gitignore"
+	old, _, err := p.withLines(name, nil)
+	if err != nil {
+		return err
+	}
 	var lines []string
 	for _, at := range paths {
-		if slices.Contains(outs, string(at)) {
+		if slices.Contains(outs, string(at)) && !slices.Contains(strings.Split(strings.ReplaceAll(old, "\r", ""), "\n"), ignoreLine(at)) {
 			lines = append(lines, ignoreLine(at))
 		}
 	}
-	const name = ".gitignore"
-	old, next, err := p.withLines(name, lines)
+	_, next, err := p.withLines(name, lines)
 	if err != nil {
 		return err
 	}
