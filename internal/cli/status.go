@@ -58,6 +58,9 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
+		if o.Note != "" {
+			where += " (" + o.Note + ")"
+		}
 		what := "output"
 		if o.Input {
 			what = "input"

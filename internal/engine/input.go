@@ -121,19 +121,6 @@ func (p *Publisher) Remember(ctx context.Context, l *lockfile.Stage) error {
 	return err
 }
 
-// withInputs selects the inputs that the selected stages read: what lies there counts even where
-// other stages are taken as they are recorded, because no one has to run for it.
-func (e *Engine) withInputs(selected []bool) {
-	for i := range selected {
-		if !selected[i] {
-			continue
-		}
-		for _, u := range e.Graph.Up(i) {
-			selected[u] = selected[u] || e.Project.Stages[u].Input
-		}
-	}
-}
-
 // irreplaceable says of a stage's lost outputs that no run makes them again, nil when one can.
 func irreplaceable(s *spec.Stage, err error) error {
 	switch {

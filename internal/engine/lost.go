@@ -88,7 +88,7 @@ func (r *run) lostOr(err error) error {
 	if gone := irreplaceable(s, err); gone != nil {
 		return gone
 	}
-	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.isPrivate(holder) {
+	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.mustStay(holder) {
 		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
 	}
 	return fmt.Errorf("%s: %w", s.Name, err)
