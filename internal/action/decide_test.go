@@ -139,8 +139,10 @@ func TestAPathThatBecameADirectoryIsSaidToBeOne(t *testing.T) {
 		was, now artifact.Kind
 		note     string
 	}{
-		{artifact.OneFile, artifact.Dir, "now a directory, was a file"}, {artifact.Dir, artifact.OneFile, "now a file, was a directory"},
-		{artifact.OneFile, artifact.OneFile, ""}, {artifact.Dir, artifact.Dir, ""},
+		{artifact.OneFile, artifact.Dir, "now a directory, was a file"},
+		{artifact.Dir, artifact.OneFile, "now a file, was a directory"},
+		{artifact.OneFile, artifact.OneFile, ""},
+		{artifact.Dir, artifact.Dir, ""},
 	} {
 		why := depChanges([]artifact.Input{{Path: "p", Kind: c.now, Digest: sum("1")}}, []artifact.Input{{Path: "p", Kind: c.was, Digest: sum("2")}})
 		if len(why) != 1 || why[0].Code != event.DepChanged || why[0].Note != c.note {

@@ -101,6 +101,7 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		text("env_mode", "loose", "")
 	}
 	frameList(f, "excludes", s.Excludes, func(v *digest.Frame, x repopath.Pattern) { v.String(string(x)) })
+	flag("input", s.Input)
 	frameList(f, "outs", s.Outs, func(v *digest.Frame, o spec.Out) {
 		v.String(string(o.Path))
 		v.Bool(o.NoCache)

@@ -34,6 +34,7 @@ type stageInput struct {
 	Env           []envInput         `json:"env,omitempty"`
 	EnvMode       string             `json:"env_mode,omitempty"`
 	Excludes      []repopath.Pattern `json:"excludes,omitempty"`
+	Input         bool               `json:"input,omitempty"`
 	Outs          []outInput         `json:"outs,omitempty"`
 	Params        []paramInput       `json:"params,omitempty"`
 	Platform      string             `json:"platform,omitempty"`
@@ -63,7 +64,7 @@ type outInput struct {
 func (v stageInput) key() digest.Key {
 	s := &spec.Stage{
 		AlwaysChanged: v.AlwaysChanged, Check: v.Check, Cmd: v.Cmd, Deploy: v.Deploy, Excludes: v.Excludes,
-		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo",
+		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo", Input: v.Input,
 	}
 	in := Inputs{Deps: v.Deps, Tools: v.Tools, Platform: v.Platform, Loose: v.EnvMode == "loose"}
 	for _, e := range v.Env {

@@ -114,6 +114,7 @@ func (a *app) root() *cobra.Command {
 		a.logCmd(), a.showCmd(),
 		a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
+		a.addCmd(), a.unaddCmd(), a.freezeCmd(), a.unfreezeCmd(),
 	)
 	a.completions(root)
 	return root

@@ -61,7 +61,11 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if o.Note != "" {
 			where += " (" + o.Note + ")"
 		}
-		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		what := "output"
+		if o.Input {
+			what = "input"
+		}
+		view.Print(w, "  %s %s  %s  %s%s\n", what, o.Path, o.Hash.Short(), o.State, where)
 		printFiles(w, "    ", o.Files)
 	}
 	printUnpushed(w, s.Unpushed)

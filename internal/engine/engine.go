@@ -25,7 +25,6 @@ import (
 	"errors"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +95,7 @@ type Options struct {
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	NoDeploy       bool     // leave deploy stages out, and what needs them
 	Replay         bool     // tell what the commands printed that need not run
+	Take           bool     // take what lies at the inputs of the project, also what was added before
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
@@ -130,7 +130,7 @@ type Result struct {
 // counts: the other will run.
 func (r *Result) Pending() bool {
 	return slices.ContainsFunc(r.Stages, func(o Outcome) bool {
-		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore
+		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore || o.Verdict.Do == event.Add
 	})
 }
 
@@ -148,6 +148,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	e.withInputs(selected)
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
@@ -186,26 +187,6 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			}
 			return result, err
 		}
-	}
-}
-
-// leaveOut takes the deploy stages out of the selection, and says which they are.
-func (e *Engine) leaveOut(selected []bool) {
-	var deploys []int
-	for i := range e.Project.Stages {
-		if e.Project.Stages[i].Deploy {
-			deploys = append(deploys, i)
-		}
-	}
-	var names []string
-	for i, out := range e.Graph.Reach(deploys, e.Graph.Down) {
-		if out && selected[i] {
-			selected[i] = false
-			names = append(names, e.Project.Stages[i].Name)
-		}
-	}
-	if len(names) > 0 {
-		e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
 	}
 }
 
@@ -263,7 +244,7 @@ func (r *run) settle(stage string, itself bool) []*state {
 	out := make([]*state, len(r.states))
 	for i := range r.states {
 		st := &r.states[i]
-		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !restarts(st.Err)
+		ran := st.Done && (st.Verdict.Do == event.Run || st.Verdict.Do == event.Add) || st.Err != nil && !restarts(st.Err)
 		if r.selected[i] && ran && !again[i] {
 			out[i] = st
 		}

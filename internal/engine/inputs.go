@@ -260,7 +260,11 @@ func (r *run) outputDep(ctx context.Context, st *state, d spec.Dep, o artifact.O
 	if err != nil {
 		return artifact.Input{}, nil, r.lostOr(err)
 	}
-	in, err := within(st.Stage, d, o, tree)
+	noun := "output"
+	if i, ok := r.outs.by[o.Path]; ok && r.Project.Stages[i].Input {
+		noun = "input"
+	}
+	in, err := within(st.Stage, d, noun, o, tree)
 	return in, nil, err
 }
 
@@ -292,8 +296,8 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 }
 
 // within looks a dep up in the tree of the out that holds it. The input names the tree it was
-// found in, for the next run to remember.
-func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
+// found in, for the next run to remember. noun says what the out is, input or output.
+func within(s *spec.Stage, d spec.Dep, noun string, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
 	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
@@ -308,7 +312,7 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 			in.In = o.Digest
 			return in, nil
 		}
-		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in output %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in %s %s", d, noun, o.Path).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
@@ -320,8 +324,11 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 		in.In = o.Digest
 		return in, nil
 	}
-	return artifact.Input{}, diag.New(diag.Usage, "dependency %s does not exist in output %s", d, o.Path).At(d.Place).
-		Hinted("correct its name, or create it in the stage that makes the output")
+	e := diag.New(diag.Usage, "dependency %s does not exist in %s %s", d, noun, o.Path).At(d.Place)
+	if noun == "input" {
+		return artifact.Input{}, e.Hinted("correct its name, or create it and run pipe add %s", o.Path)
+	}
+	return artifact.Input{}, e.Hinted("correct its name, or create it in the stage that makes the output")
 }
 
 // params reads the declared values, also from files that other stages make. It notes which of

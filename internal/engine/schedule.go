@@ -284,6 +284,8 @@ func (r *run) result(s *schedule) *Result {
 			c.Ran++
 		case o.Verdict.Do == event.Restore:
 			c.Restored++
+		case o.Verdict.Do == event.Add:
+			c.Added++
 		default:
 			c.Skipped++
 		}

@@ -30,6 +30,8 @@ func (r *run) stage(ctx context.Context, i int) {
 	}
 	var err error
 	switch {
+	case st.Stage.Input:
+		err = r.input(ctx, st)
 	case st.Stage.Frozen:
 		err = r.frozen(ctx, st)
 	case st.Stage.Deploy:

@@ -90,6 +90,14 @@ func others() []*scenario {
 			w.write("out/1", "an edit of an output\n")
 			w.remove("stamp", "out/sub")
 		}},
+		{name: "add", verb: "add raw data", prepare: func(w *world) {
+			w.begin(build)
+			w.write("raw", "one\n")
+			w.do("pipe add raw")
+			w.write("raw", "two\n")
+			w.do("mkdir -p data/sub", "ln -s sub/x data/link")
+			w.write("data/sub/x", "x\n")
+		}},
 		{name: "gc", verb: "gc --yes", exact: true, prepare: func(w *world) {
 			w.begin(build)
 			for _, v := range []string{"2", "3"} { // 2 is in no lock

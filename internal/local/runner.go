@@ -22,15 +22,17 @@ import (
 )
 
 // Runner makes outputs from inputs by running commands on this machine. All
-// fields but Tracked and Hold must be set.
+// fields but Tracked, IsInput and Hold must be set.
 type Runner struct {
 	*Workspace
 	// Tracked returns which of the paths git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
 	// IsOut reports whether some stage makes this very path.
 	IsOut func(repopath.Path) bool
-	Hold  *Hold // commands inherit its lock, and its note names them
-	Now   func() time.Time
+	// IsInput reports whether it is an input of the project, which people change; nil: none is.
+	IsInput func(repopath.Path) bool
+	Hold    *Hold // commands inherit its lock, and its note names them
+	Now     func() time.Time
 }
 
 // Run runs the job's command. After an error the workspace is as it was but for reports, and
@@ -49,6 +51,9 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		return nil, err
 	}
 	for _, o := range job.Made {
+		if err := r.refuseEdited(ctx, job, o); err != nil {
+			return nil, err
+		}
 		if _, err := r.Place(ctx, job.Stage.Name, o, job.Made); err != nil {
 			return nil, err
 		}
@@ -73,6 +78,22 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		return nil, errors.Join(err, r.putBack(ctx, job, old))
 	}
 	return made, nil
+}
+
+// refuseEdited keeps pipe from overwriting an input of the project that somebody has changed since
+// the run looked at it: an output could be made again, this edit could not.
+func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.Output) error {
+	if r.IsInput == nil || !r.IsInput(o.Path) {
+		return nil
+	}
+	here, _, err := r.Work.Output(ctx, o.Path)
+	if errors.Is(err, worktree.ErrAbsent) || err == nil && here.Same(o) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return diag.New(diag.Stage, "%s: input %s changed while pipe ran", job.Stage.Name, o.Path).At(job.Stage.Place).Hinted("run pipe repro again")
 }
 
 // fresh runs the command in a directory that holds the job's inputs alone, copied from

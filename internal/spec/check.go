@@ -143,7 +143,7 @@ func (r *reader) check(p *Project) {
 	r.overlaps(p, x)
 	for i := range p.Stages {
 		r.ownOuts(i, &p.Stages[i], x)
-		r.pushed(&p.Stages[i], x)
+		r.pushed(p, &p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
 		r.leaves(p, &p.Stages[i], x)
 	}
@@ -154,25 +154,34 @@ func (r *reader) check(p *Project) {
 // have two makers, and its bytes would depend on who ran last.
 func (r *reader) overlaps(p *Project, x *outIndex) {
 	for _, m := range x.sorted {
-		s := &p.Stages[m.stage]
 		if first := x.byPath[m.out.Path]; first.out != m.out {
 			// Reported at the one further down, whichever stage's name comes first.
 			later, earlier := m, first
 			if before(later.out.Place, earlier.out.Place) {
 				later, earlier = earlier, later
 			}
-			r.faultAt(later.out.Place, "%s: output %s is already declared by stage %s (%s)",
-				p.Stages[later.stage].Name, later.out.Path, p.Stages[earlier.stage].Name, earlier.out.Place)
+			by := "by stage " + p.Stages[earlier.stage].Name
+			if p.Stages[earlier.stage].Input {
+				by = "in inputs"
+			}
+			r.faultAt(later.out.Place, "%s is already declared %s (%s)", p.whose(later), by, earlier.out.Place)
 		}
 		reported := false
 		x.above(m.out.Path.Dir(), func(holder made) {
 			if !reported {
-				r.faultAt(m.out.Place, "%s: output %s is inside output %s of stage %s (%s)",
-					s.Name, m.out.Path, holder.out.Path, p.Stages[holder.stage].Name, holder.out.Place)
+				r.faultAt(m.out.Place, "%s is inside %s (%s)", p.whose(m), p.Stages[holder.stage].Made(holder.out.Path), holder.out.Place)
 			}
 			reported = true
 		})
 	}
+}
+
+// whose begins a fault about an out.
+func (p *Project) whose(m made) string {
+	if s := &p.Stages[m.stage]; !s.Input {
+		return s.Name + ": output " + string(m.out.Path)
+	}
+	return "input " + string(m.out.Path)
 }
 
 // before orders two places of one file.
@@ -206,12 +215,16 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 
 // pushed reports deps that are made by a stage, and say push: a build publishes its outputs, or
 // does not, whoever reads them.
-func (r *reader) pushed(s *Stage, x *outIndex) {
+func (r *reader) pushed(p *Project, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
 		if d.Push == PushUnsaid {
 			continue
 		}
 		x.above(d.Path, func(m made) {
+			if p.Stages[m.stage].Input {
+				_ = r.faultAt(d.Place, "%s: dependency %s is in inputs, which the remote always gets", s.Name, d).Hinted("write %s here, without push", d)
+				return
+			}
 			_ = r.faultAt(d.Place, "%s: dependency %s is created by a stage, so push belongs to its output %s (%s)", s.Name, d, m.out.Path, m.out.Place).
 				Hinted("write %s here, and {path: %s, push: false} in outs to keep the output on one machine", d, m.out.Path)
 		})

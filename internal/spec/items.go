@@ -324,17 +324,36 @@ func (s *stageReader) out(n *yamldoc.Node) {
 
 // outPath refuses paths that no stage may make.
 func (s *stageReader) outPath(n *yamldoc.Node, p repopath.Path) bool {
-	switch {
-	case repopath.HasMeta(n.Value):
+	if repopath.HasMeta(n.Value) {
 		_ = s.bad(n, "output %s: globs are not allowed in outs", n.Value).Hinted("add the directory that contains them to outs")
-	case p == repopath.Root:
-		s.bad(n, "output %s is the whole project", n.Value)
-	case inPipe(p):
-		s.bad(n, "output %s: .pipe is reserved for pipe", n.Value)
-	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
-		s.bad(n, "output %s: the file is reserved for pipe", n.Value)
-	default:
+		return false
+	}
+	return s.reserved(n, p, "output")
+}
+
+// reserved refuses paths that are not for pipe to write; what says what the path is.
+func (s *stageReader) reserved(n *yamldoc.Node, p repopath.Path, what string) bool {
+	why := Reserved(p)
+	switch {
+	case why == "":
 		return true
+	case p == repopath.Root:
+		s.bad(n, "%s %s is %s", what, n.Value, why)
+	default:
+		s.bad(n, "%s %s: %s", what, n.Value, why)
 	}
 	return false
+}
+
+// Reserved says why pipe does not write to a path, "" when it may.
+func Reserved(p repopath.Path) string {
+	switch {
+	case p == repopath.Root:
+		return "the whole project"
+	case inPipe(p):
+		return ".pipe is reserved for pipe"
+	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
+		return "the file is reserved for pipe"
+	}
+	return ""
 }

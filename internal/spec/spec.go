@@ -14,8 +14,8 @@
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
 // spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
-// the items of its lists; check.go finds what is wrong between them; edit.go adds a line to a
-// file and leaves the rest as it is.
+// the items of its lists, input.go the inputs; check.go finds what is wrong between them. text.go
+// changes a file and leaves the rest as it is, for freeze.go and input.go; edit.go adds a line.
 package spec
 
 import (
@@ -34,7 +34,7 @@ type Project struct {
 	Name    string   // project:, which names it in a shared store; may be empty
 	Remotes []Remote // in the file's order; the first is the default
 	Loose   bool     // env_mode: loose: build stages see the whole environment
-	Stages  []Stage  // sorted by name
+	Stages  []Stage  // sorted by name; the inputs are among them
 }
 
 // Remote is one shared store.
@@ -66,6 +66,7 @@ type Stage struct {
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
+	Input         bool          // an input of the project: no command, and one out that people put there
 	Needs         []Need        // sorted by name; stages that come before, though they make no input
 	Check         bool          // check: true: its result is that it succeeded
 	Deploy        bool          // deploy: true, or neither outs nor check: true
@@ -214,4 +215,12 @@ func (s *Stage) Out(p repopath.Path) *Out {
 		return nil
 	}
 	return &s.Outs[i]
+}
+
+// Made names one of the stage's outs for people.
+func (s *Stage) Made(p repopath.Path) string {
+	if s.Input {
+		return "input " + string(p)
+	}
+	return "output " + string(p) + " of stage " + s.Name
 }

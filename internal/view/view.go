@@ -177,7 +177,7 @@ func (p *Progress) summary(e event.Event) {
 	for _, x := range []struct {
 		n    int
 		word string
-	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Skipped, "unchanged"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
+	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Added, "added"}, {c.Skipped, "unchanged"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
 		if x.n > 0 {
 			w = append(w, fmt.Sprintf("%d %s", x.n, x.word))
 		}

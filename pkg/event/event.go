@@ -53,14 +53,15 @@ type Event struct {
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`  // up to date
-	Restored int `json:"restored"` // taken from a record
-	Ran      int `json:"ran"`      // the command ran, or in a plan would
-	Failed   int `json:"failed"`   // the command failed, or could not run
-	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`         // up to date
+	Restored int `json:"restored"`        // taken from a record
+	Ran      int `json:"ran"`             // the command ran, or in a plan would
+	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
+	Failed   int `json:"failed"`          // the command failed, or could not run
+	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
 }
 
 // Plus returns the sum.
 func (c Counts) Plus(d Counts) Counts {
-	return Counts{c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Failed + d.Failed, c.Not + d.Not}
+	return Counts{c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not}
 }

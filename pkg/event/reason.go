@@ -13,6 +13,7 @@ const (
 	Skip    Verb = "skip"    // nothing changed
 	Restore Verb = "restore" // the recorded outputs are taken
 	Run     Verb = "run"     // the command runs
+	Add     Verb = "add"     // of an input: what lies in the workspace is taken
 	Frozen  Verb = "frozen"  // never runs
 	Blocked Verb = "blocked" // a stage that it needs failed
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
@@ -33,11 +34,13 @@ type Reason struct {
 const (
 	Unchanged     = "unchanged"
 	OutsAbsent    = "outs-not-here"
+	InputAbsent   = "input-not-here"
 	OutEdited     = "out-differs"
 	OutMissing    = "out-missing"
 	Recorded      = "recorded"
 	Passed        = "passed"
 	NeverRun      = "never-run"
+	NotAdded      = "not-added"
 	CmdChanged    = "command-changed"
 	DepChanged    = "dep-changed"
 	DepAdded      = "dep-added"
@@ -70,11 +73,13 @@ const (
 var texts = map[string]string{
 	Unchanged:     "nothing changed",
 	OutsAbsent:    "nothing changed; outputs are not in the workspace (pipe pull fetches them)",
+	InputAbsent:   "nothing changed; it is not in the workspace (pipe pull fetches it)",
 	OutEdited:     "pipe.lock names another version of %s",
 	OutMissing:    "%s is missing",
 	Recorded:      "the same inputs were built before",
 	Passed:        "passed before with the same inputs",
 	NeverRun:      "never ran",
+	NotAdded:      "%s is not in pipe.lock yet",
 	CmdChanged:    "the command changed",
 	DepChanged:    "%s changed",
 	DepAdded:      "%s is a new dependency",

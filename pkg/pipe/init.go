@@ -1,7 +1,6 @@
 package pipe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Initialized is what Init wrote.
@@ -50,14 +50,14 @@ func Init(ctx context.Context, opt Options) (*Initialized, error) {
 	if err != nil {
 		return r, err
 	}
-	if err := p.appendLines(r, ".gitignore", ignored); err != nil {
+	if err := p.appendLines(&r.Wrote, ".gitignore", ignored); err != nil {
 		return r, err
 	}
 	merged, err := p.attributeLines()
 	if err != nil {
 		return r, err
 	}
-	return r, p.appendLines(r, ".gitattributes", merged)
+	return r, p.appendLines(&r.Wrote, ".gitattributes", merged)
 }
 
 // writeFirst makes pipe.yaml, or names the project in the one that is there when it deploys to
@@ -105,7 +105,7 @@ func (p *Project) ignoreLines() ([]string, error) {
 	}
 	outs, err := p.UnignoredOuts()
 	for _, o := range outs {
-		lines = append(lines, "/"+o)
+		lines = append(lines, ignoreLine(repopath.Path(o)))
 	}
 	return lines, err
 }
@@ -128,18 +128,41 @@ func (p *Project) attributeLines() ([]string, error) {
 
 // appendLines adds lines to the end of a file, which need not exist. The file is replaced as a
 // whole, so an interruption leaves the old one.
-func (p *Project) appendLines(r *Initialized, name string, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	path := p.path(name)
-	old, err := atomicfile.Read(path, atomicfile.MaxNote)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (p *Project) appendLines(wrote *[]string, name string, lines []string) error {
+	old, next, err := p.withLines(name, lines)
+	if err != nil || old == next {
 		return err
 	}
-	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
-		old = append(old, '\n')
+	*wrote = append(*wrote, name)
+	return atomicfile.Write(p.path(name), []byte(next), 0o666, "")
+}
+
+// withLines returns the text of a file, and that text with more lines at its end.
+func (p *Project) withLines(name string, lines []string) (old, next string, err error) {
+	b, err := atomicfile.Read(p.path(name), atomicfile.MaxNote)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
 	}
-	r.Wrote = append(r.Wrote, name)
-	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
+	old = string(b)
+	if len(lines) == 0 {
+		return old, old, nil
+	}
+	if next = old; old != "" && !strings.HasSuffix(old, "\n") {
+		next += "\n"
+	}
+	return old, next + strings.Join(lines, "\n") + "\n", nil
+}
+
+// ignoreLine is the line of .gitignore for a path below the project, with what git would take
+// for a pattern escaped.
+func ignoreLine(at repopath.Path) string {
+	var b strings.Builder
+	b.WriteByte('/')
+	for i, c := range []byte(at) {
+		if strings.IndexByte(`*?[\`, c) >= 0 || c == ' ' && i == len(at)-1 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }

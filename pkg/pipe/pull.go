@@ -130,14 +130,19 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 	if err := c.Fetch(ctx, outs); err != nil {
 		return r, p.notBrought(verb, err)
 	}
-	files := p.files(c)
+	pub := &engine.Publisher{Workspace: p.files(c), Stamp: p.stamp(ctx)}
 	for _, s := range stages {
 		for _, o := range p.cached(s) {
-			changed, err := files.Place(ctx, s.Name, o, nil)
+			changed, err := pub.Place(ctx, s.Name, o, nil)
 			if err != nil {
 				return r, p.notBrought(verb, err)
 			}
 			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o, Changed: changed})
+		}
+		if p.spec.Stage(s.Name).Input {
+			if err := pub.Remember(ctx, s); err != nil {
+				return r, err
+			}
 		}
 	}
 	return r, nil

@@ -120,7 +120,7 @@ func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
 	plan, err := p.run(ctx, opt, nil, true)
 	p.opt.Emit = emit
 	if err == nil && plan.Pending {
-		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage") + " to run or restore")
+		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored+plan.Counts.Added, "stage") + " to run or restore")
 	}
 	return err
 }
@@ -303,14 +303,14 @@ func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 // runner runs commands on this machine, under the workspace's lock. Outside of git no output
 // can be tracked, so nothing is asked.
 func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
-	outs := map[repopath.Path]bool{}
+	outs, inputs := map[repopath.Path]bool{}, map[repopath.Path]bool{}
 	for i := range p.spec.Stages {
 		for _, o := range p.spec.Stages[i].Outs {
-			outs[o.Path] = true
+			outs[o.Path], inputs[o.Path] = true, p.spec.Stages[i].Input
 		}
 	}
 	r := &local.Runner{
-		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
+		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] }, IsInput: func(at repopath.Path) bool { return inputs[at] },
 		Hold: h, Now: p.opt.Now,
 	}
 	if p.repo != nil {

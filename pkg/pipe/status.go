@@ -51,11 +51,12 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 	}
 	for i := range lock.Stages {
 		l := &lock.Stages[i]
-		if p.spec.Stage(l.Name) == nil {
+		declared := p.spec.Stage(l.Name)
+		if declared == nil {
 			continue
 		}
 		for _, o := range l.Outs {
-			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
+			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, Input: declared.Input, State: "differs"}
 			here, tree, err := p.work.Output(ctx, o.Path)
 			switch {
 			case errors.Is(err, worktree.ErrAbsent):
@@ -105,11 +106,12 @@ func unreadNote(err error) string {
 
 // OutStatus is how one recorded out compares with what lies in the workspace.
 type OutStatus struct {
-	Stage string        `json:"stage"` // that makes it
-	Path  string        `json:"path"`  // relative to the project
-	Hash  digest.Digest `json:"hash"`  // as recorded
-	State string        `json:"state"` // same, absent, differs
-	Cache bool          `json:"cache"` // its bytes are in the cache
+	Stage string        `json:"stage"`           // that makes it
+	Path  string        `json:"path"`            // relative to the project
+	Hash  digest.Digest `json:"hash"`            // as recorded
+	Input bool          `json:"input,omitempty"` // pipe add keeps it; no stage makes it
+	State string        `json:"state"`           // same, absent, differs
+	Cache bool          `json:"cache"`           // its bytes are in the cache
 	// Files are those in which a directory that differs is another one than was recorded.
 	Files []lockfile.Change `json:"files,omitempty"`
 	Note  string            `json:"note,omitempty"` // why they cannot be listed
