@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -22,10 +23,11 @@ func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, ver
 			}
 			opt.Targets = args
 			r, err := verb(p, c.Context(), *opt)
-			if err != nil {
+			if err != nil && (r == nil || len(r.Lost) == 0) {
 				return err
 			}
-			return a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) })
+			// What came is said before what could not.
+			return errors.Join(err, a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) }))
 		})
 	}))
 }
@@ -45,7 +47,7 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	if len(r.Unpushed) > 0 {
 		view.Print(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
-	if r.Objects == 0 && r.Records == 0 && changed == 0 {
+	if r.Objects+r.Records+changed+len(r.Lost) == 0 {
 		view.Print(w, "everything is up to date\n")
 		return
 	}

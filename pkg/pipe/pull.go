@@ -30,6 +30,7 @@ type SyncResult struct {
 	Outs     []SyncOut `json:"outs"`               // Pull, Checkout: written to the workspace; Push: in the remote now
 	Adopted  []string  `json:"adopted,omitempty"`  // Push: stages whose outs another machine recorded first
 	Unpushed []string  `json:"unpushed,omitempty"` // Push: stages whose outputs stay on this machine
+	Lost     []SyncOut `json:"lost,omitempty"`     // Pull, Checkout: not written, because bytes are missing or damaged
 }
 
 // SyncOut is one output that was moved or written.
@@ -104,8 +105,9 @@ func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, e
 }
 
 // bring puts the outs of the locked stages into the workspace; checkout has no remote to fetch
-// from. All objects are fetched before the first output is written: when one is missing, the
-// workspace stays as it was.
+// from. All objects are fetched before the first output is written. An object that is missing
+// or damaged stops the outs that need it, which stay as they were; the others are written, and
+// the error comes beside the answer.
 func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
 	release, _, stages, err := p.begin(ctx, verb, opt)
 	if err != nil {
@@ -123,24 +125,39 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		return r, p.inPlace(ctx, r, stages)
 	}
 	counted(c, r)
-	var outs []artifact.Output
-	for _, s := range stages {
-		outs = append(outs, p.cached(s)...)
-	}
-	if err := c.Fetch(ctx, outs); err != nil {
-		return r, p.notBrought(verb, err)
-	}
-	files := p.files(c)
+	var outs []SyncOut
+	var all []artifact.Output
 	for _, s := range stages {
 		for _, o := range p.cached(s) {
-			changed, err := files.Place(ctx, s.Name, o, nil)
-			if err != nil {
-				return r, p.notBrought(verb, err)
-			}
-			r.Outs = append(r.Outs, SyncOut{Stage: s.Name, Output: o, Changed: changed})
+			outs = append(outs, SyncOut{Stage: s.Name, Output: o})
+			all = append(all, o)
 		}
 	}
-	return r, nil
+	lost := c.Fetch(ctx, all)
+	var partial *transfer.Partial
+	if lost != nil && !errors.As(lost, &partial) {
+		return r, lost
+	}
+	lost = p.notBrought(verb, lost)
+	files := p.files(c)
+	for _, o := range outs {
+		if partial != nil && partial.Stops(o.Output) {
+			r.Lost = append(r.Lost, o)
+			continue
+		}
+		o.Changed, err = files.Place(ctx, o.Stage, o.Output, nil)
+		switch {
+		case err == nil:
+			r.Outs = append(r.Outs, o)
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
+			// The cache's copy was damaged, and there is no other.
+			r.Lost = append(r.Lost, o)
+			lost = errors.Join(lost, p.notBrought(verb, err))
+		default:
+			return r, errors.Join(err, lost)
+		}
+	}
+	return r, lost
 }
 
 // inPlace finds the outs in a workspace that cannot be written, or fails.
@@ -160,10 +177,15 @@ func (p *Project) inPlace(ctx context.Context, r *SyncResult, stages []*lockfile
 	return nil
 }
 
-// notBrought gives a missing object its next step.
+// notBrought gives missing objects their next step.
 func (p *Project) notBrought(verb string, err error) error {
-	if r, _ := p.chosen(); r != nil && verb == "checkout" && errors.Is(err, store.ErrNotFound) {
-		return diag.New(diag.NotFound, "%w", err).Hinted("pipe pull")
+	err = transfer.Explained(err)
+	if r, _ := p.chosen(); r != nil && verb == "checkout" {
+		for _, e := range diag.All(err) {
+			if e.Kind == diag.NotFound {
+				e.Hint = "pipe pull"
+			}
+		}
 	}
-	return transfer.Explained(err)
+	return err
 }
