@@ -61,7 +61,7 @@ func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, 
 	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
 	lock.(*sync.Mutex).Lock()
 	defer lock.(*sync.Mutex).Unlock()
-	here, _, err := w.Work.Output(ctx, o.Path)
+	here, tree, err := w.Work.Output(ctx, o.Path)
 	switch {
 	case err == nil && here.Same(o):
 		return false, nil
@@ -75,7 +75,7 @@ func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, 
 	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return false, err
 	}
-	return true, w.checkout(ctx, o)
+	return true, w.checkout(ctx, o, tree)
 }
 
 // Keep makes sure that the cache has what lies at an output before it is
@@ -98,10 +98,11 @@ func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output
 	return nil
 }
 
-// checkout puts a fetched output into the workspace. If a cached object turns out to be
+// checkout puts a fetched output into the workspace, in place of the directory here, if one lies
+// there. If a cached object turns out to be
 // damaged, the cache has moved it away (store.Cache.Fill), so the remote's copy can take
 // its place; that is tried once. Without a remote copy the damage is the error.
-func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
+func (w *Workspace) checkout(ctx context.Context, o artifact.Output, here *object.Tree) error {
 	const tries = 2
 	var err error
 	for range tries {
@@ -111,7 +112,7 @@ func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
 				return err
 			}
 		}
-		if err = w.Work.Checkout(ctx, w.Cache, o, t); !errors.Is(err, store.ErrCorrupt) {
+		if err = w.Work.Checkout(ctx, w.Cache, o, t, here); !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
 		if ferr := w.Carrier.Fetch(ctx, []artifact.Output{o}); ferr != nil {
