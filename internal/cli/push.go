@@ -13,10 +13,10 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// sync makes push, pull and checkout, which differ in the verb alone. past is the verb's past
+// sync makes push, pull, fetch and checkout, which differ in the verb alone. past is the verb's past
 // tense, for the last line.
 func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
-	return a.waits(command(name+" [STAGE|OUT]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+	return a.waits(command(name+" [STAGE|PATH]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 		return a.with(c.Context(), false, func(p *pipe.Project) error {
 			if opt.Read && !opt.Repair {
 				return diag.New(diag.Usage, "--read needs --repair").Hinted("pipe push --repair --read")
@@ -80,15 +80,31 @@ what pipe verify --remote --read finds.`,
 // pullCmd makes pipe pull.
 func (a *app) pullCmd() *cobra.Command {
 	return a.sync("pull", "Download outputs from the remote into the workspace",
-		"Download the outputs in pipe.lock that are not in the cache, verify them, and write\nthem to the workspace.",
-		"pipe pull\npipe pull dist/app.zip",
+		`Download the outputs in pipe.lock that are not in the cache, verify them, and write
+them to the workspace. Files that are already right are not touched.
+
+A path inside a directory output is brought without the rest of the directory. Such a
+part is never taken for the output: pipe status says that the output differs, and pipe
+repro and pipe pull complete it.
+
+An output whose bytes are missing or damaged is left as it is; the others are written,
+and the exit code is 8 or 7.`,
+		"pipe pull\npipe pull dist/app.zip\npipe pull data/images/cat.png",
 		&pipe.SyncOptions{}, (*pipe.Project).Pull, "pulled")
+}
+
+// fetchCmd makes pipe fetch.
+func (a *app) fetchCmd() *cobra.Command {
+	return a.sync("fetch", "Download outputs from the remote into the cache",
+		"Download the outputs in pipe.lock that are not in the cache, and verify them. The\nworkspace stays as it is; pipe checkout writes the outputs without the network.",
+		"pipe fetch\npipe fetch build",
+		&pipe.SyncOptions{}, (*pipe.Project).Fetch, "fetched")
 }
 
 // checkoutCmd makes pipe checkout.
 func (a *app) checkoutCmd() *cobra.Command {
 	return a.sync("checkout", "Write outputs from the cache to the workspace",
-		"Write the outputs in pipe.lock from the cache to the workspace, without the network.",
-		"pipe checkout\npipe checkout dist/app.zip",
+		"Write the outputs in pipe.lock from the cache to the workspace, without the network.\nFiles that are already right are not touched.",
+		"pipe checkout\npipe checkout dist/app.zip\npipe checkout data/images/cat.png",
 		&pipe.SyncOptions{}, (*pipe.Project).Checkout, "fetched")
 }

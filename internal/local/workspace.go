@@ -122,6 +122,33 @@ func (w *Workspace) checkout(ctx context.Context, o artifact.Output, here *objec
 	return err
 }
 
+// PlacePart makes what a directory output's tree has at a path, which lies inside the output,
+// lie there, and leaves what is beside it. The bytes are in the cache. It reports whether
+// that changed anything. Other bytes that lie there are kept in the cache first.
+func (w *Workspace) PlacePart(ctx context.Context, stage string, o artifact.Output, t *object.Tree, at repopath.Path) (bool, error) {
+	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
+	here, tree, err := w.Work.Output(ctx, o.Path)
+	if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+		return false, err
+	}
+	was := tree
+	if was == nil {
+		was = &object.Tree{}
+	}
+	next, gone := was.With(t, o.Path.Rel(at))
+	if slices.Equal(next.Entries, was.Entries) && tree != nil {
+		return false, nil
+	}
+	if gone || err == nil && tree == nil {
+		if err := w.Keep(ctx, stage, here, nil); err != nil {
+			return false, err
+		}
+	}
+	return true, w.Work.Checkout(ctx, w.Cache, next.Output(o.Path), next, tree)
+}
+
 // Rescue puts an output into the cache again when only the workspace has it: the user
 // may have cleared the cache. Other bytes at the path are none of its business.
 func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -116,10 +117,16 @@ func Explained(err error) error {
 		return err
 	}
 	var others []error
-	if p, ok := err.(*Partial); ok {
-		isMissing := func(why error) bool { return errors.Is(why, store.ErrNotFound) }
-		others = slices.DeleteFunc(slices.Clone(p.reasons), isMissing)
-		err = errors.Join(slices.DeleteFunc(slices.Clone(p.reasons), func(why error) bool { return !isMissing(why) })...)
+	if reasons := reasons(err); reasons != nil {
+		var missing []error
+		for _, why := range reasons {
+			if errors.Is(why, store.ErrNotFound) {
+				missing = append(missing, why)
+			} else {
+				others = append(others, why)
+			}
+		}
+		err = errors.Join(missing...)
 	}
 	e := diag.New(diag.NotFound, "%w", err)
 	if m.URL == "" {
@@ -131,6 +138,32 @@ func Explained(err error) error {
 		return e
 	}
 	return errors.Join(append([]error{e}, others...)...)
+}
+
+// reasons takes a Partial, and what was joined with others, apart.
+func reasons(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		if inner := reasons(e); inner != nil {
+			all = append(all, inner...)
+		} else {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// wrong says what is wrong with an object whose bytes are not what its name says.
+func (c *Carrier) wrong(ctx context.Context, it item, from store.Store, err error) error {
+	if size, serr := from.Stat(ctx, it.ref); serr == nil && size != it.size && it.tree == nil {
+		return announced(it, bytesOf(it.size), bytesOf(size))
+	}
+	return diag.New(diag.Integrity, "%s: %w", it.path, err).
+		Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
 }
 
 // corrupt says that the cache's copy is damaged.

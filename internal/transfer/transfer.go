@@ -335,15 +335,6 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	return gone, nil
 }
 
-// wrong says what is wrong with an object whose bytes are not what its name says.
-func (c *Carrier) wrong(ctx context.Context, it item, from store.Store, err error) error {
-	if size, serr := from.Stat(ctx, it.ref); serr == nil && size != it.size && it.tree == nil {
-		return announced(it, bytesOf(it.size), bytesOf(size))
-	}
-	return diag.New(diag.Integrity, "%s: %w", it.path, err).
-		Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
-}
-
 // Fetch brings the outputs' bytes and trees into the cache, what is there already excepted.
 // An object that neither side has, or has wrong, stops only the outputs that need it: all
 // else is fetched, and the error is a *Partial. A tree in the cache implies its files, so

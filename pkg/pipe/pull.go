@@ -8,6 +8,8 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -17,7 +19,7 @@ import (
 
 // SyncOptions say which stages' outs are moved. The zero value means all.
 type SyncOptions struct {
-	Targets []string // stages or outs
+	Targets []string // stages, outs, or paths inside directory outs
 	Repair  bool     // Push: check everything that the lock names in the remote, and replace what is missing or damaged
 	Read    bool     // Push, with Repair: read every object to check its hash
 }
@@ -56,11 +58,11 @@ func (p *Project) begin(ctx context.Context, verb string, opt SyncOptions) (rele
 }
 
 // fits reports whether a lock's block has the outs that its stage declares.
-func (p *Project) fits(l *lockfile.Stage) bool {
+func fits(project *spec.Project, l *lockfile.Stage) bool {
 	if l == nil {
 		return false
 	}
-	s := p.spec.Stage(l.Name)
+	s := project.Stage(l.Name)
 	return s != nil && engine.Fits(s, l.Outs)
 }
 
@@ -99,69 +101,140 @@ func (p *Project) Pull(ctx context.Context, opt SyncOptions) (*SyncResult, error
 	return p.bring(ctx, "pull", opt)
 }
 
+// Fetch brings the outs that the lock names into the cache alone.
+func (p *Project) Fetch(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
+	if _, err := p.needRemote(ctx); err != nil {
+		return nil, err
+	}
+	return p.bring(ctx, "fetch", opt)
+}
+
 // Checkout writes the outs that the lock names into the workspace, from the cache alone.
 func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
 	return p.bring(ctx, "checkout", opt)
 }
 
-// bring puts the outs of the locked stages into the workspace; checkout has no remote to fetch
-// from. All objects are fetched before the first output is written. An object that is missing
-// or damaged stops the outs that need it, which stay as they were; the others are written, and
-// the error comes beside the answer.
+// bring fetches the outs of the locked stages, but for checkout, which has no remote, and puts
+// them into the workspace, but for fetch. All objects are fetched before the first output is
+// written. An object that is missing or damaged stops the outs that need it, which stay as they
+// were; the others are written, and the error comes beside the answer.
 func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
-	release, _, stages, err := p.begin(ctx, verb, opt)
+	names, parts := p.split(opt.Targets)
+	opt.Targets = names
+	release, lock, stages, err := p.begin(ctx, verb, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if len(names) == 0 && len(parts) > 0 {
+		stages = nil
+	}
 	c := &transfer.Carrier{Cache: p.cache, Workers: p.workers()}
-	if verb == "pull" {
+	if verb != "checkout" {
 		if c, err = p.carry(ctx); err != nil {
 			return nil, err
 		}
 	}
 	r = &SyncResult{Outs: []SyncOut{}}
-	if p.readOnly != nil {
-		return r, p.inPlace(ctx, r, stages)
+	if p.readOnly != nil && verb != "fetch" {
+		return r, p.inPlace(ctx, r, stages, parts)
 	}
 	counted(c, r)
-	var outs []SyncOut
-	var all []artifact.Output
-	for _, s := range stages {
-		for _, o := range p.cached(s) {
-			outs = append(outs, SyncOut{Stage: s.Name, Output: o})
-			all = append(all, o)
-		}
+	all, lost, err := p.all(ctx, c, r, lock, stages, parts)
+	if err != nil {
+		return r, err
 	}
-	lost := c.Fetch(ctx, all)
+	var files []artifact.Output
+	for _, w := range all {
+		files = append(files, w.files...)
+	}
+	fetched := c.Fetch(ctx, files)
 	var partial *transfer.Partial
-	if lost != nil && !errors.As(lost, &partial) {
-		return r, lost
+	if fetched != nil && !errors.As(fetched, &partial) {
+		return r, fetched
 	}
-	lost = p.notBrought(verb, lost)
-	files := p.files(c)
-	for _, o := range outs {
-		if partial != nil && partial.Stops(o.Output) {
-			r.Lost = append(r.Lost, o)
+	write := p.place
+	if verb == "fetch" {
+		write = keepTree
+	}
+	err = r.put(all, partial, func(w *wanted) error { return write(ctx, c, w) })
+	return r, p.notBrought(verb, errors.Join(lost, fetched, err))
+}
+
+// put writes what was fetched, until a write fails for another reason than bytes of its own.
+func (r *SyncResult) put(all []*wanted, partial *transfer.Partial, write func(*wanted) error) (lost error) {
+	for _, w := range all {
+		if w.stops(partial) {
+			r.Lost = append(r.Lost, w.SyncOut)
 			continue
 		}
-		o.Changed, err = files.Place(ctx, o.Stage, o.Output, nil)
-		switch {
+		switch err := write(w); {
 		case err == nil:
-			r.Outs = append(r.Outs, o)
-		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt):
-			// The cache's copy was damaged, and there is no other.
-			r.Lost = append(r.Lost, o)
-			lost = errors.Join(lost, p.notBrought(verb, err))
+			r.Outs = append(r.Outs, w.SyncOut)
+		case lostOnly(err): // the cache's copy was damaged, and there is no other
+			r.Lost = append(r.Lost, w.SyncOut)
+			lost = errors.Join(lost, err)
 		default:
-			return r, errors.Join(err, lost)
+			return errors.Join(err, lost)
 		}
 	}
-	return r, lost
+	return lost
+}
+
+// all returns what the stages and parts consist of. A part whose tree is nowhere goes to the
+// answer's Lost, with an error.
+func (p *Project) all(ctx context.Context, c *transfer.Carrier, r *SyncResult, lock *lockfile.File, stages []*lockfile.Stage, parts []part) (all []*wanted, lost, err error) {
+	for _, s := range stages {
+		for _, o := range p.cached(s) {
+			all = append(all, &wanted{SyncOut: SyncOut{Stage: s.Name, Output: o}, files: []artifact.Output{o}})
+		}
+	}
+	for _, x := range parts {
+		w, err := p.find(ctx, c, lock, x)
+		switch {
+		case err == nil:
+			all = append(all, w)
+		case lostOnly(err):
+			r.Lost = append(r.Lost, SyncOut{Stage: x.stage, Output: artifact.Output{Path: x.at}})
+			lost = errors.Join(lost, err)
+		default:
+			return nil, nil, err
+		}
+	}
+	return all, lost, nil
+}
+
+// keepTree puts the tree of a part into the cache, for the next time. That the cache lacks most
+// of its files does no harm: whoever reads a tree there looks for each file.
+func keepTree(ctx context.Context, c *transfer.Carrier, w *wanted) error {
+	if w.tree == nil {
+		return nil
+	}
+	ref := object.Of(w.whole)
+	if _, err := c.Cache.Stat(ctx, ref); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return c.Cache.Put(ctx, ref, store.Bytes(w.tree.Encode()))
+}
+
+// place puts a fetched output, or a part of one, into the workspace.
+func (p *Project) place(ctx context.Context, c *transfer.Carrier, w *wanted) (err error) {
+	if err := keepTree(ctx, c, w); err != nil {
+		return err
+	}
+	if w.tree != nil {
+		w.Changed, err = p.files(c).PlacePart(ctx, w.Stage, w.whole, w.tree, w.Path)
+	} else {
+		w.Changed, err = p.files(c).Place(ctx, w.Stage, w.Output, nil)
+	}
+	return err
 }
 
 // inPlace finds the outs in a workspace that cannot be written, or fails.
-func (p *Project) inPlace(ctx context.Context, r *SyncResult, stages []*lockfile.Stage) error {
+func (p *Project) inPlace(ctx context.Context, r *SyncResult, stages []*lockfile.Stage, parts []part) error {
+	if len(parts) > 0 {
+		return p.cannotWrite(fmt.Sprintf("%s is to be written", parts[0].at))
+	}
 	for _, s := range stages {
 		for _, o := range p.cached(s) {
 			here, _, err := p.work.Output(ctx, o.Path)

@@ -28,6 +28,7 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
+	opt.Targets = p.whole(opt.Targets)
 	release, lock, stages, err := p.begin(ctx, "push", opt)
 	if err != nil {
 		return nil, err
