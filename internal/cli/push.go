@@ -32,6 +32,14 @@ func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, ver
 	}))
 }
 
+// revs adds the flags that choose other commits.
+func revs(c *cobra.Command, opt *pipe.SyncOptions) *cobra.Command {
+	c.Flags().BoolVar(&opt.AllBranches, "all-branches", false, "what pipe.lock names on every branch, git's remotes included")
+	c.Flags().BoolVar(&opt.AllTags, "all-tags", false, "what pipe.lock names at every tag")
+	c.Flags().StringArrayVar(&opt.Revs, "rev", nil, "what pipe.lock names at this revision (repeatable)")
+	return c
+}
+
 // printSync prints the outputs that changed, what another machine decided, and what was moved.
 func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	changed := 0
@@ -69,17 +77,21 @@ workspace, and the next pipe repro deploys them.
 Push asks the remote for each record and output, and assumes that a directory that
 exists there is complete. --repair checks everything that pipe verify --remote checks, and replaces what
 is missing or damaged by the copies in the cache or the workspace; with --read it finds
-what pipe verify --remote --read finds.`,
-		"pipe push\npipe push build\npipe push --repair",
+what pipe verify --remote --read finds.
+
+With --all-branches, --all-tags or --rev, push uploads what the pipe.lock of these
+commits names, from the cache, and leaves the workspace and its pipe.lock as they are.`,
+		"pipe push\npipe push build\npipe push --all-tags\npipe push --repair",
 		&opt, (*pipe.Project).Push, "pushed")
 	c.Flags().BoolVar(&opt.Repair, "repair", false, "replace what is missing or damaged in the remote")
 	c.Flags().BoolVar(&opt.Read, "read", false, "with --repair: download every object and check its hash")
-	return c
+	return revs(c, &opt)
 }
 
 // pullCmd makes pipe pull.
 func (a *app) pullCmd() *cobra.Command {
-	return a.sync("pull", "Download outputs from the remote into the workspace",
+	var opt pipe.SyncOptions
+	return revs(a.sync("pull", "Download outputs from the remote into the workspace",
 		`Download the outputs in pipe.lock that are not in the cache, verify them, and write
 them to the workspace. Files that are already right are not touched.
 
@@ -88,17 +100,25 @@ part is never taken for the output: pipe status says that the output differs, an
 repro and pipe pull complete it.
 
 An output whose bytes are missing or damaged is left as it is; the others are written,
-and the exit code is 8 or 7.`,
+and the exit code is 8 or 7.
+
+With --all-branches, --all-tags or --rev, what the pipe.lock of these commits names goes
+into the cache, too.`,
 		"pipe pull\npipe pull dist/app.zip\npipe pull data/images/cat.png",
-		&pipe.SyncOptions{}, (*pipe.Project).Pull, "pulled")
+		&opt, (*pipe.Project).Pull, "pulled"), &opt)
 }
 
 // fetchCmd makes pipe fetch.
 func (a *app) fetchCmd() *cobra.Command {
-	return a.sync("fetch", "Download outputs from the remote into the cache",
-		"Download the outputs in pipe.lock that are not in the cache, and verify them. The\nworkspace stays as it is; pipe checkout writes the outputs without the network.",
-		"pipe fetch\npipe fetch build",
-		&pipe.SyncOptions{}, (*pipe.Project).Fetch, "fetched")
+	var opt pipe.SyncOptions
+	return revs(a.sync("fetch", "Download outputs from the remote into the cache",
+		`Download the outputs in pipe.lock that are not in the cache, and verify them. The
+workspace stays as it is; pipe checkout writes the outputs without the network.
+
+With --all-branches, --all-tags or --rev, fetch what the pipe.lock of these commits names
+instead.`,
+		"pipe fetch\npipe fetch build\npipe fetch --rev v1.2 --rev main",
+		&opt, (*pipe.Project).Fetch, "fetched"), &opt)
 }
 
 // checkoutCmd makes pipe checkout.

@@ -22,6 +22,7 @@ type SyncOptions struct {
 	Targets []string // stages, outs, or paths inside directory outs
 	Repair  bool     // Push: check everything that the lock names in the remote, and replace what is missing or damaged
 	Read    bool     // Push, with Repair: read every object to check its hash
+	RevOptions
 }
 
 // SyncResult says what Push, Pull and Checkout did.
@@ -39,7 +40,8 @@ type SyncResult struct {
 type SyncOut struct {
 	Stage           string `json:"stage"` // that makes it
 	artifact.Output        // what it is
-	Changed         bool   `json:"changed"` // false: it was as it should be
+	Changed         bool   `json:"changed"`          // false: it was as it should be
+	Commit          string `json:"commit,omitempty"` // whose pipe.lock names it, if that is not the workspace's
 }
 
 // begin takes the locks, reads pipe.lock and picks the stages that are meant. The caller
@@ -93,7 +95,8 @@ func counted(c *transfer.Carrier, r *SyncResult) {
 	}
 }
 
-// Pull brings the outs that the lock names into the cache and the workspace.
+// Pull brings the outs that the lock names into the cache and the workspace, and what the locks of
+// other commits name into the cache.
 func (p *Project) Pull(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
 	if _, err := p.needRemote(ctx); err != nil {
 		return nil, err
@@ -101,7 +104,8 @@ func (p *Project) Pull(ctx context.Context, opt SyncOptions) (*SyncResult, error
 	return p.bring(ctx, "pull", opt)
 }
 
-// Fetch brings the outs that the lock names into the cache alone.
+// Fetch brings the outs that the lock names into the cache alone, or those that the locks of other
+// commits name.
 func (p *Project) Fetch(ctx context.Context, opt SyncOptions) (*SyncResult, error) {
 	if _, err := p.needRemote(ctx); err != nil {
 		return nil, err
@@ -120,13 +124,17 @@ func (p *Project) Checkout(ctx context.Context, opt SyncOptions) (*SyncResult, e
 // were; the others are written, and the error comes beside the answer.
 func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *SyncResult, err error) {
 	names, parts := p.split(opt.Targets)
+	if len(parts) > 0 && !opt.none() {
+		return nil, diag.New(diag.Usage, "%s is a path inside an output; of another commit only whole outputs are fetched", parts[0].at).
+			At(string(parts[0].at)).Hinted("pipe get --rev REV %s", parts[0].at)
+	}
 	opt.Targets = names
 	release, lock, stages, err := p.begin(ctx, verb, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	if len(names) == 0 && len(parts) > 0 {
+	if len(names) == 0 && len(parts) > 0 || verb == "fetch" && !opt.none() {
 		stages = nil
 	}
 	c := &transfer.Carrier{Cache: p.cache, Workers: p.workers()}
@@ -140,6 +148,10 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		return r, p.inPlace(ctx, r, stages, parts)
 	}
 	counted(c, r)
+	older, err := p.fetchPinned(ctx, c, r, opt)
+	if err != nil {
+		return r, err
+	}
 	all, lost, err := p.all(ctx, c, r, lock, stages, parts)
 	if err != nil {
 		return r, err
@@ -158,7 +170,7 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		write = keepTree
 	}
 	err = r.put(all, partial, func(w *wanted) error { return write(ctx, c, w) })
-	return r, p.notBrought(verb, errors.Join(lost, fetched, err))
+	return r, p.notBrought(verb, errors.Join(lost, fetched, err, older))
 }
 
 // put writes what was fetched, until a write fails for another reason than bytes of its own.
