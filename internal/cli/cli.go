@@ -96,7 +96,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
-		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(),
+		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
 		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 	)

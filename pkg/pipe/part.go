@@ -109,6 +109,9 @@ func within(ctx context.Context, c *transfer.Carrier, project *spec.Project, l *
 			w.files = append(w.files, artifact.Output{Path: o.Path.Child(string(e.Path)), Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size})
 		}
 	}
+	if at == o.Path {
+		return w, nil
+	}
 	if e, ok := t.Find(rel); ok && e.Kind != object.Dir {
 		w.Output = artifact.Output{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}
 	} else if sub, ok := t.Sub(rel); ok {
