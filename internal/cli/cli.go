@@ -99,6 +99,7 @@ func (a *app) root() *cobra.Command {
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
 		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
+		a.freezeCmd(), a.unfreezeCmd(),
 	)
 	return root
 }

@@ -18,6 +18,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -203,6 +204,31 @@ func (w *Workspace) Write(ctx context.Context, o artifact.Output, t *object.Tree
 		}
 	}
 	return err
+}
+
+// Copy writes the bytes of a fetched file to a stream, after all of them were verified: what reads
+// them may act on the first. A damaged copy in the cache is fetched again.
+func (w *Workspace) Copy(ctx context.Context, o artifact.Output, to io.Writer) error {
+	ref := object.Of(o)
+	err := w.read(ctx, ref, io.Discard)
+	if errors.Is(err, store.ErrCorrupt) {
+		if err = w.Cache.Quarantine(ref); err == nil {
+			err = w.Carrier.Fetch(ctx, []artifact.Output{o})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return w.read(ctx, ref, to)
+}
+
+func (w *Workspace) read(ctx context.Context, ref object.Ref, to io.Writer) error {
+	r, err := w.Cache.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, r)
+	return errors.Join(err, r.Close())
 }
 
 // Holds reports whether the file or directory at a place outside the workspace has the digest.

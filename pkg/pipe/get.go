@@ -12,9 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
-	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -161,26 +159,5 @@ func (p *Project) stream(ctx context.Context, c *transfer.Carrier, w *wanted, to
 	if w.Dir {
 		return diag.New(diag.Usage, "is a directory, which cannot be written to standard output").At(string(w.Path)).Hinted("pipe get %s -o DIR", w.Path)
 	}
-	ref := object.Of(w.Output)
-	err := read(ctx, p.cache, ref, io.Discard)
-	if errors.Is(err, store.ErrCorrupt) {
-		// The remote may have a good copy.
-		if err = p.cache.Quarantine(ref); err == nil {
-			err = c.Fetch(ctx, []artifact.Output{w.Output})
-		}
-	}
-	if err != nil {
-		return transfer.Explained(err)
-	}
-	return read(ctx, p.cache, ref, to)
-}
-
-// read copies an object.
-func read(ctx context.Context, from store.Store, ref object.Ref, to io.Writer) error {
-	r, err := from.Open(ctx, ref)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, r)
-	return errors.Join(err, r.Close())
+	return transfer.Explained(p.files(c).Copy(ctx, w.Output, to))
 }
