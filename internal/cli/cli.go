@@ -110,9 +110,8 @@ func (a *app) root() *cobra.Command {
 	complete(root, "remote", a.remotes)
 	complete(root, "env", a.environments)
 	root.AddCommand(
-		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
-		a.logCmd(), a.showCmd(),
-		a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
+		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
+		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 		a.addCmd(), a.unaddCmd(), a.freezeCmd(), a.unfreezeCmd(),
 	)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 
 	"github.com/pipe-build/pipe/pkg/digest"
 )
@@ -84,6 +85,9 @@ func (w *world) tree(top string, say func(what, is string)) {
 			var b []byte
 			b, err = os.ReadFile(path)
 			is = string(b)
+			if info, ierr := d.Info(); ierr == nil && info.Sys().(*syscall.Stat_t).Nlink > 1 {
+				is += " (has another name)" // who writes to one would change the other
+			}
 			if strings.HasSuffix(rel, "/pipe.lock") {
 				is = regexp.MustCompile(`(?m)^ *sum: .*\n`).ReplaceAllString(is, "")
 			}

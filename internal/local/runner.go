@@ -164,7 +164,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 		return nil, err
 	}
 	for _, o := range persist {
-		if err := r.checkout(ctx, o); err != nil {
+		if err := r.checkout(ctx, o, nil); err != nil {
 			return nil, errors.Join(err, r.putBack(ctx, job, old))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -146,10 +147,14 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	if c.Remote == nil {
 		return nil
 	}
-	blobs, trees, err := c.expand(ctx, outs, c.HasOutput)
+	w, err := c.expand(ctx, outs, c.HasOutput)
+	if err == nil {
+		err = w.partial(outs)
+	}
 	if err != nil {
 		return err
 	}
+	blobs := w.blobs.all
 	for _, ref := range notes {
 		switch size, err := c.Cache.Stat(ctx, ref); {
 		case err == nil:
@@ -164,7 +169,7 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	if err := c.sendBatched(ctx, blobs, send); err != nil {
 		return err
 	}
-	return c.sendBatched(ctx, trees, send)
+	return c.sendBatched(ctx, w.trees, send)
 }
 
 // HasOutput reports whether the remote has an output's object, of a directory the tree.
@@ -279,17 +284,24 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 	if err := store.Ready(ctx, c.Remote); err != nil {
 		return err // a batch goes past what wraps the remote
 	}
-	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, "push") })
+	return batches(items, func(some []item) error {
+		gone, err := c.copyBatch(ctx, some, b, c.Cache, "push")
+		if err != nil {
+			return err
+		}
+		return firstFew(gone)
+	})
 }
 
-// copyBatch copies items that the batch's store lacks out of from, and commits.
-func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (err error) {
+// copyBatch copies items that the batch's store lacks out of from, and commits. It returns for
+// each item why it could not be had; the others were copied.
+func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (gone []error, err error) {
 	batch, err := to.Begin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	gone := make([]error, len(items))
+	gone = make([]error, len(items))
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
 		it := items[i]
 		if where == "push" {
@@ -306,30 +318,27 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 		// A batch keeps nothing of a Put that failed.
 		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, src) })
-		if errors.Is(err, store.ErrNotFound) {
-			gone[i] = c.missing(it.path, it.ref) // all of them are named
-			return nil
-		}
-		if errors.Is(err, store.ErrCorrupt) && where == "push" {
-			return corrupt(it.path, err)
-		}
-		if errors.Is(err, store.ErrCorrupt) {
-			if size, serr := from.Stat(ctx, it.ref); serr == nil && size != it.size && it.tree == nil {
-				return announced(it, bytesOf(it.size), bytesOf(size))
-			}
-			return diag.New(diag.Integrity, "%s: %w", it.path, err).
-				Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
-		}
-		if err == nil {
+		switch {
+		case err == nil:
 			c.moved(where, it.size)
+		case errors.Is(err, store.ErrNotFound):
+			gone[i] = c.missing(it.path, it.ref)
+		case errors.Is(err, store.ErrCorrupt) && where == "push":
+			return corrupt(it.path, err)
+		case errors.Is(err, store.ErrCorrupt):
+			gone[i] = c.wrong(ctx, it, from, err)
+		case diag.Is(err, diag.Integrity):
+			gone[i] = err
+		default:
+			return err
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := batch.Commit(); err != nil {
-		return err
+		return nil, err
 	}
 	// Only now: what is learned is not sent again, and a tree that is put next relies on it.
 	for i, it := range items {
@@ -337,32 +346,47 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			c.learn(it.ref, true)
 		}
 	}
-	return firstFew(gone)
+	return gone, nil
 }
 
-// Fetch brings the outputs' bytes and trees into the cache, what is there
-// already excepted. An object that neither side has is a *Missing.
+// Fetch brings the outputs' bytes and trees into the cache, what is there already excepted.
+// An object that neither side has, or has wrong, stops only the outputs that need it: all
+// else is fetched, and the error is a *Partial. A tree in the cache implies its files, so
+// the tree of such an output stays out.
 func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
-	blobs, trees, err := c.expand(ctx, outs, nil)
+	w, err := c.expand(ctx, outs, nil)
 	if err != nil {
 		return err
 	}
-	for _, items := range [][]item{blobs, trees} {
-		items, err := c.lacking(ctx, items)
-		if err != nil {
-			return err
-		}
-		// A batch is committed before the next begins, so a tree comes after its files.
-		err = batches(items, func(some []item) error { return c.copyBatch(ctx, some, c.Cache, c.Remote, "pull") })
-		if err != nil {
-			return err
-		}
+	if err := c.fetch(ctx, w.blobs.all, w.lost); err != nil {
+		return err
 	}
-	return nil
+	trees := slices.DeleteFunc(w.trees, func(it item) bool { return len(w.reasons(it.out, it.ref)) > 0 })
+	if err := c.fetch(ctx, trees, w.lost); err != nil {
+		return err
+	}
+	return w.partial(outs)
 }
 
-// lacking returns the items that the cache has not.
-func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
+// fetch brings what the cache lacks, and notes in lost what it cannot get.
+func (c *Carrier) fetch(ctx context.Context, items []item, lost map[object.Ref]error) error {
+	items, err := c.lacking(ctx, items, lost)
+	if err != nil {
+		return err
+	}
+	return batches(items, func(some []item) error {
+		gone, err := c.copyBatch(ctx, some, c.Cache, c.Remote, "pull")
+		for i, why := range gone {
+			if why != nil {
+				lost[some[i].ref] = why
+			}
+		}
+		return err
+	})
+}
+
+// lacking returns the items that the cache has not, and the remote may have.
+func (c *Carrier) lacking(ctx context.Context, items []item, lost map[object.Ref]error) ([]item, error) {
 	var out []item
 	for _, it := range items {
 		size, err := c.Cache.Stat(ctx, it.ref)
@@ -371,10 +395,12 @@ func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
 		}
 		switch {
 		case err == nil:
+		case diag.Is(err, diag.Integrity):
+			lost[it.ref] = err
 		case !errors.Is(err, store.ErrNotFound):
 			return nil, err
 		case c.Remote == nil || c.NoFetch:
-			return nil, c.missing(it.path, it.ref)
+			lost[it.ref] = c.missing(it.path, it.ref)
 		default:
 			out = append(out, it)
 		}

@@ -178,8 +178,12 @@ func Resolve(dir, name string) (string, error) {
 		}
 		abs = filepath.Join(dir, name)
 	}
-	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-		abs = filepath.Join(real, filepath.Base(abs))
+	// A directory that is not there yet is below one that is.
+	for dir, rest := filepath.Dir(abs), filepath.Base(abs); dir != filepath.Dir(dir); dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			abs = filepath.Join(real, rest)
+			break
+		}
 	}
 	return abs, nil
 }

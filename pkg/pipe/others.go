@@ -75,7 +75,7 @@ func (o *others) state(owner *Project, s *spec.Stage, out *spec.Out) (engine.Oth
 		}
 		o.locks[owner] = lock
 	}
-	if l := o.locks[owner].Stage(s.Name); owner.fits(l) {
+	if l := o.locks[owner].Stage(s.Name); fits(owner.spec, l) {
 		known(l.Outs)
 		if !out.NoCache && !s.AlwaysChanged {
 			found.ID = object.RunID{Key: l.Key, Generation: l.Generation}
