@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -24,6 +25,7 @@ type Carrier struct {
 	Workers int          // requests at once
 	NoFetch bool         // nothing is fetched from the remote, though what a deployment needs is published
 	Moved   func(where string, bytes int64)
+	Meter   *event.Meter // counts the bytes while they go; nil: nobody looks
 
 	mu      sync.Mutex
 	present map[object.Ref]bool // known to be in the remote: whole, or (false) with another size
@@ -144,13 +146,15 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 			return err
 		}
 	}
+	course := c.course("push", blobs, trees)
+	defer course.end()
 	send := func(items []item) error {
-		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i]) })
+		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i], course) })
 	}
-	if err := c.sendBatched(ctx, blobs, send); err != nil {
+	if err := c.sendBatched(ctx, blobs, course, send); err != nil {
 		return err
 	}
-	return c.sendBatched(ctx, trees, send)
+	return c.sendBatched(ctx, trees, course, send)
 }
 
 // HasOutput reports whether the remote has an output's object, of a directory the tree.
@@ -191,8 +195,10 @@ func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, er
 // less than sending it in vain; below, put-if-absent alone is one request.
 const askFirst = 16 << 10
 
-func (c *Carrier) send(ctx context.Context, it item) error {
+func (c *Carrier) send(ctx context.Context, it item, course *course) error {
+	passage := course.passage(it)
 	if c.knows(it.ref) {
+		passage.spared()
 		return nil
 	}
 	size, err := c.Cache.Stat(ctx, it.ref)
@@ -202,6 +208,7 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	}
 	if !here || size >= askFirst {
 		if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+			passage.spared()
 			return err
 		}
 	}
@@ -211,13 +218,14 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	if size != it.size {
 		return announced(it, bytesOf(it.size), bytesOf(size))
 	}
-	src := c.cached(ctx, it.ref, size)
+	src := passage.of(c.cached(ctx, it.ref, size))
 	src.Replace = c.damaged(it.ref)
 	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
 		return corrupt(it.path, err)
 	} else if err != nil {
 		return fmt.Errorf("push %s: %w", it.path, err)
 	}
+	passage.over()
 	c.learn(it.ref, true)
 	c.moved("push", size)
 	return nil
@@ -257,7 +265,7 @@ func batches(items []item, f func([]item) error) error {
 }
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
-func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
+func (c *Carrier) sendBatched(ctx context.Context, items []item, course *course, send func([]item) error) error {
 	b, ok := store.As[batcher](c.Remote)
 	if !ok || len(items) == 0 {
 		return send(items)
@@ -265,11 +273,12 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 	if err := store.Ready(ctx, c.Remote); err != nil {
 		return err // a batch goes past what wraps the remote
 	}
-	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, "push") })
+	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, course) })
 }
 
 // copyBatch copies items that the batch's store lacks out of from, and commits.
-func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (err error) {
+func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, course *course) (err error) {
+	where := course.where
 	batch, err := to.Begin()
 	if err != nil {
 		return err
@@ -277,9 +286,10 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	defer func() { err = errors.Join(err, batch.Close()) }()
 	gone := make([]error, len(items))
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
-		it := items[i]
+		it, passage := items[i], course.passage(items[i])
 		if where == "push" {
 			if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+				passage.spared()
 				return err
 			}
 		}
@@ -291,7 +301,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			src = store.Bytes(it.tree)
 		}
 		// A batch keeps nothing of a Put that failed.
-		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, src) })
+		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, passage.of(src)) })
 		if errors.Is(err, store.ErrNotFound) {
 			gone[i] = c.missing(it.path, it.ref) // all of them are named
 			return nil
@@ -307,6 +317,7 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 				Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
 		}
 		if err == nil {
+			passage.over()
 			c.moved(where, it.size)
 		}
 		return err
@@ -338,8 +349,10 @@ func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
 		if err != nil {
 			return err
 		}
+		course := c.course("pull", items)
+		defer course.end()
 		// A batch is committed before the next begins, so a tree comes after its files.
-		err = batches(items, func(some []item) error { return c.copyBatch(ctx, some, c.Cache, c.Remote, "pull") })
+		err = batches(items, func(some []item) error { return c.copyBatch(ctx, some, c.Cache, c.Remote, course) })
 		if err != nil {
 			return err
 		}
