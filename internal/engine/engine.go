@@ -99,6 +99,7 @@ type Outcome struct {
 	// rebuilt since.
 	Generation int
 	Outs       []artifact.Output
+	Seconds    float64 // how long the command took, now or when its record was made, if that was read; 0: not known
 	Err        error
 	Done       bool // it is as it should be; in a dry run: decided
 	// Trees are the manifests of directory and glob deps, by path or pattern.

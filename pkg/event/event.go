@@ -55,9 +55,10 @@ type Counts struct {
 	Ran      int `json:"ran"`      // the command ran, or in a plan would
 	Failed   int `json:"failed"`   // the command failed, or could not run
 	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
-	// Seconds is how long the run took. Saved is how long the builds and checks that were
-	// skipped or restored took when they ran; of Unsaved of them this is not known.
+	// How long the run took.
 	Seconds float64 `json:"seconds,omitempty"`
-	Saved   float64 `json:"saved_seconds,omitempty"`
-	Unsaved int     `json:"saved_unknown,omitempty"`
+	// How long the builds and checks that were skipped or restored took when they ran.
+	Saved float64 `json:"saved_seconds,omitempty"`
+	// Of how many of them this is not known on this machine.
+	Unsaved int `json:"saved_unknown,omitempty"`
 }

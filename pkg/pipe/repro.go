@@ -77,6 +77,7 @@ type Result struct {
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+	began := p.opt.Now()
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
 		return nil, err
@@ -94,6 +95,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 	}
 	result, err = p.run(ctx, opt, h, false)
 	if result != nil {
+		result.Counts.Seconds = p.opt.Now().Sub(began).Seconds()
 		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
 	}
 	return result, err
@@ -184,6 +186,9 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
+	if r != nil && !dry {
+		p.countSaved(ctx, r)
+	}
 	return results(r), transfer.Explained(err)
 }
 
