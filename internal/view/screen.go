@@ -98,10 +98,11 @@ func rows(widths []int, columns int) (n int) {
 func (s *Screen) draw(before string) {
 	text := before
 	if len(s.lines) > 0 && !s.inside {
+		columns, _ := s.Size()
 		text += "\x1b[?7l"
 		for _, l := range s.lines {
 			text += l + "\n"
-			s.drawn = append(s.drawn, cells(l))
+			s.drawn = append(s.drawn, min(cells(l), columns)) // it may have got narrower since Show
 		}
 		text += "\x1b[?7h"
 	}
