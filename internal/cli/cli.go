@@ -190,6 +190,9 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 	if err != nil {
 		return err
 	}
+	if a.Size != nil {
+		progress.Align(p.Stages())
+	}
 	err = f(p)
 	return errors.Join(err, p.Close())
 }

@@ -49,7 +49,7 @@ func (p *Progress) transfers() (all []transfer) {
 // draw shows the live lines: one for each stage that runs, with its time and what it printed
 // last, and one for each direction in which something is transferred.
 func (p *Progress) draw() {
-	if p.Screen == nil {
+	if p.Screen == nil || p.Quiet {
 		return
 	}
 	columns, rows := p.Screen.Size()

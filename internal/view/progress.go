@@ -87,6 +87,13 @@ func (p *Progress) Start(ctx context.Context) (stop func()) {
 	}
 }
 
+// Align makes the first column as wide as the longest of these names from the start.
+func (p *Progress) Align(stages []string) {
+	for _, s := range stages {
+		p.width = max(p.width, len(s))
+	}
+}
+
 // Alone calls ask while nothing is printed or drawn.
 func (p *Progress) Alone(ask func() error) error {
 	p.mu.Lock()

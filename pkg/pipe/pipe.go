@@ -252,6 +252,15 @@ func (p *Project) Close() error {
 	return err
 }
 
+// Stages returns the names of all stages, in pipe.yaml's order.
+func (p *Project) Stages() []string {
+	names := make([]string, len(p.spec.Stages))
+	for i := range names {
+		names[i] = p.spec.Stages[i].Name
+	}
+	return names
+}
+
 // path returns where one of the project's own files lies.
 func (p *Project) path(name string) string { return filepath.Join(p.root, name) }
 
