@@ -39,6 +39,7 @@ var doors = map[string][]string{
 	"golang.org/x/term":                 {"cmd/pipe"},
 	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/store/disk", "internal/statindex", "cmd/pipe"}, // system calls, each its own
 	"github.com/rogpeppe/go-internal":   {},                                                                                                  // tests only
+	"github.com/creack/pty":             {},                                                                                                  // tests only
 	"pgregory.net/rapid":                {},                                                                                                  // tests only
 	"github.com/johannesboyne/gofakes3": {},                                                                                                  // tests only
 }

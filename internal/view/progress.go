@@ -254,9 +254,10 @@ func (p *Progress) summary(e event.Event) {
 	}
 	saved := ""
 	switch {
-	case c.Saved > 0 && c.Unsaved > 0:
+	case c.Saved < 0.05: // 0.0 s
+	case c.Unsaved > 0:
 		saved = ", saved at least " + Seconds(c.Saved)
-	case c.Saved > 0:
+	default:
 		saved = ", saved " + Seconds(c.Saved)
 	}
 	Print(p.W, "%s in %s%s\n", strings.Join(w, ", "), Seconds(c.Seconds), saved)

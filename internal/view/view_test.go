@@ -172,6 +172,7 @@ func TestTheSummarySaysWhatWasSaved(t *testing.T) {
 		"2 unchanged in 0.1 s, saved 90 s\n":          {Skipped: 2, Seconds: 0.1, Saved: 90},
 		"2 unchanged in 0.1 s, saved at least 90 s\n": {Skipped: 2, Seconds: 0.1, Saved: 90, Unsaved: 1},
 		"2 unchanged in 0.1 s\n":                      {Skipped: 2, Seconds: 0.1, Unsaved: 2},
+		"1 unchanged in 0.1 s\n":                      {Skipped: 1, Seconds: 0.1, Saved: 0.04},
 	} {
 		want(t, printed(&view.Progress{}, event.Event{Type: event.Summary, Counts: &c}), text)
 	}
