@@ -67,7 +67,7 @@ func (p *Project) countSaved(ctx context.Context, r *engine.Result) {
 	if len(known) > 4*len(p.spec.Stages)+100 {
 		maps.DeleteFunc(known, func(name string, _ float64) bool { return !names[name] })
 	}
-	p.remember(known)
+	p.saveSpent(known)
 }
 
 // recorded returns how long a run took, as the cache's record says.
@@ -99,8 +99,8 @@ func (p *Project) spent() spent {
 	return all
 }
 
-// remember writes the file.
-func (p *Project) remember(all spent) {
+// saveSpent writes the file.
+func (p *Project) saveSpent(all spent) {
 	own, err := p.work.MakeOwn("")
 	if err != nil {
 		return
