@@ -53,23 +53,22 @@ func (a *app) set(name string) bool {
 	return v != "" && v != "0" && v != "false"
 }
 
-// follow returns the options of package pipe that the global flags say, and what prints the
-// events that they have sent: to the terminal, or with --json to stdout.
-func (a *app) follow() (pipe.Options, *view.Progress) {
-	p := &view.Progress{
-		W: a.Err, JSON: a.json, Quiet: a.quiet, Group: a.variable("GITHUB_ACTIONS") == "true",
-		Screen: a.screen, Meter: &event.Meter{}, Now: time.Now, Beat: a.Beat,
-	}
-	if a.json {
-		p.W = a.Out
-	}
-	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait, Emit: p.Event, Meter: p.Meter}, p
-}
-
-// options are those of follow, for what runs no verb that takes long.
+// options are those of package pipe that the global flags say, with events going to the
+// terminal, or with --json to stdout. All that one command does is one progress.
 func (a *app) options() pipe.Options {
-	opt, _ := a.follow()
-	return opt
+	if a.progress == nil {
+		a.progress = &view.Progress{
+			W: a.Err, JSON: a.json, Quiet: a.quiet, Group: a.variable("GITHUB_ACTIONS") == "true",
+			Screen: a.screen, Meter: &event.Meter{}, Now: time.Now, Beat: a.Beat,
+		}
+		if a.json {
+			a.progress.W = a.Out
+		}
+	}
+	return pipe.Options{
+		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait,
+		Emit: a.progress.Event, Meter: a.progress.Meter,
+	}
 }
 
 // ask asks while nothing else is printed. It returns when ctx ends, also when nobody answers:

@@ -115,6 +115,7 @@ func (p *Progress) Event(e event.Event) {
 		}
 		return
 	}
+	e.Stage = subject(e)
 	switch e.Type {
 	case event.Decided:
 		p.ended(e.Stage) // decided again: it was begun on false premises

@@ -33,6 +33,7 @@ const (
 type Event struct {
 	Schema  string            `json:"schema"`            // the name of this form
 	Type    Type              `json:"type"`              // what happened
+	Project string            `json:"project,omitempty"` // of several: its directory
 	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
 	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
 	Check   bool              `json:"check,omitempty"`   // it is a check
@@ -61,4 +62,12 @@ type Counts struct {
 	Saved float64 `json:"saved_seconds,omitempty"`
 	// Of how many of them this is not known on this machine.
 	Unsaved int `json:"saved_unknown,omitempty"`
+}
+
+// Plus returns the sum.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{
+		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Failed + d.Failed, c.Not + d.Not,
+		c.Seconds + d.Seconds, c.Saved + d.Saved, c.Unsaved + d.Unsaved,
+	}
 }

@@ -59,6 +59,9 @@ type Options struct {
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
+
+	root string // of the project, when it is known
+	name string // of the project among several: its directory
 }
 
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
@@ -79,7 +82,10 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
-	said     bool // which blocks of the lock do not count: once is enough
+	beside   []*Project    // others of the repository that are open
+	opened   []*Project    // those of them that this one opened, and closes
+	planned  []StageResult // what the last plan of it among several has decided
+	said     bool          // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
@@ -126,7 +132,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Env == "" {
-		o.Env = "default"
+		o.Env = release.Default
 	}
 	return o
 }
@@ -135,9 +141,12 @@ func (o Options) withDefaults() Options {
 // below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
-	root, err := findRoot(opt.Dir)
-	if err != nil {
-		return nil, err
+	root := opt.root
+	if root == "" {
+		var err error
+		if root, err = findRoot(opt.Dir); err != nil {
+			return nil, err
+		}
 	}
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()
@@ -226,6 +235,8 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	}, nil
 }
 
+var errNoProject = errors.New("no " + spec.FileName + " in this directory or any above it")
+
 // findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
 // resolved once, here, so that all later paths agree on the root.
 func findRoot(dir string) (string, error) {
@@ -238,7 +249,7 @@ func findRoot(dir string) (string, error) {
 			return filepath.EvalSymlinks(d)
 		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).
+			return "", diag.New(diag.Usage, "%w", errNoProject).At(start).
 				Hinted("pipe init")
 		}
 	}
@@ -248,6 +259,9 @@ func findRoot(dir string) (string, error) {
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.Close()
+	for _, other := range p.opened {
+		err = errors.Join(err, other.Close())
+	}
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}
@@ -298,38 +312,38 @@ func (p *Project) here(name string) string {
 
 // environment opens the environment that the options name, for deployments. Only a shared
 // environment is probed: on a disk of our own conditional writes are known to work.
-func (p *Project) environment(ctx context.Context) (*release.Environment, error) {
-	cells, _, o, err := p.environments(ctx)
+func (p *Project) environment(ctx context.Context, opt ReproOptions) (*release.Environment, error) {
+	cells, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.Now, o.Stamp, o.Note = p.opt.Now, p.stamp(ctx), p.note
+	o.Now, o.Stamp, o.Note, o.Create = p.opt.Now, p.stamp(ctx), p.note, opt.CreateEnv
 	if o.Project != "" {
 		o.Probe = p.remote.Probe
 	}
 	return release.Open(cells, o)
 }
 
-// environments returns where the project's environments live, how to list them
-// (nil: not at all), and which one the options name. Without a remote they live
-// in the workspace, and so they do when the project needs no name because it
-// deploys nothing: those in the remote are then other projects'.
-func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
+// environments returns where the project's environments live, and which one the options
+// name. Without a remote they live in the workspace, and so they do when the project needs
+// no name because it deploys nothing: those in the remote are then other projects'.
+func (p *Project) environments(ctx context.Context) (store.Cells, release.Options, error) {
 	o := release.Options{Name: p.opt.Env}
 	shared, err := p.openRemote(ctx)
 	if err == nil && shared != nil {
 		err = p.checkName(ctx)
 	}
 	if err != nil {
-		return nil, nil, o, err
+		return nil, o, err
 	}
 	if shared == nil || p.spec.Name == "" {
 		local := p.local()
-		return local, local, o, nil
+		o.Lister = local
+		return local, o, nil
 	}
 	o.Project = p.spec.Name
-	lister, _ := store.As[store.Lister](shared)
-	return shared, lister, o, nil
+	o.Lister, _ = store.As[store.Lister](shared)
+	return shared, o, nil
 }
 
 // local is where the workspace keeps its own environments.

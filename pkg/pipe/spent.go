@@ -49,7 +49,7 @@ func (p *Project) countSaved(ctx context.Context, r *engine.Result) {
 		case o.Seconds > 0:
 			seconds = o.Seconds
 		case !ok:
-			seconds = p.recorded(ctx, object.RunID{Key: o.Key, Generation: o.Generation})
+			seconds = p.tookOf(ctx, object.RunID{Key: o.Key, Generation: o.Generation})
 		}
 		if names = append(names, name); !ok || seconds != was {
 			known[name], changed = seconds, true
@@ -72,8 +72,8 @@ func (p *Project) countSaved(ctx context.Context, r *engine.Result) {
 	p.saveSpent(known)
 }
 
-// recorded returns how long a run took, as the cache's record says.
-func (p *Project) recorded(ctx context.Context, id object.RunID) float64 {
+// tookOf returns how long a run took, as the cache's record says.
+func (p *Project) tookOf(ctx context.Context, id object.RunID) float64 {
 	rec, err := engine.Lookup(ctx, p.cache, id)
 	if err != nil {
 		return 0
