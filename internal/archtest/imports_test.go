@@ -30,15 +30,18 @@ var doors = map[string][]string{
 	"github.com/bmatcuk/doublestar":     {"pkg/repopath"},
 	"gopkg.in/yaml.v3":                  {"internal/yamldoc"},
 	"github.com/pelletier/go-toml":      {"internal/params"},
-	"golang.org/x/text":                 {"internal/object"},
+	"golang.org/x/text/cases":           {"internal/object"},
+	"golang.org/x/text/unicode":         {"internal/object"},
+	"golang.org/x/text/width":           {"internal/view"},
 	"github.com/go-git":                 {"internal/gitlog"},
 	"github.com/aws":                    {"internal/store/s3"},
 	"github.com/spf13":                  {"internal/cli"},
 	"golang.org/x/term":                 {"cmd/pipe"},
-	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/store/disk", "internal/statindex"}, // system calls, each its own
-	"github.com/rogpeppe/go-internal":   {},                                                                                      // tests only
-	"pgregory.net/rapid":                {},                                                                                      // tests only
-	"github.com/johannesboyne/gofakes3": {},                                                                                      // tests only
+	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/store/disk", "internal/statindex", "cmd/pipe"}, // system calls, each its own
+	"github.com/rogpeppe/go-internal":   {},                                                                                                  // tests only
+	"github.com/creack/pty":             {},                                                                                                  // tests only
+	"pgregory.net/rapid":                {},                                                                                                  // tests only
+	"github.com/johannesboyne/gofakes3": {},                                                                                                  // tests only
 }
 
 func imports(f file) []string {

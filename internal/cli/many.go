@@ -37,6 +37,7 @@ func (a *app) mayBeMany(c *cobra.Command, args []string) error {
 
 // withAll opens all projects for f.
 func (a *app) withAll(ctx context.Context, opt pipe.Options, f func(*pipe.Projects) error) error {
+	defer a.progress.Start(ctx)()
 	ps, err := pipe.OpenAll(ctx, opt)
 	if err != nil {
 		return err
@@ -67,7 +68,9 @@ func (a *app) each(ctx context.Context, opt pipe.Options, f func(*pipe.Project) 
 		return ps.Each(ctx, a.goOn, func(p *pipe.Project) error {
 			a.project = p.Dir()
 			if !a.json {
-				a.Out = &headed{Writer: out, heading: a.project}
+				s, _ := out.(view.Stream)
+				s.Writer = &headed{Writer: s.Writer, heading: a.project}
+				a.Out = s
 			}
 			return f(p)
 		}, nil)

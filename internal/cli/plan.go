@@ -62,7 +62,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 			continue
 		}
 		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)
-		view.Print(w, "%s\n", view.Row(width, s.Stage, verb, why))
+		view.PrintRow(w, width, s.Stage, verb, why)
 		printFiles(w, "  ", s.Files)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"path"
 	"strings"
 
@@ -9,7 +10,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/settings"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/pipe"
@@ -38,7 +38,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 			if dry {
 				return a.plan(c, opt, false)
 			}
-			if err := a.deploying(yes, &opt); err != nil {
+			if err := a.deploying(c.Context(), yes, &opt); err != nil {
 				return err
 			}
 			if a.many {
@@ -82,11 +82,11 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 // deploying settles what becomes of deploy stages: a flag says it, else they run in CI, where
 // the merge was the decision, else the user's settings say it. Who has said nothing is asked,
 // where there is somebody to answer.
-func (a *app) deploying(yes bool, opt *pipe.ReproOptions) error {
+func (a *app) deploying(ctx context.Context, yes bool, opt *pipe.ReproOptions) error {
 	if yes && opt.NoDeploy {
 		return diag.New(diag.Usage, "--yes and --no-deploy contradict each other").Hinted("pipe repro --no-deploy")
 	}
-	if ci, _ := shell.Getenv(a.Environ, "CI"); yes || opt.NoDeploy || ci != "" && ci != "false" {
+	if yes || opt.NoDeploy || a.set("CI") {
 		return nil
 	}
 	set, err := settings.Read(a.Environ)
@@ -95,7 +95,9 @@ func (a *app) deploying(yes bool, opt *pipe.ReproOptions) error {
 	}
 	opt.NoDeploy = set.Deploy == settings.Never
 	if a.Terminal && set.Deploy != settings.Always {
-		opt.Confirm = a.confirm
+		opt.Confirm = func(d pipe.Deployment) error {
+			return a.ask(ctx, func() error { return a.confirm(d) })
+		}
 	}
 	return nil
 }

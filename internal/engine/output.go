@@ -154,19 +154,16 @@ func (o *output) bytes() []byte {
 	return append(b, o.last...)
 }
 
-// tail returns the last lines, indented, for an error. What it returns is masked: add kept
-// only masked text.
-func (o *output) tail() string {
-	const lines = 10
+// tail returns the last lines, for an error. What it returns is masked: add kept only masked
+// text.
+func (o *output) tail() []string {
+	const lines = 20
 	text := strings.TrimRight(string(append(append([]byte(nil), o.head...), o.last...)), "\n")
 	if text == "" {
-		return ""
+		return nil
 	}
 	all := strings.Split(text, "\n")
-	if len(all) > lines {
-		all = all[len(all)-lines:]
-	}
-	return "    " + strings.Join(all, "\n    ")
+	return all[max(0, len(all)-lines):]
 }
 
 // exitCode returns the exit code of the command that err is about, 0 when err is about
@@ -188,11 +185,7 @@ func commandError(s *spec.Stage, out *output, err error) error {
 		return diag.New(diag.Stage, "%s: timed out after %s: %w", s.Name, s.Timeout, err).At(s.Place).
 			Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
-		text := fmt.Sprintf("%s: the command failed: %s", s.Name, exit)
-		if tail := out.tail(); tail != "" {
-			text += "\n" + tail
-		}
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: text, Err: err}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: out.tail()}
 		return e.Hinted("%s", failureHint(s))
 	}
 	return err

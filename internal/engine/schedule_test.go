@@ -141,7 +141,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 	if verbs != "a:run b:blocked c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
 		t.Errorf("%s, %+v: %v", verbs, counts, err)
 	}
-	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3", "    printed by a"} {
+	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}

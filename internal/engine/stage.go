@@ -235,6 +235,7 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		case record == nil:
 		case Fits(a.Stage, record.Outs):
 			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
+			a.Seconds = record.Seconds
 		case samePaths(a.Stage, record.Outs):
 			f.Unfit = record.Outs
 			// The record stands for ever: what is made now needs one of its own.

@@ -36,7 +36,7 @@ type answers struct {
 // answer is what a command printed, or how it failed.
 type answer struct {
 	out  []byte
-	tail string // the last lines of standard error
+	tail []string // the last lines of standard error
 	err  error
 }
 
@@ -92,7 +92,7 @@ func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (a
 		return artifact.Tool{}, got.err
 	case got.err != nil:
 		return artifact.Tool{}, toolError(st.Stage, t, got)
-	case len(got.out) == 0 && got.tail != "":
+	case len(got.out) == 0 && len(got.tail) > 0:
 		r.note(st.Stage.Name, "%s printed only to standard error, which is no part of its output; add 2>&1 to it", t.Cmd)
 	}
 	return artifact.Tool{Cmd: t.Cmd, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, in.Env, got.out)}, nil
@@ -143,8 +143,8 @@ func toolError(s *spec.Stage, t spec.Tool, got answer) error {
 		what = fmt.Sprintf("it did not finish within %s", toolTime)
 	case errors.Is(got.err, action.ErrTooMuch):
 		what = fmt.Sprintf("it printed more than %d KiB", toolBytes>>10)
-	case errors.As(got.err, &exit) && got.tail != "":
-		what += "\n" + got.tail
+	case errors.As(got.err, &exit) && len(got.tail) > 0:
+		what += "\n    " + strings.Join(got.tail, "\n    ")
 	}
 	e := &diag.Error{Kind: diag.Stage, Place: t.Place, What: fmt.Sprintf("%s: dependency {cmd: %s}: %s", s.Name, t.Cmd, what), Err: got.err}
 	return e.Hinted("install the tool, or correct the command")

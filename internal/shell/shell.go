@@ -13,7 +13,6 @@
 package shell
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -41,7 +40,8 @@ type Command struct {
 	// Hold is inherited by the command: a file lock on it lasts as long as any
 	// process of the command does, even when this one is killed. May be nil.
 	Hold *os.File
-	// Line is called for each line of output, without its end, from one goroutine. Its
+	// Line is called for each line of output, without its end, from one goroutine. A progress
+	// bar, which draws over its line, is one line: what it drew last. Its
 	// argument is valid only during the call. Standard output and standard error come
 	// in one stream, in the order in which they were written. May be nil.
 	Line func(line []byte)
@@ -292,22 +292,58 @@ const MaxLine = 64 << 10
 // comes in pieces, so that memory stays bounded whatever the command prints. It reads on when
 // Line is nil: a full pipe would stop the command.
 func (c *Command) lines(r io.Reader) {
-	b := bufio.NewReaderSize(r, MaxLine)
+	buf := make([]byte, MaxLine)
+	n := 0       // bytes of buf that were not passed on yet
 	cut := false // the line's beginning was passed on already
-	for {
-		line, err := b.ReadSlice('\n')
-		ends := !errors.Is(err, bufio.ErrBufferFull)
-		if c.Line != nil && (len(line) > 0 || cut) {
-			if ends {
-				line = bytes.TrimRight(line, "\r\n")
-			}
+	pass := func(line []byte) {
+		if c.Line != nil {
 			c.Line(line)
 		}
-		cut = !ends
-		if err != nil && ends {
+	}
+	for {
+		got, err := r.Read(buf[n:])
+		begin := 0
+		for at := n; ; {
+			i := bytes.IndexByte(buf[at:n+got], '\n')
+			if i < 0 {
+				break
+			}
+			pass(shown(buf[begin : at+i]))
+			at += i + 1
+			begin, cut = at, false
+		}
+		n = copy(buf, buf[begin:n+got])
+		if n == len(buf) { // what is drawn over takes no room; only what is still too long is cut
+			if n = redrawn(buf); n == len(buf) {
+				pass(buf)
+				n, cut = 0, true
+			}
+		}
+		if err != nil {
+			if n > 0 || cut {
+				pass(shown(buf[:n]))
+			}
 			return
 		}
 	}
+}
+
+// shown returns what a terminal shows of a line in the end: a progress bar draws over itself by
+// carriage returns, and counts as what it drew last.
+func shown(line []byte) []byte {
+	line = bytes.TrimRight(line, "\r")
+	return line[bytes.LastIndexByte(line, '\r')+1:]
+}
+
+// redrawn drops from an unfinished line what is drawn over already, and returns how many bytes
+// are left. A carriage return at its end stays: the next byte will draw over the line, or end it.
+func redrawn(line []byte) int {
+	n := copy(line, shown(line))
+	if line[len(line)-1] == '\r' && n < len(line) {
+		line[n] = '\r'
+		n++
+	}
+	return n
 }
 
 // copy passes standard output on until it ends. It reads on after an error of Stdout: a full

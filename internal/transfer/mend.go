@@ -107,7 +107,10 @@ func (c *Carrier) mend(ctx context.Context, ref object.Ref) (gone bool, err erro
 	if err != nil {
 		return false, err
 	}
-	src := c.cached(ctx, ref, size)
+	course := c.course("push", []item{{size: size}})
+	defer course.end()
+	passage := course.passage(item{size: size})
+	src := passage.of(c.cached(ctx, ref, size))
 	src.Replace = true
 	err = c.Remote.Put(ctx, ref, src)
 	if errors.Is(err, store.ErrCorrupt) {
@@ -116,6 +119,7 @@ func (c *Carrier) mend(ctx context.Context, ref object.Ref) (gone bool, err erro
 	if err != nil {
 		return false, err
 	}
+	passage.over()
 	c.learn(ref, true)
 	c.moved("push", size)
 	return false, nil

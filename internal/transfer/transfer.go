@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -15,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -25,6 +25,7 @@ type Carrier struct {
 	Workers int          // requests at once
 	NoFetch bool         // nothing is fetched from the remote, though what a deployment needs is published
 	Moved   func(where string, bytes int64)
+	Meter   *event.Meter // counts the bytes while they go; nil: nobody looks
 
 	mu      sync.Mutex
 	present map[object.Ref]bool // known to be in the remote: whole, or (false) with another size
@@ -163,13 +164,15 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 			return err
 		}
 	}
+	course := c.course("push", blobs, w.trees)
+	defer course.end()
 	send := func(items []item) error {
-		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i]) })
+		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i], course) })
 	}
-	if err := c.sendBatched(ctx, blobs, send); err != nil {
+	if err := c.sendBatched(ctx, blobs, course, send); err != nil {
 		return err
 	}
-	return c.sendBatched(ctx, w.trees, send)
+	return c.sendBatched(ctx, w.trees, course, send)
 }
 
 // HasOutput reports whether the remote has an output's object, of a directory the tree.
@@ -210,8 +213,10 @@ func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, er
 // less than sending it in vain; below, put-if-absent alone is one request.
 const askFirst = 16 << 10
 
-func (c *Carrier) send(ctx context.Context, it item) error {
+func (c *Carrier) send(ctx context.Context, it item, course *course) error {
+	passage := course.passage(it)
 	if c.knows(it.ref) {
+		passage.spared()
 		return nil
 	}
 	size, err := c.Cache.Stat(ctx, it.ref)
@@ -221,6 +226,7 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	}
 	if !here || size >= askFirst {
 		if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+			passage.spared()
 			return err
 		}
 	}
@@ -230,13 +236,14 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	if size != it.size {
 		return announced(it, bytesOf(it.size), bytesOf(size))
 	}
-	src := c.cached(ctx, it.ref, size)
+	src := passage.of(c.cached(ctx, it.ref, size))
 	src.Replace = c.damaged(it.ref)
 	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
 		return corrupt(it.path, err)
 	} else if err != nil {
 		return fmt.Errorf("push %s: %w", it.path, err)
 	}
+	passage.over()
 	c.learn(it.ref, true)
 	c.moved("push", size)
 	return nil
@@ -276,7 +283,7 @@ func batches(items []item, f func([]item) error) error {
 }
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
-func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
+func (c *Carrier) sendBatched(ctx context.Context, items []item, course *course, send func([]item) error) error {
 	b, ok := store.As[batcher](c.Remote)
 	if !ok || len(items) == 0 {
 		return send(items)
@@ -285,7 +292,7 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 		return err // a batch goes past what wraps the remote
 	}
 	return batches(items, func(some []item) error {
-		gone, err := c.copyBatch(ctx, some, b, c.Cache, "push")
+		gone, err := c.copyBatch(ctx, some, b, c.Cache, course)
 		if err != nil {
 			return err
 		}
@@ -295,7 +302,8 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 
 // copyBatch copies items that the batch's store lacks out of from, and commits. It returns for
 // each item why it could not be had; the others were copied.
-func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (gone []error, err error) {
+func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, course *course) (gone []error, err error) {
+	where := course.where
 	batch, err := to.Begin()
 	if err != nil {
 		return nil, err
@@ -303,9 +311,10 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 	defer func() { err = errors.Join(err, batch.Close()) }()
 	gone = make([]error, len(items))
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
-		it := items[i]
+		it, passage := items[i], course.passage(items[i])
 		if where == "push" {
 			if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+				passage.spared()
 				return err
 			}
 		}
@@ -317,9 +326,10 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			src = store.Bytes(it.tree)
 		}
 		// A batch keeps nothing of a Put that failed.
-		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, src) })
+		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, passage.of(src)) })
 		switch {
 		case err == nil:
+			passage.over()
 			c.moved(where, it.size)
 		case errors.Is(err, store.ErrNotFound):
 			gone[i] = c.missing(it.path, it.ref)
@@ -347,63 +357,4 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 		}
 	}
 	return gone, nil
-}
-
-// Fetch brings the outputs' bytes and trees into the cache, what is there already excepted.
-// An object that neither side has, or has wrong, stops only the outputs that need it: all
-// else is fetched, and the error is a *Partial. A tree in the cache implies its files, so
-// the tree of such an output stays out.
-func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
-	w, err := c.expand(ctx, outs, nil)
-	if err != nil {
-		return err
-	}
-	if err := c.fetch(ctx, w.blobs.all, w.lost); err != nil {
-		return err
-	}
-	trees := slices.DeleteFunc(w.trees, func(it item) bool { return len(w.reasons(it.out, it.ref)) > 0 })
-	if err := c.fetch(ctx, trees, w.lost); err != nil {
-		return err
-	}
-	return w.partial(outs)
-}
-
-// fetch brings what the cache lacks, and notes in lost what it cannot get.
-func (c *Carrier) fetch(ctx context.Context, items []item, lost map[object.Ref]error) error {
-	items, err := c.lacking(ctx, items, lost)
-	if err != nil {
-		return err
-	}
-	return batches(items, func(some []item) error {
-		gone, err := c.copyBatch(ctx, some, c.Cache, c.Remote, "pull")
-		for i, why := range gone {
-			if why != nil {
-				lost[some[i].ref] = why
-			}
-		}
-		return err
-	})
-}
-
-// lacking returns the items that the cache has not, and the remote may have.
-func (c *Carrier) lacking(ctx context.Context, items []item, lost map[object.Ref]error) ([]item, error) {
-	var out []item
-	for _, it := range items {
-		size, err := c.Cache.Stat(ctx, it.ref)
-		if err == nil && size != it.size {
-			err = c.otherSize(ctx, it, size)
-		}
-		switch {
-		case err == nil:
-		case diag.Is(err, diag.Integrity):
-			lost[it.ref] = err
-		case !errors.Is(err, store.ErrNotFound):
-			return nil, err
-		case c.Remote == nil || c.NoFetch:
-			lost[it.ref] = c.missing(it.path, it.ref)
-		default:
-			out = append(out, it)
-		}
-	}
-	return out, nil
 }

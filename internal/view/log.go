@@ -2,7 +2,6 @@ package view
 
 import (
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/pipe-build/pipe/pkg/event"
@@ -23,14 +22,9 @@ func Log(w io.Writer, text string, own bool) {
 // replayed prints a line of what a command printed earlier, with its stage in front.
 func (p *Progress) replayed(e event.Event) {
 	for line := range strings.SplitSeq(foreign(e.Text), "\n") {
-		raw(p.W, e.Stage+" | "+line+"\n")
+		p.print(e.Stage, line)
 	}
 }
-
-// colour is the one sequence of a terminal that only changes how text looks (ECMA-48, SGR).
-var colour = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
-
-const reset = "\x1b[0m"
 
 // foreign makes a line of a log harmless that was printed elsewhere: colours and tabs are kept,
 // everything else that would act on a terminal or a CI service is shown as Print shows it. A
@@ -48,7 +42,7 @@ func foreign(line string) string {
 			from, last = at[1], part[at[0]:at[1]]
 		}
 		b.WriteString(tabbed(part[from:]))
-		if last != reset && last != "\x1b[m" {
+		if last != reset && last != "\x1b[0m" {
 			b.WriteString(reset) // the next line may not be this command's
 		}
 		lines = append(lines, inert(b.String()))

@@ -59,9 +59,18 @@ type Counts struct {
 	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
 	Failed   int `json:"failed"`          // the command failed, or could not run
 	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
+	// How long the run took.
+	Seconds float64 `json:"seconds,omitempty"`
+	// How long the builds and checks that were skipped or restored took when they ran.
+	Saved float64 `json:"saved_seconds,omitempty"`
+	// Of how many of them this is not known on this machine.
+	Unsaved int `json:"saved_unknown,omitempty"`
 }
 
 // Plus returns the sum.
 func (c Counts) Plus(d Counts) Counts {
-	return Counts{c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not}
+	return Counts{
+		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not,
+		c.Seconds + d.Seconds, c.Saved + d.Saved, c.Unsaved + d.Unsaved,
+	}
 }

@@ -57,6 +57,7 @@ type Options struct {
 	Env     string            // the environment; "" is "default"
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
+	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
 
 	root string // of the project, when it is known
@@ -265,6 +266,15 @@ func (p *Project) Close() error {
 		err = errors.Join(err, p.remote.Close())
 	}
 	return err
+}
+
+// Stages returns the names of all stages, in pipe.yaml's order.
+func (p *Project) Stages() []string {
+	names := make([]string, len(p.spec.Stages))
+	for i := range names {
+		names[i] = p.spec.Stages[i].Name
+	}
+	return names
 }
 
 // path returns where one of the project's own files lies.

@@ -199,5 +199,6 @@ func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
 	return &transfer.Carrier{
 		Cache: p.cache, Remote: shared, Workers: p.workers(),
 		Moved: func(where string, n int64) { p.emit(event.Event{Type: event.Moved, Where: where, Bytes: n}) },
+		Meter: p.opt.Meter,
 	}, nil
 }

@@ -95,6 +95,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) 
 // repro is Repro without the summary.
 func (p *Project) repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
 	opt.ask = askAll
+	began := p.opt.Now()
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
 		return nil, err
@@ -110,7 +111,11 @@ func (p *Project) repro(ctx context.Context, opt ReproOptions) (result *Result, 
 			return nil, err
 		}
 	}
-	return p.run(ctx, opt, h, false)
+	result, err = p.run(ctx, opt, h, false)
+	if result != nil {
+		result.Counts.Seconds = p.opt.Now().Sub(began).Seconds()
+	}
+	return result, err
 }
 
 // nothingToDo refuses a run that would change a workspace which cannot be written.
@@ -198,6 +203,9 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
+	if r != nil && !dry {
+		p.countSaved(ctx, r)
+	}
 	result := results(r)
 	p.planned = nil
 	if dry && result != nil {
