@@ -39,6 +39,7 @@ import (
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -128,14 +129,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// open finds the project and its parts without reading pipe.yaml. A relative PIPE_CACHE lies
-// below the root, so that it is the same directory wherever in the project pipe is called.
+// open finds the project and its parts without reading pipe.yaml.
 func open(ctx context.Context, opt Options) (*Project, error) {
-	opt = opt.withDefaults()
 	root, err := findRoot(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
+	return openAt(ctx, opt.withDefaults(), root)
+}
+
+// openAt opens the parts of the project at root. A relative PIPE_CACHE lies below the root, so
+// that it is the same directory wherever in the project pipe is called.
+func openAt(ctx context.Context, opt Options, root string) (*Project, error) {
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()
 	if err != nil {
@@ -230,15 +235,32 @@ func findRoot(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the current directory: %w", err)
 	}
+	dvc := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
 			return filepath.EvalSymlinks(d)
 		}
+		if _, err := os.Stat(filepath.Join(d, starter.DVC)); err == nil && dvc == "" {
+			dvc = d
+		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).
-				Hinted("pipe init")
+			return "", noProject(start, dvc)
 		}
 	}
+}
+
+// noProject is the error for a directory that lies in no project; dvc is the nearest one that
+// has a dvc.yaml.
+func noProject(start, dvc string) error {
+	if dvc == "" {
+		return diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).Hinted("pipe init")
+	}
+	next := "pipe init"
+	if dvc != start {
+		next = "pipe -C " + dvc + " init"
+	}
+	return diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
+		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
 }
 
 // Close writes the stat index and frees connections. A stat index that was not written costs
