@@ -70,7 +70,7 @@ func (t *Tree) python() (*part, error) {
 	p.test, p.outs = len(d.Checks) > 0, files(p.makes...)
 	d.Outs = p.outs
 	if len(d.Checks)+len(d.Cmds) == 0 {
-		return &part{Found: Found{File: p.File, Why: "not used: there is no Python code at its side"}}, nil
+		return &part{Found: Found{File: p.File, Why: "not used: there is no Python code beside it"}}, nil
 	}
 	p.data = func(s stages) any { d.names = s.names; return d }
 	return p, nil

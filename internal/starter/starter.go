@@ -96,6 +96,7 @@ func Propose(name string, t *Tree) (*Proposal, error) {
 		w.add(p, n)
 	}
 	if len(parts) == 0 {
+		rest = append(rest, t.below()...)
 		w.deps = []string{"artifacts/hello.txt"}
 		w.write("example", w)
 	}
@@ -141,6 +142,19 @@ func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
 		parts = append(parts, d)
 	}
 	return parts, rest, err
+}
+
+// below finds projects in directories of a repository that is none itself. A few are enough to
+// say what to do.
+func (t *Tree) below() (found []Found) {
+	signs := []string{"go.mod", "package.json", "pyproject.toml", "Dockerfile", "Makefile", DVC}
+	for _, f := range t.Files {
+		dir, name := path.Split(f)
+		if dir != "" && strings.Count(dir, "/") <= 3 && slices.Contains(signs, name) && len(found) < 10 {
+			found = append(found, Found{File: f, Why: "not used: run pipe init in " + dir + " to make a project of it"})
+		}
+	}
+	return found
 }
 
 // writer puts the proposal together.
