@@ -25,13 +25,13 @@ func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, ver
 			if err != nil {
 				return err
 			}
-			return a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) })
+			return a.answer("pipe."+name+"/1", r, func(w io.Writer) { a.printSync(w, r, past) })
 		})
 	}))
 }
 
 // printSync prints the outputs that changed, what another machine decided, and what was moved.
-func printSync(w io.Writer, r *pipe.SyncResult, past string) {
+func (a *app) printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	changed := 0
 	for _, o := range r.Outs {
 		if o.Changed {
@@ -46,7 +46,9 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 		view.Print(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
 	if r.Objects == 0 && r.Records == 0 && changed == 0 {
-		view.Print(w, "everything is up to date\n")
+		if !a.quiet {
+			view.Print(w, "everything is up to date\n")
+		}
 		return
 	}
 	records := ""
