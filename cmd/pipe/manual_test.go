@@ -18,7 +18,7 @@ func TestTheManualIsWhatHelpPrints(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("# The manual\n\nGenerated from the output of `--help` of each command; do not edit it.\n")
 	for _, name := range []string{
-		"init", "repro", "plan", "why", "status", "push", "pull", "checkout", "find", "diff", "dag", "hash", "verify", "gc",
+		"init", "init hooks", "repro", "plan", "why", "status", "push", "pull", "checkout", "find", "diff", "dag", "hash", "verify", "gc",
 		"lock", "lock commit", "remote", "remote add", "remote list", "remote probe", "doctor", "version", "completion",
 	} {
 		var out, errs bytes.Buffer

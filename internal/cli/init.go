@@ -29,6 +29,39 @@ comments, so nothing is deployed yet. --dry-run prints it.`,
 			return a.answer("pipe.init/1", r, func(w io.Writer) { a.printInit(w, r, how.DryRun) })
 		})
 	c.Flags().BoolVar(&how.DryRun, "dry-run", false, "print pipe.yaml and write nothing")
+	c.AddCommand(a.initHooksCmd())
+	return c
+}
+
+// initHooksCmd makes pipe init hooks.
+func (a *app) initHooksCmd() *cobra.Command {
+	var opt pipe.HookOptions
+	c := command("hooks", "Run pipe push and pipe checkout from git's hooks",
+		`Add one line each to two of git's hooks:
+
+pre-push       pipe push: what pipe.lock names is in the remote before the commit is.
+               If that fails, git push stops; git push --no-verify goes on.
+post-checkout  pipe checkout, when git switches to a commit with another pipe.lock:
+               the outputs in the workspace are those of the commit. It never stops git.
+
+Other lines of a hook stay, and core.hooksPath is honoured. The lines do nothing where pipe
+is not installed. --remove takes them out again.`,
+		"pipe init hooks\npipe init hooks --remove", noArgs, func(c *cobra.Command, _ []string) error {
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				r, err := p.Hooks(c.Context(), opt)
+				if err != nil {
+					return err
+				}
+				return a.answer("pipe.init.hooks/1", r, func(w io.Writer) {
+					if len(r.Wrote) == 0 {
+						view.Print(w, "nothing to do\n")
+						return
+					}
+					view.Print(w, "changed %s in %s\n", strings.Join(r.Wrote, ", "), r.Dir)
+				})
+			})
+		})
+	c.Flags().BoolVar(&opt.Remove, "remove", false, "take pipe's lines out of the hooks")
 	return c
 }
 
