@@ -11,7 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write manual.md anew")
+var update = flag.Bool("update", false, "write the manual and the pages anew")
 
 // TestTheManualIsWhatHelpPrints: go test ./cmd/pipe -run Manual -update
 func TestTheManualIsWhatHelpPrints(t *testing.T) {
