@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
@@ -168,7 +170,7 @@ func terminal(t *testing.T, dir string) (io.Writer, *bufio.Reader) {
 	must(t, err)
 	c := exec.Command("sh", "-e")
 	c.Dir = dir
-	c.Env = append(os.Environ(), "PATH="+stand+":"+os.Getenv("PATH"), "PWD="+dir, "NO_COLOR=1", "CI=",
+	c.Env = append(os.Environ(), "PATH="+stand+":"+os.Getenv("PATH")+":"+stand+"/absent", "PWD="+dir, "NO_COLOR=1", "CI=",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=You", "GIT_AUTHOR_EMAIL=you@example.com", "GIT_COMMITTER_NAME=You", "GIT_COMMITTER_EMAIL=you@example.com")
 	in, err := c.StdinPipe()
@@ -242,6 +244,9 @@ func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 				t.Error(err)
 			}
 		default:
+			if strings.HasPrefix(b.text, "cd my-project\n") { // see TestSixCommandsToANoOp
+				continue
+			}
 			for line := range strings.Lines(b.text) {
 				target, ok := strings.CutPrefix(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "make ")
 				known := strings.HasPrefix(line, "go install github.com/pipe-build/pipe/cmd/pipe@") || // TestGoInstallTakesEveryName
@@ -251,5 +256,69 @@ func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// firstCommands are those of the first screen for a project that is there.
+func firstCommands(t *testing.T) []string {
+	t.Helper()
+	for _, b := range blocks(t, "../../README.md") {
+		if strings.HasPrefix(b.text, "cd my-project\n") {
+			return strings.Split(strings.TrimSpace(b.text), "\n")
+		}
+	}
+	t.Fatal("README.md has no block that begins with cd my-project")
+	return nil
+}
+
+// TestSixCommandsToANoOp takes projects that know nothing of pipe from the first screen of
+// README.md to a run in which nothing is left to do, with at most six commands.
+func TestSixCommandsToANoOp(t *testing.T) {
+	commands := firstCommands(t)
+	if len(commands) > 5 { // one more installs pipe
+		t.Fatalf("%d commands", len(commands))
+	}
+	projects, err := filepath.Glob("testdata/projects/*.txtar")
+	must(t, err)
+	if len(projects) < 5 {
+		t.Fatal(projects)
+	}
+	for _, name := range projects {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			dir := quickDir(t)
+			a, err := txtar.ParseFile(name)
+			must(t, err)
+			must(t, txtar.Write(a, filepath.Join(dir, "my-project")))
+			in, printed := terminal(t, dir)
+			last := ""
+			run := func(command string) {
+				_, err := io.WriteString(in, command+"\nprintf '"+mark+"'\n")
+				must(t, err)
+				text, err := printed.ReadString(mark[0])
+				if err != nil {
+					t.Fatalf("%s ended the shell:\n%s", command, text)
+				}
+				last = strings.TrimRight(text, "\n"+mark)
+			}
+			run("cd my-project && git init -q -b main && git add . && git commit -qm Before && cd ..")
+			for _, c := range commands {
+				run(c)
+			}
+			lines := strings.Split(last, "\n")
+			if ok, _ := regexp.MatchString(`^[1-9] unchanged$`, lines[len(lines)-1]); !ok {
+				t.Errorf("the last command printed\n%s", last)
+			}
+			for _, l := range lines[:len(lines)-1] {
+				if !strings.HasSuffix(l, "nothing changed") {
+					t.Errorf("the last command printed\n%s", last)
+				}
+			}
+			// Nothing is left that git would take, but what pipe says to commit.
+			run("git status --porcelain --untracked-files=all | cut -c4- | sort")
+			if got := strings.Fields(last); !slices.Equal(got, []string{".gitattributes", ".gitignore", "pipe.lock", "pipe.yaml"}) {
+				t.Errorf("git sees %q", got)
+			}
+		})
 	}
 }
