@@ -40,7 +40,7 @@ func (a *app) initHooksCmd() *cobra.Command {
 		`Add one line each to two of git's hooks:
 
 pre-push       pipe push: what pipe.lock names is in the remote before the commit is.
-               If that fails, git push stops; git push --no-verify goes on.
+               If that fails, git push stops; git push --no-verify skips it.
 post-checkout  pipe checkout, when git switches to a commit with another pipe.lock:
                the outputs in the workspace are those of the commit. It never stops git.
 
