@@ -77,7 +77,11 @@ func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
 			view.Print(talk, "found %s: %s\n", f.File, f.Why)
 			continue
 		}
-		view.Print(talk, "found %s: stages %s\n", f.File, strings.Join(f.Stages, ", "))
+		noun := "stages"
+		if len(f.Stages) == 1 {
+			noun = "stage"
+		}
+		view.Print(talk, "found %s: %s %s\n", f.File, noun, strings.Join(f.Stages, ", "))
 	}
 	if len(r.Wrote) == 0 {
 		view.Print(talk, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date\n")

@@ -18,8 +18,8 @@ type dockerData struct {
 // imageName matches what docker takes as the name of an image.
 var imageName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
-// docker proposes for a Dockerfile. What other parts build
-// counts for the image only where a COPY names it.
+// docker proposes for a Dockerfile. What other parts build counts for the image only where
+// a COPY names it.
 func (t *Tree) docker(name string, parts []*part) (*part, error) {
 	found := t.there("Dockerfile", "Containerfile")
 	if len(found) == 0 {
@@ -33,7 +33,7 @@ func (t *Tree) docker(name string, parts []*part) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dockerData{Dir: dir, Archive: dir + "/image.tar", Tag: "app"}
+	d := dockerData{Dir: dir, Archive: dir + "/image.tar", Tag: "app"}
 	if imageName.MatchString(name) {
 		d.Tag = name
 	}
@@ -71,6 +71,7 @@ func (t *Tree) docker(name string, parts []*part) (*part, error) {
 	d.Outs = files(d.Archive)
 	p := &part{Found: Found{File: found[0]}, template: "docker", outs: d.Outs, makes: []string{d.Archive}}
 	p.data = func(s stages) any {
+		d := d
 		d.names, d.Needs = s.names, s.needs
 		if whole {
 			d.Deps = slices.Concat(d.Deps, s.made)

@@ -23,6 +23,7 @@ type goModule struct {
 	mains          []string // directories of package main
 	deps, testDeps []string // embedded files and the like, as items
 	nested         []string // exclusions of modules inside this one
+	testdata       bool     // there are files for tests
 	cgo            bool     // files of other languages
 }
 
@@ -117,7 +118,7 @@ func (t *Tree) goModule() (m goModule) {
 			continue
 		}
 		if strings.Contains("/"+f, "/testdata/") {
-			m.testDeps = []string{item("**/testdata/**")}
+			m.testdata = true
 			continue
 		}
 		m.cgo = m.cgo || slices.Contains([]string{".s", ".S", ".c", ".cc", ".cpp", ".cxx", ".syso"}, path.Ext(f))
@@ -131,6 +132,9 @@ func (t *Tree) goModule() (m goModule) {
 		m.add(f, parseGo(b))
 	}
 	m.mains = commands(m.mains)
+	if m.testdata {
+		m.testDeps = append(m.testDeps, item("**/testdata/**"))
+	}
 	return m
 }
 

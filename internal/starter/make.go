@@ -55,7 +55,11 @@ func (t *Tree) makefile() (*part, error) {
 	}
 	junk, err := t.anyJunk()
 	d.Outs, d.Deps = p.outs, slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk)
-	p.data = func(s stages) any { d.names, d.Deps = s.names, slices.Concat(d.Deps, s.made); return d }
+	p.data = func(s stages) any {
+		d := d
+		d.names, d.Deps = s.names, slices.Concat(d.Deps, s.made)
+		return d
+	}
 	return p, err
 }
 

@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"bytes"
 	"encoding/json"
 	"path"
 	"regexp"
@@ -42,7 +43,7 @@ func (t *Tree) node() (*part, error) {
 	}
 	p := &part{Found: Found{File: "package.json"}, suffix: "node"}
 	var pkg packageJSON
-	if err := json.Unmarshal(b, &pkg); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(b, []byte("\ufeff")), &pkg); err != nil {
 		p.Why = "not used: it cannot be read (" + err.Error() + ")"
 		return p, nil
 	}
@@ -75,6 +76,7 @@ func (t *Tree) node() (*part, error) {
 	}
 	p.template, p.test = "node", len(d.Scripts) > 0
 	p.data = func(s stages) any {
+		d := d
 		d.names, d.Deps, d.BuildDeps = s.names, slices.Concat(d.Deps, s.made), slices.Concat(d.BuildDeps, s.made)
 		return d
 	}

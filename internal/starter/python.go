@@ -31,7 +31,11 @@ func (t *Tree) python() (*part, error) {
 	p := &part{Found: Found{File: "pyproject.toml"}, template: "python", suffix: "python"}
 	code, tests := t.pythonDirs()
 	d := pythonData{TestEnv: `{PYTHONDONTWRITEBYTECODE: "1"}`, Env: t.set("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")}
-	run, wheel := t.pythonTool()
+	dist := "dist"
+	if t.has("package.json") {
+		dist = "dist-python" // the other one may be what Node.js builds
+	}
+	run, wheel := t.pythonTool(dist)
 	if venvs := t.there(".venv/bin/python", "venv/bin/python"); run == "" && len(venvs) > 0 {
 		d.Venv, _, _ = strings.Cut(venvs[0], "/")
 	}
@@ -47,21 +51,21 @@ func (t *Tree) python() (*part, error) {
 	}
 	texts := files(t.there("README.md", "README.rst", "README.txt", "README", "LICENSE", "LICENSE.txt", "LICENSE.md")...)
 	d.BuildDeps = slices.Concat(setup, texts, files(code...), junk)
-	tracked, err := t.Tracked("dist")
+	tracked, err := t.Tracked(dist)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case tracked || len(code) == 0:
 	case buildSystem.Match(b):
-		d.Cmds, p.makes = []string{"rm -rf dist", wheel}, []string{"dist/"}
+		d.Cmds, p.makes = []string{"rm -rf " + dist, wheel}, []string{dist + "/"}
 	default:
 		name := "app"
 		if m := pyName.FindSubmatch(b); m != nil {
 			name = string(m[1])
 		}
-		zip := "dist/" + name + ".zip"
-		words := []string{"mkdir -p dist && python3 -m zipfile -c", zip}
+		zip := dist + "/" + name + ".zip"
+		words := []string{"mkdir -p " + dist + " && python3 -m zipfile -c", zip}
 		for _, c := range code {
 			words = append(words, sh(strings.TrimSuffix(c, "/")))
 		}
@@ -76,20 +80,25 @@ func (t *Tree) python() (*part, error) {
 	return p, nil
 }
 
-// pythonTool returns how commands are run in the project's environment, and what packs it.
-func (t *Tree) pythonTool() (run, wheel string) {
+// pythonTool returns how commands are run in the project's environment, and what packs it into
+// a directory.
+func (t *Tree) pythonTool(dist string) (run, wheel string) {
 	switch {
 	case t.has("uv.lock"):
-		return "uv run ", "uv build --out-dir dist"
+		return "uv run ", "uv build --out-dir " + dist
 	case t.has("poetry.lock"):
-		return "poetry run ", "poetry build"
+		return "poetry run ", "poetry build --output " + dist
 	case t.has("pdm.lock"):
-		return "pdm run ", "pdm build --dest dist"
+		return "pdm run ", "pdm build --dest " + dist
 	}
-	return "", "python3 -m pip wheel --no-deps --wheel-dir dist ."
+	return "", "python3 -m pip wheel --no-deps --wheel-dir " + dist + " ."
 }
 
-// pythonDirs returns where the code and the tests are: src, packages, or files at the root.
+// notCode are directories whose Python files are not the program.
+var notCode = []string{"docs", "doc", "examples", "scripts", "tools", "build", "dist", "benchmarks"}
+
+// pythonDirs returns where the code and the tests are: src, other directories, or files at the
+// root.
 func (t *Tree) pythonDirs() (code, tests []string) {
 	for _, f := range t.Files {
 		dir, rest, below := strings.Cut(f, "/")
@@ -101,7 +110,8 @@ func (t *Tree) pythonDirs() (code, tests []string) {
 		case !below:
 		case dir == "tests" || dir == "test":
 			tests = append(tests, dir+"/")
-		case dir == "src" && path.Ext(f) == ".py", rest == "__init__.py":
+		case slices.Contains(notCode, dir) || path.Ext(f) != ".py":
+		case dir == "src" || !strings.Contains(rest, "/"):
 			code = append(code, dir+"/")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 )
 
@@ -70,11 +71,35 @@ func Propose(name string, t *Tree) (*Proposal, error) {
 	if p, err := t.dvc(name); p != nil || err != nil {
 		return p, err
 	}
-	w := &writer{name: name}
 	parts, rest, err := t.parts(name)
 	if err != nil {
 		return nil, err
 	}
+	if len(parts) == 0 {
+		rest = append(rest, t.below()...)
+	}
+	for {
+		p, err := compose(name, parts)
+		if err != nil {
+			return nil, err
+		}
+		p.Found = append(p.Found, rest...)
+		if _, err = spec.Parse(spec.FileName, []byte(p.Text)); err == nil {
+			return p, nil
+		}
+		if len(parts) == 0 {
+			return nil, fmt.Errorf("propose %s: %w", spec.FileName, err)
+		}
+		// Two parts of which each is right by itself may not go together.
+		last := parts[len(parts)-1]
+		parts = parts[:len(parts)-1]
+		rest = append([]Found{{File: last.File, Why: "not used: its stages do not fit with the others (" + diag.All(err)[0].What + ")"}}, rest...)
+	}
+}
+
+// compose writes the stages of parts into one text.
+func compose(name string, parts []*part) (*Proposal, error) {
+	w := &writer{name: name}
 	for _, p := range parts {
 		for _, m := range p.makes {
 			if !strings.HasSuffix(m, "/") { // no glob looks into a directory that a stage creates
@@ -96,19 +121,11 @@ func Propose(name string, t *Tree) (*Proposal, error) {
 		w.add(p, n)
 	}
 	if len(parts) == 0 {
-		rest = append(rest, t.below()...)
 		w.deps = []string{"artifacts/hello.txt"}
 		w.write("example", w)
 	}
 	w.write("deploy", struct{ Deps, Needs []string }{append(w.deps, "deploy.sh"), w.tests})
-	if w.err != nil {
-		return nil, w.err
-	}
-	p := &Proposal{Text: w.b.String(), Found: append(w.found, rest...)}
-	if _, err := spec.Parse(spec.FileName, []byte(p.Text)); err != nil {
-		return nil, fmt.Errorf("propose %s: %w", spec.FileName, err)
-	}
-	return p, nil
+	return &Proposal{Text: w.b.String(), Found: w.found}, w.err
 }
 
 // parts finds what the proposal is made of. A language's own commands are better known than
@@ -174,19 +191,20 @@ func (w *writer) Name() string { return w.name }
 // add writes the stages of a part. An image is what is deployed, even where it is made of what
 // others build.
 func (w *writer) add(p *part, n names) {
+	found := p.Found
 	if p.test {
 		w.tests = append(w.tests, n.Test)
-		p.Stages = append(p.Stages, n.Test)
+		found.Stages = append(found.Stages, n.Test)
 	}
 	if p.template == "docker" {
 		n = names{Build: "image"}
 		w.deps = nil
 	}
 	if len(p.outs) > 0 {
-		p.Stages = append(p.Stages, n.Build)
+		found.Stages = append(found.Stages, n.Build)
 		w.deps = append(w.deps, p.outs...)
 	}
-	w.found = append(w.found, p.Found)
+	w.found = append(w.found, found)
 	w.write(p.template, p.data(stages{n, slices.Clone(w.tests), w.made}))
 }
 

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"slices"
@@ -39,15 +38,18 @@ func (p *Project) propose(ctx context.Context) (*starter.Proposal, error) {
 	return starter.Propose(p.proposedName(ctx), t)
 }
 
-// readSource reads a file; one that is too large is empty.
+// readSource reads a file. One that is too large is empty, and a directory is no file.
 func (p *Project) readSource(name string) ([]byte, error) {
-	b, err := atomicfile.Read(p.path(name), maxSource)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		if info, serr := os.Stat(p.path(name)); serr == nil && info.Size() > maxSource {
-			return nil, nil
-		}
+	info, err := os.Stat(p.path(name))
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fs.ErrNotExist
+	case info.Size() > maxSource:
+		return nil, nil
 	}
-	return b, err
+	return atomicfile.Read(p.path(name), maxSource)
 }
 
 // ignores reports whether git or a .pipeignore would ignore a path.
