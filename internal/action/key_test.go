@@ -382,13 +382,13 @@ func TestReasonsOfAParamShowNoHiddenValue(t *testing.T) {
 	v := params.Value{File: "secret.yaml", Key: "pin", Value: `"1234"`}
 	in := Inputs{Params: []params.Value{v}, Hidden: []repopath.Path{"secret.yaml"}}
 	locked := &lockfile.Stage{Cmd: CmdDigest(&spec.Stage{}), Params: []lockfile.Param{in.LockParam(params.Value{File: "secret.yaml", Key: "pin", Value: `"0000"`})}}
-	why := Changes(&spec.Stage{}, in, locked)
+	why := Changes(&spec.Stage{}, in, locked, nil)
 	if len(why) != 1 || why[0].Path != "secret.yaml:pin" || strings.Contains(why[0].Old+why[0].New, "1234") || why[0].Old == why[0].New || why[0].Old == "" {
 		t.Errorf("%+v", why)
 	}
 	// A file that git ignores from now on has not changed by that.
 	locked.Params = []lockfile.Param{{File: v.File, Key: v.Key, Value: v.Value}}
-	if why := Changes(&spec.Stage{}, in, locked); why[0].Code != "definition-changed" {
+	if why := Changes(&spec.Stage{}, in, locked, nil); why[0].Code != "definition-changed" {
 		t.Errorf("%+v", why)
 	}
 }

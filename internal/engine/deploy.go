@@ -23,12 +23,16 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
 	live, err := r.Env.Live(ctx, st.Stage.Name)
 	if err != nil {
 		return err
 	}
-	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
+	st.Was = live.Deps
+	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
 		return nil

@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -65,8 +66,13 @@ type Engine struct {
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
-	Now     func() time.Time
-	Emit    func(event.Event)
+	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
+	// written, the likeliest first; it is asked only for a reason that cannot be told without.
+	// nil: nothing is known.
+	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	Checkout Checkout // nil: there is no git
+	Now      func() time.Time
+	Emit     func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -103,6 +109,8 @@ type Outcome struct {
 	Done       bool // it is as it should be; in a dry run: decided
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
+	Deps  []artifact.Input // as they are; empty while they are not known
+	Was   []artifact.Input // as they were, by pipe.lock or in the environment
 }
 
 // Result is a whole run.
@@ -136,7 +144,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(selected); err != nil {
+	if err := e.workdirs(ctx, selected); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
@@ -196,7 +204,7 @@ func (e *Engine) leaveOut(selected []bool) {
 // workdirs reports working directories that are not there, all of them and before anything
 // runs: an hour of building should not end with a typing error. One that a stage makes, or that
 // is made as the place of an output, may come later; in a fresh directory it is made in any case.
-func (e *Engine) workdirs(selected []bool) error {
+func (e *Engine) workdirs(ctx context.Context, selected []bool) error {
 	outs := e.index()
 	var faults diag.List
 	for i := range e.Project.Stages {
@@ -208,7 +216,11 @@ func (e *Engine) workdirs(selected []bool) error {
 		k, err := e.Work.Kind(s.Wdir)
 		switch {
 		case errors.Is(err, worktree.ErrAbsent):
-			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir))
+			fault := diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir)
+			if err := e.orSparse(ctx, fault, s.Place, s.Wdir); !errors.Is(err, fault) {
+				return err
+			}
+			faults = append(faults, fault)
 		case err != nil:
 			return err
 		case k != statindex.IsDir:
@@ -354,8 +366,9 @@ type run struct {
 type state struct {
 	Outcome
 	index   int
-	unknown bool // Dry: its outs will change, and their hashes are not known yet
-	locked  *lockfile.Stage
+	unknown bool            // Dry: its outs will change, and their hashes are not known yet
+	before  *lockfile.Stage // what the lock says of it, whether it fits or not: for reasons alone
+	locked  *lockfile.Stage // the same if it fits, else nil
 	newLock *lockfile.Stage // what the collector puts into the lock
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -132,6 +133,9 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	var faults diag.List
 	for _, d := range s.Deps {
 		in, tree, err := r.dep(ctx, st, d, g)
+		if diag.Is(err, diag.Usage) {
+			err = cmp.Or(r.sparse(ctx, s, d), err) // it may only seem to be missing
+		}
 		var u errUnknown
 		var fault *diag.Error
 		switch {
@@ -151,6 +155,9 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		return nil, faults
 	}
 	if err := r.params(ctx, s, g); err != nil {
+		for _, p := range s.Params {
+			err = r.orSparse(ctx, err, p.Place, p.File)
+		}
 		return nil, err
 	}
 	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })

@@ -135,7 +135,10 @@ func (r *run) build(ctx context.Context, st *state) error {
 		return err
 	}
 	a := &attempt{state: st, in: in}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
+	if st.before != nil {
+		st.Was = st.before.Deps
+	}
 	// The lock's generation counts for its own key alone; another key starts at 0.
 	if st.locked != nil && st.locked.Key == st.Key {
 		st.Generation = st.locked.Generation
@@ -149,6 +152,9 @@ func (r *run) build(ctx context.Context, st *state) error {
 		return err
 	}
 	if err := r.decide(ctx, a); err != nil {
+		return err
+	}
+	if err := r.checkedOut(ctx, st, in); err != nil {
 		return err
 	}
 	r.decided(st)
@@ -206,8 +212,11 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 // with this key is the answer: the record is not asked for, so a clone in which nothing
 // changed makes no request. A record whose paths are not those in pipe.yaml counts as none.
 func (r *run) decide(ctx context.Context, a *attempt) error {
-	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage)}
+	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Before: a.before, Force: r.forced(a.Stage)}
 	var want []artifact.Output
+	if a.before != nil && a.before.Key == a.Key {
+		f.Unfit = a.before.Outs // but for a lock that fits, which is the answer
+	}
 	if a.locked != nil && a.locked.Key == a.Key {
 		want = a.locked.Outs
 	} else if !f.Force && !a.Stage.AlwaysChanged {
@@ -220,6 +229,7 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		case Fits(a.Stage, record.Outs):
 			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
 		case samePaths(a.Stage, record.Outs):
+			f.Unfit = record.Outs
 			// The record stands for ever: what is made now needs one of its own.
 			if err := r.raise(ctx, a); err != nil {
 				return err
@@ -239,6 +249,9 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		}
 	}
 	f.Lost = a.lost
+	if !f.Force && !a.Stage.AlwaysChanged {
+		f.Was = r.was(ctx, a)
+	}
 	a.Verdict = action.Decide(f)
 	return nil
 }

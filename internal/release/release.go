@@ -107,7 +107,7 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 		return live, err
 	}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps = st.now(), st.Key, st.Deps
+		live.Status, live.Key, live.Deps, live.Commit = st.now(), st.Key, st.Deps, st.Commit
 	}
 	return live, nil
 }

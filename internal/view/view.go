@@ -98,18 +98,7 @@ func Verdict(v event.Verb, deploy, check bool, because []event.Reason) (verb, wh
 }
 
 // Words returns reasons in words, the first few in full.
-func Words(because []event.Reason) string {
-	const most = 4
-	var w []string
-	for i, r := range because {
-		if i == most && len(because) > most+1 {
-			w = append(w, fmt.Sprintf("and %d more", len(because)-most))
-			break
-		}
-		w = append(w, r.String())
-	}
-	return strings.Join(w, ", ")
-}
+func Words(because []event.Reason) string { return event.Words(because, 4) }
 
 // output prints a line of a command with its stage in front, since several may run at once;
 // within GitHub Actions it is kept until the stage ends, because groups of several stages

@@ -42,10 +42,16 @@ const (
 	DepChanged    = "dep-changed"
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
+	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
+	ParamAdded    = "param-added"
+	ParamRemoved  = "param-removed"
 	EnvChanged    = "env-changed"
+	EnvAdded      = "env-added"
+	EnvRemoved    = "env-removed"
 	OutsChanged   = "outs-changed"
-	DefChanged    = "definition-changed"
+	DefChanged    = "definition-changed"                   // Path is the field of pipe.yaml; empty: not known
+	RestChanged   = "definition-param-or-variable-changed" // which of them is not known
 	ForcedRun     = "forced"
 	AlwaysChanged = "always-changed"
 	IsFrozen      = "frozen"
@@ -72,10 +78,16 @@ var texts = map[string]string{
 	DepChanged:    "%s changed",
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
+	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
+	ParamAdded:    "param %s is new",
+	ParamRemoved:  "param %s is no longer declared",
 	EnvChanged:    "variable %s changed",
-	OutsChanged:   "output %s was added or removed",
+	EnvAdded:      "variable %s is new",
+	EnvRemoved:    "variable %s is no longer declared",
+	OutsChanged:   "the definition changed",
 	DefChanged:    "the definition changed",
+	RestChanged:   "its definition, a param or a variable changed",
 	ForcedRun:     "forced",
 	AlwaysChanged: "always_changed",
 	IsFrozen:      "frozen",
@@ -98,8 +110,59 @@ func (r Reason) String() string {
 	if strings.Contains(t, "%s") {
 		t = fmt.Sprintf(t, r.Path)
 	}
+	if field, change := r.detail(); field != "" {
+		t += ": " + field + change
+	}
 	if r.Note != "" {
 		t += " (" + r.Note + ")"
 	}
 	return t
+}
+
+// detail says which field of the definition changed, and how: "outs" and ", +dist/b", "shell" and
+// " sh -> bash". Both are empty for other reasons, and where that is not known.
+func (r Reason) detail() (field, change string) {
+	switch {
+	case r.Code == OutsChanged:
+		field = "outs"
+	case r.Code == DefChanged:
+		field = r.Path
+	}
+	switch {
+	case field == "":
+		return "", ""
+	case r.Old == "":
+		return field, ", +" + r.New
+	case r.New == "":
+		return field, ", -" + r.Old
+	}
+	return field, " " + r.Old + " -> " + r.New
+}
+
+// Words returns reasons in words, at most so many. What changed of the definition is one of
+// them: "the definition changed: outs, +dist/b, -dist/c; shell sh -> bash".
+func Words(because []Reason, most int) string {
+	var words []string
+	definition, last := -1, ""
+	for _, r := range because {
+		field, change := r.detail()
+		switch {
+		case field == "" || definition < 0:
+			words = append(words, r.String())
+			if field != "" {
+				definition = len(words) - 1
+			}
+		case field == last:
+			words[definition] += change
+		default:
+			words[definition] += "; " + field + change
+		}
+		if field != "" {
+			last = field
+		}
+	}
+	if len(words) > most+1 {
+		words = append(words[:most:most], fmt.Sprintf("and %d more", len(words)-most))
+	}
+	return strings.Join(words, ", ")
 }

@@ -67,6 +67,7 @@ type Options struct {
 type Project struct {
 	opt    Options
 	root   string
+	yaml   []byte // pipe.yaml
 	spec   *spec.Project
 	repo   *gitlog.Repo  // nil outside git
 	lockAt repopath.Path // pipe.lock relative to git's root
@@ -100,6 +101,7 @@ func (p *Project) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.yaml = data
 	p.spec, err = spec.Parse(spec.FileName, data)
 	if err == nil && len(p.spec.Remotes) > 0 {
 		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))

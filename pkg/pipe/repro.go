@@ -60,10 +60,11 @@ type StageResult struct {
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
 	// Files are the very files that changed inside directories and globs among
-	// the deps, where what they were is still known; only Why fills it in.
+	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
-	trees map[repopath.Path]*object.Tree
+	trees     map[repopath.Path]*object.Tree
+	deps, was []artifact.Input
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
@@ -203,7 +204,7 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
+		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs, trees: o.Trees, deps: o.Deps, was: o.Was}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}
@@ -231,7 +232,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
 		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
+		Past: p.past, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
 		e.Records = p.remote
@@ -240,7 +241,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Remote = p.remote
 	}
 	if p.repo != nil {
-		e.Tracked = p.tracked
+		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx)
 	}
 	if h != nil {
 		e.Runner = p.runner(files, h)

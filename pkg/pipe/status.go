@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Status is how the workspace stands against the lock and the environment.
@@ -42,6 +43,12 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 	if err != nil {
 		return nil, err
 	}
+	files := p.lists(p.offline(), lock)
+	for i := range s.Stages {
+		if s.Stages[i].Files, err = files.changedFiles(ctx, &s.Stages[i]); err != nil {
+			return nil, err
+		}
+	}
 	for i := range lock.Stages {
 		l := &lock.Stages[i]
 		if p.spec.Stage(l.Name) == nil {
@@ -49,7 +56,7 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 		}
 		for _, o := range l.Outs {
 			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
-			here, _, err := p.work.Output(ctx, o.Path)
+			here, tree, err := p.work.Output(ctx, o.Path)
 			switch {
 			case errors.Is(err, worktree.ErrAbsent):
 				st.State = "absent"
@@ -57,6 +64,11 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 				return nil, err
 			case here.Same(o):
 				st.State = "same"
+			default:
+				st.Files, err = files.changedOut(ctx, l.Name, o, tree)
+				if err != nil {
+					return nil, err
+				}
 			}
 			// Any error counts as not there: status only reports.
 			_, err = p.cache.Stat(ctx, object.Of(o))
@@ -98,4 +110,6 @@ type OutStatus struct {
 	Hash  digest.Digest `json:"hash"`  // as recorded
 	State string        `json:"state"` // same, absent, differs
 	Cache bool          `json:"cache"` // its bytes are in the cache
+	// Files are those in which a directory that differs is another one than was recorded.
+	Files []lockfile.Change `json:"files,omitempty"`
 }
