@@ -29,7 +29,7 @@ type packageJSON struct {
 // nodeData is for the template.
 type nodeData struct {
 	names
-	Install, Run                        string
+	Install, BuildInstall, Run          string
 	Scripts, Cmds, Env, Deps, BuildDeps []string
 	Outs                                []string
 	Guessed                             bool
@@ -50,7 +50,7 @@ func (t *Tree) node() (*part, error) {
 	m := t.manager(&pkg)
 	d := nodeData{Run: m.name + " run", Env: t.set("NODE_OPTIONS", "NPM_CONFIG_REGISTRY")}
 	if len(pkg.Dependencies)+len(pkg.DevDependencies)+len(pkg.Optional) > 0 || pkg.Workspaces != nil {
-		d.Install = m.install
+		d.Install, d.BuildInstall = m.install, m.install
 	}
 	for _, s := range []string{"lint", "typecheck", "type-check", "test"} {
 		// npm init writes a test that only fails.
@@ -92,9 +92,9 @@ func (t *Tree) nodeBuild(pkg *packageJSON, d *nodeData, p *part) error {
 			return err
 		}
 		d.Cmds = []string{"rm -rf " + dir + " && mkdir " + dir, "npm pack --pack-destination " + dir}
-		d.Install, p.makes = "", []string{dir + "/"}
-		if pkg.Scripts["prepare"] != "" || pkg.Scripts["prepack"] != "" {
-			d.Install = t.manager(pkg).install
+		p.makes = []string{dir + "/"}
+		if pkg.Scripts["prepare"] == "" && pkg.Scripts["prepack"] == "" {
+			d.BuildInstall = "" // nothing runs, so nothing is needed
 		}
 	} else {
 		d.Cmds = []string{d.Run + " build"}
