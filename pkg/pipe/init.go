@@ -142,9 +142,6 @@ func (p *Project) firstSpec(ctx context.Context, r *Initialized) (text string, c
 	return text, true, err
 }
 
-// gitLiteral makes a pattern of .gitignore that matches a path alone.
-var gitLiteral = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
-
 // ignoreLines returns what .gitignore should say and does not. The rules of all ignore files
 // are asked, so a line that says the same in other words counts.
 func (p *Project) ignoreLines() ([]string, error) {
@@ -158,7 +155,7 @@ func (p *Project) ignoreLines() ([]string, error) {
 	}
 	outs, err := p.UnignoredOuts()
 	for _, o := range outs {
-		lines = append(lines, "/"+gitLiteral.Replace(o))
+		lines = append(lines, "/"+o)
 	}
 	return lines, err
 }
