@@ -30,6 +30,7 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage, was *Was) []Reaso
 	}
 	why := cmdChanges(s, locked, was)
 	why = append(why, depChanges(in.Deps, locked.Deps)...)
+	why = append(why, toolChanges(in.Tools, locked.Tools)...)
 	why = append(why, paramChanges(in, locked)...)
 	why = append(why, envChanges(in, locked.Env)...)
 	why = append(why, outChanges(s, locked)...)
@@ -63,7 +64,7 @@ func callChanges(s *spec.Stage, was *Was) (why []Reason) {
 // liveChanges says in what a stage differs from what is live. The environment has the
 // dependencies, and of all else only the key.
 func liveChanges(s *spec.Stage, in Inputs, live Live, was *Was) []Reason {
-	why := depChanges(in.Deps, live.Deps)
+	why := append(depChanges(in.Deps, live.Deps), toolChanges(in.Tools, live.Tools)...)
 	if was == nil {
 		return append(why, Reason{Code: event.RestChanged})
 	}
@@ -176,6 +177,27 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 	for _, d := range then {
 		if !seen[d.Path] {
 			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Digest.String()})
+		}
+	}
+	return why
+}
+
+// toolChanges compares what commands printed. Where both first lines are known and differ,
+// they are told, too.
+func toolChanges(now, then []artifact.Tool) (why []Reason) {
+	byHash := func(tools []artifact.Tool) (map[string]string, map[string]string) {
+		hashes, lines := map[string]string{}, map[string]string{}
+		for _, t := range tools {
+			hashes[t.Cmd], lines[t.Cmd] = t.Digest.String(), t.Line
+		}
+		return hashes, lines
+	}
+	old, oldLines := byHash(then)
+	new, newLines := byHash(now)
+	why = mapChanges([3]string{event.DepAdded, event.ToolChanged, event.DepRemoved}, old, new)
+	for i, r := range why {
+		if was, is := oldLines[r.Path], newLines[r.Path]; was != is && was != "" && is != "" {
+			why[i].Note = strconv.Quote(was) + " -> " + strconv.Quote(is)
 		}
 	}
 	return why

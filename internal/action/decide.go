@@ -128,7 +128,8 @@ type Live struct {
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
-	Commit string           // HEAD then; empty: not known
+	Tools  []artifact.Tool
+	Commit string // HEAD then; empty: not known
 }
 
 // The states of a deploy stage in an environment.

@@ -22,6 +22,7 @@ func lockedAs(s *spec.Stage, in Inputs) *lockfile.Stage {
 	for _, d := range in.Deps {
 		l.Deps = append(l.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
 	}
+	l.Tools = slices.Clone(in.Tools)
 	for _, p := range in.Params {
 		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
 	}
@@ -107,6 +108,8 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		}, []string{"dep-added new"}},
 		{"dep removed", func(_ *spec.Stage, in *Inputs) { in.Deps = in.Deps[:2] }, []string{"dep-removed lib"}},
 		{"dep from directory to file", func(_ *spec.Stage, in *Inputs) { in.Deps[2].Kind = artifact.OneFile }, []string{"dep-changed lib"}},
+		{"tool", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Digest = sum("go1.27") }, []string{"tool-changed go version"}},
+		{"tool added and removed", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Cmd = "cc -v" }, []string{"dep-added cc -v", "dep-removed go version"}},
 		{"param", func(_ *spec.Stage, in *Inputs) { in.Params[0].Value = "0.2" }, []string{"param-changed params.yaml:lr"}},
 		{"param added and removed", func(_ *spec.Stage, in *Inputs) {
 			in.Params[0] = params.Value{File: "params.yaml", Key: "a", Value: "1"}
@@ -128,6 +131,23 @@ func TestEveryChangeIsNamed(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.why)
 			}
 		})
+	}
+}
+
+func TestAToolsFirstLineSaysWhatChangedWhereBothAreKnown(t *testing.T) {
+	for _, c := range []struct{ was, is, want string }{
+		{"go1.25", "go1.26", `the output of go version changed ("go1.25" -> "go1.26")`},
+		{"", "go1.26", "the output of go version changed"},
+		{"go1.26", "", "the output of go version changed"},
+		{"go1.26", "go1.26", "the output of go version changed"},
+	} {
+		s, in := example()
+		in.Tools[0].Line = c.was
+		locked := lockedAs(s, in)
+		in.Tools[0].Line, in.Tools[0].Digest = c.is, sum("new")
+		if r := Changes(s, in, locked, nil); len(r) != 1 || r[0].String() != c.want || r[0].Old == r[0].New {
+			t.Errorf("%q to %q: %+v, want %s", c.was, c.is, r, c.want)
+		}
 	}
 }
 
@@ -194,6 +214,7 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 			for _, d := range in.Deps {
 				c.live.Deps = append(c.live.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest})
 			}
+			c.live.Tools = in.Tools
 			got := DecideDeploy(s, key, in, c.live, nil, false)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {
 				t.Errorf("%s because %q, want %s because %q", got.Do, codes(got.Because), c.verb, c.why)
@@ -220,5 +241,20 @@ func TestDeployingAThenBThenADeploysThreeTimes(t *testing.T) {
 			t.Errorf("%d, %s: %+v, want %s", i, script, got, want)
 		}
 		live.Status, live.Key = StatusOK, key
+	}
+}
+
+func TestReasonsOfAParamShowNoHiddenValue(t *testing.T) {
+	v := params.Value{File: "secret.yaml", Key: "pin", Value: `"1234"`}
+	in := Inputs{Params: []params.Value{v}, Hidden: []repopath.Path{"secret.yaml"}}
+	locked := &lockfile.Stage{Cmd: CmdDigest(&spec.Stage{}), Params: []lockfile.Param{in.LockParam(params.Value{File: "secret.yaml", Key: "pin", Value: `"0000"`})}}
+	why := Changes(&spec.Stage{}, in, locked, nil)
+	if len(why) != 1 || why[0].Path != "secret.yaml:pin" || strings.Contains(why[0].Old+why[0].New, "1234") || why[0].Old == why[0].New || why[0].Old == "" {
+		t.Errorf("%+v", why)
+	}
+	// A file that git ignores from now on has not changed by that.
+	locked.Params = []lockfile.Param{{File: v.File, Key: v.Key, Value: v.Value}}
+	if why := Changes(&spec.Stage{}, in, locked, nil); why[0].Code != "definition-changed" {
+		t.Errorf("%+v", why)
 	}
 }

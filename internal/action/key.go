@@ -30,6 +30,7 @@ const salt = "pipe key 1"
 // stage's own lists, which package spec has sorted.
 type Inputs struct {
 	Deps     []artifact.Input // in the order of Stage.Deps
+	Tools    []artifact.Tool  // in the order of Stage.Tools
 	Params   []params.Value   // sorted by file, then key
 	Env      []EnvValue       // in the order of Stage.Env
 	Platform string           // what Stage.Platform stands for here; empty: it is not set
@@ -111,6 +112,10 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 	})
 	text("platform", in.Platform, "")
 	text("shell", s.Shell, "sh")
+	frameList(f, "tools", in.Tools, func(v *digest.Frame, t artifact.Tool) {
+		v.String(t.Cmd)
+		v.Bytes(t.Digest[:])
+	})
 	text("wdir", string(s.Wdir), string(repopath.Root))
 	if s.InRepo {
 		text("workdir", "repo", "")

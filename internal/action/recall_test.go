@@ -126,6 +126,7 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 		alone, known string // without and with the old pipe.yaml
 	}{
 		"a dep":    {func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed", ""},
+		"a tool":   {func(_ *spec.Stage, in *Inputs) { in.Tools[0].Digest = sum("go1.27") }, "the output of go version changed", ""},
 		"command":  {func(s *spec.Stage, _ *Inputs) { s.Cmd = []string{"make"} }, "its definition, a param or a variable changed", "the command changed"},
 		"workdir":  {func(s *spec.Stage, _ *Inputs) { s.InRepo = true }, "its definition, a param or a variable changed", "the definition changed: workdir, +repo"},
 		"variable": {func(_ *spec.Stage, in *Inputs) { in.Env[1].Value = "-race" }, "its definition, a param or a variable changed", ""},
@@ -137,7 +138,7 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 	} {
 		was, wasIn := example()
 		was.Deploy = true
-		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(was, wasIn), Deps: wasIn.Deps}
+		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(was, wasIn), Deps: wasIn.Deps, Tools: wasIn.Tools}
 		if c.known == "" {
 			c.known = c.alone
 		}

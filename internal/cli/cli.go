@@ -50,6 +50,10 @@ type app struct {
 	remote string
 	env    string
 	noWait bool
+	many   bool // all projects below
+
+	goOn    bool   // with many: after a project that failed, too
+	project string // with many: whose answer is printed
 }
 
 // Run runs the command line and returns the exit code. It prints the errors. When a signal
@@ -73,6 +77,7 @@ func Run(ctx context.Context, w World) int {
 // root makes the command tree anew for each invocation, so that no flag keeps a value from
 // another one.
 func (a *app) root() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:           "pipe",
 		Short:         "Build once, deploy once: idempotent builds and deployments",
@@ -80,26 +85,36 @@ func (a *app) root() *cobra.Command {
 		Example:       "  pipe init\n  pipe repro\n  pipe why build",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usage(cobra.NoArgs),
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          group,
+		RunE: func(c *cobra.Command, args []string) error {
+			if version {
+				return a.versionCmd().RunE(c, args)
+			}
+			return c.Help()
+		},
+
+		PersistentPreRunE: a.mayBeMany,
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "hide unchanged stages")
 	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
+	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout: all projects in and below this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
+	complete(root, "remote", a.remotes)
+	complete(root, "env", a.environments)
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
-		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
+		a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 	)
+	a.completions(root)
 	return root
 }
 
@@ -152,10 +167,11 @@ func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(
 // usage gives wrong arguments their kind: cobra's errors have none.
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, list []string) error {
-		if err := args(c, list); err != nil {
+		err := args(c, list)
+		if err != nil && !errors.As(err, new(*diag.Error)) {
 			return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
 		}
-		return nil
+		return err
 	}
 }
 
@@ -180,18 +196,12 @@ func (a *app) onActions() bool {
 // one JSON document prints none. The project is closed whatever f returns: that writes the
 // stat index, and the next call saves the time.
 func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
-	opt := a.options()
-	if !talk && a.json {
-		opt.Emit = nil
+	opt := a.asking()
+	if talk {
+		opt = a.options()
 	}
-	if !talk && !a.json {
-		// Only notes: the answer itself names the stages.
-		emit := opt.Emit
-		opt.Emit = func(e event.Event) {
-			if e.Type == event.Note {
-				emit(e)
-			}
-		}
+	if a.many {
+		return a.each(ctx, opt, f)
 	}
 	p, err := pipe.Open(ctx, opt)
 	if err != nil {
@@ -201,10 +211,23 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 	return errors.Join(err, p.Close())
 }
 
+// asking are the options of a question: of what goes on only notes are printed, for the answer
+// itself names the stages.
+func (a *app) asking() pipe.Options {
+	opt := a.options()
+	emit := opt.Emit
+	opt.Emit = func(e event.Event) {
+		if e.Type == event.Note && !a.json {
+			emit(e)
+		}
+	}
+	return opt
+}
+
 // answer prints a verb's answer: text, or JSON with a schema name.
 func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	if a.json {
-		return view.Answer(a.Out, schema, value)
+		return view.AnswerOf(a.Out, schema, a.project, value)
 	}
 	text(a.Out)
 	return nil

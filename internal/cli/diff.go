@@ -67,7 +67,11 @@ func printChange(w io.Writer, x lockfile.Change) {
 		view.Print(w, "  renamed %s %s -> %s\n", what, x.From, x.Path)
 		return
 	case x.What == "dep" || x.What == "out":
-		view.Print(w, "  %s %s %s%s\n", sign(x), what, x.Path, extent(x))
+		note := ""
+		if x.Note != "" {
+			note = "  (" + x.Note + ")"
+		}
+		view.Print(w, "  %s %s %s%s%s\n", sign(x), what, x.Path, extent(x), note)
 	default:
 		view.Print(w, "  %s %s\n", sign(x), strings.TrimSpace(what+" "+x.Path))
 	}

@@ -11,7 +11,7 @@ import (
 
 // remoteCmd makes pipe remote with its commands.
 func (a *app) remoteCmd() *cobra.Command {
-	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
+	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", group, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
 	adder := command("add NAME URL", "Add a remote to pipe.yaml",
 		"Add a remote to pipe.yaml, and the name of the project if it has none. The first\nremote is the default.",

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,9 +26,10 @@ func (a *app) reproCmd() *cobra.Command {
 A stage with the inputs in pipe.lock is skipped. If any machine that shares the
 remote has built the same inputs before, its outputs are restored. Otherwise its
 command runs. A deploy stage runs unless this version is live in its environment.
+The first deployment to a new environment needs --create-env.
 
 Without --push, only the stages that a deployment depends on are published.`,
-		"pipe repro\npipe repro --push --env production\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			// The same as pipe plan, but for the exit code.
 			if dry {
@@ -35,6 +37,9 @@ Without --push, only the stages that a deployment depends on are published.`,
 			}
 			if err := a.deploying(yes, &opt); err != nil {
 				return err
+			}
+			if a.many {
+				return a.reproAll(c.Context(), opt)
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
@@ -65,6 +70,7 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVarP(&opt.Pipeline, "pipeline", "p", false, "the named stages and all stages that are connected with them")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
+	f.BoolVar(&opt.CreateEnv, "create-env", false, "let --env name an environment that nothing was deployed to yet")
 	f.BoolVar(&opt.NoDeploy, "no-deploy", false, "build and check only; leave deploy stages out")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }
@@ -125,7 +131,7 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	view.Print(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
+	view.Print(a.Err, "note: git does not ignore these outputs; add them to %s:\n", path.Join(p.Dir(), ".gitignore"))
 	for _, o := range outs {
 		view.Print(a.Err, "/%s\n", o)
 	}

@@ -58,6 +58,9 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
+		if o.Note != "" {
+			where += " (" + o.Note + ")"
+		}
 		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
 		printFiles(w, "    ", o.Files)
 	}

@@ -19,6 +19,9 @@ import (
 // dropped only when the new ones are recorded: after any failure the workspace has again what
 // the lock names. The lock's entry comes last, with what the record says.
 func (r *run) runBuild(ctx context.Context, a *attempt) error {
+	if err := r.bring(ctx, a.in); err != nil {
+		return err
+	}
 	log := newOutput(a.in.Env)
 	made, err := r.Runner.Run(ctx, r.job(a.state, a.in, log))
 	if err != nil {
@@ -185,7 +188,7 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *obje
 // entry returns how a stage stands in the lock.
 func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 	in := a.in.Inputs
-	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Outs: outs}
+	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Tools: in.Tools, Outs: outs}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, in.LockParam(p))
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -28,11 +29,16 @@ type Checkout interface {
 
 // checkedOut refuses inputs that are in the commit and not in the work tree. A key over what is
 // left would be another one than in a full clone, and what is made of it would be wrong, and be
-// everybody's as soon as it is published: no flag allows it.
-func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) error {
+// everybody's as soon as it is published: no flag allows it. Such a stage has no verdict.
+func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err error) {
 	if r.Checkout == nil || st.Verdict.Do == event.Skip || st.Verdict.Do == event.Frozen {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			st.Verdict = action.Verdict{}
+		}
+	}()
 	for _, read := range in.reads {
 		if err := r.sparse(ctx, st.Stage, read.Dep); err != nil {
 			return err

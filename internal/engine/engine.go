@@ -53,7 +53,7 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote must be set; for a dry
+// Engine holds the parts that a run works with. All fields but Remote and Others must be set; for a dry
 // run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
@@ -62,10 +62,14 @@ type Engine struct {
 	Runner    Runner
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
+	Others    Others               // the projects beside this one; nil: none
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
+	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
+	// not run, because somebody only looks at the project.
+	Ask func(context.Context, action.Question) ([]byte, error)
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.
@@ -106,7 +110,8 @@ type Outcome struct {
 	Generation int
 	Outs       []artifact.Output
 	Err        error
-	Done       bool // it is as it should be; in a dry run: decided
+	Done       bool     // it is as it should be; in a dry run: decided
+	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
 	Deps  []artifact.Input // as they are; empty while they are not known
@@ -144,15 +149,16 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(ctx, selected); err != nil {
+	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
+	asked := &answers{by: map[string]func() answer{}, taken: map[string]bool{}}
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question,
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked,
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -354,6 +360,7 @@ type run struct {
 
 	settled []*state // by an earlier pass; nil entries are decided now
 	confirm *question
+	answers *answers
 
 	dirty   bool // lock differs from the file
 	flushed time.Time

@@ -94,7 +94,7 @@ func (r *run) lostOr(err error) error {
 	switch {
 	case s.Frozen:
 		return r.frozenLost(s, err)
-	case r.opt.RebuildMissing || r.Carrier.Remote == nil || r.isPrivate(holder):
+	case r.opt.RebuildMissing || r.Carrier.Remote == nil || r.mustStay(holder):
 		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
 	}
 	return fmt.Errorf("%s: %w", s.Name, err)

@@ -40,7 +40,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	var unknown errUnknown
 	if errors.As(err, &unknown) && r.opt.Dry {
 		st.unknown = true
-		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.stage}}}
+		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.what, Note: unknown.note}}}
 		r.decided(st)
 		return
 	}
@@ -131,6 +131,9 @@ type outHere struct {
 // that would run is then unknown, because outputs need not be reproducible.
 func (r *run) build(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
+	if err == nil {
+		err = r.tools(ctx, st, in, st.lockedTools())
+	}
 	if err != nil {
 		return err
 	}
@@ -314,6 +317,14 @@ func recorded(a *attempt) []artifact.Output {
 		return a.record.Outs
 	}
 	return a.locked.Outs
+}
+
+// lockedTools returns what the stage's commands printed, as the lock has it.
+func (st *state) lockedTools() []artifact.Tool {
+	if st.locked == nil {
+		return nil
+	}
+	return st.locked.Tools
 }
 
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no

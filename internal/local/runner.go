@@ -163,9 +163,9 @@ func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
 // seconds they took. The stage's timeout is for all of them together; its error wraps
 // action.ErrTimeout.
 func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
-	dir, err := wdir(root, job)
+	dir, err := wdir(root, job.Stage.Wdir)
 	if err != nil {
-		return 0, err
+		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
 	}
 	if t := job.Stage.Timeout; t > 0 {
 		var cancel context.CancelFunc
@@ -191,14 +191,14 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 }
 
 // wdir returns the working directory, which must be there.
-func wdir(root string, job *action.Job) (string, error) {
-	dir := filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir)))
+func wdir(root string, wdir repopath.Path) (string, error) {
+	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", job.Stage.Wdir)
+		err = fmt.Errorf("%s is not a directory", wdir)
 	}
 	if err != nil {
-		return "", diag.New(diag.Usage, "%s: wdir: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
+		return "", fmt.Errorf("wdir: %w", err)
 	}
 	return dir, nil
 }

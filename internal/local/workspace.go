@@ -179,7 +179,7 @@ func Holds(ctx context.Context, at string, want digest.Digest, workers int) bool
 	if err != nil {
 		return false
 	}
-	w, err := worktree.Open(filepath.Dir(at), worktree.Options{Workers: workers})
+	w, err := worktree.Open(filepath.Dir(at), worktree.Options{Workers: workers, Foreign: true})
 	if err != nil {
 		return false
 	}

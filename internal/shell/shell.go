@@ -45,6 +45,9 @@ type Command struct {
 	// argument is valid only during the call. Standard output and standard error come
 	// in one stream, in the order in which they were written. May be nil.
 	Line func(line []byte)
+	// Stdout gets standard output as it is, from one goroutine; Line then gets standard error
+	// alone. What comes after an error of Stdout is dropped. nil: Line gets both.
+	Stdout io.Writer
 	// Started is called with the process group's number, before Run waits. May be nil.
 	Started func(pgid int)
 	// Tmp is where a script too long for an argument is written.
@@ -144,19 +147,36 @@ func Run(ctx context.Context, c Command) (err error) {
 		return fmt.Errorf("start %s: %w", args[0], err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
+	reads, writes := []*os.File{r}, []*os.File{w}
+	if c.Stdout != nil {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return errors.Join(fmt.Errorf("start %s: %w", args[0], err), closeAll(reads), closeAll(writes))
+		}
+		cmd.Stdout = w
+		reads, writes = append(reads, r), append(writes, w)
+	}
 	setGroup(cmd)
 	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("start %s: %w", args[0], err), r.Close(), w.Close())
+		return errors.Join(fmt.Errorf("start %s: %w", args[0], err), closeAll(reads), closeAll(writes))
 	}
-	// The child has its own copy of the write end. With this one open, too, the output would
+	// The child has its own copies of the write ends. With these open, too, the output would
 	// never end.
-	if err := w.Close(); err != nil {
+	if err := closeAll(writes); err != nil {
 		return err
 	}
 	if c.Started != nil {
 		c.Started(cmd.Process.Pid)
 	}
-	return c.wait(ctx, cmd, r)
+	return c.wait(ctx, cmd, reads)
+}
+
+// closeAll closes the files.
+func closeAll(files []*os.File) (err error) {
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // writeScript writes a script that is too long for an argument to a file in dir, and
@@ -170,19 +190,25 @@ func writeScript(dir, script string) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// wait reads the output and ends the group when ctx does. It owns r. The output goes
-// through a pipe that is made here: cmd.Wait would close one from cmd.StdoutPipe before
+// wait reads the output and ends the group when ctx does. It owns the pipes: the first is read
+// by lines, a second one goes to Stdout. The output goes through pipes that are made here: cmd.Wait would close one from cmd.StdoutPipe before
 // all is read, and with a Writer it would wait for the end of the output, which a
 // process outside the group may delay for ever.
-func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, r *os.File) error {
+func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, pipes []*os.File) error {
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
 	var read sync.WaitGroup
-	read.Add(1)
-	go func() {
-		defer read.Done()
-		c.lines(r)
-	}()
+	for i, r := range pipes {
+		read.Add(1)
+		go func() {
+			defer read.Done()
+			if i == 0 {
+				c.lines(r)
+			} else {
+				c.copy(r)
+			}
+		}()
+	}
 	err := c.await(ctx, cmd, exited)
 	// The command is over; what it left in its group is not wanted. The pipe
 	// ends with them, unless a process left the group: then its output is not
@@ -193,10 +219,12 @@ func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, r *os.File) error {
 	select {
 	case <-done:
 	case <-time.After(time.Second):
-		_ = r.SetReadDeadline(time.Now())
+		for _, r := range pipes {
+			_ = r.SetReadDeadline(time.Now())
+		}
 		<-done
 	}
-	_ = r.Close()
+	_ = closeAll(pipes)
 	// A command may exit with 0 because it was asked to end, so a cancelled context
 	// counts in any case.
 	if cause := context.Cause(ctx); cause != nil {
@@ -280,4 +308,11 @@ func (c *Command) lines(r io.Reader) {
 			return
 		}
 	}
+}
+
+// copy passes standard output on until it ends. It reads on after an error of Stdout: a full
+// pipe would stop the command.
+func (c *Command) copy(r io.Reader) {
+	_, _ = io.Copy(c.Stdout, r)
+	_, _ = io.Copy(io.Discard, r)
 }

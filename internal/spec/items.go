@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -20,10 +21,14 @@ func inPipe(p repopath.Path) bool {
 	return strings.EqualFold(first, ".pipe")
 }
 
-// dep reads one item of deps: a path, a glob, an exclude, or {path: p}, which is
-// a path whatever characters it has, and may say push.
+// dep reads one item of deps: a path, a glob, an exclude, {path: p}, which is
+// a path whatever characters it has, and may say push, or {cmd: c}.
 func (s *stageReader) dep(n *yamldoc.Node) {
 	if n.Kind == yamldoc.Map {
+		if at := n.Get("cmd"); at != nil {
+			s.tool(n, at)
+			return
+		}
 		s.literalDep(n)
 		return
 	}
@@ -60,15 +65,34 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 		case f.Key == "push" && f.Value.Kind == yamldoc.Bool:
 			push = PushNo
 		case f.Key != "path" && f.Key != "push":
-			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"path", "push"})
+			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"cmd", "path", "push"})
 		}
 	}
 	at := n.Get("path")
 	if at == nil {
-		_ = s.bad(n, "dependency: must be a path, or a map with path").Hinted("write {path: PATH}")
+		_ = s.bad(n, "dependency: must be a path, or a map with path or cmd").Hinted("write {path: PATH} or {cmd: COMMAND}")
 		return
 	}
 	s.plainDep(at, push)
+}
+
+// tool reads {cmd: command}, whose output is the input. Nothing else can be said of it: it has
+// no file that could be published or left out.
+func (s *stageReader) tool(n, at *yamldoc.Node) {
+	for _, f := range n.Pairs {
+		if f.Key != "cmd" {
+			_ = s.bad(f.At, "dependency: cmd cannot be combined with %s", f.Key).Hinted("write {cmd: COMMAND}, and a path as another dependency")
+		}
+	}
+	text, ok := s.text(at, s.prefix(), "dependency cmd")
+	t := Tool{Cmd: strings.TrimSuffix(text, "\n"), Place: at.Place(s.file)}
+	switch {
+	case !ok:
+	case len(t.Cmd) > artifact.MaxTool:
+		_ = s.bad(at, "dependency cmd: longer than %d KiB", artifact.MaxTool>>10).Hinted("write a script and name it: {cmd: ./versions.sh}")
+	case s.once(at, "dependency", "{cmd: "+t.Cmd+"}"):
+		s.st.Tools = append(s.st.Tools, t)
+	}
 }
 
 // plainDep reads a dep that is a path, whatever characters it has.

@@ -59,6 +59,7 @@ type Stage struct {
 	Shell         string   // "sh" or "bash"
 	Wdir          repopath.Path
 	Deps          []Dep              // sorted by path
+	Tools         []Tool             // sorted by command; from {cmd: command} among the deps
 	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
 	Params        []Params           // sorted by file
 	Env           []Env              // sorted by name
@@ -83,6 +84,12 @@ type Dep struct {
 	Glob  repopath.Pattern // empty for a path
 	Dir   bool             // written with a slash at its end: must be a directory
 	Push  Push             // of a deploy stage's dep that is a path
+	Place string
+}
+
+// Tool is a command whose output is an input.
+type Tool struct {
+	Cmd   string // without a newline at its end
 	Place string
 }
 

@@ -44,6 +44,7 @@ func (p *Progress) Event(e event.Event) {
 		}
 		return
 	}
+	e.Stage = subject(e)
 	switch e.Type {
 	case event.Decided:
 		p.decided(e)
@@ -227,7 +228,10 @@ func Count(n int, noun string) string {
 // Answer prints a value as one JSON document that names its form. An object gets the schema as
 // its first member; a list becomes the member items of one. So every answer is an object, and
 // can grow.
-func Answer(w io.Writer, schema string, value any) error {
+func Answer(w io.Writer, schema string, value any) error { return AnswerOf(w, schema, "", value) }
+
+// AnswerOf is Answer with the directory of the project that it is about, as the second member.
+func AnswerOf(w io.Writer, schema, project string, value any) error {
 	b, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -235,6 +239,13 @@ func Answer(w io.Writer, schema string, value any) error {
 	name, err := json.Marshal(schema)
 	if err != nil {
 		return err
+	}
+	if project != "" {
+		b, err := json.Marshal(project)
+		if err != nil {
+			return err
+		}
+		name = append(append(name, `,"project":`...), b...)
 	}
 	// The schema is spliced in, which keeps the order of the struct's members.
 	rest := `,"items":` + string(b) + "}"

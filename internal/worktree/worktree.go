@@ -55,7 +55,10 @@ type Options struct {
 	// whether it knows; nil: it never does. Git's index is asked where
 	// core.fileMode is false.
 	Exec func(p repopath.Path) (exec, known bool)
-	Note func(text string) // takes what a person should know of a saved out, once each; may be nil
+	// Foreign is a directory that is no project of this user's: what lies in its .pipe is
+	// neither believed nor written.
+	Foreign bool
+	Note    func(text string) // takes what a person should know of a saved out, once each; may be nil
 
 	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
 	folds   func(in folder.Dir) (bool, error)
@@ -93,8 +96,14 @@ func Open(root string, opt Options) (*Work, error) {
 	if opt.folds == nil {
 		opt.folds = folds
 	}
-	w := &Work{root: root, dir: dir, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
-	if opt.Now == nil {
+	w := &Work{root: root, dir: dir, opt: opt, index: statindex.New()}
+	if !opt.Foreign {
+		w.index = statindex.Load(filepath.Join(root, Dir, "index"))
+	}
+	switch {
+	case opt.Now == nil && opt.Foreign:
+		w.opt.Now = func() int64 { return opt.machine().UnixNano() }
+	case opt.Now == nil:
 		w.opt.Now = w.clock()
 	}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
@@ -144,6 +153,23 @@ func (w *Work) OS(p repopath.Path) string {
 // that is meant itself, or not exist yet. A name outside the project is a diag.Usage
 // error.
 func (w *Work) Inside(dir, name string) (repopath.Path, error) {
+	abs, err := Resolve(dir, name)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(w.root, abs)
+	if err == nil {
+		var at repopath.Path
+		if at, err = repopath.FromOS(rel); err == nil {
+			return at, nil
+		}
+	}
+	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
+}
+
+// Resolve returns the absolute path of a name as a user wrote it in dir, without symlinks
+// but for the last element.
+func Resolve(dir, name string) (string, error) {
 	abs := name
 	if !filepath.IsAbs(abs) {
 		dir, err := filepath.Abs(dir)
@@ -155,14 +181,7 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
 		abs = filepath.Join(real, filepath.Base(abs))
 	}
-	rel, err := filepath.Rel(w.root, abs)
-	if err == nil {
-		var at repopath.Path
-		if at, err = repopath.FromOS(rel); err == nil {
-			return at, nil
-		}
-	}
-	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
+	return abs, nil
 }
 
 // Prepare makes pipe's own directory, which git ignores by a file inside it. A file that
@@ -197,6 +216,9 @@ func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir} }
 
 // saveIndex writes the stat index if it changed. Losing it costs time, never truth.
 func (w *Work) saveIndex() error {
+	if w.opt.Foreign {
+		return nil
+	}
 	own, err := w.Own("")
 	if err != nil {
 		return absentIsNil(err) // a question makes no directories

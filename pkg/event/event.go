@@ -33,6 +33,7 @@ const (
 type Event struct {
 	Schema  string            `json:"schema"`            // the name of this form
 	Type    Type              `json:"type"`              // what happened
+	Project string            `json:"project,omitempty"` // of several: its directory
 	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
 	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
 	Check   bool              `json:"check,omitempty"`   // it is a check
@@ -55,4 +56,9 @@ type Counts struct {
 	Ran      int `json:"ran"`      // the command ran, or in a plan would
 	Failed   int `json:"failed"`   // the command failed, or could not run
 	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
+}
+
+// Plus returns the sum.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Failed + d.Failed, c.Not + d.Not}
 }

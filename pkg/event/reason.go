@@ -42,6 +42,7 @@ const (
 	DepChanged    = "dep-changed"
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
+	ToolChanged   = "tool-changed"
 	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
 	ParamAdded    = "param-added"
@@ -78,6 +79,7 @@ var texts = map[string]string{
 	DepChanged:    "%s changed",
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
+	ToolChanged:   "the output of %s changed",
 	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
 	ParamAdded:    "param %s is new",

@@ -8,7 +8,7 @@ import (
 // Change is one difference between two locks, or between two lists of files that they name.
 type Change struct {
 	Stage   string `json:"stage"`              // the stage's name
-	What    string `json:"what"`               // command, definition (no more is known), dep, param, env or out; file in a dep or out
+	What    string `json:"what"`               // command, definition (no more is known), dep, tool, param, env or out; file in a dep or out
 	Path    string `json:"path,omitempty"`     // the path, or FILE:KEY of a param, or the variable's name
 	Old     string `json:"old,omitempty"`      // empty: was not there
 	New     string `json:"new,omitempty"`      // empty: is not there any more
@@ -59,6 +59,13 @@ func facts(s *Stage) []fact {
 	list := []fact{{what: "command", value: s.Cmd.String()}}
 	for _, d := range s.Deps {
 		list = append(list, fact{"dep", string(d.Path), content(d.Digest.String(), d.Exec), d.Size})
+	}
+	for _, t := range s.Tools {
+		value := t.Digest.String()
+		if t.Line != "" {
+			value += " (" + t.Line + ")"
+		}
+		list = append(list, fact{"tool", t.Cmd, value, t.Size})
 	}
 	for _, x := range s.Params {
 		if !x.Hash.IsZero() {

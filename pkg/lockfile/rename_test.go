@@ -7,8 +7,10 @@ import (
 )
 
 // gone and added are changes of files with the content v.
-func gone(p, v string) Change  { return Change{Stage: "a", What: "file", Path: p, Old: v, OldSize: 3} }
+func gone(p, v string) Change { return Change{Stage: "a", What: "file", Path: p, Old: v, OldSize: 3} }
+
 func added(p, v string) Change { return Change{Stage: "a", What: "file", Path: p, New: v, NewSize: 3} }
+
 func renamed(from, p, v string) Change {
 	return Change{Stage: "a", What: "file", Path: p, From: from, Old: v, New: v, OldSize: 3, NewSize: 3}
 }

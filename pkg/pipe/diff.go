@@ -46,10 +46,11 @@ func (p *Project) diffFiles(ctx context.Context, a, b *lockfile.File) ([]lockfil
 		if !ok || !is {
 			continue
 		}
-		files, err := differing(ctx, c.Stage, side{lists: was, in: old}, side{lists: now, in: new})
+		files, note, err := differing(ctx, c.Stage, side{lists: was, in: old}, side{lists: now, in: new})
 		if err != nil {
 			return nil, err
 		}
+		all[len(all)-1].Note = note
 		all = append(all, files...)
 	}
 	return lockfile.Renamed(all), nil

@@ -1,11 +1,13 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -47,9 +49,10 @@ type side struct {
 }
 
 // changedFiles names the files in which a stage's directories and globs changed. The verdict
-// stands without them: where a list is nowhere, a note says so.
+// stands without them: where a list is nowhere, the reason gets a note that says so.
 func (l lists) changedFiles(ctx context.Context, s *StageResult) (files []lockfile.Change, err error) {
-	for _, why := range s.Because {
+	for w := range s.Because {
+		why := &s.Because[w]
 		d, err := digest.Parse(why.Old)
 		i := slices.IndexFunc(s.deps, func(in artifact.Input) bool { return string(in.Path) == why.Path })
 		if why.Code != event.DepChanged || err != nil || i < 0 {
@@ -63,10 +66,11 @@ func (l lists) changedFiles(ctx context.Context, s *StageResult) (files []lockfi
 				was.in = in
 			}
 		}
-		some, err := differing(ctx, s.Stage, was, now)
+		some, note, err := differing(ctx, s.Stage, was, now)
 		if err != nil {
 			return nil, err
 		}
+		why.Note = cmp.Or(why.Note, note)
 		files = append(files, some...)
 	}
 	return lockfile.Renamed(files), nil
@@ -74,33 +78,33 @@ func (l lists) changedFiles(ctx context.Context, s *StageResult) (files []lockfi
 
 // changedOut names the files in which an output that lies in the workspace is not the recorded
 // one.
-func (l lists) changedOut(ctx context.Context, stage string, was artifact.Output, here *object.Tree) ([]lockfile.Change, error) {
+func (l lists) changedOut(ctx context.Context, stage string, was artifact.Output, here *object.Tree) (files []lockfile.Change, note string, err error) {
 	if !was.Dir || here == nil {
-		return nil, nil
+		return nil, "", nil
 	}
-	files, err := differing(ctx, stage, side{lists: l, in: whole(was)}, side{l, whole(was), here})
-	return lockfile.Renamed(files), err
+	files, note, err = differing(ctx, stage, side{lists: l, in: whole(was)}, side{l, whole(was), here})
+	return lockfile.Renamed(files), note, err
 }
 
-// differing compares two states of a directory or a glob.
-func differing(ctx context.Context, stage string, was, now side) (files []lockfile.Change, err error) {
+// differing compares two states of a directory or a glob; the note says why it cannot.
+func differing(ctx context.Context, stage string, was, now side) (files []lockfile.Change, note string, err error) {
 	if was.in.Kind == artifact.OneFile || now.in.Kind == artifact.OneFile {
-		return nil, nil
+		return nil, "", nil
 	}
+	which := [...]string{"old", "new"}
 	for i, s := range []*side{&was, &now} {
 		if s.tree != nil {
 			continue
 		}
-		if s.tree, err = s.find(ctx, s.in); errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) {
-			where := " listing is not in the cache"
-			if s.c.Remote != nil && !s.c.NoFetch {
-				where = " listing is neither in the cache nor in the remote"
-			}
-			s.note("cannot list the changed files of " + string(s.in.Path) + ": the " + [...]string{"old", "new"}[i] + where)
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
+		s.tree, err = s.find(ctx, stage, s.in)
+		switch {
+		case err == nil:
+		case !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt):
+			return nil, "", err
+		case s.c.Remote != nil && !s.c.NoFetch:
+			return nil, "cannot list its changed files: the " + which[i] + " listing is neither in the cache nor in the remote", nil
+		default:
+			return nil, "cannot list its changed files: the " + which[i] + " listing is not in the cache", nil
 		}
 	}
 	for _, c := range object.Diff(was.tree, now.tree) {
@@ -112,14 +116,14 @@ func differing(ctx context.Context, stage string, was, now side) (files []lockfi
 			Stage: stage, What: "file", Path: string(path), Old: c.Old, New: c.New, In: string(now.in.Path), OldSize: c.OldSize, NewSize: c.NewSize,
 		})
 	}
-	return files, nil
+	return files, "", nil
 }
 
 // find returns the list of a dep: a part of the tree that it was looked up in, the list of what
 // lay in the workspace, or the tree of another stage's output.
-func (l lists) find(ctx context.Context, in artifact.Input) (*object.Tree, error) {
+func (l lists) find(ctx context.Context, stage string, in artifact.Input) (*object.Tree, error) {
 	if !in.In.IsZero() {
-		return l.part(ctx, in)
+		return l.part(ctx, stage, in)
 	}
 	t, err := l.c.List(ctx, in.Digest)
 	if errors.Is(err, store.ErrNotFound) && in.Kind == artifact.Dir {
@@ -128,9 +132,9 @@ func (l lists) find(ctx context.Context, in artifact.Input) (*object.Tree, error
 	return t, err
 }
 
-// part returns what a dep names in the output that holds it. Excluded files are not looked at:
-// only a part with the dep's own hash is its list.
-func (l lists) part(ctx context.Context, in artifact.Input) (*object.Tree, error) {
+// part returns what a dep names in the output that holds it, without what the stage excludes. It
+// may have excluded something else then: only a part with the dep's own hash is its list.
+func (l lists) part(ctx context.Context, stage string, in artifact.Input) (*object.Tree, error) {
 	holder, ok := l.holder(in)
 	if !ok {
 		return nil, store.ErrNotFound
@@ -139,16 +143,21 @@ func (l lists) part(ctx context.Context, in artifact.Input) (*object.Tree, error
 	if err != nil {
 		return nil, err
 	}
+	s, d := l.spec.Stage(stage), spec.Dep{Path: in.Path}
+	if s == nil {
+		s = &spec.Stage{} // it is gone, and so is what it excluded
+	}
+	if in.Kind == artifact.Glob {
+		d = spec.Dep{Glob: repopath.Pattern(in.Path)}
+	}
 	sub := &object.Tree{}
 	for _, e := range t.Entries {
 		at := holder.Child(string(e.Path))
-		switch {
-		case in.Kind == artifact.Glob && repopath.Pattern(in.Path).Match(at):
-			e.Path = at
-		case in.Kind == artifact.Dir && at != in.Path && in.Path.Holds(at):
-			e.Path = in.Path.Rel(at)
-		default:
+		if at == in.Path || !s.Takes(d, at) {
 			continue
+		}
+		if e.Path = at; in.Kind == artifact.Dir {
+			e.Path = in.Path.Rel(at)
 		}
 		sub.Entries = append(sub.Entries, e)
 	}

@@ -45,16 +45,15 @@ func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, er
 		return nil, err
 	}
 	opt.Dir = dir
-	root, err := filepath.EvalSymlinks(dir)
-	if err != nil {
+	if opt.root, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, err
 	}
-	p, err := openAt(ctx, opt.withDefaults(), root)
+	p, err := open(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	r = &Initialized{Root: root, Wrote: []string{}, Found: []Sign{}}
+	r = &Initialized{Root: p.root, Wrote: []string{}, Found: []Sign{}}
 	changes, err := p.firstFiles(ctx, r)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,9 @@ type Options struct {
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Now     func() time.Time  // nil: time.Now
+
+	root string // of the project, when it is known
+	name string // of the project among several: its directory
 }
 
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
@@ -79,7 +82,10 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
-	said     bool // which blocks of the lock do not count: once is enough
+	beside   []*Project    // others of the repository that are open
+	opened   []*Project    // those of them that this one opened, and closes
+	planned  []StageResult // what the last plan of it among several has decided
+	said     bool          // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
@@ -126,23 +132,22 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Env == "" {
-		o.Env = "default"
+		o.Env = release.Default
 	}
 	return o
 }
 
-// open finds the project and its parts without reading pipe.yaml.
+// open finds the project and its parts without reading pipe.yaml. A relative PIPE_CACHE lies
+// below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
-	root, err := findRoot(opt.Dir)
-	if err != nil {
-		return nil, err
+	opt = opt.withDefaults()
+	root := opt.root
+	if root == "" {
+		var err error
+		if root, err = findRoot(opt.Dir); err != nil {
+			return nil, err
+		}
 	}
-	return openAt(ctx, opt.withDefaults(), root)
-}
-
-// openAt opens the parts of the project at root. A relative PIPE_CACHE lies below the root, so
-// that it is the same directory wherever in the project pipe is called.
-func openAt(ctx context.Context, opt Options, root string) (*Project, error) {
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()
 	if err != nil {
@@ -230,6 +235,8 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	}, nil
 }
 
+var errNoProject = errors.New("no " + spec.FileName + " in this directory or any above it")
+
 // findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
 // resolved once, here, so that all later paths agree on the root.
 func findRoot(dir string) (string, error) {
@@ -255,20 +262,25 @@ func findRoot(dir string) (string, error) {
 // has a dvc.yaml.
 func noProject(start, dvc string) error {
 	if dvc == "" {
-		return diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).Hinted("pipe init")
+		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
 	}
 	next := "pipe init"
 	if dvc != start {
 		next = "pipe -C " + dvc + " init"
 	}
-	return diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
+	e := diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
 		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
+	e.Err = errNoProject
+	return e
 }
 
 // Close writes the stat index and frees connections. A stat index that was not written costs
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.Close()
+	for _, other := range p.opened {
+		err = errors.Join(err, other.Close())
+	}
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}
@@ -310,38 +322,38 @@ func (p *Project) here(name string) string {
 
 // environment opens the environment that the options name, for deployments. Only a shared
 // environment is probed: on a disk of our own conditional writes are known to work.
-func (p *Project) environment(ctx context.Context) (*release.Environment, error) {
-	cells, _, o, err := p.environments(ctx)
+func (p *Project) environment(ctx context.Context, opt ReproOptions) (*release.Environment, error) {
+	cells, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.Now, o.Stamp, o.Note = p.opt.Now, p.stamp(ctx), p.note
+	o.Now, o.Stamp, o.Note, o.Create = p.opt.Now, p.stamp(ctx), p.note, opt.CreateEnv
 	if o.Project != "" {
 		o.Probe = p.remote.Probe
 	}
 	return release.Open(cells, o)
 }
 
-// environments returns where the project's environments live, how to list them
-// (nil: not at all), and which one the options name. Without a remote they live
-// in the workspace, and so they do when the project needs no name because it
-// deploys nothing: those in the remote are then other projects'.
-func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
+// environments returns where the project's environments live, and which one the options
+// name. Without a remote they live in the workspace, and so they do when the project needs
+// no name because it deploys nothing: those in the remote are then other projects'.
+func (p *Project) environments(ctx context.Context) (store.Cells, release.Options, error) {
 	o := release.Options{Name: p.opt.Env}
 	shared, err := p.openRemote(ctx)
 	if err == nil && shared != nil {
 		err = p.checkName(ctx)
 	}
 	if err != nil {
-		return nil, nil, o, err
+		return nil, o, err
 	}
 	if shared == nil || p.spec.Name == "" {
 		local := p.local()
-		return local, local, o, nil
+		o.Lister = local
+		return local, o, nil
 	}
 	o.Project = p.spec.Name
-	lister, _ := store.As[store.Lister](shared)
-	return shared, lister, o, nil
+	o.Lister, _ = store.As[store.Lister](shared)
+	return shared, o, nil
 }
 
 // local is where the workspace keeps its own environments.

@@ -151,7 +151,7 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p}})
+	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p, usedRemotes}})
 	return p.remote, err
 }
 

@@ -35,10 +35,13 @@ type ReproOptions struct {
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
+	CreateEnv      bool     // the environment may be a new one
 	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
+
+	ask asking // which commands among the deps are run
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -63,6 +66,9 @@ type StageResult struct {
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
+	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	Assumed []string `json:"assumed,omitempty"`
+
 	trees     map[repopath.Path]*object.Tree
 	deps, was []artifact.Input
 }
@@ -77,7 +83,17 @@ type Result struct {
 // Repro brings the stages up to date: skips what is unchanged, restores what was built before,
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
-func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
+	result, err := p.repro(ctx, opt)
+	if result != nil {
+		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
+	}
+	return result, err
+}
+
+// repro is Repro without the summary.
+func (p *Project) repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+	opt.ask = askAll
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
 		return nil, err
@@ -93,11 +109,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 			return nil, err
 		}
 	}
-	result, err = p.run(ctx, opt, h, false)
-	if result != nil {
-		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
-	}
-	return result, err
+	return p.run(ctx, opt, h, false)
 }
 
 // nothingToDo refuses a run that would change a workspace which cannot be written.
@@ -185,7 +197,12 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
-	return results(r), transfer.Explained(err)
+	result := results(r)
+	p.planned = nil
+	if dry && result != nil {
+		p.planned = result.Stages
+	}
+	return result, transfer.Explained(err)
 }
 
 // noteSecrets names the declared variables that look like secrets and are not said
@@ -204,7 +221,10 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs, trees: o.Trees, deps: o.Deps, was: o.Was}
+		s := StageResult{
+			Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs,
+			Assumed: o.Assumed, trees: o.Trees, deps: o.Deps, was: o.Was,
+		}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}
@@ -223,7 +243,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if err != nil {
 		return nil, err
 	}
-	env, err := p.environment(ctx)
+	env, err := p.environment(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -231,8 +251,8 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	files := p.files(carrier)
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
-		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Past: p.past, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Ask: p.asker(files, opt.ask, h), Past: p.past, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
 	}
 	if p.remote != nil {
 		e.Records = p.remote

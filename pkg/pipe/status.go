@@ -17,7 +17,7 @@ import (
 type Status struct {
 	Result             // what repro would do
 	Outs   []OutStatus `json:"outs"`           // every recorded output
-	Note   string      `json:"note,omitempty"` // why the environment could not be read
+	Note   string      `json:"note,omitempty"` // why the environment could not be read, or a stage not be decided
 	// Unpushed is what the remote lacks of what the lock names, when it was asked for.
 	Unpushed []Fault `json:"unpushed,omitempty"`
 }
@@ -30,10 +30,10 @@ type StatusOptions struct {
 
 // Status compares the workspace with the lock, without the network but for the environment's
 // state, and with Remote for what the lock names. It writes nothing but the stat index. When
-// the environment cannot be read, the rest is still answered beside the error, and Note says
-// why.
+// the environment cannot be read, or a rule refuses a stage's inputs, the rest is still answered
+// beside the error, and Note says why.
 func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error) {
-	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true}, nil, true)
+	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true, ask: askNone}, nil, true)
 	s := &Status{Outs: []OutStatus{}, Note: unreadNote(unread)}
 	if r == nil || unread != nil && s.Note == "" {
 		return nil, unread
@@ -65,8 +65,7 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 			case here.Same(o):
 				st.State = "same"
 			default:
-				st.Files, err = files.changedOut(ctx, l.Name, o, tree)
-				if err != nil {
+				if st.Files, st.Note, err = files.changedOut(ctx, l.Name, o, tree); err != nil {
 					return nil, err
 				}
 			}
@@ -84,8 +83,9 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 	return s, unread
 }
 
-// unreadNote words an error that is about the environment alone: it is out of reach, not
-// trusted, damaged, or written by a newer pipe. Others give "".
+// unreadNote words an error that leaves the rest of the answer right: the environment is out of
+// reach, not trusted, damaged, or written by a newer pipe, or a rule refuses a stage's inputs.
+// Others give "".
 func unreadNote(err error) string {
 	var notes []string
 	for _, e := range diag.All(err) {
@@ -112,4 +112,5 @@ type OutStatus struct {
 	Cache bool          `json:"cache"` // its bytes are in the cache
 	// Files are those in which a directory that differs is another one than was recorded.
 	Files []lockfile.Change `json:"files,omitempty"`
+	Note  string            `json:"note,omitempty"` // why they cannot be listed
 }
