@@ -135,3 +135,17 @@ func TestNothingIsDeployedThatAnotherProjectsRecordContradicts(t *testing.T) {
 	b.file("six")
 	p.repro("a:restore d:run", engine.Options{TrustLock: true})
 }
+
+func TestAParamsFileOfAnotherProjectIsRead(t *testing.T) {
+	p, b := withOther(t, "stages:\n  a: {cmd: make, params: [{lib/p.yaml: [k]}], outs: [a.out]}\n")
+	b.file("k: one\n")
+	b.out.Path = "lib/p.yaml"
+	p.repro("a:run", all)
+	if got := p.locked("a").Params[0].Value; got != `"one"` {
+		t.Errorf("k is %s", got)
+	}
+	p.repro("a:skip", all)
+	b.file("k: two\n")
+	b.out.Path = "lib/p.yaml"
+	p.repro("a:run", all)
+}

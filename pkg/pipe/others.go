@@ -11,7 +11,6 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
-	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -65,9 +64,7 @@ func (o *others) state(owner *Project, s *spec.Stage, out *spec.Out) (engine.Oth
 	}
 	for _, planned := range owner.planned {
 		if planned.Stage == s.Name {
-			if planned.Verb != event.Run && planned.Verb != event.Wait {
-				known(planned.Outs)
-			}
+			known(planned.Outs) // there are none where the command would run
 			return found, nil
 		}
 	}
@@ -123,12 +120,12 @@ func (o *others) Bring(ctx context.Context, out engine.Other) error {
 // lies in another repository is nobody's here.
 func (o *others) owner(ctx context.Context, at repopath.Path) (*Project, repopath.Path, error) {
 	for dir := at.Dir(); dir != repopath.Root; dir = dir.Dir() {
+		if _, err := os.Lstat(o.p.work.OS(dir) + "/.git"); err == nil {
+			break
+		}
 		p, err := o.open(ctx, dir)
 		if err != nil || p != nil {
 			return p, dir, err
-		}
-		if _, err := os.Lstat(o.p.work.OS(dir.Child(".git"))); err == nil {
-			break
 		}
 	}
 	return nil, "", nil
