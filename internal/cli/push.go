@@ -27,7 +27,7 @@ func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, ver
 				return err
 			}
 			// What came is said before what could not.
-			return errors.Join(err, a.answer("pipe."+name+"/1", r, func(w io.Writer) { printSync(w, r, past) }))
+			return errors.Join(err, a.answer("pipe."+name+"/1", r, func(w io.Writer) { a.printSync(w, r, past) }))
 		})
 	}))
 }
@@ -41,7 +41,7 @@ func revs(c *cobra.Command, opt *pipe.SyncOptions) *cobra.Command {
 }
 
 // printSync prints the outputs that changed, what another machine decided, and what was moved.
-func printSync(w io.Writer, r *pipe.SyncResult, past string) {
+func (a *app) printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	changed := 0
 	for _, o := range r.Outs {
 		if o.Changed {
@@ -56,7 +56,9 @@ func printSync(w io.Writer, r *pipe.SyncResult, past string) {
 		view.Print(w, "not recorded (push: false): %s\n", strings.Join(r.Unpushed, ", "))
 	}
 	if r.Objects+r.Records+changed+len(r.Lost) == 0 {
-		view.Print(w, "everything is up to date\n")
+		if !a.quiet {
+			view.Print(w, "everything is up to date\n")
+		}
 		return
 	}
 	records := ""

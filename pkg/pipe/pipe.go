@@ -39,6 +39,7 @@ import (
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -244,15 +245,34 @@ func findRoot(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the current directory: %w", err)
 	}
+	dvc := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
 			return filepath.EvalSymlinks(d)
 		}
+		if _, err := os.Stat(filepath.Join(d, starter.DVC)); err == nil && dvc == "" {
+			dvc = d
+		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "%w", errNoProject).At(start).
-				Hinted("pipe init")
+			return "", noProject(start, dvc)
 		}
 	}
+}
+
+// noProject is the error for a directory that lies in no project; dvc is the nearest one that
+// has a dvc.yaml.
+func noProject(start, dvc string) error {
+	if dvc == "" {
+		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
+	}
+	next := "pipe init"
+	if dvc != start {
+		next = "pipe -C " + dvc + " init"
+	}
+	e := diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
+		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
+	e.Err = errNoProject
+	return e
 }
 
 // Close writes the stat index and frees connections. A stat index that was not written costs
