@@ -11,7 +11,7 @@ func TestALogFromElsewhereDoesNotActOnItsReader(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain\ttext":             "plain\ttext",
 		"\x1b[1;31mred\x1b[0m":    "\x1b[1;31mred\x1b[0m",
-		"\x1b[31mred":             "\x1b[31mred\x1b[0m",
+		"\x1b[31mred":             "\x1b[31mred\x1b[m",
 		"\x1b[31mred\x1b[m":       "\x1b[31mred\x1b[m",
 		"\x1b[2Jgone\x1b]0;t\x07": `\x1b[2Jgone\x1b]0;t\a`,
 		"10%\r20%\r":              "10%\n20%",
@@ -20,7 +20,7 @@ func TestALogFromElsewhereDoesNotActOnItsReader(t *testing.T) {
 		"x\r::error::no":          "x\n\\x3a:error::no",
 		"##[add-mask]x":           `\x23#[add-mask]x`,
 		"\u202eabc \xff ü":        `\u202eabc \xff ü`,
-		"\x1b[31m::error::no":     "\x1b[31m::error::no\x1b[0m",
+		"\x1b[31m::error::no":     "\x1b[31m::error::no\x1b[m",
 	} {
 		if got := foreign(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

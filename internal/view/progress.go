@@ -257,7 +257,7 @@ func (p *Progress) summary(e event.Event) {
 	}
 	saved := ""
 	switch {
-	case c.Saved < 0.05: // 0.0 s
+	case c.Saved < 1: // nobody waits for that
 	case c.Unsaved > 0:
 		saved = ", saved at least " + Seconds(c.Saved)
 	default:
