@@ -69,7 +69,7 @@ func TestTheTopLevelIsTheUsersList(t *testing.T) {
 
 // moduleName matches the names that the Go command takes into a module, see
 // golang.org/x/mod/module.CheckFilePath.
-var moduleName = regexp.MustCompile("^[\\pL0-9!#$%&()+,\\-.=@\\[\\]^_{}~ ]+$")
+var moduleName = regexp.MustCompile(`^[\pL0-9!#$%&()+,\-.=@\[\]^_{}~ ]+$`)
 
 // TestGoInstallTakesEveryName: one file with a name that the Go command does not take, or two
 // that differ in case alone, and nobody can go install the module.

@@ -22,7 +22,6 @@ type terminal struct {
 	t       *testing.T
 	columns int
 	lines   []string // each in as many rows as it takes
-	at      int      // the row of the cursor, which is in column 0 or at the end of the text
 	nowrap  bool
 }
 
