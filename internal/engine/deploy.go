@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -220,7 +221,8 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if err != nil {
 		return none, nil, err
 	}
-	o := tree.Output("closure")
+	// No output has this path, and with it a remote of its own.
+	o := tree.Output(worktree.Dir + "/closure")
 	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
 		return none, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -30,7 +31,7 @@ func Wanted(s *spec.Stage, l *lockfile.Stage) sweep.Stage {
 // looked at, too.
 func (p *Publisher) MendAll(ctx context.Context, stages []sweep.Stage, read bool) (lost []sweep.Fault, err error) {
 	for again := false; ; again = true {
-		r, err := sweep.Verify(ctx, p.Carrier.Remote, sweep.Scope{Stages: stages, Known: p.Cache}, sweep.Options{Read: read, Workers: p.Carrier.Workers})
+		r, err := sweep.Verify(ctx, p.Carrier.Remote, sweep.Scope{Stages: stages, Own: p.Carrier.Own, Known: p.Cache}, sweep.Options{Read: read, Workers: p.Carrier.Workers})
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +40,7 @@ func (p *Publisher) MendAll(ctx context.Context, stages []sweep.Stage, read bool
 			return nil, err
 		}
 		mended := slices.DeleteFunc(trees(r.Faults), func(f sweep.Fault) bool {
-			return slices.ContainsFunc(lost, func(l sweep.Fault) bool { return l.Ref == f.Ref })
+			return slices.ContainsFunc(lost, func(l sweep.Fault) bool { return l.Ref == f.Ref && l.In == f.In })
 		})
 		// A tree that was nowhere to be read names files that were not looked at. One that is
 		// wrong a second time does not stay as it is put: nothing here can repair that.
@@ -69,15 +70,17 @@ func (p *Publisher) Mend(ctx context.Context, stages []sweep.Stage, faults []swe
 		if err := p.rescueOf(ctx, stages, lost); err != nil {
 			return nil, err
 		}
-		var refs []object.Ref
+		refs := map[store.Remote][]object.Ref{}
 		for _, f := range lost {
-			refs = append(refs, f.Ref)
+			refs[f.In] = append(refs[f.In], f.Ref)
 		}
-		gone, err := p.Carrier.Mend(ctx, refs)
-		if err != nil {
-			return nil, err
+		for in, some := range refs {
+			gone, err := p.Carrier.Mend(ctx, in, some)
+			if err != nil {
+				return nil, err
+			}
+			lost = slices.DeleteFunc(lost, func(f sweep.Fault) bool { return f.In == in && !slices.Contains(gone, f.Ref) })
 		}
-		lost = slices.DeleteFunc(lost, func(f sweep.Fault) bool { return !slices.Contains(gone, f.Ref) })
 	}
 	return lost, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -32,7 +33,9 @@ type Stage struct {
 type Scope struct {
 	Stages []Stage
 	All    store.Lister // nil: nothing but what the stages name
-	Known  store.Store  // may have the trees that are missing or damaged, which name files, too; may be nil
+	// Own returns the store of an output that has one of its own; nil: it has none. Own may be nil.
+	Own   func(repopath.Path) store.Remote
+	Known store.Store // may have the trees that are missing or damaged, which name files, too; may be nil
 }
 
 // Options say how much is done; the zero value looks at names and sizes.
@@ -47,6 +50,7 @@ type Options struct {
 // Fault is an object or a record that is missing or damaged.
 type Fault struct {
 	Ref     object.Ref
+	In      store.Remote  // an output's own store; nil: the one that was verified
 	Run     *object.RunID // of a record; then there is no Ref
 	Stage   string        // that needs it; "": none of those in scope
 	Path    string        // what it is to the stage: an output's path, a file in it, "log"; else the tree that names it
@@ -61,6 +65,14 @@ func (f *Fault) Name() string {
 	return store.Path(f.Ref)
 }
 
+// At returns the name, and where an output's own store has it, its whole address.
+func (f *Fault) At() string {
+	if f.In == nil {
+		return f.Name()
+	}
+	return strings.TrimSuffix(f.In.URL(), "/") + "/" + f.Name()
+}
+
 // Report is what verifying a store found.
 type Report struct {
 	Objects, Records int
@@ -73,7 +85,10 @@ type Report struct {
 // once. A record that a newer pipe wrote is right, and nothing more is known of it.
 // What goes from a listing while it is read is no damage.
 func Verify(ctx context.Context, s Readable, scope Scope, opt Options) (*Report, error) {
-	v := &verifier{Readable: s, opt: opt, sizes: map[object.Ref]int64{}, seen: map[object.Ref]bool{}, known: scope.Known, runs: map[object.RunID]bool{}}
+	v := &verifier{
+		Readable: s, opt: opt, own: scope.Own, known: scope.Known,
+		sizes: map[object.Ref]int64{}, seen: map[place]bool{}, runs: map[object.RunID]bool{},
+	}
 	var others, listed []need
 	var ids []object.RunID
 	if scope.All != nil {
@@ -101,9 +116,15 @@ func Verify(ctx context.Context, s Readable, scope Scope, opt Options) (*Report,
 	return &v.report, nil
 }
 
+// place is where an object must be; in is nil for the store that is verified.
+type place struct {
+	in  store.Remote
+	ref object.Ref
+}
+
 // need is an object that something names.
 type need struct {
-	ref    object.Ref
+	place
 	size   int64 // anySize: nothing says it
 	stage  string
 	path   string
@@ -115,8 +136,9 @@ const anySize = -1
 type verifier struct {
 	Readable
 	opt    Options
-	sizes  map[object.Ref]int64 // that a listing told
-	seen   map[object.Ref]bool
+	own    func(repopath.Path) store.Remote
+	sizes  map[object.Ref]int64 // that a listing of the store told
+	seen   map[place]bool
 	runs   map[object.RunID]bool
 	known  store.Store
 	report Report
@@ -128,9 +150,9 @@ func (v *verifier) list(ctx context.Context, l store.Lister) (others, files []ne
 	err = l.List(ctx, func(e store.Entry) error {
 		v.sizes[e.Ref] = e.Size
 		if e.Ref.Shelf == object.Files {
-			files = append(files, need{ref: e.Ref, size: e.Size, listed: true})
+			files = append(files, need{place: place{ref: e.Ref}, size: e.Size, listed: true})
 		} else {
-			others = append(others, need{ref: e.Ref, size: anySize, listed: true})
+			others = append(others, need{place: place{ref: e.Ref}, size: anySize, listed: true})
 		}
 		return nil
 	})
@@ -164,7 +186,10 @@ func (v *verifier) stages(ctx context.Context, stages []Stage) (needs []need, er
 // named returns what a stage's lock and record name.
 func (v *verifier) named(s *Stage, rec *object.Record) (needs []need) {
 	out := func(o artifact.Output) {
-		n := need{ref: object.Of(o), size: o.Size, stage: s.Name, path: string(o.Path)}
+		n := need{place: place{ref: object.Of(o)}, size: o.Size, stage: s.Name, path: string(o.Path)}
+		if v.own != nil {
+			n.in = v.own(o.Path)
+		}
 		if o.Dir {
 			n.size = anySize
 		}
@@ -186,10 +211,10 @@ func (v *verifier) named(s *Stage, rec *object.Record) (needs []need) {
 		return needs
 	}
 	if !rec.Log.IsZero() {
-		needs = append(needs, need{ref: object.Ref{Shelf: object.Logs, Digest: rec.Log}, size: anySize, stage: s.Name, path: "log"})
+		needs = append(needs, need{place: place{ref: object.Ref{Shelf: object.Logs, Digest: rec.Log}}, size: anySize, stage: s.Name, path: "log"})
 	}
 	for _, d := range rec.Inputs {
-		needs = append(needs, need{ref: object.Ref{Shelf: object.Inputs, Digest: d}, size: anySize, stage: s.Name, path: "input list"})
+		needs = append(needs, need{place: place{ref: object.Ref{Shelf: object.Inputs, Digest: d}}, size: anySize, stage: s.Name, path: "input list"})
 	}
 	return needs
 }
@@ -199,8 +224,8 @@ func (v *verifier) named(s *Stage, rec *object.Record) (needs []need) {
 func (v *verifier) objects(ctx context.Context, needs []need) (files []need, err error) {
 	var fresh []need
 	for _, n := range needs {
-		if !v.seen[n.ref] {
-			v.seen[n.ref] = true
+		if !v.seen[n.place] {
+			v.seen[n.place] = true
 			fresh = append(fresh, n)
 		}
 	}
@@ -215,7 +240,7 @@ func (v *verifier) objects(ctx context.Context, needs []need) (files []need, err
 	for i := range fresh {
 		n := &fresh[i]
 		v.report.Objects++
-		v.fault(verdicts[i], Fault{Ref: n.ref, Stage: n.stage, Path: n.path})
+		v.fault(verdicts[i], Fault{Ref: n.ref, In: n.in, Stage: n.stage, Path: n.path})
 		files = append(files, n.files(trees[i])...)
 	}
 	return files, err
@@ -232,7 +257,7 @@ func (n *need) files(t *object.Tree) (files []need) {
 	}
 	for i := range t.Entries {
 		if e := &t.Entries[i]; e.Kind == object.File || e.Kind == object.Executable {
-			files = append(files, need{ref: object.Ref{Digest: e.Digest}, size: e.Size, stage: n.stage, path: at + "/" + string(e.Path)})
+			files = append(files, need{place: place{n.in, object.Ref{Digest: e.Digest}}, size: e.Size, stage: n.stage, path: at + "/" + string(e.Path)})
 		}
 	}
 	return files
@@ -240,6 +265,12 @@ func (n *need) files(t *object.Tree) (files []need) {
 
 // object looks at one object. Of a tree that it had to read it returns what it names.
 func (v *verifier) object(ctx context.Context, n *need) (*object.Tree, error) {
+	if n.in != nil {
+		own := &verifier{Readable: n.in, opt: v.opt, known: v.known}
+		t, err := own.object(ctx, &need{place: place{ref: n.ref}, size: n.size})
+		v.bytes.Add(own.bytes.Load())
+		return t, err
+	}
 	size, listed := v.sizes[n.ref]
 	if (v.opt.Read || n.size == anySize) && !v.opt.Shallow {
 		if n.ref.Shelf == object.Trees {

@@ -3,7 +3,9 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -12,10 +14,56 @@ import (
 )
 
 // Fetch brings the outputs' bytes and trees into the cache, what is there already excepted.
-// An object that neither side has, or has wrong, stops only the outputs that need it: all
-// else is fetched, and the error is a *Partial. A tree in the cache implies its files, so
-// the tree of such an output stays out.
+// An object that neither side has, or has wrong, stops only the outputs that need it, and so
+// does an output's own remote that cannot be asked: all else is fetched, and the error is a
+// *Partial.
 func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
+	var all *Partial
+	for _, l := range c.lanes(outs) {
+		some, err := l.partial(ctx)
+		if err != nil {
+			return err
+		}
+		all = all.and(some)
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// partial fetches the outputs of a lane. Where their own remote cannot be asked, they are what the
+// cache has, and the reason stops the others.
+func (l load) partial(ctx context.Context) (p *Partial, err error) {
+	err = l.fetchAll(ctx, l.outs)
+	if l.own() && unasked(err) {
+		here := lane{Carrier: l.Carrier}
+		var why *diag.Error
+		if errors.As(err, &why) && errors.As(here.fetchAll(ctx, l.outs), &p) {
+			var stopped []string
+			for _, o := range l.outs {
+				if p.Stops(o) {
+					stopped = append(stopped, string(o.Path))
+				}
+			}
+			p.reasons = []error{fmt.Errorf("%s: %w", strings.Join(stopped, ", "), why)}
+			return p, nil
+		}
+	}
+	if errors.As(err, &p) {
+		return p, nil
+	}
+	return nil, err
+}
+
+// unasked reports whether a remote did not answer, or is not to be asked.
+func unasked(err error) bool {
+	return diag.Is(err, diag.Network) || diag.Is(err, diag.Auth) || diag.Is(err, diag.Policy)
+}
+
+// fetchAll brings outputs out of one remote. A tree in the cache implies its files, so the tree of
+// an output that cannot be had stays out.
+func (c lane) fetchAll(ctx context.Context, outs []artifact.Output) error {
 	w, err := c.expand(ctx, outs, nil)
 	if err != nil {
 		return err
@@ -31,7 +79,7 @@ func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
 }
 
 // fetch brings what the cache lacks, and notes in lost what it cannot get.
-func (c *Carrier) fetch(ctx context.Context, items []item, lost map[object.Ref]error) error {
+func (c lane) fetch(ctx context.Context, items []item, lost map[object.Ref]error) error {
 	items, err := c.lacking(ctx, items, lost)
 	if err != nil {
 		return err
@@ -50,7 +98,7 @@ func (c *Carrier) fetch(ctx context.Context, items []item, lost map[object.Ref]e
 }
 
 // lacking returns the items that the cache has not, and the remote may have.
-func (c *Carrier) lacking(ctx context.Context, items []item, lost map[object.Ref]error) ([]item, error) {
+func (c lane) lacking(ctx context.Context, items []item, lost map[object.Ref]error) ([]item, error) {
 	var out []item
 	for _, it := range items {
 		size, err := c.Cache.Stat(ctx, it.ref)

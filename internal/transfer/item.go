@@ -63,7 +63,7 @@ type wanted struct {
 
 // expand returns the distinct blobs of the outputs, and the trees among them, but for
 // directories that skip (may be nil) says need not be looked into.
-func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(context.Context, artifact.Output) (bool, error)) (*wanted, error) {
+func (c lane) expand(ctx context.Context, outs []artifact.Output, skip func(context.Context, artifact.Output) (bool, error)) (*wanted, error) {
 	w := &wanted{blobs: items{at: map[object.Ref]int{}}, seen: map[object.Ref]*object.Tree{}, lost: map[object.Ref]error{}}
 	for _, o := range outs {
 		ref := object.Of(o)
@@ -87,7 +87,7 @@ func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(
 }
 
 // add adds one output's blobs.
-func (c *Carrier) add(ctx context.Context, w *wanted, o artifact.Output) error {
+func (c lane) add(ctx context.Context, w *wanted, o artifact.Output) error {
 	ref := object.Of(o)
 	if !o.Dir {
 		return w.blobs.add(item{path: o.Path, out: o.Path, ref: ref, size: o.Size, sha256: o.SHA256})
@@ -95,7 +95,7 @@ func (c *Carrier) add(ctx context.Context, w *wanted, o artifact.Output) error {
 	t := w.seen[ref]
 	if t == nil {
 		var err error
-		if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
+		if t, err = c.tree(ctx, o.Path, o.Digest); err != nil {
 			return err
 		}
 		w.seen[ref] = t

@@ -15,12 +15,13 @@ import (
 // nowhere: neither in the cache nor, with its size, in the remote. It reads the tree, in
 // the remote if need be, and asks for all else. nil: everything is somewhere.
 func (c *Carrier) Lost(ctx context.Context, o artifact.Output) error {
-	w, err := c.expand(ctx, []artifact.Output{o}, nil)
+	l := c.lane(o.Path)
+	w, err := l.expand(ctx, []artifact.Output{o}, nil)
 	if err != nil {
 		return err
 	}
 	if err := w.lost[object.Of(o)]; errors.Is(err, store.ErrCorrupt) {
-		return c.missing(o.Path, object.Of(o)) // the tree of the remote is damaged, and the cache has none
+		return l.missing(o.Path, object.Of(o)) // the tree of the remote is damaged, and the cache has none
 	} else if err != nil {
 		return err
 	}
@@ -33,13 +34,13 @@ func (c *Carrier) Lost(ctx context.Context, o artifact.Output) error {
 			return err
 		}
 		there := false
-		if c.Remote != nil && !c.NoFetch {
-			if there, err = c.has(ctx, it.ref, it.size); err != nil {
+		if l.Remote != nil && !c.NoFetch {
+			if there, err = l.has(ctx, it.ref, it.size); err != nil {
 				return err
 			}
 		}
 		if !there {
-			gone[i] = c.missing(it.path, it.ref)
+			gone[i] = l.missing(it.path, it.ref)
 		}
 		return nil
 	})
@@ -49,11 +50,11 @@ func (c *Carrier) Lost(ctx context.Context, o artifact.Output) error {
 	return firstFew(gone)
 }
 
-// Mend puts the cache's objects into the remote over whatever lies there, trees after all
+// Mend puts the cache's objects into a remote, nil for the main one, over whatever lies there, trees after all
 // else, and returns those of which the cache has no good bytes. Its own damaged ones are
 // put out of the way. A tree that names one of them stays behind, too: in a remote its
 // presence implies its files'.
-func (c *Carrier) Mend(ctx context.Context, refs []object.Ref) (lost []object.Ref, err error) {
+func (c *Carrier) Mend(ctx context.Context, to store.Remote, refs []object.Ref) (lost []object.Ref, err error) {
 	isTree := func(r object.Ref) bool { return r.Shelf == object.Trees }
 	trees := slices.DeleteFunc(slices.Clone(refs), func(r object.Ref) bool { return !isTree(r) })
 	others := slices.DeleteFunc(slices.Clone(refs), isTree)
@@ -65,7 +66,7 @@ func (c *Carrier) Mend(ctx context.Context, refs []object.Ref) (lost []object.Re
 		}
 		err := par.Each(ctx, len(some), c.Workers, func(ctx context.Context, i int) (err error) {
 			if gone[i], err = c.names(ctx, some[i], without); err == nil && !gone[i] {
-				gone[i], err = c.mend(ctx, some[i])
+				gone[i], err = c.to(to).mend(ctx, some[i])
 			}
 			return err
 		})
@@ -99,7 +100,7 @@ func (c *Carrier) names(ctx context.Context, tree object.Ref, files map[object.R
 }
 
 // mend puts one object, and reports whether the cache has no good bytes of it.
-func (c *Carrier) mend(ctx context.Context, ref object.Ref) (gone bool, err error) {
+func (c lane) mend(ctx context.Context, ref object.Ref) (gone bool, err error) {
 	size, err := c.Cache.Stat(ctx, ref)
 	if errors.Is(err, store.ErrNotFound) {
 		return true, nil

@@ -51,7 +51,7 @@ func TestMendPutsGoodBytesOverWhateverIsThere(t *testing.T) {
 	p.remote.Damage(p.tree, []byte("inside a"))
 	p.remote.Remove(ref("inside b"))
 	p.remote.calls = nil
-	lost, err := p.carrier().Mend(t.Context(), []object.Ref{p.tree, ref("app"), ref("inside b")})
+	lost, err := p.carrier().Mend(t.Context(), nil, []object.Ref{p.tree, ref("app"), ref("inside b")})
 	if err != nil || lost != nil || p.remote.calls[len(p.remote.calls)-1] != "put tree" {
 		t.Errorf("lost %v, %v, %q", lost, err, p.remote.calls)
 	}
@@ -67,7 +67,7 @@ func TestMendSendsNeitherDamageNorATreeWithoutItsFiles(t *testing.T) {
 	if err := errors.Join(os.Chmod(path, 0o644), os.WriteFile(path, []byte("inside z"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	lost, err := p.carrier().Mend(t.Context(), []object.Ref{p.tree, ref("app"), ref("inside a"), ref("nowhere")})
+	lost, err := p.carrier().Mend(t.Context(), nil, []object.Ref{p.tree, ref("app"), ref("inside a"), ref("nowhere")})
 	if err != nil || len(lost) != 3 || !slices.Contains(lost, p.tree) || slices.Contains(lost, ref("app")) {
 		t.Errorf("lost %v, %v", lost, err)
 	}
@@ -80,7 +80,7 @@ func TestMendSendsNeitherDamageNorATreeWithoutItsFiles(t *testing.T) {
 	if err := p.cache.Remove(t.Context(), p.tree); err != nil {
 		t.Fatal(err)
 	}
-	if lost, err = p.carrier().Mend(t.Context(), []object.Ref{p.tree, ref("nowhere")}); err != nil || len(lost) != 2 {
+	if lost, err = p.carrier().Mend(t.Context(), nil, []object.Ref{p.tree, ref("nowhere")}); err != nil || len(lost) != 2 {
 		t.Errorf("without the tree: %v, %v", lost, err)
 	}
 }

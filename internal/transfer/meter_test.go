@@ -72,7 +72,7 @@ func TestTheMeterCountsWhatIsCopied(t *testing.T) {
 	}
 	mend := p.carrier()
 	mend.Meter = &event.Meter{}
-	if _, err := mend.Mend(t.Context(), []object.Ref{ref("inside a")}); err != nil {
+	if _, err := mend.Mend(t.Context(), nil, []object.Ref{ref("inside a")}); err != nil {
 		t.Fatal(err)
 	}
 	reads(t, &mend.Meter.Push, 8, 8)

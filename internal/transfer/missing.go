@@ -37,7 +37,7 @@ func (m *Missing) Error() string {
 // Unwrap makes it a store.ErrNotFound.
 func (m *Missing) Unwrap() error { return store.ErrNotFound }
 
-func (c *Carrier) missing(p repopath.Path, ref object.Ref) error {
+func (c lane) missing(p repopath.Path, ref object.Ref) error {
 	m := &Missing{Path: p, Ref: ref}
 	if c.Remote != nil {
 		m.URL = c.Remote.URL()
@@ -48,7 +48,7 @@ func (c *Carrier) missing(p repopath.Path, ref object.Ref) error {
 // Partial says which outputs could not be fetched, and why. All others were.
 type Partial struct {
 	stopped map[object.Ref]bool // outputs
-	reasons []error             // a *Missing or an error of kind integrity for each object, in the order of the outputs
+	reasons []error             // for each object a *Missing or an error of kind integrity; or why a remote could not be asked
 }
 
 // Error has a line for each reason.
@@ -59,6 +59,20 @@ func (p *Partial) Unwrap() []error { return p.reasons }
 
 // Stops reports whether an output could not be fetched.
 func (p *Partial) Stops(o artifact.Output) bool { return p.stopped[object.Of(o)] }
+
+// and adds what another one says.
+func (p *Partial) and(q *Partial) *Partial {
+	if p == nil {
+		return q
+	}
+	if q != nil {
+		p.reasons = append(p.reasons, q.reasons...)
+		for ref, stopped := range q.stopped {
+			p.stopped[ref] = p.stopped[ref] || stopped
+		}
+	}
+	return p
+}
 
 // partial says which of the outputs cannot be had; nil: all can.
 func (w *wanted) partial(outs []artifact.Output) error {

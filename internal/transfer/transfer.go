@@ -21,14 +21,23 @@ import (
 // Carrier moves objects between the cache of this machine and a remote.
 type Carrier struct {
 	Cache   store.Cache
-	Remote  store.Remote // nil: there is none
+	Remote  store.Remote // nil: there is none, and no output has one of its own
 	Workers int          // requests at once
-	NoFetch bool         // nothing is fetched from the remote, though what a deployment needs is published
+	// Own returns the remote of an output, or of a path inside one, whose objects go to and come
+	// from it in place of Remote; nil: there is no such remote. Logs and lists have none.
+	Own     func(repopath.Path) store.Remote
+	NoFetch bool // nothing is fetched from the remote, though what a deployment needs is published
 	Moved   func(where string, bytes int64)
 	Meter   *event.Meter // counts the bytes while they go; nil: nobody looks
 
 	mu      sync.Mutex
-	present map[object.Ref]bool // known to be in the remote: whole, or (false) with another size
+	present map[place]bool // known to be there: whole, or (false) with another size
+}
+
+// place is where an object may be.
+type place struct {
+	remote store.Remote
+	ref    object.Ref
 }
 
 func (c *Carrier) moved(where string, n int64) {
@@ -37,32 +46,42 @@ func (c *Carrier) moved(where string, n int64) {
 	}
 }
 
-func (c *Carrier) knows(ref object.Ref) bool {
+func (c lane) knows(ref object.Ref) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.present[ref]
+	return c.present[place{c.Remote, ref}]
 }
 
 // damaged reports whether the remote is known to have an object in another size.
-func (c *Carrier) damaged(ref object.Ref) bool {
+func (c lane) damaged(ref object.Ref) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	whole, known := c.present[ref]
+	whole, known := c.present[place{c.Remote, ref}]
 	return known && !whole
 }
 
-func (c *Carrier) learn(ref object.Ref, whole bool) {
+func (c lane) learn(ref object.Ref, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.present == nil {
-		c.present = map[object.Ref]bool{}
+		c.present = map[place]bool{}
 	}
-	c.present[ref] = whole
+	c.present[place{c.Remote, ref}] = whole
 }
 
 // Tree returns a directory's tree from the cache, else from the remote. It does
-// not put it into the cache, where a tree implies its files. Nowhere is a *Missing.
+// not put it into the cache, where a tree implies its files. Nowhere is a *Missing, and an own
+// remote that cannot be asked a *Partial.
 func (c *Carrier) Tree(ctx context.Context, p repopath.Path, d digest.Digest) (*object.Tree, error) {
+	l := c.lane(p)
+	t, err := l.tree(ctx, p, d)
+	if l.own() && unasked(err) {
+		err = &Partial{stopped: map[object.Ref]bool{{Shelf: object.Trees, Digest: d}: true}, reasons: []error{err}}
+	}
+	return t, err
+}
+
+func (c lane) tree(ctx context.Context, p repopath.Path, d digest.Digest) (*object.Tree, error) {
 	ref := object.Ref{Shelf: object.Trees, Digest: d}
 	t, err := store.ReadTree(ctx, c.Cache, d)
 	if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
@@ -118,9 +137,9 @@ const maxLog = 64 << 20
 // from the cache, else from the remote; it puts them nowhere. A file that the
 // output does not have is store.ErrNotFound, bytes that are nowhere a *Missing.
 func (c *Carrier) Content(ctx context.Context, o artifact.Output, p repopath.Path, limit int64) ([]byte, error) {
-	ref := object.Of(o)
+	l, ref := c.lane(o.Path), object.Of(o)
 	if o.Dir {
-		t, err := c.Tree(ctx, o.Path, o.Digest)
+		t, err := l.tree(ctx, o.Path, o.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -131,16 +150,16 @@ func (c *Carrier) Content(ctx context.Context, o artifact.Output, p repopath.Pat
 		ref = object.Ref{Digest: e.Digest}
 	}
 	b, err := store.ReadAll(ctx, c.Cache, ref, limit)
-	if errors.Is(err, store.ErrNotFound) && c.Remote != nil && !c.NoFetch {
-		b, err = store.ReadAll(ctx, c.Remote, ref, limit)
+	if errors.Is(err, store.ErrNotFound) && l.Remote != nil && !c.NoFetch {
+		b, err = store.ReadAll(ctx, l.Remote, ref, limit)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, c.missing(p, ref)
+		return nil, l.missing(p, ref)
 	}
 	return b, err
 }
 
-// Publish puts the outputs into the remote: files first, then the trees that
+// Publish puts the outputs into their remotes: files first, then the trees that
 // name them, so that a tree's presence implies its files'. What the remote has
 // is not sent. An object that neither side has is a *Missing. Notes are what the
 // cache knows beside: logs and lists of inputs; one that it lacks is left out.
@@ -148,6 +167,16 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	if c.Remote == nil {
 		return nil
 	}
+	for _, l := range c.lanes(outs) {
+		if err := l.publish(ctx, l.outs, notes); err != nil {
+			return err
+		}
+		notes = nil // they went to the main remote, which is the first
+	}
+	return nil
+}
+
+func (c lane) publish(ctx context.Context, outs []artifact.Output, notes []object.Ref) error {
 	w, err := c.expand(ctx, outs, c.HasOutput)
 	if err == nil {
 		err = w.partial(outs)
@@ -185,7 +214,7 @@ func (c *Carrier) HasOutput(ctx context.Context, o artifact.Output) (bool, error
 			size = anySize
 		}
 	}
-	return c.has(ctx, ref, size)
+	return c.lane(o.Path).has(ctx, ref, size)
 }
 
 // anySize is the size of an object of which nobody says it.
@@ -193,7 +222,7 @@ const anySize = -1
 
 // has reports whether the remote has the object, in its size: another one is as good as
 // none. A good answer is remembered, and so is a wrong size, over which must be put.
-func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, error) {
+func (c lane) has(ctx context.Context, ref object.Ref, size int64) (bool, error) {
 	if c.knows(ref) {
 		return true, nil
 	}
@@ -213,7 +242,7 @@ func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, er
 // less than sending it in vain; below, put-if-absent alone is one request.
 const askFirst = 16 << 10
 
-func (c *Carrier) send(ctx context.Context, it item, course *course) error {
+func (c lane) send(ctx context.Context, it item, course *course) error {
 	passage := course.passage(it)
 	if c.knows(it.ref) {
 		passage.spared()
@@ -283,7 +312,7 @@ func batches(items []item, f func([]item) error) error {
 }
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
-func (c *Carrier) sendBatched(ctx context.Context, items []item, course *course, send func([]item) error) error {
+func (c lane) sendBatched(ctx context.Context, items []item, course *course, send func([]item) error) error {
 	b, ok := store.As[batcher](c.Remote)
 	if !ok || len(items) == 0 {
 		return send(items)
@@ -302,7 +331,7 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, course *course,
 
 // copyBatch copies items that the batch's store lacks out of from, and commits. It returns for
 // each item why it could not be had; the others were copied.
-func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, course *course) (gone []error, err error) {
+func (c lane) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, course *course) (gone []error, err error) {
 	where := course.where
 	batch, err := to.Begin()
 	if err != nil {
