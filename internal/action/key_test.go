@@ -71,6 +71,8 @@ var notInKey = map[string]string{
 	"Out.Place":        "where it stands in the file",
 	"Out.Persist":      "what the command starts from is not part of what it is",
 	"Out.NoPush":       "where the bytes are kept",
+	"Out.Remote":       "where the bytes are kept",
+	"Out.RemoteAt":     "where it stands in the file",
 	"Out.SHA256":       "one more hash of the same bytes",
 	"Out.Report":       "what lies there after a failure, not what the command makes",
 	"Env.Secret":       "EnvValue has it",

@@ -129,7 +129,7 @@ func Open(ctx context.Context, r spec.Remote, o Options) (store.Remote, error) {
 		return nil, err
 	}
 	if !allowed {
-		return store.Marked(refused{r}, store.Past{}), nil
+		return Unusable(r, nil), nil
 	}
 	opened, err := s.open(ctx, r, store.NewWatch(r.URL, o.Patience))
 	if err != nil {

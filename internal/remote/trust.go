@@ -151,7 +151,16 @@ func (t Trust) dir() (string, error) {
 
 // refused stands for a remote that is not trusted. Nothing of it is opened: a verb that can do
 // without the remote does, and every request is answered with the reason.
-type refused struct{ of spec.Remote }
+type refused struct {
+	of  spec.Remote
+	err error // why, if it is not for want of trust
+}
+
+// Unusable returns a store that answers every request with the reason why a remote could not be
+// opened: only what needs the remote fails.
+func Unusable(r spec.Remote, why error) store.Remote {
+	return store.Marked(refused{r, why}, store.Past{})
+}
 
 var (
 	_ store.Remote = refused{}
@@ -159,6 +168,9 @@ var (
 )
 
 func (r refused) reason() error {
+	if r.err != nil {
+		return r.err
+	}
 	server := Stranger(r.of)
 	return diag.New(diag.Policy, "remote %s: your credentials are not sent to %s, because only pipe.yaml names that server", r.of.Name, server).
 		At(r.of.Place).Hinted("if you trust the server, run pipe remote trust %s; in CI, export PIPE_TRUST_ENDPOINT=%s", r.of.Name, server)

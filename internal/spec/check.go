@@ -145,6 +145,7 @@ func (r *reader) check(p *Project) {
 		r.ownOuts(i, &p.Stages[i], x)
 		r.pushed(p, &p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
+		r.stored(p, i)
 		r.leaves(p, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
@@ -244,6 +245,26 @@ func (r *reader) needed(p *Project, s *Stage) {
 		}
 		if near := yamldoc.Nearest(n.Stage, names); near != "" {
 			_ = e.Hinted("did you mean %s?", near)
+		}
+	}
+}
+
+// stored reports outs whose remote is none of the file's.
+func (r *reader) stored(p *Project, i int) {
+	var names []string
+	for _, m := range p.Remotes {
+		names = append(names, m.Name)
+	}
+	for j := range p.Stages[i].Outs {
+		o := &p.Stages[i].Outs[j]
+		if o.Remote == "" || slices.Contains(names, o.Remote) {
+			continue
+		}
+		e := r.faultAt(o.RemoteAt, "%s: no remote named %q", p.whose(made{stage: i, out: o}), o.Remote)
+		if near := yamldoc.Nearest(o.Remote, names); near != "" {
+			_ = e.Hinted("did you mean %s?", near)
+		} else {
+			_ = e.Hinted("add %s: URL to the map remote:", o.Remote)
 		}
 	}
 }

@@ -60,13 +60,18 @@ func (r *reader) inputs(p *Project, n *yamldoc.Node) {
 	}
 }
 
-// inputPath reads one item of inputs: a path, or {path: p} for one that looks like a glob.
+// inputPath reads one item of inputs: a path, or {path: p} for one that looks like a glob, or has
+// a remote of its own.
 func (s *stageReader) inputPath(n *yamldoc.Node) (o Out, ok bool) {
 	at := n
 	if n.Kind == yamldoc.Map {
 		for _, f := range n.Pairs {
-			if f.Key != "path" {
-				s.unknown(f, s.prefix(), nil, []string{"path"})
+			switch f.Key {
+			case "path":
+			case "remote":
+				s.remoteOf(&o, f.Value)
+			default:
+				s.unknown(f, s.prefix(), nil, []string{"path", "remote"})
 			}
 		}
 		if at = n.Get("path"); at == nil {

@@ -274,6 +274,13 @@ var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
 	"push":    func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoPush = !s.option(n, "push", true) },
 	"sha256":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.SHA256 = s.option(n, "sha256", false) },
 	"report":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.Report = s.option(n, "report", false) },
+	"remote":  func(s *stageReader, o *Out, n *yamldoc.Node) { s.remoteOf(o, n) },
+}
+
+// remoteOf reads the name of an out's remote. Whether there is one is known at the end of the file.
+func (s *stageReader) remoteOf(o *Out, n *yamldoc.Node) {
+	o.Remote, _ = s.text(n, s.prefix(), "remote")
+	o.RemoteAt = n.Place(s.file)
 }
 
 // option reads true or false, and gives standard for what is neither. So an option with a
@@ -317,6 +324,10 @@ func (s *stageReader) out(n *yamldoc.Node) {
 		if o.Report && o.Persist {
 			// The old one would pass for what the command has found now.
 			s.bad(at, "output %s: a report cannot have persist: true", o.Path)
+		}
+		if o.Remote != "" && (o.NoCache || o.NoPush) {
+			_ = s.bad(at, "output %s: remote cannot be combined with cache: false or push: false", o.Path).
+				Hinted("remove one of them")
 		}
 		s.st.Outs = append(s.st.Outs, o)
 	}

@@ -76,7 +76,7 @@ func lineCol(place string) (line, col int) {
 var (
 	laterTop   = []string{"vars", "params", "environments", "plots", "metrics", "artifacts"}
 	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
-	laterOut   = []string{"remote", "desc", "type", "labels", "meta"}
+	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
 
 // notYet says so of a key in later: whoever copied it from another tool's file has made no

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,12 @@ import (
 // RemoveRemote returns the text of a pipe.yaml without a remote, and all else as it is. Where the
 // text's form leaves no place for the change, the user is told what to write.
 func RemoveRemote(text, name string) (string, error) {
+	if d, err := newDraft(text); err == nil {
+		if of := d.ofRemote(name); len(of) > 0 {
+			return "", diag.New(diag.Usage, "an output still uses remote %s", name).At(of[0].Place(FileName)).
+				Hinted("to move its bytes to the default remote, run pipe pull, remove this line's remote: %s, then run pipe push", name)
+		}
+	}
 	return changeRemote(text, name, "remove the line of the remote by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
 		if i < 0 || len(remotes.Value.Pairs) == 1 {
 			_, at := pair(d.root, "remote")
@@ -22,31 +29,88 @@ func RemoveRemote(text, name string) (string, error) {
 	})
 }
 
-// RenameRemote returns the text of a pipe.yaml in which a remote has another name.
+// RenameRemote returns the text of a pipe.yaml in which a remote has another name, also where outs
+// and inputs name it.
 func RenameRemote(text, name, to string) (string, error) {
 	return changeRemote(text, name, "write the new name by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
-		m := &yamldoc.Node{Kind: yamldoc.Map, Pairs: slices.Clone(remotes.Value.Pairs)}
-		if i < 0 {
-			m.Pairs = []yamldoc.Pair{{Key: to, At: &yamldoc.Node{Kind: yamldoc.String, Value: to}, Value: remotes.Value}}
-			from, end := d.offset(remotes.Value), d.end(remotes.Value)
-			if end < 0 {
-				return "", nil, false
-			}
-			next := d.replaced(from, end, "{"+yamldoc.Quote(to)+": "+yamldoc.Quote(remotes.Value.Value)+"}")
-			return next, with(d.root, m, "remote"), true
+		renamed := &yamldoc.Node{Kind: yamldoc.String, Value: to}
+		become := map[*yamldoc.Node]*yamldoc.Node{}
+		for _, n := range d.ofRemote(name) {
+			become[n] = renamed
 		}
-		key := m.Pairs[i].At
-		end := d.end(key)
-		if end < 0 {
-			return "", nil, false
+		if i >= 0 {
+			become[remotes.Value.Pairs[i].At] = renamed
+		} else {
+			become[remotes.Value] = &yamldoc.Node{Kind: yamldoc.Map, Pairs: []yamldoc.Pair{{Key: to, At: renamed, Value: remotes.Value}}}
 		}
-		m.Pairs[i].Key, m.Pairs[i].At = to, &yamldoc.Node{Kind: yamldoc.String, Value: to}
-		want := with(d.root, m, "remote")
-		if next := d.replaced(d.offset(key), end, d.quoted(key, to)); says(next, want) {
-			return next, want, true
-		}
-		return d.replaced(d.offset(key), end, yamldoc.Quote(to)), want, true // YAML reads the bare name as something else
+		next, ok := d.exchanged(become)
+		return next, exchanged(d.root, become), ok
 	})
+}
+
+// ofRemote returns the nodes of outs and inputs that name a remote.
+func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
+	lists := []*yamldoc.Node{d.root.Get("inputs")}
+	if stages := d.root.Get("stages"); stages != nil {
+		for _, s := range stages.Pairs {
+			lists = append(lists, s.Value.Get("outs"))
+		}
+	}
+	for _, list := range lists {
+		if list == nil {
+			continue
+		}
+		for _, it := range list.Items {
+			if it.Get("path") == nil && len(it.Pairs) == 1 {
+				it = it.Pairs[0].Value // DVC's {p: {options}}
+			}
+			if n := it.Get("remote"); n != nil && n.Value == name {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// exchanged returns the text in which nodes have become others: texts, or a map of one text.
+func (d *draft) exchanged(become map[*yamldoc.Node]*yamldoc.Node) (string, bool) {
+	nodes := slices.SortedFunc(maps.Keys(become), func(a, b *yamldoc.Node) int { return d.offset(b) - d.offset(a) })
+	next := *d
+	for _, n := range nodes { // from the last: those before keep their places
+		to, at, end := become[n], d.offset(n), d.end(n)
+		if end < 0 {
+			return "", false
+		}
+		text := to.Value
+		if read, err := yamldoc.Parse(FileName, []byte(text), yamldoc.Options{}); err != nil || read.Kind != yamldoc.String || d.text[at] == '"' {
+			text = yamldoc.Quote(text)
+		}
+		if to.Kind == yamldoc.Map {
+			text = "{" + yamldoc.Quote(to.Pairs[0].Key) + ": " + yamldoc.Quote(to.Pairs[0].Value.Value) + "}"
+		}
+		next.text = next.replaced(at, end, text)
+	}
+	return next.text, true
+}
+
+// exchanged returns the tree in which nodes have become others.
+func exchanged(n *yamldoc.Node, become map[*yamldoc.Node]*yamldoc.Node) *yamldoc.Node {
+	if to := become[n]; to != nil {
+		return to
+	}
+	next := *n
+	next.Items, next.Pairs = slices.Clone(n.Items), slices.Clone(n.Pairs)
+	for i, it := range next.Items {
+		next.Items[i] = exchanged(it, become)
+	}
+	for i := range next.Pairs {
+		p := &next.Pairs[i]
+		if to := become[p.At]; to != nil {
+			p.Key, p.At = to.Value, to
+		}
+		p.Value = exchanged(p.Value, become)
+	}
+	return &next
 }
 
 // DefaultRemote returns the text of a pipe.yaml in which a remote comes first: it is the default.

@@ -21,6 +21,11 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 		{"rename", rename("nas", "disk"), block, strings.Replace(block, "nas: /", "disk: /", 1)},
 		{"rename a quoted one", rename("a", "b"), "remote: {\"a\": /a}\n", "remote: {\"b\": /a}\n"},
 		{"rename to a number", rename("a", "1"), "remote:\n  a: /a\n", "remote:\n  \"1\": /a\n"},
+		{
+			"rename where outs and inputs name it", rename("a", "1"), "inputs: [{path: i, remote: a}] # a\nstages:\n  s:\n    cmd: a\n    outs:\n      - o: {remote: a}\n      - {path: a, remote: \"a\"}\n      - {path: b, remote: b}\nremote: {a: /a, b: /b}\n",
+			"inputs: [{path: i, remote: \"1\"}] # a\nstages:\n  s:\n    cmd: a\n    outs:\n      - o: {remote: \"1\"}\n      - {path: a, remote: \"1\"}\n      - {path: b, remote: b}\nremote: {\"1\": /a, b: /b}\n",
+		},
+		{"rename a plain text that an out names", rename("default", "nas"), "remote: /a\nstages: {s: {cmd: x, outs: [{path: o, remote: default}]}}\n", "remote: {\"nas\": \"/a\"}\nstages: {s: {cmd: x, outs: [{path: o, remote: nas}]}}\n"},
 		{"rename a plain text", rename("default", "nas"), "remote: /a,b # here\n", "remote: {\"nas\": \"/a,b\"} # here\n"},
 		{"default", first("main"), block, "# top\nremote: # stores\n  # far\n  main:\n    url: s3://b/p # bucket\n    region: eu\n  # near\n  nas: /mnt/nas # old\n\n  third: /x\nstages: {}\n"},
 		{"default without a last line break", first("b"), "remote:\n  a: /a\n  b: /b", "remote:\n  b: /b\n  a: /a\n"},
@@ -41,6 +46,11 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 	for name, edit := range map[string]func(string) (string, error){"unknown": remove("none"), "not valid": rename("nas", "a/b"), "url": rename("nas", "url")} {
 		if got, err := edit(block); err == nil {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+	for _, of := range []string{"inputs: [{path: o, remote: a}]", "stages: {s: {cmd: x, outs: [{path: o, remote: a}]}}", "stages: {s: {cmd: x, outs: [o: {remote: a}]}}"} {
+		if got, err := remove("a")("remote: {a: /a, b: /b}\n" + of + "\n"); err == nil || !strings.Contains(err.Error(), "pipe.yaml:2:") {
+			t.Errorf("%s: %q, %v", of, got, err)
 		}
 	}
 	if got, err := first("b")("stages: {}\nremote: &r\n  ? a\n  : /a\n  ? b\n  : /b\n"); err == nil || !strings.Contains(hintOf(err), "move the line") {

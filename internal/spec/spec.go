@@ -176,14 +176,16 @@ func (p *Project) LookSecret() (vars []Env) {
 
 // Out is a declared output.
 type Out struct {
-	Path    repopath.Path
-	Dir     bool // written with a slash at its end
-	NoCache bool // cache: false: digest only, the bytes are kept elsewhere (in git)
-	Persist bool // persist: true: a copy of the last one lies there when the command begins
-	NoPush  bool // push: false: never leaves this machine
-	SHA256  bool // sha256: true: the record and commands get that hash, too
-	Report  bool // report: true: the newest stays where it is, also after a failure; nothing depends on it
-	Place   string
+	Path     repopath.Path
+	Dir      bool   // written with a slash at its end
+	NoCache  bool   // cache: false: digest only, the bytes are kept elsewhere (in git)
+	Persist  bool   // persist: true: a copy of the last one lies there when the command begins
+	NoPush   bool   // push: false: never leaves this machine
+	SHA256   bool   // sha256: true: the record and commands get that hash, too
+	Report   bool   // report: true: the newest stays where it is, also after a failure; nothing depends on it
+	Remote   string // of those in pipe.yaml, has its bytes in place of the default; empty: none is named
+	Place    string
+	RemoteAt string // place of Remote
 }
 
 // Leaf reports whether nothing can depend on the out, which the stage makes.

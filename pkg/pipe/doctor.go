@@ -12,9 +12,11 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // UnignoredOuts returns the outs that git does not ignore though pipe keeps their bytes.
@@ -77,21 +79,32 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init")
 	}
 	add("outputs ignored by git", "all", err)
-	r, err := p.openRemote(ctx)
-	if err != nil || r == nil {
-		add("remote", "none; artifacts stay on this machine", err)
-	} else {
-		url, err := p.Probe(ctx)
-		add("remote", url+": reads, writes and conditional writes work", err)
-		if err == nil && lock != nil {
-			text, err := p.pushedText(ctx, lock)
-			add("outputs in the remote", text, err)
-		}
-	}
+	p.tryRemotes(ctx, lock, add)
 	if err := p.Close(); err != nil {
 		add("workspace", "", err)
 	}
 	return checks
+}
+
+// tryRemotes looks at the main remote, and at those that outputs have of their own.
+func (p *Project) tryRemotes(ctx context.Context, lock *lockfile.File, add func(name, text string, err error)) {
+	const works = ": reads, writes and conditional writes work"
+	_, err := p.own(ctx, p.spec) // opens all
+	if err != nil || p.remote == nil {
+		add("remote", "none; artifacts stay on this machine", err)
+		return
+	}
+	err = remote.Try(ctx, p.remote)
+	add("remote", p.remote.URL()+works, err)
+	for _, o := range p.owned {
+		tried := remote.Try(ctx, o)
+		add("remote "+o.of.Name, o.URL()+works, tried)
+		err = errors.Join(err, tried)
+	}
+	if err == nil && lock != nil {
+		text, err := p.pushedText(ctx, lock)
+		add("outputs in the remote", text, err)
+	}
 }
 
 // gitText names the repository, and warns of a shallow one.

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -64,6 +65,7 @@ type Artifact struct {
 
 	ref  object.Ref
 	in   digest.Digest // the tree that holds it, when it lies inside one
+	from store.Remote  // that has the bytes; nil: none was asked, or none has
 	exec bool
 }
 
@@ -170,6 +172,9 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 			return nil
 		}
 		return diag.New(diag.Usage, "%s already exists, with other content", to).Hinted("pipe find %s -o OTHER", f.Query)
+	}
+	if a.from != nil {
+		c = c.With(func(repopath.Path) store.Remote { return a.from })
 	}
 	o := artifact.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
 	if o.Path == "" {

@@ -62,7 +62,7 @@ func (p *Project) Get(ctx context.Context, opt GetOptions) (g *Got, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := p.lookUp(ctx, c, at, opt.Rev)
+	w, c, err := p.lookUp(ctx, c, at, opt.Rev)
 	if err == nil {
 		err = c.Fetch(ctx, w.files)
 	}
@@ -90,27 +90,32 @@ func (p *Project) notAnOutput(to string) error {
 	return nil
 }
 
-// lookUp finds the path in the workspace's lock or in that of a commit, with the pipe.yaml beside it.
-func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.Path, rev string) (*wanted, error) {
+// lookUp finds the path in the workspace's lock or in that of a commit, with the pipe.yaml beside it,
+// and returns the carrier of its bytes, too.
+func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.Path, rev string) (*wanted, *transfer.Carrier, error) {
 	project, where := p.spec, lockfile.FileName
 	lock, err := p.lock()
 	if rev != "" {
 		where += " at " + rev
-		project, lock, err = p.atRev(ctx, rev)
+		if project, lock, err = p.atRev(ctx, rev); err == nil {
+			own, oerr := p.own(ctx, project)
+			c, err = c.With(own), oerr
+		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, _ := inside(project, at)
 	if s == nil {
-		return nil, diag.New(diag.NotFound, "no stage makes it in the %s beside %s", spec.FileName, where).At(string(at)).
+		return nil, nil, diag.New(diag.NotFound, "no stage makes it in the %s beside %s", spec.FileName, where).At(string(at)).
 			Hinted("pipe dag lists the stages; git keeps other files: git show REV:./%s", at)
 	}
 	l := lock.Stage(s.Name)
 	if !fits(project, l) {
-		return nil, diag.New(diag.NotFound, "%s has no stage %s", where, s.Name).Hinted("choose a commit in which it was built: git log -- %s", lockfile.FileName)
+		return nil, nil, diag.New(diag.NotFound, "%s has no stage %s", where, s.Name).Hinted("choose a commit in which it was built: git log -- %s", lockfile.FileName)
 	}
-	return within(ctx, c, project, l, at)
+	w, err := within(ctx, c, project, l, at)
+	return w, c, err
 }
 
 // atRev reads the project's files in a commit.

@@ -88,7 +88,7 @@ func (o *others) state(owner *Project, s *spec.Stage, out *spec.Out) (engine.Oth
 func (o *others) Tree(ctx context.Context, out engine.Other) (*object.Tree, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	owner, _, err := o.owner(ctx, out.Path)
+	owner, dir, err := o.owner(ctx, out.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (o *others) Tree(ctx context.Context, out engine.Other) (*object.Tree, erro
 	if err != nil {
 		return nil, err
 	}
-	return c.Tree(ctx, out.Path, out.Digest)
+	return c.Tree(ctx, dir.Rel(out.Path), out.Digest)
 }
 
 // Bring implements engine.Others. Where the output lies there already, nobody is waited for.

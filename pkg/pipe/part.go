@@ -128,7 +128,8 @@ func (w *wanted) stops(partial *transfer.Partial) bool {
 	return partial != nil && slices.ContainsFunc(w.files, partial.Stops)
 }
 
-// lostOnly reports whether an error is about bytes of one output that are missing or damaged.
+// lostOnly reports whether an error is about bytes of one output that are missing or damaged, or in a
+// remote of its own that cannot be asked.
 func lostOnly(err error) bool {
-	return errors.As(err, new(*transfer.Missing)) || errors.Is(err, store.ErrCorrupt) || diag.Is(err, diag.Integrity)
+	return errors.As(err, new(*transfer.Missing)) || errors.As(err, new(*transfer.Partial)) || errors.Is(err, store.ErrCorrupt) || diag.Is(err, diag.Integrity)
 }

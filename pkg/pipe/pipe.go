@@ -80,6 +80,7 @@ type Project struct {
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
+	owned  []owned      // the other remotes that outputs name, opened when first asked for
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
@@ -282,8 +283,10 @@ func (p *Project) Close() error {
 	for _, other := range p.opened {
 		err = errors.Join(err, other.Close())
 	}
-	if p.remote != nil {
-		err = errors.Join(err, p.remote.Close())
+	for _, r := range p.stores() {
+		if r != nil {
+			err = errors.Join(err, r.Close())
+		}
 	}
 	return err
 }

@@ -47,7 +47,11 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	}
 	// A directory as a remote keeps what killed writers left; only those who write to it clean
 	// up.
-	if t, ok := store.As[store.Tidier](remote); ok {
+	for _, r := range p.stores() {
+		t, ok := store.As[store.Tidier](r)
+		if !ok {
+			continue
+		}
 		if err := t.Tidy(p.opt.Now().Add(-leftOver).Unix()); err != nil {
 			return nil, err
 		}
@@ -121,7 +125,7 @@ func nowhere(url string, lost []sweep.Fault, read bool) error {
 	var lines, stages []string
 	next := "--rebuild-missing"
 	for _, f := range lost {
-		lines = append(lines, fmt.Sprintf("\n    %s: %s (%s)", f.Stage, f.Path, f.Name()))
+		lines = append(lines, fmt.Sprintf("\n    %s: %s (%s)", f.Stage, f.Path, f.At()))
 		if !slices.Contains(stages, f.Stage) {
 			stages = append(stages, f.Stage)
 		}

@@ -147,12 +147,17 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
+	p.remote, err = p.openAs(ctx, *r)
+	return p.remote, err
+}
+
+// openAs opens a remote. No network.
+func (p *Project) openAs(ctx context.Context, r spec.Remote) (store.Remote, error) {
 	patience, err := p.patience()
 	if err != nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p, usedRemotes}})
-	return p.remote, err
+	return remote.Open(ctx, r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p, usedRemotes}})
 }
 
 // patience is how long a remote may be silent: PIPE_REMOTE_TIMEOUT, such as 2m.
@@ -183,10 +188,13 @@ func (p *Project) needRemote(ctx context.Context) (store.Remote, error) {
 
 // workers is how many requests go to a remote at once. More of them only contend on a disk.
 func (p *Project) workers() int {
-	if w, ok := store.As[store.Wide](p.remote); ok {
-		return w.Workers()
+	n := 2 * runtime.GOMAXPROCS(0)
+	for _, r := range p.stores() {
+		if w, ok := store.As[store.Wide](r); ok {
+			n = max(n, w.Workers())
+		}
 	}
-	return 2 * runtime.GOMAXPROCS(0)
+	return n
 }
 
 // carry returns a carrier between cache and remote for one call of a verb. Options such as
@@ -196,8 +204,12 @@ func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := p.own(ctx, p.spec)
+	if err != nil {
+		return nil, err
+	}
 	return &transfer.Carrier{
-		Cache: p.cache, Remote: shared, Workers: p.workers(),
+		Cache: p.cache, Remote: shared, Own: own, Workers: p.workers(),
 		Moved: func(where string, n int64) { p.emit(event.Event{Type: event.Moved, Where: where, Bytes: n}) },
 		Meter: p.opt.Meter,
 	}, nil

@@ -118,23 +118,57 @@ func (p *Project) fetchPinned(ctx context.Context, c *transfer.Carrier, r *SyncR
 	if err != nil {
 		return nil, err
 	}
-	var outs []artifact.Output
-	for _, x := range all {
-		outs = append(outs, x.outs()...)
+	carriers, err := p.carriers(ctx, c, all)
+	if err != nil {
+		return nil, err
 	}
-	lost = c.Fetch(ctx, outs)
-	var partial *transfer.Partial
-	if lost != nil && !errors.As(lost, &partial) {
-		return nil, lost
-	}
-	for _, x := range all {
-		for _, o := range x.outs() {
-			if partial != nil && partial.Stops(o) {
-				r.Lost = append(r.Lost, SyncOut{Stage: x.Name, Output: o, Commit: x.commit})
+	asked := map[*transfer.Carrier]bool{}
+	for _, c := range carriers {
+		if asked[c] {
+			continue
+		}
+		asked[c] = true
+		var outs []artifact.Output
+		for i, x := range all {
+			if carriers[i] == c {
+				outs = append(outs, x.outs()...)
+			}
+		}
+		var partial *transfer.Partial
+		missing := c.Fetch(ctx, outs)
+		if missing != nil && !errors.As(missing, &partial) {
+			return nil, missing
+		}
+		lost = errors.Join(lost, missing)
+		for i, x := range all {
+			for _, o := range x.outs() {
+				if carriers[i] == c && partial != nil && partial.Stops(o) {
+					r.Lost = append(r.Lost, SyncOut{Stage: x.Name, Output: o, Commit: x.commit})
+				}
 			}
 		}
 	}
 	return errors.Join(lost, bad), nil
+}
+
+// carriers returns the carrier of each stage, which knows the remotes that pipe.yaml names beside its
+// lock. All commits whose outputs have no remotes of their own have one in common.
+func (p *Project) carriers(ctx context.Context, c *transfer.Carrier, all []pinned) ([]*transfer.Carrier, error) {
+	common := c.With(nil)
+	of, carriers := map[*spec.Project]*transfer.Carrier{}, make([]*transfer.Carrier, len(all))
+	for i, x := range all {
+		if of[x.project] == nil {
+			own, err := p.own(ctx, x.project)
+			if err != nil {
+				return nil, err
+			}
+			if of[x.project] = common; own != nil {
+				of[x.project] = c.With(own)
+			}
+		}
+		carriers[i] = of[x.project]
+	}
+	return carriers, nil
 }
 
 // pushPinned gives the remote what it lacks of what other commits' locks name. Nothing of this
@@ -145,9 +179,14 @@ func (p *Project) pushPinned(ctx context.Context, pub *engine.Publisher, r *Sync
 	if err != nil {
 		return err
 	}
+	carriers, err := p.carriers(ctx, pub.Carrier, all)
+	if err != nil {
+		return err
+	}
 	fresh, lost := make([]bool, len(all)), make([]error, len(all))
 	err = par.Each(ctx, len(all), min(p.workers(), 16), func(ctx context.Context, i int) (err error) {
-		x := all[i]
+		x, pub := all[i], *pub
+		pub.Workspace = p.files(carriers[i])
 		var rec *object.Record
 		rec, fresh[i], err = pub.Ensure(ctx, x.project.Stage(x.Name), x.Stage)
 		if err == nil && rec != nil && !slices.EqualFunc(rec.Outs, x.Outs, artifact.Output.Same) {

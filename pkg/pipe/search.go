@@ -111,8 +111,10 @@ func commitOf(c gitlog.Commit) *Commit {
 // is, and is live.
 func (s *search) there(ctx context.Context) error {
 	if s.c.Remote != nil {
-		if err := store.Present(ctx, s.p.remote); err != nil {
-			s.unasked(s.p.remote.URL(), err)
+		for _, r := range s.p.stores() {
+			if err := store.Present(ctx, r); err != nil {
+				s.unasked(r.URL(), err)
+			}
 		}
 	}
 	if len(s.found.Artifacts) == 0 && s.c.Remote != nil {
@@ -153,7 +155,7 @@ func (s *search) deeper(ctx context.Context) error {
 	tree := func(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error) {
 		t, err := s.c.Tree(ctx, at, d)
 		if err != nil && !errors.As(err, new(*transfer.Missing)) {
-			s.unasked(s.p.remote.URL(), err)
+			s.unasked(s.c.From(at).URL(), err)
 		}
 		return t, err
 	}
@@ -162,9 +164,12 @@ func (s *search) deeper(ctx context.Context) error {
 		return err
 	}
 	hits := past.Hits
-	if len(hits) == 0 {
-		if hits, err = history.InRemote(ctx, s.p.remote, s.prefix); err != nil {
-			s.unasked(s.p.remote.URL(), err)
+	for _, r := range s.p.stores() {
+		if len(hits) > 0 {
+			break
+		}
+		if hits, err = history.InRemote(ctx, r, s.prefix); err != nil {
+			s.unasked(r.URL(), err)
 		}
 	}
 	return s.take(ctx, hits)
@@ -199,20 +204,36 @@ func (s *search) live(ctx context.Context) error {
 	return nil
 }
 
-// stored asks the remote whether it has the artifacts' bytes.
+// stored asks the remotes whether they have the artifacts' bytes: that of the project, then those
+// that outputs name, as an older commit may have named another one. Of bytes that were not found
+// while a remote could not be asked, nothing is said.
 func (s *search) stored(ctx context.Context) {
 	if s.c.Remote == nil {
 		return
 	}
-	for i := range s.found.Artifacts[:min(mostPlaces, len(s.found.Artifacts))] {
-		a := &s.found.Artifacts[i]
-		_, err := s.p.remote.Stat(ctx, a.ref)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			s.unasked(s.p.remote.URL(), err)
-			return
+	some := s.found.Artifacts[:min(mostPlaces, len(s.found.Artifacts))]
+	all := true
+	for _, r := range s.p.stores() {
+		for i := range some {
+			a := &some[i]
+			if a.from != nil {
+				continue
+			}
+			_, err := r.Stat(ctx, a.ref)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				s.unasked(r.URL(), err)
+				all = false
+				break
+			}
+			if err == nil {
+				a.from = r
+			}
 		}
-		there := err == nil
-		a.Remote = &there
+	}
+	for i := range some {
+		if there := some[i].from != nil; there || all {
+			some[i].Remote = &there
+		}
 	}
 }
 

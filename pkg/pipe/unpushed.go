@@ -22,7 +22,11 @@ func (p *Project) unpushed(ctx context.Context, lock *lockfile.File, targets []s
 	if err != nil {
 		return nil, err
 	}
-	r, err := sweep.Verify(ctx, shared, sweep.Scope{Stages: p.wanted(stages)}, sweep.Options{Shallow: true, Workers: p.workers()})
+	own, err := p.own(ctx, p.spec)
+	if err != nil {
+		return nil, err
+	}
+	r, err := sweep.Verify(ctx, shared, sweep.Scope{Stages: p.wanted(stages), Own: own}, sweep.Options{Shallow: true, Workers: p.workers()})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +57,11 @@ func (p *Project) mustBePushed(ctx context.Context, lock *lockfile.File) error {
 	}
 	var names []string
 	for _, f := range lacks {
-		names = append(names, fmt.Sprintf("%s of %s", f.Path, f.Stage))
+		name := fmt.Sprintf("%s of %s", f.Path, f.Stage)
+		if f.Store != "" {
+			name += " (in " + f.Store + ")"
+		}
+		names = append(names, name)
 	}
 	const most = 5
 	if n := len(names); n > most {

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -34,6 +35,7 @@ type Verified struct {
 // Fault is an object or a record that is missing or damaged.
 type Fault struct {
 	Name  string `json:"name"`            // of the file or S3 object below the store
+	Store string `json:"store,omitempty"` // of an output that has a remote of its own: its directory or URL
 	Stage string `json:"stage,omitempty"` // in pipe.lock, that needs it
 	Path  string `json:"path,omitempty"`  // an output of the stage, a file in it, or what else it is to the stage
 	Bytes int64  `json:"bytes,omitempty"` // of an output that is to be pushed; of a directory, of all its files
@@ -93,10 +95,16 @@ func (p *Project) verifyRemote(ctx context.Context, opt VerifyOptions) (*Verifie
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Present(ctx, s); err != nil {
+	own, err := p.own(ctx, p.spec)
+	if err != nil {
 		return nil, err
 	}
-	scope := sweep.Scope{Stages: p.wanted(stages), Known: p.cache}
+	for _, r := range p.stores() {
+		if err := store.Present(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	scope := sweep.Scope{Stages: p.wanted(stages), Own: own, Known: p.cache}
 	if opt.All {
 		l, ok := store.As[store.Lister](s)
 		if !ok {
@@ -136,13 +144,19 @@ func verified(where string, r *sweep.Report) *Verified {
 		if f.Missing {
 			to = &v.Missing
 		}
-		*to = append(*to, Fault{Name: f.Name(), Stage: f.Stage, Path: f.Path})
+		fault := Fault{Name: f.Name(), Stage: f.Stage, Path: f.Path}
+		if f.In != nil {
+			fault.Store = f.In.URL()
+		}
+		*to = append(*to, fault)
 	}
 	return v
 }
 
 // At returns the path or the URL of a fault.
-func (v *Verified) At(f Fault) string { return strings.TrimSuffix(v.Store, "/") + "/" + f.Name }
+func (v *Verified) At(f Fault) string {
+	return strings.TrimSuffix(cmp.Or(f.Store, v.Store), "/") + "/" + f.Name
+}
 
 func (v *Verified) damage() *diag.Error {
 	n := len(v.Damaged) + len(v.Missing)
