@@ -41,7 +41,10 @@ func run() int {
 	defer listening()
 	w := cli.World{
 		Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		Terminal: term.IsTerminal(int(os.Stdin.Fd())),
+		Terminal: term.IsTerminal(int(os.Stdin.Fd())), OutTerminal: shows(os.Stdout),
+	}
+	if shows(os.Stderr) {
+		w.Size = size
 	}
 	// With pipe repro 2>log, a question in the log would be waited on in silence.
 	if w.Terminal && !term.IsTerminal(int(os.Stderr.Fd())) {
@@ -51,4 +54,14 @@ func run() int {
 		}
 	}
 	return cli.Run(ctx, w)
+}
+
+// size returns how large the terminal is that stderr is. One that does not say, as some serial
+// lines, counts as the smallest that is usual.
+func size() (columns, rows int) {
+	columns, rows, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil || columns <= 0 || rows <= 0 {
+		return 80, 24
+	}
+	return columns, rows
 }

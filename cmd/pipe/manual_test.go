@@ -11,15 +11,15 @@ import (
 	"github.com/pipe-build/pipe/internal/cli"
 )
 
-var update = flag.Bool("update", false, "write manual.md anew")
+var update = flag.Bool("update", false, "write the manual and the pages anew")
 
 // TestTheManualIsWhatHelpPrints: go test ./cmd/pipe -run Manual -update
 func TestTheManualIsWhatHelpPrints(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("# The manual\n\nGenerated from the output of `--help` of each command; do not edit it.\n")
 	for _, name := range []string{
-		"init", "repro", "plan", "why", "status", "push", "pull", "checkout", "find", "diff", "dag", "hash", "verify", "gc",
-		"lock", "lock commit", "remote", "remote add", "remote list", "remote probe", "doctor", "version", "completion",
+		"init", "init hooks", "repro", "plan", "why", "status", "push", "pull", "fetch", "checkout", "get", "add", "unadd", "freeze", "unfreeze", "log", "show", "find", "env", "diff", "dag", "hash", "verify", "gc",
+		"lock", "lock commit", "remote", "remote add", "remote list", "remote remove", "remote rename", "remote default", "remote trust", "remote probe", "remote forget", "doctor", "version", "completion",
 	} {
 		var out, errs bytes.Buffer
 		args := append(strings.Fields(name), "--help")

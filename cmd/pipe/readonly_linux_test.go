@@ -79,12 +79,14 @@ func readOnlyPlace(t *testing.T) (p *place, beside string) {
 		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.invalid", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.invalid")
 	p.write("pipe.yaml", strings.ReplaceAll(`project: shop
 remote: DIR/remote
+inputs: [data]
 stages:
   a: {cmd: "mkdir out; cp src out/x; echo a >> DIR/ran", deps: [src], outs: [out]}
-  b: {cmd: "echo b >> DIR/ran", deps: [out], deploy: true}
+  b: {cmd: "echo b >> DIR/ran", deps: [out, data], deploy: true}
 `, "DIR", beside))
 	p.write("src", "one")
-	p.write(".gitignore", "out\n")
+	p.write("data", "one")
+	p.write(".gitignore", "out\ndata\n")
 	p.own()
 	for _, args := range [][]string{{"repro"}, {"push"}} {
 		if out, code := p.asNobody(args...); code != 0 {
@@ -236,6 +238,7 @@ func TestAReadOnlyCheckoutWithSomethingToDoIsRefused(t *testing.T) {
 	}{
 		{"a source", func() { p.write("src", "two") }, map[string]string{"repro": todo, "repro --push": todo, "repro -s a": todo}},
 		{"forced", func() { p.write("src", "one") }, map[string]string{"repro -f a": todo}},
+		{"an input", func() { p.write("data", "two") }, map[string]string{"repro": todo, "repro data": todo, "add data": "pipe.lock has to change", "unadd data": "pipe.yaml has to change", "freeze a": "pipe.yaml has to change"}},
 		{"an output", func() { must(t, os.Remove(p.path("out", "x"))) }, map[string]string{"pull": differs, "checkout": differs, "repro": todo}},
 		{"no .pipe", func() { must(t, os.RemoveAll(p.path(".pipe"))) }, map[string]string{"pull": differs, "repro": todo}},
 	} {

@@ -19,7 +19,9 @@ func TestMain(m *testing.M) {
 
 // environment gives a script a git of its own, and a quiet one.
 func environment(e *testscript.Env) {
+	caches, _ := os.UserCacheDir() // without one, a script that calls the Go command takes longer
 	for _, kv := range []string{
+		"CACHES=" + caches,
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.invalid",
 		"GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.invalid",

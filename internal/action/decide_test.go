@@ -22,6 +22,7 @@ func lockedAs(s *spec.Stage, in Inputs) *lockfile.Stage {
 	for _, d := range in.Deps {
 		l.Deps = append(l.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
 	}
+	l.Tools = slices.Clone(in.Tools)
 	for _, p := range in.Params {
 		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
 	}
@@ -66,9 +67,9 @@ func TestDecideFollowsTheTable(t *testing.T) {
 		{"another key, a record exists", func(f *Facts) { f.Key, f.Recorded = someKey("new"), true }, event.Restore, []string{"recorded", "definition-changed"}},
 		{"another key, a record exists, outs absent", func(f *Facts) { f.Key, f.Recorded, f.Outs = someKey("new"), true, []OutState{absent} }, event.Restore, []string{"recorded", "definition-changed"}},
 		{"another key, recorded, an uncached out is not the recorded one", func(f *Facts) { f.Key, f.Recorded, f.Outs = someKey("new"), true, []OutState{gitEdited} }, event.Run, []string{"out-differs g"}},
-		{"never ran here, a record exists", func(f *Facts) { f.Locked, f.Recorded = nil, true }, event.Restore, []string{"recorded"}},
+		{"never ran here, a record exists", func(f *Facts) { f.Locked, f.Before, f.Recorded = nil, nil, true }, event.Restore, []string{"recorded"}},
 		{"another key, no record", func(f *Facts) { f.Key = someKey("new") }, event.Run, []string{"definition-changed"}},
-		{"never ran, no record", func(f *Facts) { f.Locked = nil }, event.Run, []string{"never-run"}},
+		{"never ran, no record", func(f *Facts) { f.Locked, f.Before = nil, nil }, event.Run, []string{"never-run"}},
 		{"objects are nowhere", func(f *Facts) { f.Outs, f.Lost = []OutState{absent}, []repopath.Path{"p", "q"} }, event.Run, []string{"object-missing p", "object-missing q"}},
 		{"forced", func(f *Facts) { f.Outs, f.Force = []OutState{here}, true }, event.Run, []string{"forced"}},
 		{"always_changed", func(f *Facts) { f.Outs, f.Stage.AlwaysChanged = []OutState{here}, true }, event.Run, []string{"always-changed"}},
@@ -79,6 +80,7 @@ func TestDecideFollowsTheTable(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, in := example()
 			f := Facts{Stage: s, Key: KeyOf(s, in), Inputs: in, Locked: lockedAs(s, in)}
+			f.Before = f.Locked
 			c.set(&f)
 			got := Decide(f)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {
@@ -96,9 +98,9 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		why  []string
 	}{
 		{"nothing", func(*spec.Stage, *Inputs) {}, []string{"definition-changed"}},
-		{"command", func(s *spec.Stage, _ *Inputs) { s.Cmd[0] = "make" }, []string{"command-changed"}},
-		{"wdir", func(s *spec.Stage, _ *Inputs) { s.Wdir = "." }, []string{"command-changed"}},
-		{"shell", func(s *spec.Stage, _ *Inputs) { s.Shell = "sh" }, []string{"command-changed"}},
+		{"command", func(s *spec.Stage, _ *Inputs) { s.Cmd[0] = "make" }, []string{"command-shell-or-wdir-changed"}},
+		{"wdir", func(s *spec.Stage, _ *Inputs) { s.Wdir = "." }, []string{"command-shell-or-wdir-changed"}},
+		{"shell", func(s *spec.Stage, _ *Inputs) { s.Shell = "sh" }, []string{"command-shell-or-wdir-changed"}},
 		{"dep content", func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, []string{"dep-changed app/build.sh"}},
 		{"dep mode", func(_ *spec.Stage, in *Inputs) { in.Deps[1].Exec = false }, []string{"dep-changed app/build.sh"}},
 		{"dep added", func(_ *spec.Stage, in *Inputs) {
@@ -106,10 +108,12 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		}, []string{"dep-added new"}},
 		{"dep removed", func(_ *spec.Stage, in *Inputs) { in.Deps = in.Deps[:2] }, []string{"dep-removed lib"}},
 		{"dep from directory to file", func(_ *spec.Stage, in *Inputs) { in.Deps[2].Kind = artifact.OneFile }, []string{"dep-changed lib"}},
+		{"tool", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Digest = sum("go1.27") }, []string{"tool-changed go version"}},
+		{"tool added and removed", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Cmd = "cc -v" }, []string{"dep-added cc -v", "dep-removed go version"}},
 		{"param", func(_ *spec.Stage, in *Inputs) { in.Params[0].Value = "0.2" }, []string{"param-changed params.yaml:lr"}},
 		{"param added and removed", func(_ *spec.Stage, in *Inputs) {
 			in.Params[0] = params.Value{File: "params.yaml", Key: "a", Value: "1"}
-		}, []string{"param-changed params.yaml:a", "param-changed params.yaml:lr"}},
+		}, []string{"param-added params.yaml:a", "param-removed params.yaml:lr"}},
 		{"variable", func(_ *spec.Stage, in *Inputs) { in.Env[1].Value = "-race" }, []string{"env-changed GOFLAGS"}},
 		{"variable unset", func(_ *spec.Stage, in *Inputs) { in.Env[1] = EnvValue{Name: "GOFLAGS"} }, []string{"env-changed GOFLAGS"}},
 		{"out added", func(s *spec.Stage, _ *Inputs) { s.Outs = append(s.Outs, spec.Out{Path: "x"}) }, []string{"outs-changed x"}},
@@ -117,16 +121,50 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		{"all at once", func(s *spec.Stage, in *Inputs) {
 			s.Cmd, s.Outs = nil, nil
 			in.Deps, in.Params, in.Env = in.Deps[1:], in.Params[1:], in.Env[1:]
-		}, []string{"command-changed", "dep-removed app/*.go", "param-changed params.yaml:lr", "env-changed CGO_ENABLED", "outs-changed app/bin", "outs-changed app/report.txt"}},
+		}, []string{"command-shell-or-wdir-changed", "dep-removed app/*.go", "param-removed params.yaml:lr", "env-removed CGO_ENABLED", "outs-changed app/bin", "outs-changed app/report.txt"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, in := example()
 			locked := lockedAs(s, in)
 			c.set(s, &in)
-			if got := codes(Changes(s, in, locked)); !slices.Equal(got, c.why) {
+			if got := codes(Changes(s, in, locked, nil)); !slices.Equal(got, c.why) {
 				t.Errorf("%q, want %q", got, c.why)
 			}
 		})
+	}
+}
+
+func TestAPathThatBecameADirectoryIsSaidToBeOne(t *testing.T) {
+	for _, c := range []struct {
+		was, now artifact.Kind
+		note     string
+	}{
+		{artifact.OneFile, artifact.Dir, "now a directory, was a file"},
+		{artifact.Dir, artifact.OneFile, "now a file, was a directory"},
+		{artifact.OneFile, artifact.OneFile, ""},
+		{artifact.Dir, artifact.Dir, ""},
+	} {
+		why := depChanges([]artifact.Input{{Path: "p", Kind: c.now, Digest: sum("1")}}, []artifact.Input{{Path: "p", Kind: c.was, Digest: sum("2")}})
+		if len(why) != 1 || why[0].Code != event.DepChanged || why[0].Note != c.note {
+			t.Errorf("%q to %q: %+v", c.was, c.now, why)
+		}
+	}
+}
+
+func TestAToolsFirstLineSaysWhatChangedWhereBothAreKnown(t *testing.T) {
+	for _, c := range []struct{ was, is, want string }{
+		{"go1.25", "go1.26", `the output of go version changed ("go1.25" -> "go1.26")`},
+		{"", "go1.26", "the output of go version changed"},
+		{"go1.26", "", "the output of go version changed"},
+		{"go1.26", "go1.26", "the output of go version changed"},
+	} {
+		s, in := example()
+		in.Tools[0].Line = c.was
+		locked := lockedAs(s, in)
+		in.Tools[0].Line, in.Tools[0].Digest = c.is, sum("new")
+		if r := Changes(s, in, locked, nil); len(r) != 1 || r[0].String() != c.want || r[0].Old == r[0].New {
+			t.Errorf("%q to %q: %+v, want %s", c.was, c.is, r, c.want)
+		}
 	}
 }
 
@@ -134,7 +172,7 @@ func TestReasonsOfAVariableShowNoValueFromOutside(t *testing.T) {
 	s, in := example()
 	locked := lockedAs(s, in)
 	in.Env[0].Value, in.Env[1].Value = "1", "-secret"
-	for _, r := range Changes(s, in, locked) {
+	for _, r := range Changes(s, in, locked, nil) {
 		if strings.Contains(r.New+r.Old, "secret") || strings.Contains(r.New+r.Old, "trimpath") {
 			t.Errorf("%+v", r)
 		}
@@ -145,14 +183,14 @@ func TestReasonsOfAVariableShowNoValueFromOutside(t *testing.T) {
 	in.Env[1] = EnvValue{Name: in.Env[1].Name, Secret: true}
 	locked = lockedAs(s, in)
 	in.Env[1].Set = true
-	if r := Changes(s, in, locked); len(r) != 1 || r[0].Old != "not set" || r[0].New != "set" {
+	if r := Changes(s, in, locked, nil); len(r) != 1 || r[0].Old != "not set" || r[0].New != "set" {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestDecideAsksAndChangesNothing(t *testing.T) {
 	s, in := example()
-	f := Facts{Stage: s, Key: someKey("new"), Inputs: in, Locked: lockedAs(s, in)}
+	f := Facts{Stage: s, Key: someKey("new"), Inputs: in, Locked: lockedAs(s, in), Before: lockedAs(s, in)}
 	before := *f.Locked
 	first := Decide(f)
 	if second := Decide(f); !slices.Equal(codes(first.Because), codes(second.Because)) || f.Locked.Key != before.Key {
@@ -174,7 +212,7 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 		{"never deployed", Live{}, nil, event.Run, []string{"not-deployed prod"}},
 		{"live and the same", Live{Status: StatusOK, Key: key}, nil, event.Skip, []string{"live prod"}},
 		// LESSONS 1: an older commit is checked out, production has the newer version.
-		{"another version is live", Live{Status: StatusOK, Key: someKey("newer")}, nil, event.Run, []string{"live-is-other prod"}},
+		{"another version is live", Live{Status: StatusOK, Key: someKey("newer")}, nil, event.Run, []string{"live-is-other prod", "definition-param-or-variable-changed"}},
 		// LESSONS 2: a deployment failed half-way.
 		{"the last one failed, of the same key", Live{Status: StatusFailed, Key: key}, nil, event.Run, []string{"last-failed prod"}},
 		{"the last one failed, of another key", Live{Status: StatusFailed, Key: someKey("x")}, nil, event.Run, []string{"last-failed prod"}},
@@ -193,13 +231,14 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 			for _, d := range in.Deps {
 				c.live.Deps = append(c.live.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest})
 			}
-			got := DecideDeploy(s, key, in, c.live, false)
+			c.live.Tools = in.Tools
+			got := DecideDeploy(s, key, in, c.live, nil, false)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {
 				t.Errorf("%s because %q, want %s because %q", got.Do, codes(got.Because), c.verb, c.why)
 			}
 		})
 	}
-	if got := DecideDeploy(s, key, in, Live{Env: "prod", Status: StatusOK, Key: key}, true); got.Do != event.Run {
+	if got := DecideDeploy(s, key, in, Live{Env: "prod", Status: StatusOK, Key: key}, nil, true); got.Do != event.Run {
 		t.Errorf("forced: %+v", got)
 	}
 }
@@ -215,9 +254,24 @@ func TestDeployingAThenBThenADeploysThreeTimes(t *testing.T) {
 		if i == 3 {
 			want = event.Skip
 		}
-		if got := DecideDeploy(s, key, in, live, false); got.Do != want {
+		if got := DecideDeploy(s, key, in, live, nil, false); got.Do != want {
 			t.Errorf("%d, %s: %+v, want %s", i, script, got, want)
 		}
 		live.Status, live.Key = StatusOK, key
+	}
+}
+
+func TestReasonsOfAParamShowNoHiddenValue(t *testing.T) {
+	v := params.Value{File: "secret.yaml", Key: "pin", Value: `"1234"`}
+	in := Inputs{Params: []params.Value{v}, Hidden: []repopath.Path{"secret.yaml"}}
+	locked := &lockfile.Stage{Cmd: CmdDigest(&spec.Stage{}), Params: []lockfile.Param{in.LockParam(params.Value{File: "secret.yaml", Key: "pin", Value: `"0000"`})}}
+	why := Changes(&spec.Stage{}, in, locked, nil)
+	if len(why) != 1 || why[0].Path != "secret.yaml:pin" || strings.Contains(why[0].Old+why[0].New, "1234") || why[0].Old == why[0].New || why[0].Old == "" {
+		t.Errorf("%+v", why)
+	}
+	// A file that git ignores from now on has not changed by that.
+	locked.Params = []lockfile.Param{{File: v.File, Key: v.Key, Value: v.Value}}
+	if why := Changes(&spec.Stage{}, in, locked, nil); why[0].Code != "definition-changed" {
+		t.Errorf("%+v", why)
 	}
 }

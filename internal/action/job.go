@@ -2,11 +2,13 @@ package action
 
 import (
 	"errors"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Job is one run of a stage's command, as it is handed to a runner: values and digests, so
@@ -51,6 +53,24 @@ type Made struct {
 	// else it is put back. It is called once after each Run without an error.
 	Settle func(recorded bool) error
 }
+
+// Question is one run of a command whose output is an input.
+type Question struct {
+	Stage   string // that asks
+	Cmd     string
+	Shell   string
+	Wdir    repopath.Path
+	Env     []string          // NAME=value; PIPE_ROOT is added
+	Timeout time.Duration     // how long the command may take
+	Most    int               // how many bytes it may print
+	Line    func(line []byte) // called with each line of standard error, as that of a Job
+}
+
+// What else than the command's own failure ends a Question.
+var (
+	ErrTooMuch  = errors.New("too much output")
+	ErrNotAsked = errors.New("not asked") // whoever looks at a project runs nothing of it
+)
 
 // ErrTimeout is what a job's error wraps when the stage's timeout ended it.
 var ErrTimeout = errors.New("timeout")

@@ -30,6 +30,7 @@ const salt = "pipe key 1"
 // stage's own lists, which package spec has sorted.
 type Inputs struct {
 	Deps     []artifact.Input // in the order of Stage.Deps
+	Tools    []artifact.Tool  // in the order of Stage.Tools
 	Params   []params.Value   // sorted by file, then key
 	Env      []EnvValue       // in the order of Stage.Env
 	Platform string           // what Stage.Platform stands for here; empty: it is not set
@@ -100,6 +101,7 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		text("env_mode", "loose", "")
 	}
 	frameList(f, "excludes", s.Excludes, func(v *digest.Frame, x repopath.Pattern) { v.String(string(x)) })
+	flag("input", s.Input)
 	frameList(f, "outs", s.Outs, func(v *digest.Frame, o spec.Out) {
 		v.String(string(o.Path))
 		v.Bool(o.NoCache)
@@ -111,6 +113,10 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 	})
 	text("platform", in.Platform, "")
 	text("shell", s.Shell, "sh")
+	frameList(f, "tools", in.Tools, func(v *digest.Frame, t artifact.Tool) {
+		v.String(t.Cmd)
+		v.Bytes(t.Digest[:])
+	})
 	text("wdir", string(s.Wdir), string(repopath.Root))
 	if s.InRepo {
 		text("workdir", "repo", "")

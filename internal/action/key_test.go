@@ -27,6 +27,7 @@ func example() (*spec.Stage, Inputs) {
 	s := &spec.Stage{
 		Name: "build", Place: "pipe.yaml:3:3", Cmd: []string{"./build.sh", "echo done"}, Shell: "bash", Wdir: "app",
 		Deps:     []spec.Dep{{Glob: "app/*.go"}, {Path: "app/build.sh"}, {Path: "lib", Dir: true}},
+		Tools:    []spec.Tool{{Cmd: "go version"}},
 		Excludes: []repopath.Pattern{"lib/**/*.md"},
 		Params:   []spec.Params{{File: "params.yaml", Keys: []string{"lr", "size"}}},
 		Env:      []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS"}},
@@ -39,6 +40,7 @@ func example() (*spec.Stage, Inputs) {
 			{Path: "app/build.sh", Exec: true, Digest: sum("script"), Size: 5},
 			{Path: "lib", Kind: artifact.Dir, Digest: sum("lib"), Size: 99, Files: 3, In: sum("tree")},
 		},
+		Tools:    []artifact.Tool{{Cmd: "go version", Digest: sum("go1.26"), Size: 7, Line: "go1.26"}},
 		Platform: "linux/amd64", Hidden: []repopath.Path{"secret.yaml"},
 		Params: []params.Value{{File: "params.yaml", Key: "lr", Value: "0.1"}, {File: "params.yaml", Key: "size", Value: "[1,2]"}},
 		Env:    []EnvValue{{Name: "CGO_ENABLED", Value: "0", Set: true, Literal: true}, {Name: "GOFLAGS", Value: "-trimpath", Set: true}},
@@ -60,6 +62,7 @@ var notInKey = map[string]string{
 	"Stage.Meta":       "for other programs",
 	"Dep.Dir":          "only demands a directory; the kind of what lies there is in the key",
 	"Dep.Place":        "where it stands in the file",
+	"Tool.Place":       "where it stands in the file",
 	"Params.Place":     "where it stands in the file",
 	"Env.Literal":      "where the value comes from; the value itself is in the key",
 	"Env.Place":        "where it stands in the file",
@@ -69,8 +72,11 @@ var notInKey = map[string]string{
 	"Out.Persist":      "what the command starts from is not part of what it is",
 	"Out.NoPush":       "where the bytes are kept",
 	"Out.SHA256":       "one more hash of the same bytes",
+	"Out.Report":       "what lies there after a failure, not what the command makes",
 	"Env.Secret":       "EnvValue has it",
 	"Stage.Platform":   "Inputs.Platform is what it stands for here",
+	"Tool.Size":        "follows from the digest",
+	"Tool.Line":        "follows from the digest",
 	"Input.Size":       "follows from the digest",
 	"Input.Files":      "follows from the digest",
 	"Input.In":         "where the digest was looked up",
@@ -108,6 +114,8 @@ func TestEveryFieldIsInTheKeyOrOnTheListWithAReason(t *testing.T) {
 	}
 	walk(spec.Stage{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(s).Elem() })
 	walk(spec.Dep{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Deps[1]).Elem() })
+	walk(spec.Tool{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Tools[0]).Elem() })
+	walk(artifact.Tool{}, func(_ *spec.Stage, in *Inputs) reflect.Value { return reflect.ValueOf(&in.Tools[0]).Elem() })
 	walk(spec.Need{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Needs[0]).Elem() })
 	walk(spec.Params{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Params[0]).Elem() })
 	walk(spec.Env{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Env[0]).Elem() })
@@ -127,6 +135,11 @@ func resolve(s *spec.Stage, in Inputs) Inputs {
 	for i, d := range s.Deps {
 		if d.String() != was.Deps[i].String() {
 			in.Deps[i].Path = repopath.Path(d.String())
+		}
+	}
+	for i, t := range s.Tools {
+		if t.Cmd != was.Tools[i].Cmd {
+			in.Tools[i].Cmd = t.Cmd
 		}
 	}
 	for i, e := range s.Env {
@@ -175,6 +188,7 @@ func change(t *testing.T, name string, v reflect.Value) {
 func TestLessDeclaredIsAnotherKey(t *testing.T) {
 	for name, drop := range map[string]func(*spec.Stage, *Inputs){
 		"dep":     func(_ *spec.Stage, in *Inputs) { in.Deps = in.Deps[1:] },
+		"tool":    func(_ *spec.Stage, in *Inputs) { in.Tools = nil },
 		"param":   func(_ *spec.Stage, in *Inputs) { in.Params = in.Params[1:] },
 		"env":     func(_ *spec.Stage, in *Inputs) { in.Env = in.Env[1:] },
 		"exclude": func(s *spec.Stage, _ *Inputs) { s.Excludes = nil },
@@ -375,20 +389,5 @@ func TestTheLockKeepsNoHiddenOrLongParam(t *testing.T) {
 		if hashed := p.Value == "" && p.Hash == digest.Of([]byte(c.v.Value)); hashed != c.hashed || !hashed && p.Value != c.v.Value {
 			t.Errorf("%s:%s of %d bytes: %+v", c.v.File, c.v.Key, len(c.v.Value), p)
 		}
-	}
-}
-
-func TestReasonsOfAParamShowNoHiddenValue(t *testing.T) {
-	v := params.Value{File: "secret.yaml", Key: "pin", Value: `"1234"`}
-	in := Inputs{Params: []params.Value{v}, Hidden: []repopath.Path{"secret.yaml"}}
-	locked := &lockfile.Stage{Cmd: CmdDigest(&spec.Stage{}), Params: []lockfile.Param{in.LockParam(params.Value{File: "secret.yaml", Key: "pin", Value: `"0000"`})}}
-	why := Changes(&spec.Stage{}, in, locked)
-	if len(why) != 1 || why[0].Path != "secret.yaml:pin" || strings.Contains(why[0].Old+why[0].New, "1234") || why[0].Old == why[0].New || why[0].Old == "" {
-		t.Errorf("%+v", why)
-	}
-	// A file that git ignores from now on has not changed by that.
-	locked.Params = []lockfile.Param{{File: v.File, Key: v.Key, Value: v.Value}}
-	if why := Changes(&spec.Stage{}, in, locked); why[0].Code != "definition-changed" {
-		t.Errorf("%+v", why)
 	}
 }

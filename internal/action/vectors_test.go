@@ -34,10 +34,12 @@ type stageInput struct {
 	Env           []envInput         `json:"env,omitempty"`
 	EnvMode       string             `json:"env_mode,omitempty"`
 	Excludes      []repopath.Pattern `json:"excludes,omitempty"`
+	Input         bool               `json:"input,omitempty"`
 	Outs          []outInput         `json:"outs,omitempty"`
 	Params        []paramInput       `json:"params,omitempty"`
 	Platform      string             `json:"platform,omitempty"`
 	Shell         string             `json:"shell"`
+	Tools         []artifact.Tool    `json:"tools,omitempty"`
 	Wdir          repopath.Path      `json:"wdir"`
 	Workdir       string             `json:"workdir,omitempty"`
 }
@@ -62,9 +64,9 @@ type outInput struct {
 func (v stageInput) key() digest.Key {
 	s := &spec.Stage{
 		AlwaysChanged: v.AlwaysChanged, Check: v.Check, Cmd: v.Cmd, Deploy: v.Deploy, Excludes: v.Excludes,
-		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo",
+		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo", Input: v.Input,
 	}
-	in := Inputs{Deps: v.Deps, Platform: v.Platform, Loose: v.EnvMode == "loose"}
+	in := Inputs{Deps: v.Deps, Tools: v.Tools, Platform: v.Platform, Loose: v.EnvMode == "loose"}
 	for _, e := range v.Env {
 		value := EnvValue{Name: e.Name, Secret: e.Secret, Set: e.Value != nil}
 		if e.Value != nil {

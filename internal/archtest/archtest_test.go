@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -63,5 +64,34 @@ func TestTheTopLevelIsTheUsersList(t *testing.T) {
 		if !strings.HasPrefix(e.Name(), ".") && !strings.Contains(want, " "+e.Name()+" ") {
 			t.Errorf("the top level holds %s", e.Name())
 		}
+	}
+}
+
+// moduleName matches the names that the Go command takes into a module, see
+// golang.org/x/mod/module.CheckFilePath.
+var moduleName = regexp.MustCompile(`^[\pL0-9!#$%&()+,\-.=@\[\]^_{}~ ]+$`)
+
+// TestGoInstallTakesEveryName: one file with a name that the Go command does not take, or two
+// that differ in case alone, and nobody can go install the module.
+func TestGoInstallTakesEveryName(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == root {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if d.IsDir() && (rel == ".git" || rel == "bin" || rel == "demo" || d.Name() == ".pipe") {
+			return fs.SkipDir
+		}
+		folded := strings.ToLower(rel)
+		if other := seen[folded]; other != "" || !moduleName.MatchString(d.Name()) || strings.HasSuffix(d.Name(), ".") {
+			t.Errorf("%s: the Go command does not take this name (beside %q)", rel, other)
+		}
+		seen[folded] = rel
+		return nil
+	})
+	if err != nil || len(seen) < 300 {
+		t.Fatal(len(seen), err)
 	}
 }

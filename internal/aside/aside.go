@@ -169,6 +169,10 @@ func (a *Outs) Restore() (left []string, err error) {
 	return left, a.Drop()
 }
 
+// Spoil moves what lies at p, where nothing was moved aside, to what Restore keeps of a failed
+// run, and returns its new place.
+func (a *Outs) Spoil(p repopath.Path) (left string, err error) { return a.clear(p) }
+
 // dropPartial removes what an earlier attempt left.
 func (a *Outs) dropPartial() error {
 	dir, stage := path.Split(a.Stage)

@@ -48,6 +48,7 @@ func run(pipe string, rounds int, big int64) error {
 		b.firstRun(200),
 		b.start(),
 		b.large(big),
+		b.watched(min(big, 512<<20)),
 	)
 }
 
@@ -234,5 +235,35 @@ func (b *bench) large(size int64) error {
 		competitor{"remove it here", command(dir, "rm", "-rf", ".pipe", "big.bin")},
 		competitor{"pipe pull", command(dir, b.pipe, "pull")},
 		competitor{"cp, twice", command(dir, "sh", "-c", "cp big.bin copy1 && cp big.bin copy2 && rm copy1 copy2")},
+	)
+}
+
+// watched pulls an artifact on a terminal, each time from nothing, with a live line and without:
+// the line should cost less than 1 %.
+func (b *bench) watched(size int64) error {
+	if size == 0 {
+		return nil
+	}
+	dir := filepath.Join(b.dir, "watched")
+	yaml := "remote: ../shared\nstages:\n  big: {cmd: \"head -c %d /dev/urandom > big.bin\", deps: [pipe.yaml], outs: [big.bin]}\n"
+	err := errors.Join(os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, "pipe.yaml"), fmt.Appendf(nil, yaml, size), 0o666))
+	if err == nil {
+		_, _, err = command(dir, b.pipe, "repro", "-q", "--push")()
+	}
+	if err != nil {
+		return err
+	}
+	pull := func(terminal string) func() (time.Duration, int64, error) {
+		measured := command(dir, "env", "CI=", "TERM="+terminal, "script", "-qec", b.pipe+" pull", "/dev/null")
+		return func() (time.Duration, int64, error) {
+			if err := errors.Join(os.RemoveAll(filepath.Join(dir, ".pipe")), os.Remove(filepath.Join(dir, "big.bin"))); err != nil {
+				return 0, 0, err
+			}
+			return measured()
+		}
+	}
+	return b.race(fmt.Sprintf("pull of %d MB on a terminal", size/1e6),
+		competitor{"without a live line", pull("dumb")},
+		competitor{"with a live line", pull("xterm")},
 	)
 }

@@ -20,6 +20,7 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,10 @@ type World struct {
 	Out, Err io.Writer
 	Terminal bool      // In is a terminal: somebody can answer
 	Tty      io.Writer // where that person reads questions; nil: Err
+	// Size returns how large the terminal is that Err is; nil: Err is no terminal.
+	Size        func() (columns, rows int)
+	OutTerminal bool          // Out is a terminal
+	Beat        time.Duration // between heartbeats; 0: view.Heartbeat
 }
 
 // app is one invocation. Its fields are the flags that all commands take; each command's own
@@ -50,13 +55,20 @@ type app struct {
 	remote string
 	env    string
 	noWait bool
+
+	screen   *view.Screen   // nil: no live lines
+	progress *view.Progress // what options has made
+	many     bool           // all projects below
+
+	goOn    bool   // with many: after a project that failed, too
+	project string // with many: whose answer is printed
 }
 
 // Run runs the command line and returns the exit code. It prints the errors. When a signal
 // ended the run, the exit code is the signal's, whatever error came of it on the way.
 func Run(ctx context.Context, w World) int {
-	w.Out, w.Err = heedless{w.Out}, heedless{w.Err}
 	a := &app{World: w}
+	a.dress()
 	root := a.root()
 	root.SetArgs(w.Args)
 	err := root.ExecuteContext(ctx)
@@ -73,6 +85,7 @@ func Run(ctx context.Context, w World) int {
 // root makes the command tree anew for each invocation, so that no flag keeps a value from
 // another one.
 func (a *app) root() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:           "pipe",
 		Short:         "Build once, deploy once: idempotent builds and deployments",
@@ -80,26 +93,37 @@ func (a *app) root() *cobra.Command {
 		Example:       "  pipe init\n  pipe repro\n  pipe why build",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usage(cobra.NoArgs),
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          group,
+		RunE: func(c *cobra.Command, args []string) error {
+			if version {
+				return a.versionCmd().RunE(c, args)
+			}
+			return c.Help()
+		},
+
+		PersistentPreRunE: a.mayBeMany,
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print JSON")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "hide unchanged stages")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only errors, notes and the summary; plan and status hide what is unchanged")
 	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
+	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout: all projects in and below this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.CompletionOptions.DisableDefaultCmd = true
+	complete(root, "remote", a.remotes)
+	complete(root, "env", a.environments)
 	root.AddCommand(
-		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.checkoutCmd(),
-		a.findCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
+		a.initCmd(), a.reproCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
+		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
+		a.addCmd(), a.unaddCmd(), a.freezeCmd(), a.unfreezeCmd(),
 	)
+	a.completions(root)
 	return root
 }
 
@@ -152,59 +176,54 @@ func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(
 // usage gives wrong arguments their kind: cobra's errors have none.
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, list []string) error {
-		if err := args(c, list); err != nil {
+		err := args(c, list)
+		if err != nil && !errors.As(err, new(*diag.Error)) {
 			return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
 		}
-		return nil
+		return err
 	}
-}
-
-// options are those of package pipe that the global flags say, with events going to the
-// terminal, or with --json to stdout.
-func (a *app) options() pipe.Options {
-	out := a.Err
-	if a.json {
-		out = a.Out
-	}
-	p := &view.Progress{W: out, JSON: a.json, Quiet: a.quiet, Group: a.onActions()}
-	return pipe.Options{Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait, Emit: p.Event}
-}
-
-// onActions reports whether GitHub Actions runs pipe, which documents this variable.
-func (a *app) onActions() bool {
-	v, _ := shell.Getenv(a.Environ, "GITHUB_ACTIONS")
-	return v == "true"
 }
 
 // with opens the project for f. talk says that events are printed; a question whose answer is
 // one JSON document prints none. The project is closed whatever f returns: that writes the
 // stat index, and the next call saves the time.
 func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
-	opt := a.options()
-	if !talk && a.json {
-		opt.Emit = nil
+	opt := a.asking()
+	if talk {
+		opt = a.options()
 	}
-	if !talk && !a.json {
-		// Only notes: the answer itself names the stages.
-		emit := opt.Emit
-		opt.Emit = func(e event.Event) {
-			if e.Type == event.Note {
-				emit(e)
-			}
-		}
+	if a.many {
+		return a.each(ctx, opt, f)
 	}
+	defer a.progress.Start(ctx)()
 	p, err := pipe.Open(ctx, opt)
 	if err != nil {
 		return err
+	}
+	if a.Size != nil {
+		a.progress.Align(p.Stages())
 	}
 	err = f(p)
 	return errors.Join(err, p.Close())
 }
 
+// asking are the options of a question: of what goes on only notes are printed, for the answer
+// itself names the stages.
+func (a *app) asking() pipe.Options {
+	opt := a.options()
+	emit := opt.Emit
+	opt.Emit = func(e event.Event) {
+		if e.Type == event.Note && !a.json {
+			emit(e)
+		}
+	}
+	return opt
+}
+
 // answer prints a verb's answer: text, or JSON with a schema name.
 func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	if a.json {
-		return view.Answer(a.Out, schema, value)
+		return view.AnswerOf(a.Out, schema, a.project, value)
 	}
 	text(a.Out)
 	return nil
@@ -229,15 +248,15 @@ func (a *app) complain(err error) {
 			text = p.Place + ": " + text
 		}
 		first, rest, more := strings.Cut(text, "\n")
-		view.Print(a.Err, "pipe: %s\n", first)
-		// Only what a command said has several lines. In the middle of a line they could not be read.
+		view.Print(a.Err, view.Paint(a.Err, view.Red, "pipe:")+" %s\n", first)
+		// A list is no part of a line. What a command said is not shown: the run has shown it.
 		for more {
 			var line string
 			line, rest, more = strings.Cut(rest, "\n")
 			view.Print(a.Err, "    %s\n", strings.TrimPrefix(line, "    "))
 		}
 		if p.Hint != "" {
-			view.Print(a.Err, "  hint: %s\n", p.Hint)
+			view.Print(a.Err, "  "+view.Paint(a.Err, view.Cyan, "hint:")+" %s\n", p.Hint)
 		}
 	}
 }

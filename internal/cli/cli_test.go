@@ -43,7 +43,7 @@ func newPlace(t *testing.T, yaml string) *place {
 
 func (p *place) write(name, content string) {
 	p.t.Helper()
-	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o777); err != nil {
 		p.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o666); err != nil {
@@ -107,7 +107,7 @@ func TestEveryAnswerInJSONNamesItsSchema(t *testing.T) {
 	for name, args := range map[string][]string{
 		"pipe.plan/1": {"plan"}, "pipe.why/1": {"why", "build"}, "pipe.status/1": {"status"}, "pipe.push/1": {"push"}, "pipe.pull/1": {"pull"},
 		"pipe.checkout/1": {"checkout"}, "pipe.hash/1": {"hash", "src"}, "pipe.dag/1": {"dag"}, "pipe.verify/1": {"verify"}, "pipe.gc/1": {"gc"},
-		"pipe.remotes/1": {"remote", "list"}, "pipe.probe/1": {"remote", "probe"}, "pipe.version/1": {"version"}, "pipe.init/1": {"init"},
+		"pipe.remotes/1": {"remote", "list"}, "pipe.probe/1": {"remote", "probe"}, "pipe.version/1": {"version"}, "pipe.init/1": {"init"}, "pipe.env/1": {"env"},
 	} {
 		p.run(0, append(args, "--json")...)
 		if got := p.answer()["schema"]; got != name {

@@ -28,6 +28,7 @@ func (a *app) dagCmd() *cobra.Command {
 			})
 		})
 	c.Flags().StringVar(&format, "format", "text", "output format: text, mermaid or dot")
+	oneOf(c, "format", "text", "mermaid", "dot")
 	return c
 }
 

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -10,49 +12,107 @@ import (
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
-// findCmd makes pipe find.
+// findCmd makes pipe find. What this machine knows is printed before the remote is asked.
 func (a *app) findCmd() *cobra.Command {
 	var opt pipe.FindOptions
 	c := command("find HASH|FILE", "Find an artifact by its hash or a prefix of it",
 		`Show which stage created an artifact, which commits have it in pipe.lock, where it
 is live, and whether the cache and the remote have it. Instead of a hash, name a
-file to find it by its content, or give the key of a stage. With -o, fetch it.`,
-		"pipe find 1e9ff5572e47\npipe find 1e9ff5572e47 -o old.zip\npipe find dist/app.zip", arguments(1, 1, "give a hash or a file"), func(c *cobra.Command, args []string) error {
+file, in the project or anywhere else, to find it by its content, or give the key
+of a stage. With -o, fetch it.
+
+What this machine knows is printed first, then the remote is asked. If it cannot be
+reached, the answer says so.`,
+		"pipe find 1e9ff5572e47\npipe find 1e9ff5572e47 -o old.zip\npipe find ~/Downloads/app.zip", arguments(1, 1, "give a hash or a file"), func(c *cobra.Command, args []string) error {
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				said := 0
+				if !a.json {
+					opt.Local = func(f pipe.Found) {
+						printFound(a.Out, f.Artifacts)
+						said = len(f.Artifacts)
+					}
+				}
 				f, err := p.Find(c.Context(), args[0], opt)
-				if err != nil {
+				if f == nil || err != nil && a.json {
 					return err
 				}
-				return a.answer("pipe.find/1", f, func(w io.Writer) { printFound(w, f) })
+				return errors.Join(a.answer("pipe.find/1", f, func(w io.Writer) {
+					printFound(w, f.Artifacts[said:])
+					printPlaces(w, f)
+				}), err)
 			})
 		})
 	c.Flags().StringVarP(&opt.Output, "output", "o", "", "write the artifact to this file or directory")
+	c.Flags().BoolVar(&opt.Offline, "offline", false, "ask neither the remote nor, in a partial clone, git's")
 	return c
 }
 
-// printFound prints each artifact with what it is, its commits, where it is live and where its
-// bytes are.
-func printFound(w io.Writer, f *pipe.Found) {
-	for _, x := range f.Artifacts {
+// printFound prints of each artifact what this machine knows: what it is, its commits, and
+// whether the cache has its bytes.
+func printFound(w io.Writer, artifacts []pipe.Artifact) {
+	for _, x := range artifacts {
 		view.Print(w, "%s\n", x.Hash)
-		kind := map[string]string{"out": "output", "inside": "file in an output", "dep": "dependency", "key": "output, found by its key", "object": "object that no pipe.lock names"}[x.What]
+		kind := map[string]string{"out": "output", "inside": "file in an output", "dep": "dependency", "key": "output, found by its key", "object": "neither output nor dependency in any pipe.lock"}[x.What]
 		if x.Path != "" {
 			view.Print(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
 		} else {
 			view.Print(w, "  %s, %s\n", kind, view.Bytes(x.Size))
 		}
 		printCommits(w, &x)
+		switch {
+		case x.Cache == nil:
+			view.Print(w, "  not looked for in the cache and the remote, as beyond the first 20\n")
+		case *x.Cache:
+			view.Print(w, "  in the cache\n")
+		default:
+			view.Print(w, "  not in the cache\n")
+		}
+	}
+}
+
+// printPlaces prints where artifacts are live, and whether the remote has them; each hash once, and
+// named if there are several artifacts above. Then come the limits of the answer.
+func printPlaces(w io.Writer, f *pipe.Found) {
+	printed := map[string]bool{}
+	for _, x := range f.Artifacts {
+		var lines []string
 		for _, l := range x.Live {
 			word := "live in"
 			if l.Status != "ok" {
 				word = "deployment " + l.Status + " in"
 			}
-			view.Print(w, "  %s %s (%s), since %s\n", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST"))
+			lines = append(lines, fmt.Sprintf("%s %s (%s), since %s", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST")))
 		}
-		view.Print(w, "  bytes: %s\n", whereText(&x))
+		switch {
+		case x.Remote == nil:
+		case *x.Remote:
+			lines = append(lines, "in the remote")
+		default:
+			lines = append(lines, "not in the remote")
+		}
+		id := fmt.Sprintf("%s %q", x.Hash, lines)
+		if len(lines) == 0 || printed[id] {
+			continue
+		}
+		printed[id] = true
+		if len(f.Artifacts) > 1 {
+			view.Print(w, "%s\n", x.Hash)
+		}
+		for _, line := range lines {
+			view.Print(w, "  %s\n", line)
+		}
+	}
+	for _, u := range f.Unasked {
+		view.Print(w, "could not ask %s: %s\n", u.Where, u.Why)
+		if u.Hint != "" {
+			view.Print(w, "  hint: %s\n", u.Hint)
+		}
+	}
+	if f.Offline {
+		view.Print(w, "offline: nobody but this machine was asked\n")
 	}
 	if f.Incomplete {
-		view.Print(w, "the clone is shallow: older commits were not searched (run git fetch --unshallow)\n")
+		view.Print(w, "the history is incomplete here: older commits were not searched (in a shallow clone, run git fetch --unshallow)\n")
 	}
 	if f.Wrote != "" {
 		view.Print(w, "wrote %s\n", f.Wrote)
@@ -79,23 +139,4 @@ func printCommits(w io.Writer, x *pipe.Artifact) {
 	if len(x.Refs) > 0 {
 		view.Print(w, "  on %s\n", strings.Join(x.Refs, ", "))
 	}
-}
-
-// whereText says where the bytes are. "nowhere" is said only when somebody looked: beyond the
-// first artifacts nobody does.
-func whereText(x *pipe.Artifact) string {
-	var places []string
-	if x.Cache == nil {
-		return "not asked"
-	}
-	if *x.Cache {
-		places = append(places, "cache")
-	}
-	if x.Remote != nil && *x.Remote {
-		places = append(places, "remote")
-	}
-	if len(places) == 0 {
-		return "nowhere"
-	}
-	return strings.Join(places, ", ")
 }

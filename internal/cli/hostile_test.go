@@ -126,6 +126,8 @@ func everyVerb(hash string) [][]string {
 		{evil},
 		{"repro", "--" + evil},
 		{"status", "--env", evil},
+		{"repro", "--env", "nowhere"},
+		{"env"},
 		{"version"},
 		{"help", evil},
 	}

@@ -12,21 +12,86 @@ import (
 
 // initCmd makes pipe init, which makes a project where there is none.
 func (a *app) initCmd() *cobra.Command {
-	return command("init", "Create pipe.yaml and add pipe's files to .gitignore",
+	var how pipe.InitOptions
+	c := command("init", "Create pipe.yaml and add pipe's files to .gitignore",
 		`Create a pipe.yaml with comments, unless there is one, and add the missing lines
 to .gitignore and .gitattributes. If pipe.yaml deploys through a remote but has no
-project name, add one. Nothing is overwritten.`,
-		"pipe init", noArgs, func(c *cobra.Command, _ []string) error {
-			r, err := pipe.Init(c.Context(), a.options())
+project name, add one. Nothing is overwritten.
+
+The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
+Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in
+comments, so nothing is deployed yet. --dry-run prints it.`,
+		"pipe init\npipe init --dry-run", noArgs, func(c *cobra.Command, _ []string) error {
+			r, err := pipe.Init(c.Context(), a.options(), how)
 			if err != nil {
 				return err
 			}
-			return a.answer("pipe.init/1", r, func(w io.Writer) {
-				if len(r.Wrote) == 0 {
-					view.Print(w, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date\n")
-					return
+			return a.answer("pipe.init/1", r, func(w io.Writer) { a.printInit(w, r, how.DryRun) })
+		})
+	c.Flags().BoolVar(&how.DryRun, "dry-run", false, "print pipe.yaml and write nothing")
+	c.AddCommand(a.initHooksCmd())
+	return c
+}
+
+// initHooksCmd makes pipe init hooks.
+func (a *app) initHooksCmd() *cobra.Command {
+	var opt pipe.HookOptions
+	c := command("hooks", "Run pipe push and pipe checkout from git's hooks",
+		`Add one line each to two of git's hooks:
+
+pre-push       pipe push: what pipe.lock names is in the remote before the commit is.
+               If that fails, git push stops; git push --no-verify skips it.
+post-checkout  pipe checkout, when git switches to a commit with another pipe.lock:
+               the outputs in the workspace are those of the commit. It never stops git.
+
+Other lines of a hook stay, and core.hooksPath is honoured. The lines do nothing where pipe
+is not installed. --remove takes them out again.`,
+		"pipe init hooks\npipe init hooks --remove", noArgs, func(c *cobra.Command, _ []string) error {
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				r, err := p.Hooks(c.Context(), opt)
+				if err != nil {
+					return err
 				}
-				view.Print(w, "wrote %s\nnext: pipe repro\n", strings.Join(r.Wrote, ", "))
+				return a.answer("pipe.init.hooks/1", r, func(w io.Writer) {
+					if len(r.Wrote) == 0 {
+						view.Print(w, "nothing to do\n")
+						return
+					}
+					view.Print(w, "changed %s in %s\n", strings.Join(r.Wrote, ", "), r.Dir)
+				})
 			})
 		})
+	c.Flags().BoolVar(&opt.Remove, "remove", false, "take pipe's lines out of the hooks")
+	return c
+}
+
+// printInit prints what was found and written. With --dry-run, only the new pipe.yaml goes to
+// stdout.
+func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
+	talk, wrote := w, "wrote"
+	if dryRun {
+		talk, wrote = a.Err, "would write"
+	}
+	for _, f := range r.Found {
+		if f.Why != "" {
+			view.Print(talk, "found %s: %s\n", f.File, f.Why)
+			continue
+		}
+		noun := "stages"
+		if len(f.Stages) == 1 {
+			noun = "stage"
+		}
+		view.Print(talk, "found %s: %s %s\n", f.File, noun, strings.Join(f.Stages, ", "))
+	}
+	if len(r.Wrote) == 0 {
+		view.Print(talk, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date\n")
+		return
+	}
+	view.Print(talk, "%s %s\n", wrote, strings.Join(r.Wrote, ", "))
+	for line := range strings.Lines(r.Text) {
+		view.Print(w, "%s\n", strings.TrimSuffix(line, "\n"))
+	}
+	if !dryRun {
+		view.Print(w, "next: pipe repro\n")
+	}
 }

@@ -11,7 +11,7 @@ import (
 
 // lockCmd makes pipe lock, which groups commands on pipe.lock.
 func (a *app) lockCmd() *cobra.Command {
-	c := command("lock", "Work with pipe.lock", "", "pipe lock commit", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
+	c := command("lock", "Work with pipe.lock", "", "pipe lock commit", group, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var opt pipe.CommitOptions
 	commit := command("commit", "Commit only pipe.lock",
 		`Commit pipe.lock to the current branch. The index and all other changes stay as

@@ -49,7 +49,8 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	})
 }
 
-// printStages prints a line per stage with its verdict. All are known here, so the columns fit
+// printStages prints a line per stage with its verdict, and the files that changed where they
+// are asked for. All are known here, so the columns fit
 // all of them.
 func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 	width := 0
@@ -61,6 +62,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 			continue
 		}
 		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)
-		view.Print(w, "%s\n", view.Row(width, s.Stage, verb, why))
+		view.PrintRow(w, width, s.Stage, verb, why)
+		printFiles(w, "  ", s.Files)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // remoteCmd makes pipe remote with its commands.
 func (a *app) remoteCmd() *cobra.Command {
-	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() })
+	c := command("remote", "Manage remotes", "", "pipe remote add main s3://bucket/prefix", group, func(c *cobra.Command, _ []string) error { return c.Help() })
 	var add pipe.RemoteInfo
 	adder := command("add NAME URL", "Add a remote to pipe.yaml",
 		"Add a remote to pipe.yaml, and the name of the project if it has none. The first\nremote is the default.",
@@ -32,11 +32,7 @@ func (a *app) remoteCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.answer("pipe.remotes/1", remotes, func(w io.Writer) {
-				for _, r := range remotes {
-					view.Print(w, "%s  %s%s\n", r.Name, r.URL, serverText(r))
-				}
-			})
+			return a.listed(remotes)
 		})
 	})
 	probe := command("probe", "Test reads, writes and conditional writes of the remote", "", "pipe remote probe -r main", noArgs, func(c *cobra.Command, _ []string) error {
@@ -51,7 +47,49 @@ func (a *app) remoteCmd() *cobra.Command {
 		})
 	})
 	c.AddCommand(adder, list, a.trustCmd(), probe, a.forgetCmd())
+	c.AddCommand(a.remoteEdits()...)
 	return c
+}
+
+// listed prints remotes, the default one first.
+func (a *app) listed(remotes []pipe.RemoteInfo) error {
+	return a.answer("pipe.remotes/1", remotes, func(w io.Writer) {
+		for _, r := range remotes {
+			view.Print(w, "%s  %s%s\n", r.Name, r.URL, serverText(r))
+		}
+	})
+}
+
+// remoteEdits makes the commands that change a remote in pipe.yaml. Each prints those that are left.
+func (a *app) remoteEdits() []*cobra.Command {
+	edit := func(use, short, long, example string, args cobra.PositionalArgs, change func(c *cobra.Command, p *pipe.Project, args []string) ([]pipe.RemoteInfo, error)) *cobra.Command {
+		return a.waits(command(use, short, long, example, args, func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), false, func(p *pipe.Project) error {
+				left, err := change(c, p, args)
+				if err != nil {
+					return err
+				}
+				return a.listed(left)
+			})
+		}))
+	}
+	return []*cobra.Command{
+		edit("remove NAME", "Remove a remote from pipe.yaml",
+			"Remove a remote from pipe.yaml. What is stored in it stays. If it was the default, the\nnext one becomes the default.",
+			"pipe remote remove nas", arguments(1, 1, "name a remote"), func(c *cobra.Command, p *pipe.Project, args []string) ([]pipe.RemoteInfo, error) {
+				return p.RemoveRemote(c.Context(), args[0])
+			}),
+		edit("rename NAME NEW", "Rename a remote in pipe.yaml",
+			"Rename a remote in pipe.yaml. A server that needs trust must be trusted again under the\nnew name.",
+			"pipe remote rename nas disk", arguments(2, 2, "give a name and a new name"), func(c *cobra.Command, p *pipe.Project, args []string) ([]pipe.RemoteInfo, error) {
+				return p.RenameRemote(c.Context(), args[0], args[1])
+			}),
+		edit("default NAME", "Make a remote the default",
+			"Make a remote the default: it moves to the first place in pipe.yaml. Environments live\nin the default remote, so those of the old one are no longer seen.",
+			"pipe remote default nas", arguments(1, 1, "name a remote"), func(c *cobra.Command, p *pipe.Project, args []string) ([]pipe.RemoteInfo, error) {
+				return p.DefaultRemote(c.Context(), args[0])
+			}),
+	}
 }
 
 // trustCmd makes pipe remote trust. It asks nothing: to run it is the answer.

@@ -2,13 +2,14 @@ package cli
 
 import (
 	"bufio"
+	"context"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/settings"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/pipe"
@@ -25,16 +26,23 @@ func (a *app) reproCmd() *cobra.Command {
 A stage with the inputs in pipe.lock is skipped. If any machine that shares the
 remote has built the same inputs before, its outputs are restored. Otherwise its
 command runs. A deploy stage runs unless this version is live in its environment.
+The first deployment to a new environment needs --create-env.
 
 Without --push, only the stages that a deployment depends on are published.`,
-		"pipe repro\npipe repro --push --env production\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			if opt.Replay && a.quiet {
+				return diag.New(diag.Usage, "--verbose and --quiet contradict each other").Hinted("pipe repro -v")
+			}
 			// The same as pipe plan, but for the exit code.
 			if dry {
 				return a.plan(c, opt, false)
 			}
-			if err := a.deploying(yes, &opt); err != nil {
+			if err := a.deploying(c.Context(), yes, &opt); err != nil {
 				return err
+			}
+			if a.many {
+				return a.reproAll(c.Context(), opt)
 			}
 			return a.with(c.Context(), true, func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
@@ -52,6 +60,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, run the stages that do not depend on it")
 	f.BoolVar(&opt.Push, "push", false, "publish the outputs and the record of each stage as soon as it is done")
 	f.BoolVarP(&yes, "yes", "y", false, "deploy without confirmation (only asked on a terminal, and never in CI)")
+	f.BoolVarP(&opt.Replay, "verbose", "v", false, "replay the logs of stages that are skipped or restored")
 	f.BoolVar(&dry, "dry-run", false, "show what would be done, without changing anything")
 	return a.waits(c)
 }
@@ -65,6 +74,7 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVarP(&opt.Pipeline, "pipeline", "p", false, "the named stages and all stages that are connected with them")
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
+	f.BoolVar(&opt.CreateEnv, "create-env", false, "let --env name an environment that nothing was deployed to yet")
 	f.BoolVar(&opt.NoDeploy, "no-deploy", false, "build and check only; leave deploy stages out")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }
@@ -72,11 +82,11 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 // deploying settles what becomes of deploy stages: a flag says it, else they run in CI, where
 // the merge was the decision, else the user's settings say it. Who has said nothing is asked,
 // where there is somebody to answer.
-func (a *app) deploying(yes bool, opt *pipe.ReproOptions) error {
+func (a *app) deploying(ctx context.Context, yes bool, opt *pipe.ReproOptions) error {
 	if yes && opt.NoDeploy {
 		return diag.New(diag.Usage, "--yes and --no-deploy contradict each other").Hinted("pipe repro --no-deploy")
 	}
-	if ci, _ := shell.Getenv(a.Environ, "CI"); yes || opt.NoDeploy || ci != "" && ci != "false" {
+	if yes || opt.NoDeploy || a.set("CI") {
 		return nil
 	}
 	set, err := settings.Read(a.Environ)
@@ -85,7 +95,9 @@ func (a *app) deploying(yes bool, opt *pipe.ReproOptions) error {
 	}
 	opt.NoDeploy = set.Deploy == settings.Never
 	if a.Terminal && set.Deploy != settings.Always {
-		opt.Confirm = a.confirm
+		opt.Confirm = func(d pipe.Deployment) error {
+			return a.ask(ctx, func() error { return a.confirm(d) })
+		}
 	}
 	return nil
 }
@@ -125,7 +137,7 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	view.Print(a.Err, "note: git does not ignore these outputs; add them to .gitignore:\n")
+	view.Print(a.Err, "note: git does not ignore these outputs; add them to %s:\n", path.Join(p.Dir(), ".gitignore"))
 	for _, o := range outs {
 		view.Print(a.Err, "/%s\n", o)
 	}

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
@@ -16,7 +18,7 @@ func (a *app) statusCmd() *cobra.Command {
 	var code bool
 	var remote askRemote
 	c := command("status [STAGE|OUT]...", "Show which stages and outputs changed",
-		"Compare the workspace with pipe.lock and with what is live, without changing\nanything. Only the environment's state is read from the remote; with\n--remote the remote is also asked whether it has the records and outputs in pipe.lock.",
+		"Compare the workspace with pipe.lock and with what is live, without changing\nanything, and name the files that changed in a directory. Only the environment's\nstate is read from the remote; with --remote the remote is also asked whether it\nhas the records and outputs in pipe.lock: what is not there is not pushed.",
 		"pipe status\npipe status --remote --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets, opt.Remote = args, remote.asked(a)
 			return a.with(c.Context(), false, func(p *pipe.Project) error {
@@ -56,12 +58,41 @@ func printStatus(w io.Writer, s *pipe.Status, quiet bool) {
 		if !o.Cache {
 			where = ", not in the cache"
 		}
-		view.Print(w, "  output %s  %s  %s%s\n", o.Path, o.Hash.Short(), o.State, where)
+		if o.Note != "" {
+			where += " (" + o.Note + ")"
+		}
+		what := "output"
+		if o.Input {
+			what = "input"
+		}
+		view.Print(w, "  %s %s  %s  %s%s\n", what, o.Path, o.Hash.Short(), o.State, where)
+		printFiles(w, "    ", o.Files)
 	}
-	for _, f := range s.Unpushed {
-		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
-	}
+	printUnpushed(w, s.Unpushed)
 	if s.Note != "" {
 		view.Print(w, "note: %s\n", s.Note)
 	}
+}
+
+// printUnpushed names what the remote lacks, and what it would take to push it.
+func printUnpushed(w io.Writer, lacks []pipe.Fault) {
+	if len(lacks) == 0 {
+		return
+	}
+	records, bytes := 0, int64(0)
+	for _, f := range lacks {
+		view.Print(w, "  not in the remote: %s of %s\n", f.Path, f.Stage)
+		bytes += f.Bytes
+		if _, ok := store.RunAt(f.Name); ok {
+			records++
+		}
+	}
+	var what []string
+	if n := len(lacks) - records; n > 0 {
+		what = append(what, view.Count(n, "output"))
+	}
+	if records > 0 {
+		what = append(what, view.Count(records, "record"))
+	}
+	view.Print(w, "the remote lacks %s, %s; run pipe push\n", strings.Join(what, " and "), view.Bytes(bytes))
 }

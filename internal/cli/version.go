@@ -29,7 +29,7 @@ func (a *app) versionCmd() *cobra.Command {
 // usage error like any other.
 func (a *app) completionCmd() *cobra.Command {
 	return command("completion bash|zsh|fish|powershell", "Print a completion script for a shell",
-		"Print a script that completes commands and flags.",
+		"Print a script that completes commands and flags, and the stages, outputs, remotes\nand environments of a project. Completion never uses the network.",
 		"source <(pipe completion bash)", arguments(1, 1, "name a shell"), func(c *cobra.Command, args []string) error {
 			root := c.Root()
 			switch args[0] {

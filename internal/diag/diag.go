@@ -69,6 +69,9 @@ type Error struct {
 	What  string // bare and lower case, once
 	Hint  string // the next step, a command where there is one; may be empty
 	Err   error  // the cause; may be nil
+	// Output has the last lines that a failed command printed. Whoever shows its output as it
+	// comes has shown them.
+	Output []string
 }
 
 // New returns an Error of kind k whose What is formatted from format; a %w in it sets the
@@ -193,7 +196,7 @@ func All(err error) []*Error {
 	var e *Error
 	if errors.As(err, &e) {
 		// A plain wrapper around an Error: its words in front, the rest kept.
-		return []*Error{{Kind: e.Kind, Place: "", What: err.Error(), Hint: e.Hint, Err: err}}
+		return []*Error{{Kind: e.Kind, Place: "", What: err.Error(), Hint: e.Hint, Err: err, Output: e.Output}}
 	}
 	return []*Error{{Kind: Failed, What: err.Error(), Err: err}}
 }

@@ -18,9 +18,14 @@ import (
 // runBuild has the runner make a build stage's outs, and records them. The old outputs are
 // dropped only when the new ones are recorded: after any failure the workspace has again what
 // the lock names. The lock's entry comes last, with what the record says.
-func (r *run) runBuild(ctx context.Context, a *attempt) error {
-	log := newOutput(a.in.Env)
-	made, err := r.Runner.Run(ctx, r.job(a.state, a.in, log))
+func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
+	if err := r.bring(ctx, a.in); err != nil {
+		return err
+	}
+	log := r.newLog(a.state, a.in)
+	var made *action.Made
+	defer func() { r.ended(ctx, a.state, log, made, err) }()
+	made, err = r.Runner.Run(ctx, r.job(a.state, a.in, log))
 	if err != nil {
 		return r.lostOr(commandError(a.Stage, log, err))
 	}
@@ -31,7 +36,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 	if err := errors.Join(err, made.Settle(err == nil)); err != nil {
 		return err
 	}
-	a.Outs = outs
+	a.Outs, a.Seconds = outs, made.Seconds
 	a.newLock = r.entry(a, outs)
 	done := told(&a.Outcome, event.Done)
 	done.Because, done.Seconds = nil, made.Seconds
@@ -42,6 +47,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) error {
 // job describes one run of a stage's command in the project. Every line that the command
 // prints is masked before anyone sees it.
 func (r *run) job(st *state, in *gathered, log *output) *action.Job {
+	log.file = r.Runs.Begin(log.run)
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
 	return &action.Job{
 		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
@@ -185,7 +191,7 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *obje
 // entry returns how a stage stands in the lock.
 func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 	in := a.in.Inputs
-	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Outs: outs}
+	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Tools: in.Tools, Outs: outs}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, in.LockParam(p))
 	}

@@ -23,14 +23,21 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
 	live, err := r.Env.Live(ctx, st.Stage.Name)
+	if err == nil {
+		err = r.tools(ctx, st, in, live.Tools)
+	}
 	if err != nil {
 		return err
 	}
-	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.forced(st.Stage))
+	st.Key, st.Trees, st.Deps, st.Was = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps, live.Deps
+	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	if st.Verdict.Do != event.Run {
+		r.replayDeploy(st)
 		return nil
 	}
 	keep, err := r.private(ctx, st, in)
@@ -42,7 +49,7 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 	}
 	// What goes live is what its records say, and anyone can fetch it again:
 	// both before the environment is touched.
-	if err := r.crossCheck(ctx, st); err != nil {
+	if err := errors.Join(r.crossCheck(ctx, st), r.crossCheckOthers(ctx, in)); err != nil {
 		return err
 	}
 	if err := r.publishMakers(ctx, st); err != nil {
@@ -56,10 +63,25 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(keep.names, ", "))
 	}
 	d := release.Deployment{
-		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Artifacts: in.made,
+		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Tools: in.Tools, Artifacts: in.made,
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
 	}
 	return r.runDeploy(ctx, st, in, d, tree)
+}
+
+// environmentExists refuses a deployment to an environment that a typing error would make,
+// before anything is built for it. One that cannot be read is reported by the stages that need it.
+func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
+	for i := range e.Project.Stages {
+		if s := &e.Project.Stages[i]; !selected[i] || !s.Deploy || s.Frozen {
+			continue
+		}
+		if err := e.Env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+		return nil
+	}
+	return nil
 }
 
 // confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
@@ -173,6 +195,9 @@ func (r *run) publishMakers(ctx context.Context, st *state) error {
 // deployment: the key would name something else. What keep names does not reach the remote.
 func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
+	if err := r.bring(ctx, in); err != nil {
+		return none, nil, err
+	}
 	for _, o := range in.made {
 		if err := r.Rescue(ctx, o); err != nil {
 			return none, nil, err
@@ -209,7 +234,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 			lists = append(lists, object.Ref{Shelf: object.Inputs, Digest: d})
 		}
 	}
-	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(o.Path) })
+	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(in, o.Path) })
 	if !keep.any() {
 		outs = append(outs, o)
 	}
@@ -220,7 +245,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 // in the write that says "deploying", which excludes that a run repeats what another has just
 // done. A crash before End leaves "deploying", which the next run takes for unknown and
 // deploys again.
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) error {
+func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) (err error) {
 	token, err := r.Env.Begin(ctx, d)
 	if errors.Is(err, release.ErrLive) {
 		r.note(st.Stage.Name, "another run has deployed this version in the meantime")
@@ -230,13 +255,16 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.
 	if err != nil {
 		return err
 	}
-	log := newOutput(in.Env)
+	log := r.newLog(st, in)
+	log.run.Env, log.run.Deployment = r.Env.Name(), token
+	var made *action.Made
+	defer func() { r.ended(ctx, st, log, made, err) }()
 	job := r.job(st, in, log)
 	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+token)
 	if !st.Stage.InRepo {
 		job.Fresh, job.Inputs = true, tree
 	}
-	made, err := r.Runner.Run(ctx, job)
+	made, err = r.Runner.Run(ctx, job)
 	if err == nil {
 		err = made.Settle(true)
 	}

@@ -23,9 +23,8 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
+	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +33,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/store"
@@ -52,21 +52,31 @@ type Runner interface {
 	Run(ctx context.Context, job *action.Job) (*action.Made, error)
 }
 
-// Engine holds the parts that a run works with. All fields but Remote must be set; for a dry
-// run Runner may be nil, too. Emit and Now are called from several workers at once.
+// Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
+// for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
 	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    Runner
+	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
+	Others    Others               // the projects beside this one; nil: none
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
-	Now     func() time.Time
-	Emit    func(event.Event)
+	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
+	// not run, because somebody only looks at the project.
+	Ask func(context.Context, action.Question) ([]byte, error)
+	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
+	// written, the likeliest first; it is asked only for a reason that cannot be told without.
+	// nil: nothing is known.
+	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	Checkout Checkout // nil: there is no git
+	Now      func() time.Time
+	Emit     func(event.Event)
 	// SaveLock writes pipe.lock, durably.
 	SaveLock func(*lockfile.File) error
 }
@@ -84,6 +94,8 @@ type Options struct {
 	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
 	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
 	NoDeploy       bool     // leave deploy stages out, and what needs them
+	Replay         bool     // tell what the commands printed that need not run
+	Take           bool     // take what lies at the inputs of the project, also what was added before
 	Dry            bool     // decide only: change nothing
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
@@ -99,10 +111,14 @@ type Outcome struct {
 	// rebuilt since.
 	Generation int
 	Outs       []artifact.Output
+	Seconds    float64 // how long the command took, now or when its record was made, if that was read; 0: not known
 	Err        error
-	Done       bool // it is as it should be; in a dry run: decided
+	Done       bool     // it is as it should be; in a dry run: decided
+	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
 	// Trees are the manifests of directory and glob deps, by path or pattern.
 	Trees map[repopath.Path]*object.Tree
+	Deps  []artifact.Input // as they are; empty while they are not known
+	Was   []artifact.Input // as they were, by pipe.lock or in the environment
 }
 
 // Result is a whole run.
@@ -115,7 +131,7 @@ type Result struct {
 // counts: the other will run.
 func (r *Result) Pending() bool {
 	return slices.ContainsFunc(r.Stages, func(o Outcome) bool {
-		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore
+		return o.Verdict.Do == event.Run || o.Verdict.Do == event.Wait || o.Verdict.Do == event.Restore || o.Verdict.Do == event.Add
 	})
 }
 
@@ -133,18 +149,20 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
+	e.withInputs(selected)
 	if opt.NoDeploy {
 		e.leaveOut(selected)
 	}
-	if err := e.workdirs(selected); err != nil {
+	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}
 	question := &question{}
+	asked := &answers{by: map[string]func() answer{}, taken: map[string]bool{}}
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question,
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked,
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -173,30 +191,10 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	}
 }
 
-// leaveOut takes the deploy stages out of the selection, and says which they are.
-func (e *Engine) leaveOut(selected []bool) {
-	var deploys []int
-	for i := range e.Project.Stages {
-		if e.Project.Stages[i].Deploy {
-			deploys = append(deploys, i)
-		}
-	}
-	var names []string
-	for i, out := range e.Graph.Reach(deploys, e.Graph.Down) {
-		if out && selected[i] {
-			selected[i] = false
-			names = append(names, e.Project.Stages[i].Name)
-		}
-	}
-	if len(names) > 0 {
-		e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
-	}
-}
-
 // workdirs reports working directories that are not there, all of them and before anything
 // runs: an hour of building should not end with a typing error. One that a stage makes, or that
 // is made as the place of an output, may come later; in a fresh directory it is made in any case.
-func (e *Engine) workdirs(selected []bool) error {
+func (e *Engine) workdirs(ctx context.Context, selected []bool) error {
 	outs := e.index()
 	var faults diag.List
 	for i := range e.Project.Stages {
@@ -208,7 +206,11 @@ func (e *Engine) workdirs(selected []bool) error {
 		k, err := e.Work.Kind(s.Wdir)
 		switch {
 		case errors.Is(err, worktree.ErrAbsent):
-			faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir))
+			fault := diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir)
+			if err := e.orSparse(ctx, fault, s.Place, s.Wdir); !errors.Is(err, fault) {
+				return err
+			}
+			faults = append(faults, fault)
 		case err != nil:
 			return err
 		case k != statindex.IsDir:
@@ -243,7 +245,7 @@ func (r *run) settle(stage string, itself bool) []*state {
 	out := make([]*state, len(r.states))
 	for i := range r.states {
 		st := &r.states[i]
-		ran := st.Done && st.Verdict.Do == event.Run || st.Err != nil && !restarts(st.Err)
+		ran := st.Done && (st.Verdict.Do == event.Run || st.Verdict.Do == event.Add) || st.Err != nil && !restarts(st.Err)
 		if r.selected[i] && ran && !again[i] {
 			out[i] = st
 		}
@@ -342,6 +344,7 @@ type run struct {
 
 	settled []*state // by an earlier pass; nil entries are decided now
 	confirm *question
+	answers *answers
 
 	dirty   bool // lock differs from the file
 	flushed time.Time
@@ -354,8 +357,9 @@ type run struct {
 type state struct {
 	Outcome
 	index   int
-	unknown bool // Dry: its outs will change, and their hashes are not known yet
-	locked  *lockfile.Stage
+	unknown bool            // Dry: its outs will change, and their hashes are not known yet
+	before  *lockfile.Stage // what the lock says of it, whether it fits or not: for reasons alone
+	locked  *lockfile.Stage // the same if it fits, else nil
 	newLock *lockfile.Stage // what the collector puts into the lock
 }
 
@@ -371,9 +375,4 @@ func (st *state) block() *lockfile.Stage {
 func (e *Engine) emit(ev event.Event) {
 	ev.Schema = event.Schema
 	e.Emit(ev)
-}
-
-// note tells the user something about a stage that is neither a verdict nor an error.
-func (e *Engine) note(stage, format string, args ...any) {
-	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
 }

@@ -2,12 +2,14 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -177,7 +179,8 @@ func TestAFailureShowsNoSecret(t *testing.T) {
 	p.engine.Environ = []string{"TOKEN=printed"}
 	p.fails("a")
 	_, _, err := p.run(all)
-	if err == nil || strings.Contains(err.Error(), "printed") || !strings.Contains(err.Error(), "    *** by a") {
+	var e *diag.Error
+	if !errors.As(err, &e) || strings.Contains(err.Error(), "printed") || !slices.Equal(e.Output, []string{"*** by a"}) {
 		t.Errorf("%v", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -57,7 +59,22 @@ func TestAStageThatAsksForSHA256LaterRunsUnderAGenerationOfItsOwn(t *testing.T) 
 		if id := p.id("a"); id.Key != first.Key || id.Generation != n+1 || (p.out("a").SHA256 != "") != (yaml == asks) {
 			t.Errorf("%s, sha256 %q", id, p.out("a").SHA256)
 		}
+		if why := p.reasons("a"); why != event.DefChanged {
+			t.Errorf("it ran because %s", why)
+		}
 		p.repro("a:skip", engine.Options{Push: true})
+	}
+}
+
+// The same where no lock says that it was built: the record does.
+func TestARecordWithoutTheSHA256IsNamedAsTheReason(t *testing.T) {
+	p := open(t, one, "src")
+	p.repro("a:run", engine.Options{})
+	p.lock = &lockfile.File{}
+	p.declare(strings.Replace(one, "[out/a]", "[{path: out/a, sha256: true}]", 1))
+	p.repro("a:run", engine.Options{})
+	if why := p.reasons("a"); why != event.DefChanged {
+		t.Errorf("it ran because %s", why)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -67,11 +68,11 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 	return m.paths[from:to]
 }
 
-// errUnknown says that an input will be made by a stage that must run first. It occurs in dry
-// runs only: otherwise that stage has run before its readers are started.
-type errUnknown struct{ stage string }
+// errUnknown says that an input will be made by a stage, or printed by a command, that must run
+// first. It occurs in dry runs only: otherwise that has run before its readers are started.
+type errUnknown struct{ what, note string }
 
-func (e errUnknown) Error() string { return e.stage + " must run first" }
+func (e errUnknown) Error() string { return e.what + " must run first" }
 
 // output returns what a stage's out is, by this run or by the lock. The workspace is asked
 // only where neither knows: on a fresh clone nothing lies there, and what does may have been
@@ -79,7 +80,7 @@ func (e errUnknown) Error() string { return e.stage + " must run first" }
 func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, error) {
 	st := &r.states[r.outs.by[p]]
 	if st.unknown {
-		return artifact.Output{}, errUnknown{st.Stage.Name}
+		return artifact.Output{}, errUnknown{what: st.Stage.Name}
 	}
 	for _, o := range st.Outs {
 		if o.Path == p {
@@ -100,6 +101,7 @@ type gathered struct {
 	action.Inputs
 	trees   []*object.Tree         // of each dep; nil for a file
 	made    []artifact.Output      // stages' outs that deps and params files are, hold or lie in, sorted by path
+	others  []Other                // those of them that other projects make
 	whole   map[repopath.Path]bool // those of them that count as a whole
 	parts   []spec.Dep             // the deps that lie in an out, and take a part of it
 	reads   []action.Read          // the other deps, read from the workspace
@@ -132,6 +134,9 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	var faults diag.List
 	for _, d := range s.Deps {
 		in, tree, err := r.dep(ctx, st, d, g)
+		if diag.Is(err, diag.Usage) {
+			err = cmp.Or(r.sparse(ctx, s, d), err) // it may only seem to be missing
+		}
 		var u errUnknown
 		var fault *diag.Error
 		switch {
@@ -151,6 +156,9 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		return nil, faults
 	}
 	if err := r.params(ctx, s, g); err != nil {
+		for _, p := range s.Params {
+			err = r.orSparse(ctx, err, p.Place, p.File)
+		}
 		return nil, err
 	}
 	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
@@ -173,12 +181,18 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	if holder, ok := r.outs.holder(at); ok {
 		return r.madeDep(ctx, st, d, holder, g)
 	}
+	if o, ok, err := r.other(ctx, at); err != nil || ok {
+		if err != nil {
+			return artifact.Input{}, nil, err
+		}
+		return r.otherDep(ctx, st, d, o, g)
+	}
 	var inside []artifact.Output
 	for _, p := range r.outs.inside(at) {
 		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
 		// check are nobody's.
 		maker := &r.Project.Stages[r.outs.by[p]]
-		if r.outs.by[p] == st.index || maker.Check || !st.Stage.TakesOut(d, maker.Out(p)) {
+		if r.outs.by[p] == st.index || maker.Leaf(maker.Out(p)) || !st.Stage.TakesOut(d, maker.Out(p)) {
 			continue
 		}
 		o, err := r.output(ctx, p)
@@ -222,9 +236,15 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	if err != nil {
 		return artifact.Input{}, nil, err
 	}
+	return r.outputDep(ctx, st, d, o, g, func() (*object.Tree, error) { return r.tree(ctx, o) })
+}
+
+// outputDep reads a dep that is the output, or lies inside it. The manifest is asked for only
+// where it is needed.
+func (r *run) outputDep(ctx context.Context, st *state, d spec.Dep, o artifact.Output, g *gathered, manifest func() (*object.Tree, error)) (artifact.Input, *object.Tree, error) {
 	g.made = append(g.made, o)
-	if d.Glob == "" && d.Path == holder {
-		g.whole[holder] = true
+	if d.Glob == "" && d.Path == o.Path {
+		g.whole[o.Path] = true
 		in := artifact.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
 		if o.Dir {
 			in.Kind = artifact.Dir
@@ -236,11 +256,15 @@ func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopat
 	if in, ok := remembered(st.locked, d, o.Digest); ok && len(st.Stage.Excludes) == 0 {
 		return in, nil, nil
 	}
-	tree, err := r.tree(ctx, o)
+	tree, err := manifest()
 	if err != nil {
 		return artifact.Input{}, nil, r.lostOr(err)
 	}
-	in, err := within(st.Stage, d, o, tree)
+	noun := "output"
+	if i, ok := r.outs.by[o.Path]; ok && r.Project.Stages[i].Input {
+		noun = "input"
+	}
+	in, err := within(st.Stage, d, noun, o, tree)
 	return in, nil, err
 }
 
@@ -272,8 +296,8 @@ func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifac
 }
 
 // within looks a dep up in the tree of the out that holds it. The input names the tree it was
-// found in, for the next run to remember.
-func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
+// found in, for the next run to remember. noun says what the out is, input or output.
+func within(s *spec.Stage, d spec.Dep, noun string, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
 	at := repopath.Path(d.String())
 	if d.Glob != "" {
 		sub := &object.Tree{}
@@ -288,7 +312,7 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 			in.In = o.Digest
 			return in, nil
 		}
-		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in output %s", d, o.Path).At(d.Place)
+		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in %s %s", d, noun, o.Path).At(d.Place)
 	}
 	rel := o.Path.Rel(d.Path)
 	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
@@ -300,8 +324,11 @@ func within(s *spec.Stage, d spec.Dep, o artifact.Output, tree *object.Tree) (ar
 		in.In = o.Digest
 		return in, nil
 	}
-	return artifact.Input{}, diag.New(diag.Usage, "dependency %s does not exist in output %s", d, o.Path).At(d.Place).
-		Hinted("correct its name, or create it in the stage that makes the output")
+	e := diag.New(diag.Usage, "dependency %s does not exist in %s %s", d, noun, o.Path).At(d.Place)
+	if noun == "input" {
+		return artifact.Input{}, e.Hinted("correct its name, or create it and run pipe add %s", o.Path)
+	}
+	return artifact.Input{}, e.Hinted("correct its name, or create it in the stage that makes the output")
 }
 
 // params reads the declared values, also from files that other stages make. It notes which of
@@ -315,6 +342,16 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 				return err
 			}
 			made = append(made, o)
+		} else if o, ok, err := r.other(ctx, p.File); err != nil || ok {
+			if err != nil {
+				return err
+			}
+			g.others, made = append(g.others, o), append(made, o.Output)
+			if !r.opt.Dry {
+				if err := r.Others.Bring(ctx, o); err != nil {
+					return err
+				}
+			}
 		}
 		ignored, err := r.Inputs.Ignored(p.File, false)
 		if err != nil {
@@ -343,7 +380,7 @@ func (r *run) declared(s *spec.Stage) []action.EnvValue {
 	return out
 }
 
-// isPrivate reports whether a stage's output must not leave this machine.
-func (r *run) isPrivate(p repopath.Path) bool {
+// mustStay reports whether a stage's output must not leave this machine.
+func (r *run) mustStay(p repopath.Path) bool {
 	return r.Project.Stages[r.outs.by[p]].Out(p).NoPush
 }

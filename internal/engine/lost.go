@@ -58,8 +58,8 @@ func (r *run) nowhere(ctx context.Context, s *spec.Stage, want []artifact.Output
 	return slices.Compact(lost), nil
 }
 
-// thawed says with RebuildMissing that a frozen stage, whose command must not run, has lost
-// its outputs.
+// thawed says with RebuildMissing that an input or a frozen stage, for which no command runs, has
+// lost its outputs.
 func (r *run) thawed(ctx context.Context, st *state) error {
 	if !r.opt.RebuildMissing {
 		return nil
@@ -68,13 +68,7 @@ func (r *run) thawed(ctx context.Context, st *state) error {
 	if err != nil || len(lost) == 0 {
 		return err
 	}
-	return r.frozenLost(st.Stage, fmt.Errorf("%s: %w", lost[0], store.ErrNotFound))
-}
-
-// frozenLost gives lost outputs of a frozen stage their next step.
-func (r *run) frozenLost(s *spec.Stage, err error) error {
-	return diag.New(diag.NotFound, "%s is frozen, so it is not rebuilt: %w", s.Name, err).At(s.Place).
-		Hinted("run pipe push --repair on a machine that has the output, or remove frozen and run pipe repro --rebuild-missing")
+	return irreplaceable(st.Stage, fmt.Errorf("%s: %w", lost[0], store.ErrNotFound))
 }
 
 // lostOr turns "nowhere" into a lostError of the stage that makes the output, where that stage
@@ -91,10 +85,10 @@ func (r *run) lostOr(err error) error {
 		return err
 	}
 	s := &r.Project.Stages[r.outs.by[holder]]
-	switch {
-	case s.Frozen:
-		return r.frozenLost(s, err)
-	case r.opt.RebuildMissing || r.Carrier.Remote == nil || r.isPrivate(holder):
+	if gone := irreplaceable(s, err); gone != nil {
+		return gone
+	}
+	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.mustStay(holder) {
 		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}
 	}
 	return fmt.Errorf("%s: %w", s.Name, err)

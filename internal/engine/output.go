@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 )
@@ -24,6 +25,9 @@ type output struct {
 	more   bool   // the last piece was not the end of its line
 	held   string // the end of that piece, where a secret may begin
 	hidden int    // how many bytes at its beginning end a secret that was masked
+
+	run  runlog.Run
+	file *runlog.Writer // the copy of head and last on this machine; nil: there is none
 }
 
 // newOutput masks the values of the stage's secrets, line by line: a command prints lines, and
@@ -120,11 +124,13 @@ func (o *output) add(line []byte) (string, bool) {
 	// Once a line has gone to last, all do: head is the beginning without gaps.
 	if o.last == nil && len(o.head)+len(text) < half {
 		o.head = append(append(o.head, text...), '\n')
+		o.file.Line(text)
 		return text, true
 	}
 	o.last = append(append(o.last, text...), '\n')
+	o.file.Line(text)
 	if len(o.last) > 2*half { // seldom, because it copies
-		o.trim()
+		o.file.Replace(o.bytes())
 	}
 	return text, true
 }
@@ -148,19 +154,16 @@ func (o *output) bytes() []byte {
 	return append(b, o.last...)
 }
 
-// tail returns the last lines, indented, for an error. What it returns is masked: add kept
-// only masked text.
-func (o *output) tail() string {
-	const lines = 10
+// tail returns the last lines, for an error. What it returns is masked: add kept only masked
+// text.
+func (o *output) tail() []string {
+	const lines = 20
 	text := strings.TrimRight(string(append(append([]byte(nil), o.head...), o.last...)), "\n")
 	if text == "" {
-		return ""
+		return nil
 	}
 	all := strings.Split(text, "\n")
-	if len(all) > lines {
-		all = all[len(all)-lines:]
-	}
-	return "    " + strings.Join(all, "\n    ")
+	return all[max(0, len(all)-lines):]
 }
 
 // exitCode returns the exit code of the command that err is about, 0 when err is about
@@ -182,11 +185,7 @@ func commandError(s *spec.Stage, out *output, err error) error {
 		return diag.New(diag.Stage, "%s: timed out after %s: %w", s.Name, s.Timeout, err).At(s.Place).
 			Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
-		text := fmt.Sprintf("%s: the command failed: %s", s.Name, exit)
-		if tail := out.tail(); tail != "" {
-			text += "\n" + tail
-		}
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: text, Err: err}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: out.tail()}
 		return e.Hinted("%s", failureHint(s))
 	}
 	return err

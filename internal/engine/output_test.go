@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/shell"
 )
 
@@ -52,8 +54,8 @@ func TestALongLogKeepsItsFirstAndItsLastHalf(t *testing.T) {
 	}
 }
 
-func TestAFailureShowsTheLastTenLines(t *testing.T) {
-	for _, n := range []int{0, 1, 10, 11, 60_000} {
+func TestAFailureHasTheLastTwentyLines(t *testing.T) {
+	for _, n := range []int{0, 1, 20, 21, 60_000} {
 		p := open(t, one, "src")
 		lines := p.prints(n)
 		printing := p.runner.command
@@ -64,13 +66,10 @@ func TestAFailureShowsTheLastTenLines(t *testing.T) {
 		if err == nil {
 			t.Fatal("no error")
 		}
-		first, tail, _ := strings.Cut(err.Error(), "\n")
-		want := ""
-		if n > 0 {
-			want = "    " + strings.Join(lines[max(0, n-10):], "\n    ")
-		}
-		if !strings.HasSuffix(first, "a: the command failed: exit code 1") || tail != want {
-			t.Errorf("%d lines: %q and\n%s\nwant\n%s", n, first, tail, want)
+		want := lines[max(0, n-20):]
+		var e *diag.Error
+		if !errors.As(err, &e) || !strings.HasSuffix(err.Error(), "a: the command failed: exit code 1") || !slices.Equal(e.Output, want) {
+			t.Errorf("%d lines: %q and\n%q\nwant\n%q", n, err, e.Output, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (r *run) private(ctx context.Context, st *state, in *gathered) (*private, e
 		return p, nil
 	}
 	for _, o := range in.made {
-		if r.isPrivate(o.Path) {
+		if r.isPrivate(in, o.Path) {
 			p.names = append(p.names, string(o.Path))
 		}
 	}

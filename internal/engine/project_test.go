@@ -54,6 +54,8 @@ type project struct {
 
 	mu     sync.Mutex
 	events []event.Event
+	says   map[string]string // what commands among the deps print; others are not run
+	asked  []action.Question
 }
 
 // open returns a project with a remote of its own. The files' contents are their names.
@@ -103,7 +105,7 @@ func (p *project) start() {
 			Stamp: object.Stamp{By: "ann", Version: "test"},
 		},
 		Environ: []string{"PATH=/bin", "CREDENTIAL=from outside"}, Platform: "plan9/arm",
-		Now: clock, Emit: p.emit,
+		Ask: p.ask, Now: clock, Emit: p.emit,
 		SaveLock: func(l *lockfile.File) error {
 			p.saved = append(p.saved, string(l.Encode()))
 			return nil
@@ -141,6 +143,18 @@ func (p *project) declare(yaml string) {
 	s, err := spec.Parse(spec.FileName, []byte(yaml))
 	must(p.t, err)
 	p.yaml, p.engine.Project, p.engine.Graph = yaml, s, s.Edges()
+}
+
+// ask answers the commands among the deps with what says has for them.
+func (p *project) ask(_ context.Context, q action.Question) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, q)
+	out, ok := p.says[q.Cmd]
+	if !ok {
+		return nil, action.ErrNotAsked
+	}
+	return []byte(out), nil
 }
 
 func (p *project) emit(e event.Event) {

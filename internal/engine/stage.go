@@ -30,6 +30,8 @@ func (r *run) stage(ctx context.Context, i int) {
 	}
 	var err error
 	switch {
+	case st.Stage.Input:
+		err = r.input(ctx, st)
 	case st.Stage.Frozen:
 		err = r.frozen(ctx, st)
 	case st.Stage.Deploy:
@@ -40,7 +42,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	var unknown errUnknown
 	if errors.As(err, &unknown) && r.opt.Dry {
 		st.unknown = true
-		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.stage}}}
+		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.what, Note: unknown.note}}}
 		r.decided(st)
 		return
 	}
@@ -131,11 +133,17 @@ type outHere struct {
 // that would run is then unknown, because outputs need not be reproducible.
 func (r *run) build(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
+	if err == nil {
+		err = r.tools(ctx, st, in, st.lockedTools())
+	}
 	if err != nil {
 		return err
 	}
 	a := &attempt{state: st, in: in}
-	st.Key, st.Trees = action.KeyOf(st.Stage, in.Inputs), in.byPath()
+	st.Key, st.Trees, st.Deps = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps
+	if st.before != nil {
+		st.Was = st.before.Deps
+	}
 	// The lock's generation counts for its own key alone; another key starts at 0.
 	if st.locked != nil && st.locked.Key == st.Key {
 		st.Generation = st.locked.Generation
@@ -151,9 +159,13 @@ func (r *run) build(ctx context.Context, st *state) error {
 	if err := r.decide(ctx, a); err != nil {
 		return err
 	}
+	if err := r.checkedOut(ctx, st, in); err != nil {
+		return err
+	}
 	r.decided(st)
 	switch st.Verdict.Do {
 	case event.Skip:
+		r.replay(ctx, a)
 		st.Outs = st.locked.Outs
 		// Only the memory of where inputs were found changes; the key is the same.
 		if !r.opt.Dry && moved(st.locked, in) {
@@ -161,6 +173,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 		}
 		return r.ensurePublished(ctx, a)
 	case event.Restore:
+		r.replay(ctx, a)
 		if err := r.restore(ctx, a); err != nil {
 			return err
 		}
@@ -206,8 +219,11 @@ func (r *run) lookAtOuts(ctx context.Context, a *attempt) error {
 // with this key is the answer: the record is not asked for, so a clone in which nothing
 // changed makes no request. A record whose paths are not those in pipe.yaml counts as none.
 func (r *run) decide(ctx context.Context, a *attempt) error {
-	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Force: r.forced(a.Stage)}
+	f := action.Facts{Stage: a.Stage, Key: a.Key, Inputs: a.in.Inputs, Locked: a.locked, Before: a.before, Force: r.forced(a.Stage)}
 	var want []artifact.Output
+	if a.before != nil && a.before.Key == a.Key {
+		f.Unfit = a.before.Outs // but for a lock that fits, which is the answer
+	}
 	if a.locked != nil && a.locked.Key == a.Key {
 		want = a.locked.Outs
 	} else if !f.Force && !a.Stage.AlwaysChanged {
@@ -219,7 +235,9 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		case record == nil:
 		case Fits(a.Stage, record.Outs):
 			a.record, a.Generation, f.Recorded, want = record, record.ID.Generation, true, record.Outs
+			a.Seconds = record.Seconds
 		case samePaths(a.Stage, record.Outs):
+			f.Unfit = record.Outs
 			// The record stands for ever: what is made now needs one of its own.
 			if err := r.raise(ctx, a); err != nil {
 				return err
@@ -239,6 +257,9 @@ func (r *run) decide(ctx context.Context, a *attempt) error {
 		}
 	}
 	f.Lost = a.lost
+	if !f.Force && !a.Stage.AlwaysChanged {
+		f.Was = r.was(ctx, a)
+	}
 	a.Verdict = action.Decide(f)
 	return nil
 }
@@ -286,7 +307,11 @@ func (r *run) restore(ctx context.Context, a *attempt) error {
 		if !h.found || want[i].Same(h.out) { // outs that cannot be restored are the same, or the stage runs
 			continue
 		}
-		if _, err := r.Place(ctx, a.Stage.Name, want[i], lockedOuts(a.state)); err != nil {
+		known := lockedOuts(a.state)
+		if h.spec.Report { // a failed run left it: nobody has edited it
+			known = append(slices.Clone(known), h.out)
+		}
+		if _, err := r.Place(ctx, a.Stage.Name, want[i], known); err != nil {
 			return r.lostOr(err)
 		}
 	}
@@ -301,6 +326,14 @@ func recorded(a *attempt) []artifact.Output {
 		return a.record.Outs
 	}
 	return a.locked.Outs
+}
+
+// lockedTools returns what the stage's commands printed, as the lock has it.
+func (st *state) lockedTools() []artifact.Tool {
+	if st.locked == nil {
+		return nil
+	}
+	return st.locked.Tools
 }
 
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no

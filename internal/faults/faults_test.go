@@ -191,6 +191,9 @@ func (w *world) wantHonest(tr *trap, r *result) {
 	if r.code < 0 || strings.Contains(r.text, "goroutine ") {
 		w.t.Errorf("a crash")
 	}
+	if !tr.stays && strings.Contains(tr.hit.path, "/work/.pipe/runs") {
+		w.t.Errorf("a run fails because its log cannot be kept")
+	}
 	for _, word := range []string{"no such", "does not exist", "missing", "absent", "not found"} {
 		if tr.there && strings.Contains(r.text, word) {
 			w.t.Errorf("%v is told as %q", tr.errno, word)

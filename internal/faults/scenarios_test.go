@@ -20,6 +20,7 @@ stages:
       mkdir -p out/sub
       sed s/^/built:/ src > out/1
       cp src out/sub/2
+      echo same > out/sub/same
       ln -s 1 out/link
     deps: [src]
     outs: [out]
@@ -90,6 +91,23 @@ func others() []*scenario {
 			w.write("out/1", "an edit of an output\n")
 			w.remove("stamp", "out/sub")
 		}},
+		{name: "add", verb: "add raw data", prepare: func(w *world) {
+			w.begin(build)
+			w.write("raw", "one\n")
+			w.do("pipe add raw")
+			w.write("raw", "two\n")
+			w.do("mkdir -p data/sub", "ln -s sub/x data/link")
+			w.write("data/sub/x", "x\n")
+		}},
+		{name: "checkout-part", verb: "checkout", prepare: func(w *world) {
+			w.begin(build)
+			w.write("out/sub/2", "an edit in a directory\n")
+			w.write("out/sub/more", "a file too many\n")
+		}},
+		{name: "checkout-file", verb: "checkout", prepare: func(w *world) {
+			w.begin(build)
+			w.remove("out/sub/2")
+		}},
 		{name: "gc", verb: "gc --yes", exact: true, prepare: func(w *world) {
 			w.begin(build)
 			for _, v := range []string{"2", "3"} { // 2 is in no lock
@@ -98,7 +116,7 @@ func others() []*scenario {
 			}
 			w.do("find .pipe/cache -exec touch -d yesterday {} +")
 		}},
-		{name: "find", verb: "find b90df805 -o ../got", prepare: func(w *world) {
+		{name: "find", verb: "find 5b6d48c6 -o ../got", prepare: func(w *world) {
 			w.begin(build + " --push")
 			w.remove(".pipe", "out")
 		}},

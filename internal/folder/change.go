@@ -51,6 +51,26 @@ func (d Dir) Exchange(name string, with Dir, as string) error {
 	return d.both(exchangeat, name, with, as)
 }
 
+// LinkAll gives files here, never what a symlink leads to, the same names in another directory,
+// too, and reports for each whether that was done.
+func (d Dir) LinkAll(to Dir, names []string) ([]bool, error) {
+	from, err := d.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = from.Close() }()
+	into, err := to.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = into.Close() }()
+	done := make([]bool, len(names))
+	for i, name := range names {
+		done[i] = linkat(from, name, into, name) == nil
+	}
+	return done, nil
+}
+
 // both calls f on a name here and one in another directory. Its answer alone counts: to close a
 // directory that was only read cannot undo it, and who took that for a failure would do it twice.
 func (d Dir) both(f func(from *os.File, name string, to *os.File, as string) error, name string, to Dir, as string) error {

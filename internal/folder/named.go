@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // named gives an error the whole path: os.Root knows names in its directory alone, and "openat
@@ -86,6 +87,11 @@ func (d Dir) MkdirAll(name string, perm os.FileMode) error {
 
 // Chmod is os.Root's Chmod.
 func (d Dir) Chmod(name string, mode os.FileMode) error { return d.named(d.Root.Chmod(name, mode)) }
+
+// Chtimes is os.Root's Chtimes.
+func (d Dir) Chtimes(name string, atime, mtime time.Time) error {
+	return d.named(d.Root.Chtimes(name, atime, mtime))
+}
 
 // Stat is os.Root's Stat.
 func (d Dir) Stat(name string) (os.FileInfo, error) {

@@ -55,7 +55,7 @@ func BenchmarkVersions(b *testing.B) {
 	run := func(b *testing.B) {
 		for b.Loop() {
 			n := 0
-			err := s.open(s.dir).Versions(b.Context(), "pipe.lock", func(v *gitlog.Version) error {
+			_, err := s.open(s.dir).Versions(b.Context(), "pipe.lock", func(v *gitlog.Version) error {
 				n++
 				_, err := v.Data()
 				return err

@@ -249,9 +249,13 @@ func (r *Repo) explain(hash string, err error) error {
 	if !errors.Is(err, plumbing.ErrObjectNotFound) {
 		return err
 	}
+	partial := r.partial()
+	if partial {
+		err = ErrKeptBack
+	}
 	e := diag.New(diag.NotFound, "git object %s is not in this clone: %w", short(hash), err)
 	switch {
-	case r.partial():
+	case partial:
 		return e.Hinted("git fetch --refetch --no-filter")
 	case r.Shallow():
 		return e.Hinted("git fetch --unshallow")

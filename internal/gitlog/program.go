@@ -48,12 +48,17 @@ func (r *Repo) program(name string) (string, error) {
 // git that runs; they do not reach the command. A caller that wants another index
 // appends to Env, where the last value counts.
 func (r *Repo) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	settings := []string{"--literal-pathspecs", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsync=all"}
+	return r.plain(ctx, append(settings, args...)...)
+}
+
+// plain is command with the user's settings alone, for questions about them.
+func (r *Repo) plain(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	bin, err := r.program("git")
 	if err != nil {
 		return nil, err
 	}
-	settings := []string{"--literal-pathspecs", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsync=all"}
-	cmd := exec.CommandContext(ctx, bin, append(settings, args...)...)
+	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.Dir = r.root
 	for _, kv := range r.env {
 		if name, _, _ := strings.Cut(kv, "="); !isLocal(name) {

@@ -39,6 +39,13 @@ func (r *Repo) FileAt(ctx context.Context, hash string, path repopath.Path) ([]b
 	return r.git(ctx, nil, "cat-file", "blob", e.hash)
 }
 
+// LastChange returns the hash of the last commit of HEAD's history that changed the file, "" when
+// none did.
+func (r *Repo) LastChange(ctx context.Context, path repopath.Path) (string, error) {
+	out, err := r.git(ctx, nil, "log", "-n", "1", "--format=%H", "--", string(path))
+	return strings.TrimSpace(string(out)), err
+}
+
 // entry is what a commit or the index has at a path; the zero value is nothing.
 type entry struct {
 	mode string

@@ -41,23 +41,24 @@ type Version struct {
 // committers' clocks: a wrong clock changes the order, never what is found. No history
 // is simplified away: merges and side branches count. f may keep the Version.
 // Where the history is incomplete (see Shallow) the walk ends at the edge
-// without an error.
-func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) error {
+// without an error, and whole is false if it has met it. A content that a partial
+// clone has kept back is a version as any other; its Data fails with ErrKeptBack.
+func (r *Repo) Versions(ctx context.Context, path repopath.Path, f func(*Version) error) (whole bool, err error) {
 	refs, err := r.refs(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	w := newWalk(r, path, r.Shallow())
 	defer w.objects.close()
 	for _, ref := range refs {
 		if err := w.start(r, ref); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err := w.run(ctx, r, f); err != nil {
-		return fmt.Errorf("read the history of %s: %w", path, err)
+		return false, fmt.Errorf("read the history of %s: %w", path, err)
 	}
-	return nil
+	return !w.met, nil
 }
 
 // shallowCommits returns the commits whose parents a shallow clone has cut off. The
@@ -92,6 +93,7 @@ type walk struct {
 	seen   map[plumbing.Hash]*node // nil: known to be absent
 	queue  queue
 	edge   bool // absent objects are the edge of the history, not damage
+	met    bool // the edge
 	grafts map[plumbing.Hash]bool
 }
 
@@ -127,7 +129,7 @@ func (w *walk) push(h plumbing.Hash) (*node, error) {
 	c, err := w.objects.commit(h)
 	if err != nil {
 		if w.edge && errors.Is(err, plumbing.ErrObjectNotFound) {
-			w.seen[h] = nil
+			w.seen[h], w.met = nil, true
 			return nil, nil
 		}
 		return nil, err
@@ -136,12 +138,13 @@ func (w *walk) push(h plumbing.Hash) (*node, error) {
 		return w.push(c.hash)
 	}
 	if w.grafts[h] {
+		w.met = w.met || len(c.parents) > 0
 		c.parents = nil
 	}
 	n := &node{commit: c}
 	n.blob, err = w.blob(0, c.tree)
 	if w.edge && errors.Is(err, plumbing.ErrObjectNotFound) {
-		err = nil
+		err, w.met = nil, true
 	}
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,20 +55,33 @@ type Hit struct {
 // error means that the tree is not to be had, and its files are not found.
 type Tree func(ctx context.Context, at repopath.Path, d digest.Digest) (*object.Tree, error)
 
+// Past is what the locks say of a hash.
+type Past struct {
+	Hits     []*Hit
+	Whole    bool     // git has the whole history here, but for KeptBack
+	KeptBack []string // git's names of the locks that a partial clone has not fetched
+}
+
 // Find returns the hits for a prefix of hexadecimal digits, newest first: those
 // of the workspace's lock, then those of every commit that any branch or tag
 // reaches. Each distinct lock is read once. A lock of the past that cannot be
 // read is passed to bad and left out.
-func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *lockfile.File, prefix string, tree Tree, bad func(error)) ([]*Hit, error) {
+func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *lockfile.File, prefix string, tree Tree, bad func(error)) (*Past, error) {
 	f := &finder{ctx: ctx, prefix: prefix, tree: tree, seen: map[string]*Hit{}, trees: map[digest.Digest][]object.Entry{}}
 	f.lock(now, nil)
+	past := &Past{Whole: true}
 	if repo == nil {
-		return f.hits, nil
+		past.Hits = f.hits
+		return past, nil
 	}
 	var versions []*version
 	var parser lockfile.Parser
-	err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
+	whole, err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
 		data, err := v.Data()
+		if errors.Is(err, gitlog.ErrKeptBack) {
+			past.KeptBack = append(past.KeptBack, v.Blob)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -88,7 +102,8 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 	for _, h := range f.hits {
 		slices.SortStableFunc(h.Commit, func(a, b gitlog.Commit) int { return b.When.Compare(a.When) })
 	}
-	return f.hits, err
+	past.Hits, past.Whole = f.hits, whole
+	return past, err
 }
 
 // version is a lock of the past with the hits that it gave.

@@ -98,11 +98,11 @@ func (r *repo) open() *gitlog.Repo {
 
 func find(t *testing.T, g *gitlog.Repo, now *lockfile.File, prefix string, tree history.Tree) []*history.Hit {
 	t.Helper()
-	hits, err := history.Find(t.Context(), g, "pipe.lock", now, prefix, tree, func(err error) { t.Errorf("bad lock: %v", err) })
-	if err != nil {
-		t.Fatal(err)
+	past, err := history.Find(t.Context(), g, "pipe.lock", now, prefix, tree, func(err error) { t.Errorf("bad lock: %v", err) })
+	if err != nil || !past.Whole || len(past.KeptBack) > 0 {
+		t.Fatalf("%+v, %v", past, err)
 	}
-	return hits
+	return past.Hits
 }
 
 func hashes(commits []gitlog.Commit) (h []string) {
@@ -225,9 +225,9 @@ func TestALockOfThePastThatCannotBeReadIsTold(t *testing.T) {
 	bad := r.commit([]byte("schema: [\n"))
 	r.commit(lock("two").Encode())
 	var told []error
-	hits, err := history.Find(t.Context(), r.open(), "pipe.lock", nil, of("one").Hex(), nil, func(err error) { told = append(told, err) })
-	if err != nil || len(hits) != 1 || len(told) != 1 || !strings.Contains(told[0].Error(), bad[:12]) {
-		t.Errorf("%d hits, told %v, %v", len(hits), told, err)
+	past, err := history.Find(t.Context(), r.open(), "pipe.lock", nil, of("one").Hex(), nil, func(err error) { told = append(told, err) })
+	if err != nil || len(past.Hits) != 1 || len(told) != 1 || !strings.Contains(told[0].Error(), bad[:12]) {
+		t.Errorf("%+v, told %v, %v", past, told, err)
 	}
 	read := 0
 	err = history.Locks(t.Context(), r.open(), "pipe.lock", time.Time{}, func(*lockfile.File) error { read++; return nil })

@@ -12,19 +12,23 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// Unnamed looks for bytes that no lock names, such as a kept edit or what an
-// environment got: in the cache, and for a whole hash in the remote, which may be nil.
-// A remote is asked for one object on each shelf, never listed: a list of it may be long,
-// and costs. The remote is not asked when the cache has a hit.
-func Unnamed(ctx context.Context, cache store.Lister, remote store.Store, prefix string) (hits []*Hit, err error) {
+// InCache looks for bytes that no lock names, such as a kept edit or what an environment
+// got, in a store that can be listed at no cost.
+func InCache(ctx context.Context, cache store.Lister, prefix string) (hits []*Hit, err error) {
 	err = cache.List(ctx, func(e store.Entry) error {
 		if strings.HasPrefix(e.Ref.Digest.Hex(), prefix) {
 			hits = append(hits, &Hit{What: Object, Ref: e.Ref, Size: e.Size})
 		}
 		return nil
 	})
-	if err != nil || len(hits) > 0 || remote == nil || len(prefix) < 2*digest.Size {
-		return hits, err
+	return hits, err
+}
+
+// InRemote asks a remote for bytes that no lock names: for one object on each shelf, if the
+// prefix is a whole hash. It is never listed: a list of it may be long, and costs.
+func InRemote(ctx context.Context, remote store.Store, prefix string) (hits []*Hit, err error) {
+	if len(prefix) < 2*digest.Size {
+		return nil, nil
 	}
 	b, err := hex.DecodeString(prefix)
 	if err != nil {

@@ -26,25 +26,26 @@ func put(t *testing.T, s *mem.Store, shelf object.Shelf, content string) object.
 	return ref
 }
 
-func TestBytesThatNoLockNamesAreFoundInTheCacheElseInTheRemote(t *testing.T) {
+func TestBytesThatNoLockNamesAreFoundInCacheAndRemote(t *testing.T) {
 	cache, remote := mem.New(), mem.New()
 	kept := put(t, cache, object.Files, "kept edit")
 	file, tree := put(t, remote, object.Files, "deployed"), put(t, remote, object.Trees, "deployed")
-	put(t, remote, object.Files, "kept edit")
 	whole := of("deployed").Hex()
+	inCache := func(prefix string) ([]*history.Hit, error) { return history.InCache(t.Context(), cache, prefix) }
+	inRemote := func(prefix string) ([]*history.Hit, error) { return history.InRemote(t.Context(), remote, prefix) }
 	for _, c := range []struct {
 		name, prefix string
-		remote       store.Store
+		in           func(string) ([]*history.Hit, error)
 		want         []object.Ref
 	}{
-		{"in the cache", of("kept edit").Hex(), remote, []object.Ref{kept}},
-		{"by a prefix", of("kept edit").Hex()[:8], remote, []object.Ref{kept}},
-		{"in the remote, on every shelf", whole, remote, []object.Ref{file, tree}},
-		{"in the remote by a prefix: nobody asks it", whole[:len(whole)-1], remote, nil},
-		{"in no remote", whole, nil, nil},
-		{"nowhere", of("nothing").Hex(), remote, nil},
+		{"in the cache", of("kept edit").Hex(), inCache, []object.Ref{kept}},
+		{"by a prefix", of("kept edit").Hex()[:8], inCache, []object.Ref{kept}},
+		{"not in the cache", whole, inCache, nil},
+		{"in the remote, on every shelf", whole, inRemote, []object.Ref{file, tree}},
+		{"in the remote by a prefix: nobody asks it", whole[:len(whole)-1], inRemote, nil},
+		{"not in the remote", of("kept edit").Hex(), inRemote, nil},
 	} {
-		hits, err := history.Unnamed(t.Context(), cache, c.remote, c.prefix)
+		hits, err := c.in(c.prefix)
 		var got []object.Ref
 		for _, h := range hits {
 			got = append(got, h.Ref)
@@ -56,7 +57,7 @@ func TestBytesThatNoLockNamesAreFoundInTheCacheElseInTheRemote(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", c.name, got, err, c.want)
 		}
 	}
-	if _, err := history.Unnamed(t.Context(), cache, remote, "g"+whole[1:]); err == nil {
+	if _, err := inRemote("g" + whole[1:]); err == nil {
 		t.Error("what is no hash was looked for in the remote")
 	}
 }
@@ -72,8 +73,8 @@ func (down) List(context.Context, func(store.Entry) error) error { return errDow
 func TestAStoreThatDoesNotAnswerIsNotOneWithoutTheBytes(t *testing.T) {
 	hash := of("x").Hex()
 	for what, ask := range map[string]func() ([]*history.Hit, error){
-		"the remote": func() ([]*history.Hit, error) { return history.Unnamed(t.Context(), mem.New(), down{mem.New()}, hash) },
-		"the cache":  func() ([]*history.Hit, error) { return history.Unnamed(t.Context(), down{mem.New()}, nil, hash) },
+		"the remote": func() ([]*history.Hit, error) { return history.InRemote(t.Context(), down{mem.New()}, hash) },
+		"the cache":  func() ([]*history.Hit, error) { return history.InCache(t.Context(), down{mem.New()}, hash) },
 	} {
 		if hits, err := ask(); !errors.Is(err, errDown) || len(hits) > 0 {
 			t.Errorf("%s: %v, %v", what, hits, err)
@@ -120,7 +121,7 @@ func TestALockThatGitLostIsAnError(t *testing.T) {
 	if err := history.Locks(t.Context(), r.open(), "pipe.lock", time.Time{}, func(*lockfile.File) error { return nil }); err == nil {
 		t.Error("garbage would be collected without it")
 	}
-	if hits, err := history.Find(t.Context(), r.open(), "pipe.lock", nil, of("one").Hex(), nil, func(error) {}); err == nil {
-		t.Errorf("found %v", hits)
+	if past, err := history.Find(t.Context(), r.open(), "pipe.lock", nil, of("one").Hex(), nil, func(error) {}); err == nil {
+		t.Errorf("found %v", past.Hits)
 	}
 }

@@ -15,25 +15,28 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Runner makes outputs from inputs by running commands on this machine. All
-// fields but Tracked and Hold must be set.
+// fields but Tracked, IsInput and Hold must be set.
 type Runner struct {
 	*Workspace
 	// Tracked returns which of the paths git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error)
 	// IsOut reports whether some stage makes this very path.
 	IsOut func(repopath.Path) bool
-	Hold  *Hold // commands inherit its lock, and its note names them
-	Now   func() time.Time
+	// IsInput reports whether it is an input of the project, which people change; nil: none is.
+	IsInput func(repopath.Path) bool
+	Hold    *Hold // commands inherit its lock, and its note names them
+	Now     func() time.Time
 }
 
-// Run runs the job's command. After an error the workspace is as it was, and what
-// the command left in place of its outputs lies below .pipe/partial. When ctx ends
+// Run runs the job's command. After an error the workspace is as it was but for reports, and
+// what the command left in place of its other outputs lies below .pipe/partial. When ctx ends
 // the command is stopped, and no process of it is left when Run returns.
 //
 // The old outputs stay aside until the caller has recorded the new ones and calls
@@ -48,6 +51,9 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		return nil, err
 	}
 	for _, o := range job.Made {
+		if err := r.refuseEdited(ctx, job, o); err != nil {
+			return nil, err
+		}
 		if _, err := r.Place(ctx, job.Stage.Name, o, job.Made); err != nil {
 			return nil, err
 		}
@@ -60,7 +66,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		if recorded {
 			return old.Drop()
 		}
-		return r.putBack(job, old)
+		return r.putBack(ctx, job, old)
 	}}
 	if made.Seconds, err = r.command(ctx, job, r.Work.Root()); err == nil {
 		err = r.recheck(ctx, job)
@@ -69,9 +75,25 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		made.Outs, err = r.saveOuts(ctx, job)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.putBack(job, old))
+		return nil, errors.Join(err, r.putBack(ctx, job, old))
 	}
 	return made, nil
+}
+
+// refuseEdited keeps pipe from overwriting an input of the project that somebody has changed since
+// the run looked at it: an output could be made again, this edit could not.
+func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.Output) error {
+	if r.IsInput == nil || !r.IsInput(o.Path) {
+		return nil
+	}
+	here, _, err := r.Work.Output(ctx, o.Path)
+	if errors.Is(err, worktree.ErrAbsent) || err == nil && here.Same(o) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return diag.New(diag.Stage, "%s: input %s changed while pipe ran", job.Stage.Name, o.Path).At(job.Stage.Place).Hinted("run pipe repro again")
 }
 
 // fresh runs the command in a directory that holds the job's inputs alone, copied from
@@ -117,24 +139,23 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 
 // makeRoom moves the stage's old outputs aside, and puts copies of the persistent
 // ones in their places for the command to go on from. The originals lie aside, so
-// that a failure or a kill costs nothing. Keep comes before the move: from then on the
-// cache has all bytes that are at stake.
+// that a failure or a kill costs nothing. Reports are removed and not moved: after a failure
+// the newest counts, and an old one that came back would say that all is well. Keep comes
+// before both: from then on the cache has all bytes that are at stake.
 func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, error) {
-	var paths []repopath.Path
+	var paths, reports []repopath.Path
 	persist := map[repopath.Path]artifact.Output{}
 	for _, o := range job.Stage.Outs {
-		paths = append(paths, o.Path)
-		here, _, err := r.Work.Output(ctx, o.Path)
-		if errors.Is(err, worktree.ErrAbsent) {
-			continue
-		}
-		if err == nil {
-			err = r.Keep(ctx, job.Stage.Name, here, job.Recorded)
-		}
-		if err != nil {
+		here, err := r.kept(ctx, job, o)
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
 			return nil, err
 		}
-		if o.Persist {
+		if o.Report {
+			reports = append(reports, o.Path)
+			continue
+		}
+		paths = append(paths, o.Path)
+		if o.Persist && err == nil {
 			persist[o.Path] = here
 		}
 	}
@@ -143,16 +164,58 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 		return nil, err
 	}
 	for _, o := range persist {
-		if err := r.checkout(ctx, o); err != nil {
-			return nil, errors.Join(err, r.putBack(job, old))
+		if err := r.checkout(ctx, o, nil); err != nil {
+			return nil, errors.Join(err, r.putBack(ctx, job, old))
+		}
+	}
+	// Last: what fails before the command starts costs no report.
+	for _, p := range reports {
+		if err := r.clear(p); err != nil {
+			return nil, errors.Join(err, r.putBack(ctx, job, old))
 		}
 	}
 	return old, nil
 }
 
-// putBack restores the old outputs after a failure and says what was kept.
-func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
+// kept puts into the cache what lies at an output, and returns it. A report of a failed run is
+// in no lock, and is no edit that somebody should be told of.
+func (r *Runner) kept(ctx context.Context, job *action.Job, o spec.Out) (artifact.Output, error) {
+	if o.Report {
+		return r.Work.Save(ctx, r.Cache, o.Path)
+	}
+	here, _, err := r.Work.Output(ctx, o.Path)
+	if err == nil {
+		err = r.Keep(ctx, job.Stage.Name, here, job.Recorded)
+	}
+	return here, err
+}
+
+// clear removes what lies at p, and makes the directory above it: a command may expect it.
+func (r *Runner) clear(p repopath.Path) error {
+	in, err := r.Work.MakeHolder(p)
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.RemoveAll(p.Base()), in.Close())
+}
+
+// putBack restores the old outputs after a failure and says what was kept. A report stays where
+// the command left it, unless it is no output at all (a named pipe, say), which no later run
+// could read.
+func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) error {
 	partial, err := old.Restore()
+	ctx = context.WithoutCancel(ctx) // the end of the run may be the failure
+	for _, o := range job.Stage.Outs {
+		if !o.Report {
+			continue
+		}
+		if _, _, rerr := r.Work.Output(ctx, o.Path); rerr != nil && !errors.Is(rerr, worktree.ErrAbsent) {
+			left, serr := old.Spoil(o.Path)
+			if err = errors.Join(err, serr); left != "" {
+				partial = append(partial, left)
+			}
+		}
+	}
 	for _, p := range partial {
 		r.Note(job.Stage.Name, "the partial outputs of the failed run are in "+p)
 	}
@@ -163,9 +226,9 @@ func (r *Runner) putBack(job *action.Job, old *aside.Outs) error {
 // seconds they took. The stage's timeout is for all of them together; its error wraps
 // action.ErrTimeout.
 func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
-	dir, err := wdir(root, job)
+	dir, err := wdir(root, job.Stage.Wdir)
 	if err != nil {
-		return 0, err
+		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
 	}
 	if t := job.Stage.Timeout; t > 0 {
 		var cancel context.CancelFunc
@@ -191,14 +254,14 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 }
 
 // wdir returns the working directory, which must be there.
-func wdir(root string, job *action.Job) (string, error) {
-	dir := filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir)))
+func wdir(root string, wdir repopath.Path) (string, error) {
+	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", job.Stage.Wdir)
+		err = fmt.Errorf("%s is not a directory", wdir)
 	}
 	if err != nil {
-		return "", diag.New(diag.Usage, "%s: wdir: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
+		return "", fmt.Errorf("wdir: %w", err)
 	}
 	return dir, nil
 }

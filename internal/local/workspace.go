@@ -18,6 +18,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -61,7 +62,7 @@ func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, 
 	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
 	lock.(*sync.Mutex).Lock()
 	defer lock.(*sync.Mutex).Unlock()
-	here, _, err := w.Work.Output(ctx, o.Path)
+	here, tree, err := w.Work.Output(ctx, o.Path)
 	switch {
 	case err == nil && here.Same(o):
 		return false, nil
@@ -75,7 +76,7 @@ func (w *Workspace) Place(ctx context.Context, stage string, o artifact.Output, 
 	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return false, err
 	}
-	return true, w.checkout(ctx, o)
+	return true, w.checkout(ctx, o, tree)
 }
 
 // Keep makes sure that the cache has what lies at an output before it is
@@ -98,10 +99,11 @@ func (w *Workspace) Keep(ctx context.Context, stage string, here artifact.Output
 	return nil
 }
 
-// checkout puts a fetched output into the workspace. If a cached object turns out to be
+// checkout puts a fetched output into the workspace, in place of the directory here, if one lies
+// there. If a cached object turns out to be
 // damaged, the cache has moved it away (store.Cache.Fill), so the remote's copy can take
 // its place; that is tried once. Without a remote copy the damage is the error.
-func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
+func (w *Workspace) checkout(ctx context.Context, o artifact.Output, here *object.Tree) error {
 	const tries = 2
 	var err error
 	for range tries {
@@ -111,7 +113,7 @@ func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
 				return err
 			}
 		}
-		if err = w.Work.Checkout(ctx, w.Cache, o, t); !errors.Is(err, store.ErrCorrupt) {
+		if err = w.Work.Checkout(ctx, w.Cache, o, t, here); !errors.Is(err, store.ErrCorrupt) {
 			return err
 		}
 		if ferr := w.Carrier.Fetch(ctx, []artifact.Output{o}); ferr != nil {
@@ -119,6 +121,33 @@ func (w *Workspace) checkout(ctx context.Context, o artifact.Output) error {
 		}
 	}
 	return err
+}
+
+// PlacePart makes what a directory output's tree has at a path, which lies inside the output,
+// lie there, and leaves what is beside it. The bytes are in the cache. It reports whether
+// that changed anything. Other bytes that lie there are kept in the cache first.
+func (w *Workspace) PlacePart(ctx context.Context, stage string, o artifact.Output, t *object.Tree, at repopath.Path) (bool, error) {
+	lock, _ := w.placing.LoadOrStore(o.Path, &sync.Mutex{})
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
+	here, tree, err := w.Work.Output(ctx, o.Path)
+	if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+		return false, err
+	}
+	was := tree
+	if was == nil {
+		was = &object.Tree{}
+	}
+	next, gone := was.With(t, o.Path.Rel(at))
+	if slices.Equal(next.Entries, was.Entries) && tree != nil {
+		return false, nil
+	}
+	if gone || err == nil && tree == nil {
+		if err := w.Keep(ctx, stage, here, nil); err != nil {
+			return false, err
+		}
+	}
+	return true, w.Work.Checkout(ctx, w.Cache, next.Output(o.Path), next, tree)
 }
 
 // Rescue puts an output into the cache again when only the workspace has it: the user
@@ -136,9 +165,7 @@ func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	return err
 }
 
-// Export writes an output to a place outside the workspace, and overwrites nothing. It is
-// written and verified beside the target and then renamed, so the target is whole or absent;
-// what a kill leaves has a name of its own, and is in nobody's way.
+// Export writes an output to a place outside the workspace, and overwrites nothing.
 func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (err error) {
 	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
 		return err
@@ -149,6 +176,13 @@ func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (e
 			return err
 		}
 	}
+	return w.Write(ctx, o, t, to)
+}
+
+// Write is Export for what was fetched; the tree is nil for a file. It is
+// written and verified beside the target and then renamed, so the target is whole or absent;
+// what a kill leaves has a name of its own, and is in nobody's way.
+func (w *Workspace) Write(ctx context.Context, o artifact.Output, t *object.Tree, to string) (err error) {
 	in, err := w.Work.Beside(to)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", to, err)
@@ -172,6 +206,31 @@ func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (e
 	return err
 }
 
+// Copy writes the bytes of a fetched file to a stream, after all of them were verified: what reads
+// them may act on the first. A damaged copy in the cache is fetched again.
+func (w *Workspace) Copy(ctx context.Context, o artifact.Output, to io.Writer) error {
+	ref := object.Of(o)
+	err := w.read(ctx, ref, io.Discard)
+	if errors.Is(err, store.ErrCorrupt) {
+		if err = w.Cache.Quarantine(ref); err == nil {
+			err = w.Carrier.Fetch(ctx, []artifact.Output{o})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return w.read(ctx, ref, to)
+}
+
+func (w *Workspace) read(ctx context.Context, ref object.Ref, to io.Writer) error {
+	r, err := w.Cache.Open(ctx, ref)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, r)
+	return errors.Join(err, r.Close())
+}
+
 // Holds reports whether the file or directory at a place outside the workspace has the digest.
 // Where that cannot be found out, it has not.
 func Holds(ctx context.Context, at string, want digest.Digest, workers int) bool {
@@ -179,7 +238,7 @@ func Holds(ctx context.Context, at string, want digest.Digest, workers int) bool
 	if err != nil {
 		return false
 	}
-	w, err := worktree.Open(filepath.Dir(at), worktree.Options{Workers: workers})
+	w, err := worktree.Open(filepath.Dir(at), worktree.Options{Workers: workers, Foreign: true})
 	if err != nil {
 		return false
 	}

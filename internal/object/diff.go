@@ -5,7 +5,9 @@ import "github.com/pipe-build/pipe/pkg/repopath"
 // Change is an entry that two trees have otherwise, or that only one of them has.
 type Change struct {
 	Path     repopath.Path
-	Old, New string // its digest, and whether it is executable; empty: not there
+	Old, New string // its digest, and what it is unless a plain file; empty: not there
+	// OldSize and NewSize are in bytes.
+	OldSize, NewSize int64
 }
 
 // Diff returns what changed from a to b, sorted by path.
@@ -14,14 +16,14 @@ func Diff(a, b *Tree) (changes []Change) {
 	for i < len(a.Entries) || j < len(b.Entries) {
 		switch {
 		case j == len(b.Entries) || i < len(a.Entries) && a.Entries[i].Path < b.Entries[j].Path:
-			changes = append(changes, Change{Path: a.Entries[i].Path, Old: a.Entries[i].content()})
+			changes = append(changes, Change{Path: a.Entries[i].Path, Old: a.Entries[i].content(), OldSize: a.Entries[i].Size})
 			i++
 		case i == len(a.Entries) || b.Entries[j].Path < a.Entries[i].Path:
-			changes = append(changes, Change{Path: b.Entries[j].Path, New: b.Entries[j].content()})
+			changes = append(changes, Change{Path: b.Entries[j].Path, New: b.Entries[j].content(), NewSize: b.Entries[j].Size})
 			j++
 		default:
 			if was, now := a.Entries[i].content(), b.Entries[j].content(); was != now {
-				changes = append(changes, Change{Path: a.Entries[i].Path, Old: was, New: now})
+				changes = append(changes, Change{Path: a.Entries[i].Path, Old: was, New: now, OldSize: a.Entries[i].Size, NewSize: b.Entries[j].Size})
 			}
 			i++
 			j++
@@ -30,10 +32,15 @@ func Diff(a, b *Tree) (changes []Change) {
 	return changes
 }
 
+// content tells entries apart: a symlink has the digest of its target, as a file with that text.
 func (e *Entry) content() string {
 	switch e.Kind {
 	case Executable:
 		return e.Digest.String() + " (executable)"
+	case Symlink:
+		return e.Digest.String() + " (symlink)"
+	case Nested:
+		return e.Digest.String() + " (directory)"
 	case Dir:
 		return "an empty directory"
 	}

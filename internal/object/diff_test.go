@@ -8,15 +8,16 @@ import (
 func TestDiffNamesEntriesThatChanged(t *testing.T) {
 	tree := func(es ...Entry) *Tree { return &Tree{Entries: es} }
 	f := func(kind Kind, path, content string) Entry {
-		return Entry{Kind: kind, Path: file(path, "").Path, Digest: sum(content)}
+		return Entry{Kind: kind, Path: file(path, "").Path, Digest: sum(content), Size: 7}
 	}
-	a := tree(f(File, "a", "1"), f(File, "b", "2"), f(File, "d", "4"))
-	b := tree(f(File, "b", "2"), f(File, "c", "3"), f(Executable, "d", "4"), f(File, "e", "5"))
+	a := tree(f(File, "a", "1"), f(File, "b", "2"), f(File, "d", "4"), f(File, "l", "6"))
+	b := tree(f(File, "b", "2"), f(File, "c", "3"), f(Executable, "d", "4"), f(File, "e", "5"), f(Symlink, "l", "6"))
 	want := []Change{
-		{"a", sum("1").String(), ""},
-		{"c", "", sum("3").String()},
-		{"d", sum("4").String(), sum("4").String() + " (executable)"},
-		{"e", "", sum("5").String()},
+		{Path: "a", Old: sum("1").String(), OldSize: 7},
+		{Path: "c", New: sum("3").String(), NewSize: 7},
+		{Path: "d", Old: sum("4").String(), New: sum("4").String() + " (executable)", OldSize: 7, NewSize: 7},
+		{Path: "e", New: sum("5").String(), NewSize: 7},
+		{Path: "l", Old: sum("6").String(), New: sum("6").String() + " (symlink)", OldSize: 7, NewSize: 7},
 	}
 	if got := Diff(a, b); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
@@ -24,7 +25,7 @@ func TestDiffNamesEntriesThatChanged(t *testing.T) {
 	if got := Diff(a, a); got != nil {
 		t.Errorf("equal trees differ: %v", got)
 	}
-	if got := Diff(tree(), a); len(got) != 3 {
+	if got := Diff(tree(), a); len(got) != 4 {
 		t.Errorf("got %v", got)
 	}
 }

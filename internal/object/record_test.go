@@ -141,7 +141,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"files beyond exact":  {`"files":2`, `"files":9007199254740992`},
 		"a file with files":   {`"exec":true,`, `"exec":true,"files":1,`},
 		"an executable tree":  {`"dir":true,"files"`, `"dir":true,"exec":true,"files"`},
-		"a tree's sha256":     {`"path":"dist/static",`, `"path":"dist/static","sha256":"` + strings.Repeat("ab", 32) + `",`},
+		"a sha256 of a tree":  {`"path":"dist/static",`, `"path":"dist/static","sha256":"` + strings.Repeat("ab", 32) + `",`},
 		"no sha256":           {strings.Repeat("ab", 32), "ab"},
 		"sha256 in capitals":  {strings.Repeat("ab", 32), strings.Repeat("AB", 32)},
 		"a null sha256":       {`"` + strings.Repeat("ab", 32) + `"`, "null"},

@@ -110,6 +110,26 @@ func (t *Tree) Sub(p repopath.Path) (*Tree, bool) {
 	return sub, len(sub.Entries) > 0
 }
 
+// With returns the tree with what another one has at p, and whether anything that is not in that
+// one had to go for it. An empty directory at p or above it does not count.
+func (t *Tree) With(other *Tree, p repopath.Path) (next *Tree, gone bool) {
+	next = &Tree{}
+	for _, e := range t.Entries {
+		if !p.Holds(e.Path) && !e.Path.Holds(p) {
+			next.Entries = append(next.Entries, e)
+		} else if is, ok := other.Find(e.Path); e.Kind != Dir && (!ok || is != e) {
+			gone = true
+		}
+	}
+	for _, e := range other.Entries {
+		if p.Holds(e.Path) {
+			next.Entries = append(next.Entries, e)
+		}
+	}
+	next.Sort()
+	return next, gone
+}
+
 // Check says whether the tree may be stored: paths that stay inside, entries
 // sorted, none twice, no file that is also a directory, symlinks that stay
 // inside, no Nested entry. Names that fold together are allowed: see Folding. It

@@ -329,3 +329,29 @@ func FuzzParseTree(f *testing.F) {
 		}
 	})
 }
+
+func TestWithTakesOnePartOfAnotherTree(t *testing.T) {
+	file := func(p, content string) Entry {
+		return Entry{Kind: File, Path: repopath.Path(p), Digest: digest.Of([]byte(content)), Size: int64(len(content))}
+	}
+	other := &Tree{Entries: []Entry{file("a", "1"), file("sub/x", "2"), file("sub/y", "3")}}
+	for name, c := range map[string]struct {
+		here []Entry
+		part repopath.Path
+		want []Entry
+		gone bool
+	}{
+		"nothing is here":         {nil, "sub/x", []Entry{file("sub/x", "2")}, false},
+		"what is beside it stays": {[]Entry{file("sub/y", "mine")}, "sub/x", []Entry{file("sub/x", "2"), file("sub/y", "mine")}, false},
+		"a directory":             {[]Entry{file("sub/more", "?"), file("sub/x", "2")}, "sub", []Entry{file("sub/x", "2"), file("sub/y", "3")}, true},
+		"an edit":                 {[]Entry{file("sub/x", "mine")}, "sub/x", []Entry{file("sub/x", "2")}, true},
+		"a file in the way":       {[]Entry{file("sub", "mine")}, "sub/x", []Entry{file("sub/x", "2")}, true},
+		"a directory in the way":  {[]Entry{file("sub/x/z", "mine")}, "sub/x", []Entry{file("sub/x", "2")}, true},
+		"an empty directory":      {[]Entry{{Kind: Dir, Path: "sub"}}, "sub/x", []Entry{file("sub/x", "2")}, false},
+	} {
+		next, gone := (&Tree{Entries: c.here}).With(other, c.part)
+		if !slices.Equal(next.Entries, c.want) || gone != c.gone {
+			t.Errorf("%s: %v, gone %v", name, next.Entries, gone)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
@@ -31,7 +32,13 @@ type Options struct {
 	// workspace's own, which Note is told once.
 	Probe func(context.Context) error
 	Note  func(text string)
+	// Lister finds the project's other environments; nil: the store cannot list.
+	Lister store.Lister
+	Create bool // Begin may make an environment that does not exist
 }
+
+// Default is the environment of those who name none. It needs no permission to be made.
+const Default = "default"
 
 // Environment is one named place to deploy to. The value is safe for many goroutines.
 type Environment struct {
@@ -45,9 +52,11 @@ type Environment struct {
 // nameForm is what every store takes as part of a path, on every file system.
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
+func isName(s string) bool { return nameForm.MatchString(s) && !strings.HasSuffix(s, ".lock") }
+
 // Open returns the environment that o names; it need not exist.
 func Open(cells store.Cells, o Options) (*Environment, error) {
-	if !nameForm.MatchString(o.Name) || strings.HasSuffix(o.Name, ".lock") {
+	if !isName(o.Name) {
 		return nil, diag.New(diag.Usage, "%q is not a valid environment name; use lower-case letters, digits, '.', '_' and '-'", o.Name).
 			Hinted("pipe repro --env staging")
 	}
@@ -107,7 +116,7 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 		return live, err
 	}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps = st.now(), st.Key, st.Deps
+		live.Status, live.Key, live.Deps, live.Tools, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Commit
 	}
 	return live, nil
 }
@@ -116,9 +125,10 @@ func (e *Environment) Live(ctx context.Context, stage string) (action.Live, erro
 type Deployment struct {
 	Stage     string
 	Key       digest.Key
-	Closure   digest.Digest     // tree of all that the command sees; in cache and, unless Local, remote
-	Local     bool              // some of it must not leave this machine, so no other one can deploy it
-	Deps      []artifact.Input  // what the stage declares
+	Closure   digest.Digest    // tree of all that the command sees; in cache and, unless Local, remote
+	Local     bool             // some of it must not leave this machine, so no other one can deploy it
+	Deps      []artifact.Input // what the stage declares
+	Tools     []artifact.Tool
 	Artifacts []artifact.Output // outs of other stages among it
 	Again     bool              // deploy although this version is live
 }
@@ -129,23 +139,60 @@ var ErrLive = errors.New("already live")
 
 // Begin writes that d is being deployed and returns the deployment's name. It
 // decides once more, in the same write: when the version is live by now it fails
-// with ErrLive, unless d.Again is set, and changes nothing. No command may run
-// when it fails.
+// with ErrLive, unless d.Again is set, and changes nothing; so it does with the error
+// of Exists. No command may run when it fails.
 func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, err error) {
 	if err := e.probe(ctx); err != nil {
 		return "", err
 	}
 	st := Stage{
 		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Artifacts: d.Artifacts,
+		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
 	}
-	return st.Deployment, e.mutate(ctx, func(s *State) error {
+	err = e.mutate(ctx, func(s *State) error {
+		if s.absent && !e.mayCreate() {
+			return errAbsent
+		}
 		if old := s.Stages[d.Stage]; !d.Again && old.Status == action.StatusOK && old.Key == d.Key {
 			return ErrLive
 		}
 		s.Stages[d.Stage] = st
 		return nil
 	})
+	if errors.Is(err, errAbsent) {
+		err = e.unknown(ctx)
+	}
+	return st.Deployment, err
+}
+
+// errAbsent ends a write that would make an environment out of a typing error.
+var errAbsent = errors.New("no such environment")
+
+func (e *Environment) mayCreate() bool { return e.opt.Create || e.opt.Name == Default }
+
+// Exists fails with an error of kind usage where Begin would, because nobody has asked for
+// a new environment. It is for those who want to know before they build; Begin decides.
+func (e *Environment) Exists(ctx context.Context) error {
+	if e.mayCreate() {
+		return nil
+	}
+	s, err := e.Read(ctx)
+	if err == nil && s.absent {
+		err = e.unknown(ctx)
+	}
+	return err
+}
+
+// unknown says that nobody has deployed to the environment, and which name may be meant. A
+// store that refuses to list gives no proposal, and that is no reason for another error.
+func (e *Environment) unknown(ctx context.Context) error {
+	const makes = "pipe env lists the environments; --create-env makes a new one"
+	err := diag.New(diag.Usage, "no environment named %q", e.opt.Name).Hinted(makes)
+	names, _ := names(ctx, e.opt)
+	if near := yamldoc.Nearest(e.opt.Name, names); near != "" && near != e.opt.Name {
+		err = err.Hinted("did you mean %s? %s", near, makes)
+	}
+	return err
 }
 
 // probe proves once that Begin can keep its promise.

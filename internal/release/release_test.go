@@ -34,7 +34,7 @@ const cell = "projects/shop/env/staging/state"
 func options() release.Options {
 	return release.Options{
 		Project: "shop", Name: "staging", Now: clock, Stamp: object.Stamp{By: "ann"},
-		Probe: func(context.Context) error { return nil },
+		Probe: func(context.Context) error { return nil }, Create: true,
 	}
 }
 

@@ -33,8 +33,9 @@ type State struct {
 	Requires []string         `json:"requires,omitempty"` // what a writer must understand
 	Stages   map[string]Stage `json:"stages"`
 
-	env  string // its name, which stands in the path alone
-	rest map[string]json.RawMessage
+	env    string // its name, which stands in the path alone
+	absent bool   // nobody has written it
+	rest   map[string]json.RawMessage
 }
 
 // Stage is a deploy stage in an environment.
@@ -49,6 +50,7 @@ type Stage struct {
 	Local      bool              `json:"local,omitempty"`     // the closure is not in the remote: a part of it stays on one machine
 	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
 	Deps       []artifact.Input  `json:"deps,omitempty"`
+	Tools      []artifact.Tool   `json:"tools,omitempty"`     // without their lines
 	Artifacts  []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
 
 	rest map[string]json.RawMessage
@@ -113,6 +115,7 @@ func (s *State) Env() string { return s.env }
 func (e *Environment) parse(b []byte) (*State, error) {
 	s := &State{Schema: Schema, Project: e.opt.Project, Stages: map[string]Stage{}, env: e.opt.Name}
 	if b == nil {
+		s.absent = true
 		return s, nil
 	}
 	if err := e.newer(b); err != nil {
@@ -125,12 +128,20 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	}
 	if err != nil {
 		return nil, diag.New(diag.Integrity, "cannot read %s: %w", e.what(), err).At(e.cell()).
-			Hinted("inspect and delete the object, then run pipe repro, which deploys again")
+			Hinted("inspect and delete the object, then run %s, which deploys again", e.anew())
 	}
 	if s.Project != e.opt.Project {
 		return nil, e.foreign(s)
 	}
 	return s, nil
+}
+
+// anew is the command that makes the environment when its state is deleted.
+func (e *Environment) anew() string {
+	if e.opt.Name == Default {
+		return "pipe repro"
+	}
+	return "pipe repro --env " + e.opt.Name + " --create-env"
 }
 
 func (e *Environment) what() string { return "the state of environment " + e.opt.Name }
@@ -143,7 +154,7 @@ func (e *Environment) newer(b []byte) error {
 		return diag.Newer(e.what(), n).At(e.cell())
 	case n > 0 && n < Schema:
 		return diag.New(diag.Integrity, "%s has schema %d, which no release of pipe wrote", e.what(), n).At(e.cell()).
-			Hinted("delete the object and run pipe repro, which deploys again")
+			Hinted("delete the object and run %s, which deploys again", e.anew())
 	}
 	stages := canon.Members(canon.Members(b)["stages"])
 	for _, name := range slices.Sorted(maps.Keys(stages)) {
@@ -194,6 +205,11 @@ func (s *Stage) check() error {
 			return err
 		}
 	}
+	for _, t := range s.Tools {
+		if err := t.Check(); err != nil {
+			return err
+		}
+	}
 	for _, o := range s.Artifacts {
 		if err := o.Check(); err != nil {
 			return err
@@ -224,7 +240,7 @@ func (e *Environment) writable(s *State) error {
 	if s.Seq >= artifact.MaxNumber {
 		// The next number would be no number, or one that the state has had.
 		return diag.New(diag.Policy, "%s cannot be changed: its seq is %d, the largest possible", e.what(), s.Seq).
-			At(e.cell()).Hinted("delete the object, then run pipe repro, which deploys again")
+			At(e.cell()).Hinted("delete the object, then run %s, which deploys again", e.anew())
 	}
 	return nil
 }

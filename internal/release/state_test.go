@@ -159,7 +159,7 @@ func TestARefusalSaysBothProjects(t *testing.T) {
 
 func TestAWorkspacesOwnStateHasNoProject(t *testing.T) {
 	s, notes := mem.New(), []string{}
-	o := release.Options{Name: "staging", Now: clock, Note: func(text string) { notes = append(notes, text) }}
+	o := release.Options{Name: release.Default, Now: clock, Note: func(text string) { notes = append(notes, text) }}
 	e, err := release.Open(s, o)
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestAWorkspacesOwnStateHasNoProject(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, _, err := s.Load(t.Context(), "env/staging/state")
+	b, _, err := s.Load(t.Context(), "env/default/state")
 	if err != nil || bytes.Contains(b, []byte("project")) || len(notes) != 1 {
 		t.Errorf("%s, %v; notes: %q", b, err, notes)
 	}
@@ -219,7 +219,7 @@ func TestProjectsOfOnePrefixDoNotMeet(t *testing.T) {
 func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 	s := mem.New()
 	empty := `{"project":"shop","schema":2,"seq":1,"stages":{}}` + "\n"
-	for _, name := range []string{"shop/env/prod/state", "shop/env/a/state", "shop/env/a/log/1", "shop/env/Bad Name/state", "shop/env/x/y/state", "web/env/b/state"} {
+	for _, name := range []string{"shop/env/prod/state", "shop/env/a/state", "shop/env/a/log/1", "shop/env/Bad Name/state", "shop/env/x/y/state", "shop/env/a.lock/state", "web/env/b/state"} {
 		if err := s.Swap(t.Context(), "projects/"+name, "", []byte(empty)); err != nil {
 			t.Fatal(err)
 		}
@@ -233,10 +233,15 @@ func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 		}
 		return out
 	}
-	if got := names(release.All(t.Context(), s, s, options())); !slices.Equal(got, []string{"a", "prod"}) {
+	if got := names(release.All(t.Context(), s, listing(s))); !slices.Equal(got, []string{"a", "prod"}) {
 		t.Errorf("%q", got)
 	}
-	if got := names(release.All(t.Context(), s, nil, options())); !slices.Equal(got, []string{"staging"}) {
+	if got := names(release.All(t.Context(), s, options())); len(got) > 0 {
+		t.Errorf("a store that cannot list knows the one that is named: %q", got)
+	}
+	o := options()
+	o.Name = "prod"
+	if got := names(release.All(t.Context(), s, o)); !slices.Equal(got, []string{"prod"}) {
 		t.Errorf("a store that cannot list: %q", got)
 	}
 }
@@ -249,18 +254,34 @@ var errSilent = errors.New("cannot list")
 // Names implements store.Lister.
 func (silent) Names(context.Context, string, func(string) error) error { return errSilent }
 
-func TestAllFailsWithTheFirstThatCannotBeRead(t *testing.T) {
+// listing are options that find what lies in a store.
+func listing(l store.Lister) release.Options {
+	o := options()
+	o.Lister = l
+	return o
+}
+
+func TestAllReadsWhatItCanAndFailsForTheRest(t *testing.T) {
 	s := holding(t, "<html>")
-	if all, err := release.All(t.Context(), s, s, options()); !diag.Is(err, diag.Integrity) || len(all) > 0 {
-		t.Errorf("a damaged state: %v, %v", all, err)
+	for _, name := range []string{"a", "z"} {
+		o := options()
+		o.Name = name
+		e, err := release.Open(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin(t, e, "deploy", "v1")
 	}
-	if all, err := release.All(t.Context(), s, silent{s}, options()); !errors.Is(err, errSilent) || len(all) > 0 {
+	if all, err := release.All(t.Context(), s, listing(s)); !diag.Is(err, diag.Integrity) || len(all) != 2 {
+		t.Errorf("a damaged state between two others: %v, %v", all, err)
+	}
+	if all, err := release.All(t.Context(), s, listing(silent{s})); !errors.Is(err, errSilent) || len(all) > 0 {
 		t.Errorf("a list that cannot be read: %v, %v", all, err)
 	}
 	if l, err := open(t, s).Live(t.Context(), "deploy"); !diag.Is(err, diag.Integrity) {
 		t.Errorf("a damaged state says %+v, %v", l, err)
 	}
-	if _, err := release.All(t.Context(), s, nil, release.Options{Name: "Bad Name"}); !diag.Is(err, diag.Usage) {
+	if _, err := release.All(t.Context(), s, release.Options{Name: "Bad Name"}); !diag.Is(err, diag.Usage) {
 		t.Errorf("a name that is none: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -13,35 +14,40 @@ import (
 )
 
 // All reads the environments of the project that o names, sorted by name: all
-// that lister finds or, where the store cannot list (nil), the one that o names.
-func All(ctx context.Context, cells store.Cells, lister store.Lister, o Options) ([]*State, error) {
-	names := []string{o.Name}
-	if lister != nil {
-		names = nil
-		err := lister.Names(ctx, root(o.Project), func(cell string) error {
-			name, ok := strings.CutSuffix(strings.TrimPrefix(cell, root(o.Project)+"/"), "/state")
-			if ok && nameForm.MatchString(name) {
-				names = append(names, name)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
+// that o.Lister finds or, where the store cannot list, the one that o names. One that
+// cannot be read keeps no other back; the error joins those of all.
+func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err error) {
+	found, err := names(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, o.Name = range found {
+		e, oerr := Open(cells, o)
+		if oerr != nil {
+			return nil, oerr
+		}
+		s, rerr := e.Read(ctx)
+		if err = errors.Join(err, rerr); rerr == nil && !s.absent {
+			all = append(all, s)
 		}
 	}
-	var all []*State
-	for _, o.Name = range names {
-		e, err := Open(cells, o)
-		if err != nil {
-			return nil, err
-		}
-		s, err := e.Read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, s)
+	return all, err
+}
+
+// names returns the names of the environments of the project that o names, sorted.
+func names(ctx context.Context, o Options) (all []string, err error) {
+	if o.Lister == nil {
+		return []string{o.Name}, nil
 	}
-	return all, nil
+	top := root(o.Project)
+	err = o.Lister.Names(ctx, top, func(cell string) error {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(cell, top+"/"), "/state")
+		if ok && isName(name) {
+			all = append(all, name)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // Live is a deploy stage of an environment, and what it says of itself.

@@ -121,7 +121,7 @@ func Open(ctx context.Context, r spec.Remote, o Options) (store.Remote, error) {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(o.Root, dir)
 		}
-		mounted := store.Mounted(disk.Open(dir), store.NewWatch(dir, o.Patience))
+		mounted := store.Mounted(disk.OpenShared(dir), store.NewWatch(dir, o.Patience))
 		return store.Marked(mounted, o.past(r, mounted, true)), nil
 	}
 	allowed, err := o.Trust.Allows(r)

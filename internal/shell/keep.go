@@ -51,9 +51,9 @@ var ErrFenced = errors.New("the command was stopped, because this run could no l
 
 // Keep says that a command runs below a keeper, and how.
 type Keep struct {
-	// Program starts this program, without arguments of its own; its main calls Keeper
-	// when the first argument is KeeperArg.
-	Program []string
+	// Program is the file of this program, whose main calls Keeper when the first argument
+	// is KeeperArg.
+	Program string
 	// Silence is how long the command may go on without a beat.
 	Silence time.Duration
 	// Beats has an item each time the run has proved that it may go on.
@@ -66,8 +66,8 @@ type Keep struct {
 // kept runs the command below a keeper.
 func (c *Command) kept(ctx context.Context, args []string) error {
 	grace := cmp.Or(c.Grace, Grace)
-	own := []string{KeeperArg, c.Keep.Silence.String(), grace.String()}
-	cmd := exec.Command(c.Keep.Program[0], append(append(c.Keep.Program[1:len(c.Keep.Program):len(c.Keep.Program)], own...), args...)...)
+	cmd := exec.Command(c.Keep.Program, append([]string{KeeperArg, c.Keep.Silence.String(), grace.String()}, args...)...)
+	cmd.Args[0] = "pipe" // what ps shows, wherever the file is
 	cmd.Dir, cmd.Env = c.Dir, c.Env
 	setGroup(cmd, false)
 	control, err := cmd.StdinPipe()
@@ -78,7 +78,7 @@ func (c *Command) kept(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	read, err := c.start(cmd)
+	drain, err := c.start(cmd)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *Command) kept(ctx context.Context, args []string) error {
 	a := c.tell(ctx, control, answered)
 	// When the keeper was killed, its command's shell was, too, but not what that had started.
 	killGroup(a.pgid)
-	read()
+	drain()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -42,7 +42,7 @@ func victim(silence, script string) {
 	}
 	err = shell.Run(context.Background(), shell.Command{
 		Script: script, Shell: "sh", Line: func(b []byte) { fmt.Println(string(b)) },
-		Keep: &shell.Keep{Program: []string{os.Args[0]}, Silence: d, Beats: time.NewTicker(d / 20).C},
+		Keep: &shell.Keep{Program: os.Args[0], Silence: d, Beats: time.NewTicker(d / 20).C},
 	})
 	fmt.Println("ended:", err)
 	os.Exit(0)
@@ -53,7 +53,7 @@ func kept(t *testing.T, script string, silence time.Duration) (shell.Command, *[
 	t.Helper()
 	c, lines := command(t, script)
 	beats := make(chan time.Time)
-	c.Keep = &shell.Keep{Program: []string{os.Args[0]}, Silence: silence, Beats: beats}
+	c.Keep = &shell.Keep{Program: os.Args[0], Silence: silence, Beats: beats}
 	return c, lines, beats
 }
 

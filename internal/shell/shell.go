@@ -8,12 +8,12 @@
 // would make a digest of bytes that never were the output.
 //
 // A process that leaves the group on purpose (setsid, a daemon) is out of reach.
-// A command that must end with pipe, even when pipe is killed, has a Keep; without one, if pipe is killed, the workspace's lock stays taken as long as such a process keeps
+// If pipe is killed, the workspace's lock stays taken as long as such a process keeps
 // Command.Hold open; when pipe ends by itself it frees the lock for all who have it.
+// What must not outlive pipe, however pipe ends, has a Keep.
 package shell
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -41,17 +42,21 @@ type Command struct {
 	// Hold is inherited by the command: a file lock on it lasts as long as any
 	// process of the command does, even when this one is killed. May be nil.
 	Hold *os.File
-	// Line is called for each line of output, without its end, from one goroutine. Its
+	// Line is called for each line of output, without its end, from one goroutine. A progress
+	// bar, which draws over its line, is one line: what it drew last. Its
 	// argument is valid only during the call. Standard output and standard error come
 	// in one stream, in the order in which they were written. May be nil.
 	Line func(line []byte)
+	// Stdout gets standard output as it is, from one goroutine; Line then gets standard error
+	// alone. What comes after an error of Stdout is dropped. nil: Line gets both.
+	Stdout io.Writer
 	// Started is called with the process group's number, before Run waits. May be nil.
 	Started func(pgid int)
 	// Tmp is where a script too long for an argument is written.
 	Tmp string
 	// Grace is how long it may take to end after it was asked to; 0 is the Grace of the package.
 	Grace time.Duration
-	// Keep puts a keeper between this process and the command. May be nil.
+	// Keep puts a keeper between this process and the command. Stdout is not for it. May be nil.
 	Keep *Keep
 }
 
@@ -142,7 +147,7 @@ func Run(ctx context.Context, c Command) (err error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = c.Dir, c.Env
 	setGroup(cmd, false)
-	read, err := c.start(cmd)
+	drain, err := c.start(cmd)
 	if err != nil {
 		return err
 	}
@@ -154,7 +159,7 @@ func Run(ctx context.Context, c Command) (err error) {
 	err = c.await(ctx, cmd.Process.Pid, exited)
 	// The command is over; what it left in its group is not wanted.
 	killGroup(cmd.Process.Pid)
-	read()
+	drain()
 	// A command may exit with 0 because it was asked to end, so a cancelled context
 	// counts in any case.
 	if cause := context.Cause(ctx); cause != nil {
@@ -163,11 +168,11 @@ func Run(ctx context.Context, c Command) (err error) {
 	return exitError(err)
 }
 
-// start starts cmd with a pipe for its output, whose lines it passes on until read is
-// called, which returns when there are no more. The pipe is made here: cmd.Wait would close
-// one from cmd.StdoutPipe before all is read, and with a Writer it would wait for the end of
-// the output, which a process outside the group may delay for ever.
-func (c *Command) start(cmd *exec.Cmd) (read func(), err error) {
+// start starts cmd with pipes for its output, which is passed on from now on; drain returns when
+// there is no more. The pipes are made here: cmd.Wait would close one from cmd.StdoutPipe before
+// all is read, and with a Writer it would wait for the end of the output, which a process outside
+// the group may delay for ever.
+func (c *Command) start(cmd *exec.Cmd) (drain func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
@@ -175,6 +180,15 @@ func (c *Command) start(cmd *exec.Cmd) (read func(), err error) {
 	cmd.Stderr = w
 	if cmd.Stdout == nil {
 		cmd.Stdout = w
+	}
+	reads, writes := []*os.File{r}, []*os.File{w}
+	if c.Stdout != nil {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), closeAll(reads), closeAll(writes))
+		}
+		cmd.Stdout = w
+		reads, writes = append(reads, r), append(writes, w)
 	}
 	if c.Keep != nil {
 		// Without a reader the next line would kill the command, which is to be asked to end,
@@ -185,29 +199,53 @@ func (c *Command) start(cmd *exec.Cmd) (read func(), err error) {
 		inherit(cmd, c.Hold)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), r.Close(), w.Close())
+		return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), closeAll(reads), closeAll(writes))
 	}
-	// The child has its own copy of the write end. With this one open, too, the output would
+	// The child has its own copies of the write ends. With these open, too, the output would
 	// never end.
-	if err := w.Close(); err != nil {
+	if err := closeAll(writes); err != nil {
 		return nil, err
 	}
+	return c.reading(reads), nil
+}
+
+// reading reads the pipes, the first by lines, a second one for Stdout, and closes them when
+// drain is called. The pipes end with the group, unless a process left the group: then its
+// output is not waited for.
+func (c *Command) reading(pipes []*os.File) (drain func()) {
+	var read sync.WaitGroup
+	for i, r := range pipes {
+		read.Add(1)
+		go func() {
+			defer read.Done()
+			if i == 0 {
+				c.lines(r)
+			} else {
+				c.copy(r)
+			}
+		}()
+	}
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.lines(r)
-	}()
+	go func() { read.Wait(); close(done) }()
 	return func() {
-		// The output ends with the group, unless a process left the group: then its output is
-		// not waited for.
 		select {
 		case <-done:
 		case <-time.After(time.Second):
-			_ = r.SetReadDeadline(time.Now())
+			for _, r := range pipes {
+				_ = r.SetReadDeadline(time.Now())
+			}
 			<-done
 		}
-		_ = r.Close()
-	}, nil
+		_ = closeAll(pipes)
+	}
+}
+
+// closeAll closes the files.
+func closeAll(files []*os.File) (err error) {
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // writeScript writes a script that is too long for an argument to a file in dir, and
@@ -280,20 +318,63 @@ const MaxLine = 64 << 10
 // comes in pieces, so that memory stays bounded whatever the command prints. It reads on when
 // Line is nil: a full pipe would stop the command.
 func (c *Command) lines(r io.Reader) {
-	b := bufio.NewReaderSize(r, MaxLine)
+	buf := make([]byte, MaxLine)
+	n := 0       // bytes of buf that were not passed on yet
 	cut := false // the line's beginning was passed on already
-	for {
-		line, err := b.ReadSlice('\n')
-		ends := !errors.Is(err, bufio.ErrBufferFull)
-		if c.Line != nil && (len(line) > 0 || cut) {
-			if ends {
-				line = bytes.TrimRight(line, "\r\n")
-			}
+	pass := func(line []byte) {
+		if c.Line != nil {
 			c.Line(line)
 		}
-		cut = !ends
-		if err != nil && ends {
+	}
+	for {
+		got, err := r.Read(buf[n:])
+		begin := 0
+		for at := n; ; {
+			i := bytes.IndexByte(buf[at:n+got], '\n')
+			if i < 0 {
+				break
+			}
+			pass(shown(buf[begin : at+i]))
+			at += i + 1
+			begin, cut = at, false
+		}
+		n = copy(buf, buf[begin:n+got])
+		if n == len(buf) { // what is drawn over takes no room; only what is still too long is cut
+			if n = redrawn(buf); n == len(buf) {
+				pass(buf)
+				n, cut = 0, true
+			}
+		}
+		if err != nil {
+			if n > 0 || cut {
+				pass(shown(buf[:n]))
+			}
 			return
 		}
 	}
+}
+
+// shown returns what a terminal shows of a line in the end: a progress bar draws over itself by
+// carriage returns, and counts as what it drew last.
+func shown(line []byte) []byte {
+	line = bytes.TrimRight(line, "\r")
+	return line[bytes.LastIndexByte(line, '\r')+1:]
+}
+
+// redrawn drops from an unfinished line what is drawn over already, and returns how many bytes
+// are left. A carriage return at its end stays: the next byte will draw over the line, or end it.
+func redrawn(line []byte) int {
+	n := copy(line, shown(line))
+	if line[len(line)-1] == '\r' && n < len(line) {
+		line[n] = '\r'
+		n++
+	}
+	return n
+}
+
+// copy passes standard output on until it ends. It reads on after an error of Stdout: a full
+// pipe would stop the command.
+func (c *Command) copy(r io.Reader) {
+	_, _ = io.Copy(c.Stdout, r)
+	_, _ = io.Copy(io.Discard, r)
 }

@@ -105,18 +105,25 @@ func TestEveryLineIsPassedOn(t *testing.T) {
 		content string
 		want    []string
 	}{
-		"nothing":                  {"", nil},
-		"one":                      {"a\n", []string{"a"}},
-		"no final newline":         {"a\nb", []string{"a", "b"}},
-		"empty lines":              {"\n\na\n\n", []string{"", "", "a", ""}},
-		"carriage return":          {"a\r\nb\r\n", []string{"a", "b"}},
-		"long":                     {long(most-1) + "\nb\n", []string{long(most - 1), "b"}},
-		"as long as it gets":       {long(most) + "\nb\n", []string{long(most), "", "b"}},
-		"a return where it is cut": {long(most-1) + "\r\nb\n", []string{long(most-1) + "\r", "", "b"}},
-		"longer":                   {long(most+5) + "\nb\n", []string{long(most), "xxxxx", "b"}},
-		"long without end":         {long(2 * most), []string{long(most), long(most), ""}},
-		"long, then empty":         {long(most) + "\n\nb\n", []string{long(most), "", "", "b"}},
-		"no UTF-8":                 {"\xff\x00\n", []string{"\xff\x00"}},
+		"nothing":                   {"", nil},
+		"one":                       {"a\n", []string{"a"}},
+		"no final newline":          {"a\nb", []string{"a", "b"}},
+		"empty lines":               {"\n\na\n\n", []string{"", "", "a", ""}},
+		"carriage return":           {"a\r\nb\r\n", []string{"a", "b"}},
+		"long":                      {long(most-1) + "\nb\n", []string{long(most - 1), "b"}},
+		"as long as it gets":        {long(most) + "\nb\n", []string{long(most), "", "b"}},
+		"a return where it is cut":  {long(most-1) + "\r\nb\n", []string{long(most-1) + "\r", "", "b"}},
+		"longer":                    {long(most+5) + "\nb\n", []string{long(most), "xxxxx", "b"}},
+		"long without end":          {long(2 * most), []string{long(most), long(most), ""}},
+		"long, then empty":          {long(most) + "\n\nb\n", []string{long(most), "", "", "b"}},
+		"no UTF-8":                  {"\xff\x00\n", []string{"\xff\x00"}},
+		"progress":                  {"a\n1%\r50%\r100%\nb\n", []string{"a", "100%", "b"}},
+		"progress, return":          {"1%\r100%\r\r\nb\n", []string{"100%", "b"}},
+		"progress without end":      {"1%\r100%\r", []string{"100%"}},
+		"progress for ever":         {strings.Repeat("12345678 %\r", most) + "done\nb\n", []string{"done", "b"}},
+		"returns for ever":          {strings.Repeat("\r", 3*most) + "done\n", []string{"done"}},
+		"a return where it is full": {"a\r" + long(most-3) + "\rxyz\nb\n", []string{"xyz", "b"}},
+		"long, then progress":       {long(most) + "1\r2\n", []string{long(most), "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd, lines := command(t, "cat file")

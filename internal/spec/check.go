@@ -14,7 +14,7 @@ import (
 type made struct {
 	stage int
 	out   *Out
-	check bool // the stage is a check: nothing can depend on the out
+	leaf  bool // nothing can depend on the out: a check creates it, or it is a report
 }
 
 // outIndex finds outs by path, above a path and below it. Of two outs with one path byPath has
@@ -30,7 +30,7 @@ func (p *Project) index() *outIndex {
 	x := &outIndex{byPath: map[repopath.Path]made{}}
 	for i := range p.Stages {
 		for j := range p.Stages[i].Outs {
-			m := made{i, &p.Stages[i].Outs[j], p.Stages[i].Check}
+			m := made{i, &p.Stages[i].Outs[j], p.Stages[i].Leaf(&p.Stages[i].Outs[j])}
 			x.sorted = append(x.sorted, m)
 			if _, dup := x.byPath[m.out.Path]; !dup {
 				x.byPath[m.out.Path] = m
@@ -92,7 +92,7 @@ func (s *Stage) Takes(d Dep, p repopath.Path) bool {
 func (s *Stage) TakesOut(d Dep, o *Out) bool { return !(d.Glob != "" && o.Dir) && s.Takes(d, o.Path) }
 
 // reads yields each out that the stage reads, and through which dep; params
-// files count as deps. What a check makes inside a directory is no part of it.
+// files count as deps. A leaf inside a directory is no part of it.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
 		at := d.Path
@@ -101,7 +101,7 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 		}
 		x.above(at, func(m made) { yield(d, m) })
 		x.below(at, func(m made) {
-			if !m.check && s.TakesOut(d, m.out) {
+			if !m.leaf && s.TakesOut(d, m.out) {
 				yield(d, m)
 			}
 		})
@@ -143,9 +143,9 @@ func (r *reader) check(p *Project) {
 	r.overlaps(p, x)
 	for i := range p.Stages {
 		r.ownOuts(i, &p.Stages[i], x)
-		r.pushed(&p.Stages[i], x)
+		r.pushed(p, &p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
-		r.checked(p, &p.Stages[i], x)
+		r.leaves(p, &p.Stages[i], x)
 	}
 	r.cycles(p, p.edges(x))
 }
@@ -154,25 +154,34 @@ func (r *reader) check(p *Project) {
 // have two makers, and its bytes would depend on who ran last.
 func (r *reader) overlaps(p *Project, x *outIndex) {
 	for _, m := range x.sorted {
-		s := &p.Stages[m.stage]
 		if first := x.byPath[m.out.Path]; first.out != m.out {
 			// Reported at the one further down, whichever stage's name comes first.
 			later, earlier := m, first
 			if before(later.out.Place, earlier.out.Place) {
 				later, earlier = earlier, later
 			}
-			r.faultAt(later.out.Place, "%s: output %s is already declared by stage %s (%s)",
-				p.Stages[later.stage].Name, later.out.Path, p.Stages[earlier.stage].Name, earlier.out.Place)
+			by := "by stage " + p.Stages[earlier.stage].Name
+			if p.Stages[earlier.stage].Input {
+				by = "in inputs"
+			}
+			r.faultAt(later.out.Place, "%s is already declared %s (%s)", p.whose(later), by, earlier.out.Place)
 		}
 		reported := false
 		x.above(m.out.Path.Dir(), func(holder made) {
 			if !reported {
-				r.faultAt(m.out.Place, "%s: output %s is inside output %s of stage %s (%s)",
-					s.Name, m.out.Path, holder.out.Path, p.Stages[holder.stage].Name, holder.out.Place)
+				r.faultAt(m.out.Place, "%s is inside %s (%s)", p.whose(m), p.Stages[holder.stage].Made(holder.out.Path), holder.out.Place)
 			}
 			reported = true
 		})
 	}
+}
+
+// whose begins a fault about an out.
+func (p *Project) whose(m made) string {
+	if s := &p.Stages[m.stage]; !s.Input {
+		return s.Name + ": output " + string(m.out.Path)
+	}
+	return "input " + string(m.out.Path)
 }
 
 // before orders two places of one file.
@@ -206,12 +215,16 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 
 // pushed reports deps that are made by a stage, and say push: a build publishes its outputs, or
 // does not, whoever reads them.
-func (r *reader) pushed(s *Stage, x *outIndex) {
+func (r *reader) pushed(p *Project, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
 		if d.Push == PushUnsaid {
 			continue
 		}
 		x.above(d.Path, func(m made) {
+			if p.Stages[m.stage].Input {
+				_ = r.faultAt(d.Place, "%s: dependency %s is in inputs, which the remote always gets", s.Name, d).Hinted("write %s here, without push", d)
+				return
+			}
 			_ = r.faultAt(d.Place, "%s: dependency %s is created by a stage, so push belongs to its output %s (%s)", s.Name, d, m.out.Path, m.out.Place).
 				Hinted("write %s here, and {path: %s, push: false} in outs to keep the output on one machine", d, m.out.Path)
 		})
@@ -235,19 +248,19 @@ func (r *reader) needed(p *Project, s *Stage) {
 	}
 }
 
-// checked reports deps on what a check makes, or on a directory that holds it. Its result is
-// whether it succeeded; where that is known from a record, nobody asks what it left, so it is in
-// no key, and a command that reads it all the same would not run when it changes. The whole
-// project may be a dep.
-func (r *reader) checked(p *Project, s *Stage, x *outIndex) {
+// leaves reports deps on what a check makes, or on a report, or on a directory that holds one. A
+// check's result is whether it succeeded; where that is known from a record, nobody asks what it
+// left. A report says how its stage went, also when that failed. So they are in no key, and a
+// command that reads one all the same would not run when it changes. The whole project may be a
+// dep.
+func (r *reader) leaves(p *Project, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
 		if d.Path == repopath.Root || d.Glob != "" {
 			continue
 		}
 		x.below(d.Path, func(m made) {
-			if c := &p.Stages[m.stage]; m.check && c.Name != s.Name && m.out.Path != d.Path && s.Takes(d, m.out.Path) {
-				e := r.faultAt(d.Place, "%s: dependency %s includes %s, which the check %s creates, and no stage can depend on what a check creates",
-					s.Name, d, m.out.Path, c.Name)
+			if c := &p.Stages[m.stage]; m.leaf && c.Name != s.Name && m.out.Path != d.Path && s.Takes(d, m.out.Path) {
+				e := r.faultAt(d.Place, "%s: dependency %s includes %s, %s", s.Name, d, m.out.Path, c.leafOf())
 				if s.Wdir.Holds(m.out.Path) {
 					_ = e.Hinted("add %q to the deps", "!"+string(s.Wdir.Rel(m.out.Path)))
 				}
@@ -255,11 +268,25 @@ func (r *reader) checked(p *Project, s *Stage, x *outIndex) {
 		})
 	}
 	x.reads(s, func(d Dep, m made) {
-		if c := &p.Stages[m.stage]; m.check && c.Name != s.Name {
-			_ = r.faultAt(d.Place, "%s: dependency %s is created by the check %s, and no stage can depend on what a check creates", s.Name, d, c.Name).
+		c := &p.Stages[m.stage]
+		switch {
+		case !m.leaf || c.Name == s.Name:
+		case !c.Check:
+			_ = r.faultAt(d.Place, "%s: dependency %s is %s", s.Name, d, c.leafOf()).
+				Hinted("write needs: [%s] to wait for the stage, or remove report: true from the output", c.Name)
+		default:
+			_ = r.faultAt(d.Place, "%s: dependency %s is %s", s.Name, d, c.leafOf()).
 				Hinted("write needs: [%s] to wait for the check, or remove check: true from it", c.Name)
 		}
 	})
+}
+
+// leafOf says why nothing can depend on a leaf of the stage.
+func (s *Stage) leafOf() string {
+	if s.Check {
+		return "created by the check " + s.Name + ", and no stage can depend on what a check creates"
+	}
+	return "a report of stage " + s.Name + ", and no stage can depend on a report"
 }
 
 // maxCycles is how many circles are reported: each costs a walk over all stages. Ten are

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -20,10 +21,14 @@ func inPipe(p repopath.Path) bool {
 	return strings.EqualFold(first, ".pipe")
 }
 
-// dep reads one item of deps: a path, a glob, an exclude, or {path: p}, which is
-// a path whatever characters it has, and may say push.
+// dep reads one item of deps: a path, a glob, an exclude, {path: p}, which is
+// a path whatever characters it has, and may say push, or {cmd: c}.
 func (s *stageReader) dep(n *yamldoc.Node) {
 	if n.Kind == yamldoc.Map {
+		if at := n.Get("cmd"); at != nil {
+			s.tool(n, at)
+			return
+		}
 		s.literalDep(n)
 		return
 	}
@@ -60,15 +65,34 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 		case f.Key == "push" && f.Value.Kind == yamldoc.Bool:
 			push = PushNo
 		case f.Key != "path" && f.Key != "push":
-			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"path", "push"})
+			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"cmd", "path", "push"})
 		}
 	}
 	at := n.Get("path")
 	if at == nil {
-		_ = s.bad(n, "dependency: must be a path, or a map with path").Hinted("write {path: PATH}")
+		_ = s.bad(n, "dependency: must be a path, or a map with path or cmd").Hinted("write {path: PATH} or {cmd: COMMAND}")
 		return
 	}
 	s.plainDep(at, push)
+}
+
+// tool reads {cmd: command}, whose output is the input. Nothing else can be said of it: it has
+// no file that could be published or left out.
+func (s *stageReader) tool(n, at *yamldoc.Node) {
+	for _, f := range n.Pairs {
+		if f.Key != "cmd" {
+			_ = s.bad(f.At, "dependency: cmd cannot be combined with %s", f.Key).Hinted("write {cmd: COMMAND}, and a path as another dependency")
+		}
+	}
+	text, ok := s.text(at, s.prefix(), "dependency cmd")
+	t := Tool{Cmd: strings.TrimSuffix(text, "\n"), Place: at.Place(s.file)}
+	switch {
+	case !ok:
+	case len(t.Cmd) > artifact.MaxTool:
+		_ = s.bad(at, "dependency cmd: longer than %d KiB", artifact.MaxTool>>10).Hinted("write a script and name it: {cmd: ./versions.sh}")
+	case s.once(at, "dependency", "{cmd: "+t.Cmd+"}"):
+		s.st.Tools = append(s.st.Tools, t)
+	}
 }
 
 // plainDep reads a dep that is a path, whatever characters it has.
@@ -249,6 +273,7 @@ var outFields = map[string]func(s *stageReader, o *Out, n *yamldoc.Node){
 	"persist": func(s *stageReader, o *Out, n *yamldoc.Node) { o.Persist = s.option(n, "persist", false) },
 	"push":    func(s *stageReader, o *Out, n *yamldoc.Node) { o.NoPush = !s.option(n, "push", true) },
 	"sha256":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.SHA256 = s.option(n, "sha256", false) },
+	"report":  func(s *stageReader, o *Out, n *yamldoc.Node) { o.Report = s.option(n, "report", false) },
 }
 
 // option reads true or false, and gives standard for what is neither. So an option with a
@@ -289,23 +314,46 @@ func (s *stageReader) out(n *yamldoc.Node) {
 		if o.Dir && o.SHA256 {
 			s.bad(at, "output %s: sha256 needs a file, not a directory", o.Path)
 		}
+		if o.Report && o.Persist {
+			// The old one would pass for what the command has found now.
+			s.bad(at, "output %s: a report cannot have persist: true", o.Path)
+		}
 		s.st.Outs = append(s.st.Outs, o)
 	}
 }
 
 // outPath refuses paths that no stage may make.
 func (s *stageReader) outPath(n *yamldoc.Node, p repopath.Path) bool {
-	switch {
-	case repopath.HasMeta(n.Value):
+	if repopath.HasMeta(n.Value) {
 		_ = s.bad(n, "output %s: globs are not allowed in outs", n.Value).Hinted("add the directory that contains them to outs")
-	case p == repopath.Root:
-		s.bad(n, "output %s is the whole project", n.Value)
-	case inPipe(p):
-		s.bad(n, "output %s: .pipe is reserved for pipe", n.Value)
-	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
-		s.bad(n, "output %s: the file is reserved for pipe", n.Value)
-	default:
+		return false
+	}
+	return s.reserved(n, p, "output")
+}
+
+// reserved refuses paths that are not for pipe to write; what says what the path is.
+func (s *stageReader) reserved(n *yamldoc.Node, p repopath.Path, what string) bool {
+	why := Reserved(p)
+	switch {
+	case why == "":
 		return true
+	case p == repopath.Root:
+		s.bad(n, "%s %s is %s", what, n.Value, why)
+	default:
+		s.bad(n, "%s %s: %s", what, n.Value, why)
 	}
 	return false
+}
+
+// Reserved says why pipe does not write to a path, "" when it may.
+func Reserved(p repopath.Path) string {
+	switch {
+	case p == repopath.Root:
+		return "the whole project"
+	case inPipe(p):
+		return ".pipe is reserved for pipe"
+	case strings.EqualFold(string(p), FileName), strings.EqualFold(string(p), lockName):
+		return "the file is reserved for pipe"
+	}
+	return ""
 }

@@ -114,6 +114,8 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		switch pair.Key {
 		case "stages":
 			r.stages(p, pair)
+		case "inputs":
+			r.inputs(p, pair.Value)
 		case "project":
 			p.Name = r.name(pair.Value)
 		case "remote":
@@ -121,10 +123,10 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "env_mode":
 			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "stages", "remote", "env_mode"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode"})
 		}
 	}
-	if root.Get("stages") == nil {
+	if root.Get("stages") == nil && root.Get("inputs") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
 	return p
@@ -188,7 +190,7 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 		return
 	}
 	folded := make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
-	p.Stages = make([]Stage, 0, len(pair.Value.Pairs))
+	p.Stages = slices.Grow(p.Stages, len(pair.Value.Pairs))
 	for _, s := range pair.Value.Pairs {
 		if !stageName.MatchString(s.Key) {
 			r.fault(s.At, "stage name %q is not valid; use up to 100 letters, digits, '_', '.', '@' and '-', starting with a letter, a digit or '_'", s.Key)

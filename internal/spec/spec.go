@@ -14,8 +14,8 @@
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
 // spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
-// the items of its lists; check.go finds what is wrong between them; edit.go adds a line to a
-// file and leaves the rest as it is.
+// the items of its lists, input.go the inputs; check.go finds what is wrong between them. text.go
+// changes a file and leaves the rest as it is, for freeze.go and input.go; edit.go adds a line.
 package spec
 
 import (
@@ -34,7 +34,7 @@ type Project struct {
 	Name    string   // project:, which names it in a shared store; may be empty
 	Remotes []Remote // in the file's order; the first is the default
 	Loose   bool     // env_mode: loose: build stages see the whole environment
-	Stages  []Stage  // sorted by name
+	Stages  []Stage  // sorted by name; the inputs are among them
 }
 
 // Remote is one shared store.
@@ -59,12 +59,14 @@ type Stage struct {
 	Shell         string   // "sh" or "bash"
 	Wdir          repopath.Path
 	Deps          []Dep              // sorted by path
+	Tools         []Tool             // sorted by command; from {cmd: command} among the deps
 	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
 	Params        []Params           // sorted by file
 	Env           []Env              // sorted by name
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
+	Input         bool          // an input of the project: no command, and one out that people put there
 	Needs         []Need        // sorted by name; stages that come before, though they make no input
 	Check         bool          // check: true: its result is that it succeeded
 	Deploy        bool          // deploy: true, or neither outs nor check: true
@@ -83,6 +85,12 @@ type Dep struct {
 	Glob  repopath.Pattern // empty for a path
 	Dir   bool             // written with a slash at its end: must be a directory
 	Push  Push             // of a deploy stage's dep that is a path
+	Place string
+}
+
+// Tool is a command whose output is an input.
+type Tool struct {
+	Cmd   string // without a newline at its end
 	Place string
 }
 
@@ -174,8 +182,12 @@ type Out struct {
 	Persist bool // persist: true: a copy of the last one lies there when the command begins
 	NoPush  bool // push: false: never leaves this machine
 	SHA256  bool // sha256: true: the record and commands get that hash, too
+	Report  bool // report: true: the newest stays where it is, also after a failure; nothing depends on it
 	Place   string
 }
+
+// Leaf reports whether nothing can depend on the out, which the stage makes.
+func (s *Stage) Leaf(o *Out) bool { return s.Check || o.Report }
 
 // Stage returns the stage with the name, nil when there is none. It relies on Stages being
 // sorted.
@@ -203,4 +215,12 @@ func (s *Stage) Out(p repopath.Path) *Out {
 		return nil
 	}
 	return &s.Outs[i]
+}
+
+// Made names one of the stage's outs for people.
+func (s *Stage) Made(p repopath.Path) string {
+	if s.Input {
+		return "input " + string(p)
+	}
+	return "output " + string(p) + " of stage " + s.Name
 }

@@ -139,6 +139,7 @@ func (s *stageReader) kind(p yamldoc.Pair) {
 // order sorts the lists: their order in the file means nothing.
 func (s *stageReader) order() {
 	slices.SortFunc(s.st.Deps, func(a, b Dep) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(s.st.Tools, func(a, b Tool) int { return strings.Compare(a.Cmd, b.Cmd) })
 	slices.Sort(s.st.Excludes)
 	slices.SortFunc(s.st.Params, func(a, b Params) int { return strings.Compare(string(a.File), string(b.File)) })
 	for i := range s.st.Params {

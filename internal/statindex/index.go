@@ -127,15 +127,20 @@ type Index struct {
 	dirty bool
 }
 
+// New returns an empty index.
+func New() *Index {
+	return &Index{dirs: map[string]*Dir{}, files: map[string]File{}, raw: map[string][]byte{}}
+}
+
 // Load reads an index; one that is missing or damaged is empty.
 func Load(path string) *Index {
-	x := &Index{dirs: map[string]*Dir{}}
+	x := New()
 	b, err := atomicfile.Read(path, 4<<30) // some 100 bytes a file
-	if err == nil {
-		x.files, x.raw = decode(b)
+	if err != nil {
+		return x
 	}
-	if x.files == nil {
-		x.files, x.raw = map[string]File{}, map[string][]byte{}
+	if files, raw := decode(b); files != nil {
+		x.files, x.raw = files, raw
 	}
 	return x
 }

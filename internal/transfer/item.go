@@ -53,43 +53,59 @@ func (l *items) add(it item) error {
 	return nil
 }
 
+// wanted is what outputs consist of.
+type wanted struct {
+	blobs items
+	trees []item
+	seen  map[object.Ref]*object.Tree
+	lost  map[object.Ref]error // objects that cannot be had, and why: a *Missing, or an error of kind integrity
+}
+
 // expand returns the distinct blobs of the outputs, and the trees among them, but for
 // directories that skip (may be nil) says need not be looked into.
-func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(context.Context, artifact.Output) (bool, error)) (blobs []item, trees []item, err error) {
-	files := items{at: map[object.Ref]int{}}
-	seen := map[object.Ref]*object.Tree{}
+func (c *Carrier) expand(ctx context.Context, outs []artifact.Output, skip func(context.Context, artifact.Output) (bool, error)) (*wanted, error) {
+	w := &wanted{blobs: items{at: map[object.Ref]int{}}, seen: map[object.Ref]*object.Tree{}, lost: map[object.Ref]error{}}
 	for _, o := range outs {
 		ref := object.Of(o)
-		if !o.Dir {
-			if err := files.add(item{path: o.Path, out: o.Path, ref: ref, size: o.Size, sha256: o.SHA256}); err != nil {
-				return nil, nil, err
+		if o.Dir && w.seen[ref] == nil && skip != nil {
+			if done, err := skip(ctx, o); err != nil {
+				return nil, err
+			} else if done {
+				continue
 			}
-			continue
 		}
-		t, again := seen[ref]
-		if !again {
-			if skip != nil {
-				if done, err := skip(ctx, o); err != nil {
-					return nil, nil, err
-				} else if done {
-					continue
-				}
-			}
-			if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
-				return nil, nil, err
-			}
-			seen[ref] = t
-			manifest := t.Encode()
-			trees = append(trees, item{path: o.Path, out: o.Path, ref: ref, size: int64(len(manifest)), tree: manifest})
-		}
-		if size, n := t.Count(); size != o.Size || n != o.Files {
-			return nil, nil, announced(item{path: o.Path, ref: ref}, fmt.Sprintf("%d bytes in %d files", o.Size, o.Files), fmt.Sprintf("%d bytes in %d files", size, n))
-		}
-		if err := files.addTree(o.Path, t); err != nil {
-			return nil, nil, err
+		err := c.add(ctx, w, o)
+		switch {
+		case err == nil:
+		case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrCorrupt), diag.Is(err, diag.Integrity):
+			w.lost[ref] = err
+		default:
+			return nil, err
 		}
 	}
-	return files.all, trees, nil
+	return w, nil
+}
+
+// add adds one output's blobs.
+func (c *Carrier) add(ctx context.Context, w *wanted, o artifact.Output) error {
+	ref := object.Of(o)
+	if !o.Dir {
+		return w.blobs.add(item{path: o.Path, out: o.Path, ref: ref, size: o.Size, sha256: o.SHA256})
+	}
+	t := w.seen[ref]
+	if t == nil {
+		var err error
+		if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
+			return err
+		}
+		w.seen[ref] = t
+		manifest := t.Encode()
+		w.trees = append(w.trees, item{path: o.Path, out: o.Path, ref: ref, size: int64(len(manifest)), tree: manifest})
+	}
+	if size, n := t.Count(); size != o.Size || n != o.Files {
+		return announced(item{path: o.Path, ref: ref}, fmt.Sprintf("%d bytes in %d files", o.Size, o.Files), fmt.Sprintf("%d bytes in %d files", size, n))
+	}
+	return w.blobs.addTree(o.Path, t)
 }
 
 func (l *items) addTree(p repopath.Path, t *object.Tree) error {

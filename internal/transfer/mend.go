@@ -15,13 +15,16 @@ import (
 // nowhere: neither in the cache nor, with its size, in the remote. It reads the tree, in
 // the remote if need be, and asks for all else. nil: everything is somewhere.
 func (c *Carrier) Lost(ctx context.Context, o artifact.Output) error {
-	blobs, _, err := c.expand(ctx, []artifact.Output{o}, nil)
-	if errors.Is(err, store.ErrCorrupt) {
-		return c.missing(o.Path, object.Of(o)) // the tree of the remote is damaged, and the cache has none
-	}
+	w, err := c.expand(ctx, []artifact.Output{o}, nil)
 	if err != nil {
 		return err
 	}
+	if err := w.lost[object.Of(o)]; errors.Is(err, store.ErrCorrupt) {
+		return c.missing(o.Path, object.Of(o)) // the tree of the remote is damaged, and the cache has none
+	} else if err != nil {
+		return err
+	}
+	blobs := w.blobs.all
 	gone := make([]error, len(blobs))
 	err = par.Each(ctx, len(blobs), c.Workers, func(ctx context.Context, i int) error {
 		it := blobs[i]
@@ -104,7 +107,10 @@ func (c *Carrier) mend(ctx context.Context, ref object.Ref) (gone bool, err erro
 	if err != nil {
 		return false, err
 	}
-	src := c.cached(ctx, ref, size)
+	course := c.course("push", []item{{size: size}})
+	defer course.end()
+	passage := course.passage(item{size: size})
+	src := passage.of(c.cached(ctx, ref, size))
 	src.Replace = true
 	err = c.Remote.Put(ctx, ref, src)
 	if errors.Is(err, store.ErrCorrupt) {
@@ -113,6 +119,7 @@ func (c *Carrier) mend(ctx context.Context, ref object.Ref) (gone bool, err erro
 	if err != nil {
 		return false, err
 	}
+	passage.over()
 	c.learn(ref, true)
 	c.moved("push", size)
 	return false, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -24,6 +25,7 @@ type Carrier struct {
 	Workers int          // requests at once
 	NoFetch bool         // nothing is fetched from the remote, though what a deployment needs is published
 	Moved   func(where string, bytes int64)
+	Meter   *event.Meter // counts the bytes while they go; nil: nobody looks
 
 	mu      sync.Mutex
 	present map[object.Ref]bool // known to be in the remote: whole, or (false) with another size
@@ -98,6 +100,20 @@ func (c *Carrier) List(ctx context.Context, d digest.Digest) (*object.Tree, erro
 	return t, err
 }
 
+// Log returns what a command printed, from the cache, else from the remote; nowhere is
+// store.ErrNotFound.
+func (c *Carrier) Log(ctx context.Context, d digest.Digest) ([]byte, error) {
+	ref := object.Ref{Shelf: object.Logs, Digest: d}
+	b, err := store.ReadAll(ctx, c.Cache, ref, maxLog)
+	if (errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)) && c.Remote != nil && !c.NoFetch {
+		b, err = store.ReadAll(ctx, c.Remote, ref, maxLog)
+	}
+	return b, err
+}
+
+// maxLog is the largest log in bytes that is read; what pipe keeps of one run is far less.
+const maxLog = 64 << 20
+
 // Content returns the bytes of the file at p, which is an output or lies inside it,
 // from the cache, else from the remote; it puts them nowhere. A file that the
 // output does not have is store.ErrNotFound, bytes that are nowhere a *Missing.
@@ -132,10 +148,14 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 	if c.Remote == nil {
 		return nil
 	}
-	blobs, trees, err := c.expand(ctx, outs, c.HasOutput)
+	w, err := c.expand(ctx, outs, c.HasOutput)
+	if err == nil {
+		err = w.partial(outs)
+	}
 	if err != nil {
 		return err
 	}
+	blobs := w.blobs.all
 	for _, ref := range notes {
 		switch size, err := c.Cache.Stat(ctx, ref); {
 		case err == nil:
@@ -144,13 +164,15 @@ func (c *Carrier) Publish(ctx context.Context, outs []artifact.Output, notes ...
 			return err
 		}
 	}
+	course := c.course("push", blobs, w.trees)
+	defer course.end()
 	send := func(items []item) error {
-		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i]) })
+		return par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error { return c.send(ctx, items[i], course) })
 	}
-	if err := c.sendBatched(ctx, blobs, send); err != nil {
+	if err := c.sendBatched(ctx, blobs, course, send); err != nil {
 		return err
 	}
-	return c.sendBatched(ctx, trees, send)
+	return c.sendBatched(ctx, w.trees, course, send)
 }
 
 // HasOutput reports whether the remote has an output's object, of a directory the tree.
@@ -191,8 +213,10 @@ func (c *Carrier) has(ctx context.Context, ref object.Ref, size int64) (bool, er
 // less than sending it in vain; below, put-if-absent alone is one request.
 const askFirst = 16 << 10
 
-func (c *Carrier) send(ctx context.Context, it item) error {
+func (c *Carrier) send(ctx context.Context, it item, course *course) error {
+	passage := course.passage(it)
 	if c.knows(it.ref) {
+		passage.spared()
 		return nil
 	}
 	size, err := c.Cache.Stat(ctx, it.ref)
@@ -202,6 +226,7 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	}
 	if !here || size >= askFirst {
 		if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+			passage.spared()
 			return err
 		}
 	}
@@ -211,13 +236,14 @@ func (c *Carrier) send(ctx context.Context, it item) error {
 	if size != it.size {
 		return announced(it, bytesOf(it.size), bytesOf(size))
 	}
-	src := c.cached(ctx, it.ref, size)
+	src := passage.of(c.cached(ctx, it.ref, size))
 	src.Replace = c.damaged(it.ref)
 	if err := c.Remote.Put(ctx, it.ref, src); errors.Is(err, store.ErrCorrupt) {
 		return corrupt(it.path, err)
 	} else if err != nil {
 		return fmt.Errorf("push %s: %w", it.path, err)
 	}
+	passage.over()
 	c.learn(it.ref, true)
 	c.moved("push", size)
 	return nil
@@ -257,7 +283,7 @@ func batches(items []item, f func([]item) error) error {
 }
 
 // sendBatched sends through batches where the remote has them (a directory), else one by one.
-func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]item) error) error {
+func (c *Carrier) sendBatched(ctx context.Context, items []item, course *course, send func([]item) error) error {
 	b, ok := store.As[batcher](c.Remote)
 	if !ok || len(items) == 0 {
 		return send(items)
@@ -265,21 +291,30 @@ func (c *Carrier) sendBatched(ctx context.Context, items []item, send func([]ite
 	if err := store.Ready(ctx, c.Remote); err != nil {
 		return err // a batch goes past what wraps the remote
 	}
-	return batches(items, func(some []item) error { return c.copyBatch(ctx, some, b, c.Cache, "push") })
+	return batches(items, func(some []item) error {
+		gone, err := c.copyBatch(ctx, some, b, c.Cache, course)
+		if err != nil {
+			return err
+		}
+		return firstFew(gone)
+	})
 }
 
-// copyBatch copies items that the batch's store lacks out of from, and commits.
-func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, where string) (err error) {
+// copyBatch copies items that the batch's store lacks out of from, and commits. It returns for
+// each item why it could not be had; the others were copied.
+func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from store.Store, course *course) (gone []error, err error) {
+	where := course.where
 	batch, err := to.Begin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, batch.Close()) }()
-	gone := make([]error, len(items))
+	gone = make([]error, len(items))
 	err = par.Each(ctx, len(items), c.Workers, func(ctx context.Context, i int) error {
-		it := items[i]
+		it, passage := items[i], course.passage(items[i])
 		if where == "push" {
 			if there, err := c.has(ctx, it.ref, it.size); err != nil || there {
+				passage.spared()
 				return err
 			}
 		}
@@ -291,31 +326,29 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			src = store.Bytes(it.tree)
 		}
 		// A batch keeps nothing of a Put that failed.
-		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, src) })
-		if errors.Is(err, store.ErrNotFound) {
-			gone[i] = c.missing(it.path, it.ref) // all of them are named
-			return nil
-		}
-		if errors.Is(err, store.ErrCorrupt) && where == "push" {
-			return corrupt(it.path, err)
-		}
-		if errors.Is(err, store.ErrCorrupt) {
-			if size, serr := from.Stat(ctx, it.ref); serr == nil && size != it.size && it.tree == nil {
-				return announced(it, bytesOf(it.size), bytesOf(size))
-			}
-			return diag.New(diag.Integrity, "%s: %w", it.path, err).
-				Hinted("run pipe push --repair --read on a machine that has it, or build it again: pipe repro --force %s", it.out)
-		}
-		if err == nil {
+		err := store.Again(ctx, func() error { return batch.Put(ctx, it.ref, passage.of(src)) })
+		switch {
+		case err == nil:
+			passage.over()
 			c.moved(where, it.size)
+		case errors.Is(err, store.ErrNotFound):
+			gone[i] = c.missing(it.path, it.ref)
+		case errors.Is(err, store.ErrCorrupt) && where == "push":
+			return corrupt(it.path, err)
+		case errors.Is(err, store.ErrCorrupt):
+			gone[i] = c.wrong(ctx, it, from, err)
+		case diag.Is(err, diag.Integrity):
+			gone[i] = err
+		default:
+			return err
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := batch.Commit(); err != nil {
-		return err
+		return nil, err
 	}
 	// Only now: what is learned is not sent again, and a tree that is put next relies on it.
 	for i, it := range items {
@@ -323,47 +356,5 @@ func (c *Carrier) copyBatch(ctx context.Context, items []item, to batcher, from 
 			c.learn(it.ref, true)
 		}
 	}
-	return firstFew(gone)
-}
-
-// Fetch brings the outputs' bytes and trees into the cache, what is there
-// already excepted. An object that neither side has is a *Missing.
-func (c *Carrier) Fetch(ctx context.Context, outs []artifact.Output) error {
-	blobs, trees, err := c.expand(ctx, outs, nil)
-	if err != nil {
-		return err
-	}
-	for _, items := range [][]item{blobs, trees} {
-		items, err := c.lacking(ctx, items)
-		if err != nil {
-			return err
-		}
-		// A batch is committed before the next begins, so a tree comes after its files.
-		err = batches(items, func(some []item) error { return c.copyBatch(ctx, some, c.Cache, c.Remote, "pull") })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lacking returns the items that the cache has not.
-func (c *Carrier) lacking(ctx context.Context, items []item) ([]item, error) {
-	var out []item
-	for _, it := range items {
-		size, err := c.Cache.Stat(ctx, it.ref)
-		if err == nil && size != it.size {
-			err = c.otherSize(ctx, it, size)
-		}
-		switch {
-		case err == nil:
-		case !errors.Is(err, store.ErrNotFound):
-			return nil, err
-		case c.Remote == nil || c.NoFetch:
-			return nil, c.missing(it.path, it.ref)
-		default:
-			out = append(out, it)
-		}
-	}
-	return out, nil
+	return gone, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -30,14 +31,16 @@ func outs(n int) (all []artifact.Output) {
 }
 
 // printed returns what p prints for the events.
-func printed(p view.Progress, events ...event.Event) string {
+func printed(p *view.Progress, events ...event.Event) string {
 	var b bytes.Buffer
-	p.W = &b
+	p.W, p.Now = &b, func() time.Time { return noon }
 	for _, e := range events {
 		p.Event(e)
 	}
 	return b.String()
 }
+
+var noon = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 func want(t *testing.T, got, want string) {
 	t.Helper()
@@ -74,16 +77,17 @@ var run = []event.Event{
 	{Type: event.Decided, Stage: "live", Deploy: true, Verb: event.Run, Because: reasons(1)},
 	{Type: event.Done, Stage: "live", Deploy: true, Verb: event.Run, Seconds: 75},
 	{Type: event.Decided, Stage: "live", Deploy: true, Verb: event.Skip, Because: reasons(1)},
+	{Type: event.Started, Stage: "test"},
 	{Type: event.Output, Stage: "test", Text: "panic"},
 	{Type: event.Failed, Stage: "test", Exit: 2},
 	{Type: event.Failed, Stage: "other"},
 	{Type: event.Moved, Where: "push", Bytes: 7},
-	{Type: event.Summary, Counts: &event.Counts{Skipped: 1, Restored: 2, Ran: 3, Failed: 4, Not: 5}},
+	{Type: event.Summary, Counts: &event.Counts{Skipped: 1, Restored: 2, Ran: 3, Failed: 4, Not: 5, Seconds: 80}},
 }
 
 func TestProgressForPeople(t *testing.T) {
 	o := view.Outs(outs(1))
-	want(t, printed(view.Progress{}, run...), `app  run      r1, r2
+	want(t, printed(&view.Progress{}, run...), `app  run      r1, r2
 app  start
 app | compiling
 app | linking
@@ -95,27 +99,41 @@ note: waiting for another pipe
 live       deploy   r1
 live       done     live, in 75 s
 live       skip     r1
+test       start
 test | panic
 test       FAILED   exit code 2
 other      FAILED
-3 ran, 2 restored, 1 unchanged, 4 failed, 5 not run
+3 ran, 2 restored, 1 unchanged, 4 failed, 5 not run in 80 s
 `)
 }
 
 func TestAReasonThatIsTheVerbIsSaidOnce(t *testing.T) {
 	frozen := event.Event{Type: event.Decided, Stage: "app", Verb: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
-	want(t, printed(view.Progress{}, frozen), "app  frozen\n")
+	want(t, printed(&view.Progress{}, frozen), "app  frozen\n")
 }
 
-func TestQuietProgressLeavesOutWhatIsSkipped(t *testing.T) {
-	got := printed(view.Progress{Quiet: true}, run...)
-	if strings.Contains(got, "skip") || !strings.Contains(got, "app  run") || !strings.Contains(got, "FAILED") {
-		t.Error(got)
+func TestQuietIsFailuresNotesAndTheSummary(t *testing.T) {
+	want(t, printed(&view.Progress{Quiet: true}, run...), `app  note     adopted
+note: waiting for another pipe
+test | panic
+test  FAILED   exit code 2
+pipe log test shows all of its output
+other  FAILED
+3 ran, 2 restored, 1 unchanged, 4 failed, 5 not run in 80 s
+`)
+	long := []event.Event{{Type: event.Started, Stage: "a"}}
+	for i := range 30 {
+		long = append(long, event.Event{Type: event.Output, Stage: "a", Text: fmt.Sprint("line ", i)})
 	}
+	got := printed(&view.Progress{Quiet: true, Group: true}, append(long, event.Event{Type: event.Failed, Stage: "a"})...)
+	if n := strings.Count(got, "a | line "); n != 20 || !strings.HasPrefix(got, "a | line 10\n") {
+		t.Errorf("%d lines in\n%s", n, got)
+	}
+	want(t, printed(&view.Progress{Quiet: true}, append(long, event.Event{Type: event.Done, Stage: "a"})...), "")
 }
 
 func TestOutputIsFoldedIntoAGroupThatEndsBeforeTheResult(t *testing.T) {
-	got := printed(view.Progress{Group: true}, run...)
+	got := printed(&view.Progress{Group: true}, run...)
 	for _, group := range []string{
 		"::group::output of app\ncompiling\nlinking\n::endgroup::\napp  done",
 		"::group::output of test\npanic\n::endgroup::\ntest       FAILED",
@@ -127,14 +145,41 @@ func TestOutputIsFoldedIntoAGroupThatEndsBeforeTheResult(t *testing.T) {
 	if strings.Count(got, "::group::") != 2 || strings.Contains(got, " | ") {
 		t.Error(got)
 	}
-	again := append([]event.Event{}, run[2], run[4], run[4])
-	if n := strings.Count(printed(view.Progress{Group: true}, again...), "::group::"); n != 1 {
+	again := append([]event.Event{}, run[1], run[2], run[4], run[4])
+	if n := strings.Count(printed(&view.Progress{Group: true}, again...), "::group::"); n != 1 {
 		t.Errorf("one output is in %d groups", n)
 	}
 }
 
+func TestAGroupThatGetsLargeIsPrintedInParts(t *testing.T) {
+	var b bytes.Buffer
+	p := &view.Progress{W: &b, Group: true, Now: func() time.Time { return noon }}
+	p.Event(event.Event{Type: event.Started, Stage: "a"})
+	for range 40 {
+		p.Event(event.Event{Type: event.Output, Stage: "a", Text: strings.Repeat("x", 64<<10)})
+	}
+	if b.Len() < 2<<20 {
+		t.Errorf("only %d bytes were printed", b.Len())
+	}
+	p.Event(event.Event{Type: event.Done, Stage: "a"})
+	if n := strings.Count(b.String(), "xxx\n"); n != 40 || strings.Count(b.String(), "::group::") != strings.Count(b.String(), "::endgroup::") {
+		t.Errorf("%d lines", n)
+	}
+}
+
+func TestTheSummarySaysWhatWasSaved(t *testing.T) {
+	for text, c := range map[string]event.Counts{
+		"2 unchanged in 0.1 s, saved 90 s\n":          {Skipped: 2, Seconds: 0.1, Saved: 90},
+		"2 unchanged in 0.1 s, saved at least 90 s\n": {Skipped: 2, Seconds: 0.1, Saved: 90, Unsaved: 1},
+		"2 unchanged in 0.1 s\n":                      {Skipped: 2, Seconds: 0.1, Unsaved: 2},
+		"1 unchanged in 0.1 s\n":                      {Skipped: 1, Seconds: 0.1, Saved: 0.04},
+	} {
+		want(t, printed(&view.Progress{}, event.Event{Type: event.Summary, Counts: &c}), text)
+	}
+}
+
 func TestProgressInJSONIsEveryEventOnALine(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(printed(view.Progress{JSON: true, Quiet: true, Group: true}, run...), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(printed(&view.Progress{JSON: true, Quiet: true, Group: true}, run...), "\n"), "\n")
 	if len(lines) != len(run) {
 		t.Fatalf("%d lines for %d events", len(lines), len(run))
 	}
@@ -147,7 +192,7 @@ func TestProgressInJSONIsEveryEventOnALine(t *testing.T) {
 }
 
 func TestASummaryOfNothing(t *testing.T) {
-	want(t, printed(view.Progress{}, event.Event{Type: event.Summary, Counts: &event.Counts{}}), "no stages\n")
+	want(t, printed(&view.Progress{}, event.Event{Type: event.Summary, Counts: &event.Counts{}}), "no stages in 0.0 s\n")
 }
 
 func TestNumbersForPeople(t *testing.T) {

@@ -20,23 +20,64 @@ import (
 
 // Checkout puts an out's bytes at its path, all or nothing, in place of what
 // lies there. The tree is nil for a file. The objects must be in the cache:
-// ErrNotFound and ErrCorrupt are the cache's.
+// ErrNotFound and ErrCorrupt are the cache's. here is the tree of what lies there, as Output
+// has read it, nil if that is no directory: what is the same stays.
 //
-// The copy is made and verified in pipe's tmp before anything at the path changes;
-// after an error the old output is still there. What lay at the path is removed, so
+// Of a directory only the smallest part that holds all that differs is replaced, at best one
+// file. It is made and verified in pipe's tmp before anything at the path changes;
+// after an error the old output is still there. What lay there is removed, so
 // a caller has saved it before if it may be the only copy. A kill leaves the old output or the
 // new one, where the file system can exchange two names; elsewhere perhaps none, which is a
 // state that every command knows: the output is absent, and its bytes are in the cache.
-func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t *object.Tree) error {
-	tmp, err := w.Temp(Tmp, "checkout-")
+func (w *Work) Checkout(ctx context.Context, cache store.Cache, o artifact.Output, t, here *object.Tree) error {
+	p, err := w.replace(ctx, cache, o, t, here)
 	if err != nil {
 		return err
 	}
-	defer tmp.Discard()
-	if err := w.Build(ctx, cache, tmp.Dir, fresh, o, t); err != nil {
-		return err
+	w.learn(p, p.out.Path != o.Path)
+	return p.in.Close()
+}
+
+// placed is what was put in its place.
+type placed struct {
+	out   artifact.Output
+	tree  *object.Tree
+	from  *reuse
+	in    folder.Dir  // that holds it
+	was   fs.FileInfo // what it was before
+	named int64       // a time before
+}
+
+// replace is Checkout, but the index learns nothing. When it returns, nothing is left of the old
+// output. The caller closes the directory.
+func (w *Work) replace(ctx context.Context, cache store.Cache, o artifact.Output, t, here *object.Tree) (p placed, err error) {
+	tmp, err := w.Temp(Tmp, "checkout-")
+	if err != nil {
+		return p, err
 	}
-	return w.swap(tmp.Dir, o, t)
+	defer tmp.Discard()
+	if o.Dir {
+		// The whole tree: a link or a name that is right in it may be wrong in a part, and the other way round.
+		if err := w.check(tmp.Dir, t); err != nil {
+			return p, err
+		}
+		if here != nil {
+			o, t, here = narrow(o, t, here)
+		}
+	}
+	from := w.openReuse(o, here)
+	defer from.close()
+	if o.Dir {
+		err = w.buildTree(ctx, cache, tmp.Dir, fresh, t, from)
+	} else {
+		err = w.Build(ctx, cache, tmp.Dir, fresh, o, nil)
+	}
+	if err != nil {
+		return p, err
+	}
+	p, err = w.swap(tmp.Dir, o.Path)
+	p.out, p.tree, p.from = o, t, from
+	return p, err
 }
 
 // The names in the directory that a checkout works in.
@@ -45,79 +86,98 @@ const (
 	old   = "old"
 )
 
-// swap exchanges what is new in tmp with what lies at the out's path. Where that cannot be done,
+// swap exchanges what is new in tmp with what lies at a path. Where that cannot be done,
 // because nothing lies there, or the file system has no such call, or a directory is
 // write-protected, it takes two renames: rename(2) does not replace a directory that is not
-// empty. If the second one fails, the first is taken back.
-func (w *Work) swap(tmp folder.Dir, o artifact.Output, t *object.Tree) error {
-	in, err := w.MakeHolder(o.Path)
-	if err != nil {
-		return err
+// empty. If the second one fails, the first is taken back. The caller closes the directory.
+func (w *Work) swap(tmp folder.Dir, at repopath.Path) (p placed, err error) {
+	if p.in, err = w.MakeHolder(at); err != nil {
+		return p, err
 	}
-	defer func() { _ = in.Close() }()
-	was, err := tmp.Lstat(fresh)
-	if err != nil {
-		return err
-	}
-	to := o.Path.Base()
-	// The time is read before the rename: see learn.
-	named := w.opt.Now()
-	if tmp.Exchange(fresh, in, to) == nil {
-		w.learn(o, in, was, t, named)
-		return nil
-	}
-	there := in.Move(to, tmp, old)
-	if there != nil && !errors.Is(there, fs.ErrNotExist) {
-		return there
-	}
-	if err := tmp.Move(fresh, in, to); err != nil {
-		if there == nil {
-			err = errors.Join(err, tmp.Move(old, in, to))
+	defer func() {
+		if err != nil {
+			_ = p.in.Close()
 		}
-		return err
+	}()
+	if p.was, err = tmp.Lstat(fresh); err != nil {
+		return p, err
 	}
-	w.learn(o, in, was, t, named)
-	return nil
+	to := at.Base()
+	// The time is read before the rename: see learn.
+	p.named = w.opt.Now()
+	if tmp.Exchange(fresh, p.in, to) == nil {
+		return p, nil
+	}
+	there := p.in.Move(to, tmp, old)
+	if there != nil && !errors.Is(there, fs.ErrNotExist) {
+		return p, there
+	}
+	if err := tmp.Move(fresh, p.in, to); err != nil {
+		if there == nil {
+			err = errors.Join(err, tmp.Move(old, p.in, to))
+		}
+		return p, err
+	}
+	return p, nil
 }
 
 // learn tells the index of what was just written and renamed into place, so that it need
-// not be hashed to find what is known. was is what it was before the rename, and named a
-// time before: who writes to a file at its new place gives it a later one, and the record
-// does not fit. What it cannot learn is read when it is asked for.
-func (w *Work) learn(o artifact.Output, in folder.Dir, was fs.FileInfo, t *object.Tree, named int64) {
-	if !o.Dir {
-		if info, err := in.Lstat(o.Path.Base()); err == nil && os.SameFile(was, info) {
-			w.index.SetFile(string(o.Path), statindex.File{Stat: statindex.OfInfo(info), Read: named, Digest: o.Digest})
+// not be hashed to find what is known. Who writes to a file at its new place gives it a later
+// time than that before the rename, and the record does not fit. What it cannot learn is read
+// when it is asked for. part says that an output that is a directory has it.
+func (w *Work) learn(p placed, part bool) {
+	name := p.out.Path.Base()
+	switch {
+	case p.out.Dir:
+		w.learnDir(p)
+	case part:
+		e := object.Entry{Path: repopath.Path(name), Digest: p.out.Digest}
+		above := string(p.out.Path.Dir())
+		if dir, err := w.list(p.in, "", []object.Entry{e}, p.named, w.index.Dir(above)); err == nil {
+			w.index.SetDir(above, dir)
 		}
-		return
+	default:
+		if info, err := p.in.Lstat(name); err == nil && os.SameFile(p.was, info) {
+			w.index.SetFile(string(p.out.Path), statindex.File{Stat: statindex.OfInfo(info), Read: p.named, Digest: p.out.Digest})
+		}
 	}
-	top, err := in.Enter(o.Path.Base())
+}
+
+func (w *Work) learnDir(p placed) {
+	top, err := p.in.Enter(p.out.Path.Base())
 	if err != nil {
 		return
 	}
 	defer func() { _ = top.Close() }()
-	if info, err := top.Stat("."); err != nil || !os.SameFile(was, info) {
+	if info, err := top.Stat("."); err != nil || !os.SameFile(p.was, info) {
 		return
 	}
 	files := map[repopath.Path][]object.Entry{}
-	for _, e := range t.Entries {
-		if e.Kind == object.File || e.Kind == object.Executable {
+	for _, e := range p.tree.Entries {
+		if isFile(e) {
 			files[e.Path.Dir()] = append(files[e.Path.Dir()], e)
 		}
 	}
-	for p, entries := range files {
-		at := o.Path
-		if p != repopath.Root {
-			at = at.Child(string(p))
-		}
-		if dir, err := w.list(top, string(p), entries, named); err == nil {
-			w.index.SetDir(string(at), dir)
+	for at, entries := range files {
+		now := w.opt.Now()
+		if dir, err := w.list(top, string(at), entries, p.named, nil); err == nil {
+			p.from.relearn(dir, entries, now)
+			w.index.SetDir(string(below(p.out.Path, at)), dir)
 		}
 	}
 }
 
-// list describes one directory of an out for the index.
-func (w *Work) list(in folder.Dir, path string, entries []object.Entry, named int64) (*statindex.Dir, error) {
+// below is where a path of a tree lies whose top is at p.
+func below(p, at repopath.Path) repopath.Path {
+	if at == repopath.Root {
+		return p
+	}
+	return p.Child(string(at))
+}
+
+// list describes one directory of an out for the index. old, which may be nil, is what the index
+// knows of its other files.
+func (w *Work) list(in folder.Dir, path string, entries []object.Entry, named int64, old *statindex.Dir) (*statindex.Dir, error) {
 	sub, err := in.Enter(path)
 	if err != nil {
 		return nil, err
@@ -132,7 +192,7 @@ func (w *Work) list(in folder.Dir, path string, entries []object.Entry, named in
 	if err != nil {
 		return nil, err
 	}
-	dir, err := d.List(st, w.opt.Now(), nil)
+	dir, err := d.List(st, w.opt.Now(), old)
 	if err != nil {
 		return nil, err
 	}
@@ -160,12 +220,23 @@ func (w *Work) Build(ctx context.Context, cache store.Cache, in folder.Dir, name
 // processes make of it meanwhile, os.Root lets nothing out of it. After an error a part of
 // it may be left.
 func (w *Work) BuildTree(ctx context.Context, cache store.Cache, in folder.Dir, name string, t *object.Tree) error {
+	if err := w.check(in, t); err != nil {
+		return err
+	}
+	return w.buildTree(ctx, cache, in, name, t, nil)
+}
+
+// check refuses a tree that may not be put on a disk, or not on this one.
+func (w *Work) check(in folder.Dir, t *object.Tree) error {
 	if err := t.Check(); err != nil {
 		return err
 	}
-	if err := w.writable(in, t); err != nil {
-		return err
-	}
+	return w.writable(in, t)
+}
+
+// buildTree is BuildTree for a tree that was checked, or for a part of one. Files that can be
+// taken from elsewhere are not copied.
+func (w *Work) buildTree(ctx context.Context, cache store.Cache, in folder.Dir, name string, t *object.Tree, from *reuse) error {
 	if err := in.Mkdir(name, 0o777); err != nil {
 		return err
 	}
@@ -177,12 +248,20 @@ func (w *Work) BuildTree(ctx context.Context, cache store.Cache, in folder.Dir, 
 	if err := makeDirs(dir, t); err != nil {
 		return err
 	}
+	if err := from.fill(ctx, dir, t); err != nil {
+		return err
+	}
 	err = par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
 		e := t.Entries[i]
-		if e.Kind != object.File && e.Kind != object.Executable {
+		if !isFile(e) || from.has(e.Path) {
 			return nil
 		}
-		return buildFile(ctx, cache, dir, filepath.FromSlash(string(e.Path)), e)
+		at := filepath.FromSlash(string(e.Path))
+		err := buildFile(ctx, cache, dir, at, e)
+		if was := from.time(e.Path); err == nil && !was.IsZero() {
+			_ = dir.Chtimes(at, was, was) // the bytes are right, whatever the file system keeps of times
+		}
+		return err
 	})
 	if err != nil {
 		return err

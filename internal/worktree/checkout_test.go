@@ -42,7 +42,7 @@ func TestCheckoutIsAllOrNothing(t *testing.T) {
 		}, store.ErrCorrupt},
 	} {
 		c.spoil()
-		if err := w.Checkout(t.Context(), cache, saved, tree); !errors.Is(err, c.want) {
+		if err := w.Checkout(t.Context(), cache, saved, tree, nil); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if _, got, err := w.Output(t.Context(), "out"); err != nil || !reflect.DeepEqual(names(got), []string{"f mine"}) {
@@ -50,7 +50,7 @@ func TestCheckoutIsAllOrNothing(t *testing.T) {
 		}
 	}
 	must(t, cache.Put(t.Context(), lost, store.Bytes([]byte("hello\n"))))
-	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	must(t, w.Checkout(t.Context(), cache, saved, tree, nil))
 	if o, _, err := w.Output(t.Context(), "out"); err != nil || o != saved {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -71,11 +71,11 @@ func TestCheckoutReplacesAFileByADirectoryAndBack(t *testing.T) {
 	tree, err := store.ReadTree(t.Context(), cache, dir.Digest)
 	must(t, err)
 	for range 2 {
-		must(t, w.Checkout(t.Context(), cache, dir, tree))
+		must(t, w.Checkout(t.Context(), cache, dir, tree, nil))
 		if o, _, err := w.Output(t.Context(), "out"); err != nil || o != dir {
 			t.Errorf("%+v, %v", o, err)
 		}
-		must(t, w.Checkout(t.Context(), cache, file, nil))
+		must(t, w.Checkout(t.Context(), cache, file, nil, nil))
 		if o, _, err := w.Output(t.Context(), "out"); err != nil || o != file {
 			t.Errorf("%+v, %v", o, err)
 		}
@@ -103,7 +103,7 @@ func TestCheckoutWritesNothingOutside(t *testing.T) {
 		"link out":     {link("a", "../../outside")},
 	} {
 		tree := &object.Tree{Entries: entries}
-		if err := w.Checkout(t.Context(), cache, tree.Output("out"), tree); !errors.Is(err, object.ErrMalformed) {
+		if err := w.Checkout(t.Context(), cache, tree.Output("out"), tree, nil); !errors.Is(err, object.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(w.OS("out")); !errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +111,7 @@ func TestCheckoutWritesNothingOutside(t *testing.T) {
 		}
 	}
 	w.link(t, "behind", outside)
-	err := w.Checkout(t.Context(), cache, artifact.Output{Path: "behind/x", Digest: ref.Digest, Size: 1}, nil)
+	err := w.Checkout(t.Context(), cache, artifact.Output{Path: "behind/x", Digest: ref.Digest, Size: 1}, nil, nil)
 	if !diag.Is(err, diag.Policy) {
 		t.Errorf("behind a symlink: %v", err)
 	}
@@ -129,7 +129,7 @@ func TestASwapThatFailsPutsTheOldOutBack(t *testing.T) {
 	defer tmp.Discard()
 	must(t, tmp.Mkdir(fresh, 0o777))
 	w.opt.Now = func() int64 { must(t, tmp.Remove(fresh)); return 0 } // between the two renames
-	if err := w.swap(tmp.Dir, artifact.Output{Path: "out", Dir: true}, &object.Tree{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := w.swap(tmp.Dir, "out"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if b, err := os.ReadFile(w.OS("out/mine")); err != nil || string(b) != "by hand" {

@@ -40,7 +40,7 @@ func TestOddNamesSurviveTheCache(t *testing.T) {
 	must(t, os.RemoveAll(w.OS("out")))
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
 	must(t, err)
-	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	must(t, w.Checkout(t.Context(), cache, saved, tree, nil))
 	o, again, err := w.Output(t.Context(), "out")
 	must(t, err)
 	if o != saved || !reflect.DeepEqual(names(again), want) {
@@ -61,7 +61,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	must(t, err)
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
 	must(t, err)
-	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	must(t, w.Checkout(t.Context(), cache, saved, tree, nil))
 	_, _, err = w.Output(t.Context(), "out")
 	must(t, err)
 	if n := open(); n > before {

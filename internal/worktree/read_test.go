@@ -75,7 +75,7 @@ func TestWhatWasJustCheckedOutIsNotReadAgain(t *testing.T) {
 	tree, err := store.ReadTree(t.Context(), cache, saved.Digest)
 	must(t, err)
 	must(t, os.RemoveAll(w.OS("out")))
-	must(t, w.Checkout(t.Context(), cache, saved, tree))
+	must(t, w.Checkout(t.Context(), cache, saved, tree, nil))
 	opened.Store(0)
 	if again, _, err := w.Output(t.Context(), "out"); err != nil || again != saved || opened.Load() != 0 {
 		t.Errorf("%d files were read: %+v, %v", opened.Load(), again, err)

@@ -111,7 +111,7 @@ func TestAParentThatIsSwappedDuringACheckoutIsNotFollowed(t *testing.T) {
 		now := w.opt.Now
 		var once sync.Once
 		w.opt.Now = func() int64 { once.Do(func() { w.swapFor(t, swapped, dir) }); return now() }
-		must(t, w.Checkout(t.Context(), cache, o, tree))
+		must(t, w.Checkout(t.Context(), cache, o, tree, nil))
 		for _, name := range []string{"x", "out/x"} {
 			if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != "theirs" {
 				t.Errorf("%s: outside there is %q, %v", swapped, b, err)

@@ -17,7 +17,7 @@
 // An input is what its path leads to, symlinks followed (adr/0011). Pipe's own directory
 // holds none (CheckOwn).
 //
-// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial
+// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial, runs
 // and, unless it is elsewhere, the cache. tmp is on the same file system as the
 // outputs, so that a rename works.
 package worktree
@@ -55,7 +55,10 @@ type Options struct {
 	// whether it knows; nil: it never does. Git's index is asked where
 	// core.fileMode is false.
 	Exec func(p repopath.Path) (exec, known bool)
-	Note func(text string) // takes what a person should know of a saved out, once each; may be nil
+	// Foreign is a directory that is no project of this user's: what lies in its .pipe is
+	// neither believed nor written.
+	Foreign bool
+	Note    func(text string) // takes what a person should know of a saved out, once each; may be nil
 
 	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
 	folds   func(in folder.Dir) (bool, error)
@@ -93,8 +96,14 @@ func Open(root string, opt Options) (*Work, error) {
 	if opt.folds == nil {
 		opt.folds = folds
 	}
-	w := &Work{root: root, dir: dir, opt: opt, index: statindex.Load(filepath.Join(root, Dir, "index"))}
-	if opt.Now == nil {
+	w := &Work{root: root, dir: dir, opt: opt, index: statindex.New()}
+	if !opt.Foreign {
+		w.index = statindex.Load(filepath.Join(root, Dir, "index"))
+	}
+	switch {
+	case opt.Now == nil && opt.Foreign:
+		w.opt.Now = func() int64 { return opt.machine().UnixNano() }
+	case opt.Now == nil:
 		w.opt.Now = w.clock()
 	}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
@@ -144,16 +153,9 @@ func (w *Work) OS(p repopath.Path) string {
 // that is meant itself, or not exist yet. A name outside the project is a diag.Usage
 // error.
 func (w *Work) Inside(dir, name string) (repopath.Path, error) {
-	abs := name
-	if !filepath.IsAbs(abs) {
-		dir, err := filepath.Abs(dir)
-		if err != nil {
-			return "", err
-		}
-		abs = filepath.Join(dir, name)
-	}
-	if real, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
-		abs = filepath.Join(real, filepath.Base(abs))
+	abs, err := Resolve(dir, name)
+	if err != nil {
+		return "", err
 	}
 	rel, err := filepath.Rel(w.root, abs)
 	if err == nil {
@@ -163,6 +165,27 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 		}
 	}
 	return "", diag.New(diag.Usage, "%w", err).At(name).Hinted("use a path inside %s", w.root)
+}
+
+// Resolve returns the absolute path of a name as a user wrote it in dir, without symlinks
+// but for the last element.
+func Resolve(dir, name string) (string, error) {
+	abs := name
+	if !filepath.IsAbs(abs) {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return "", err
+		}
+		abs = filepath.Join(dir, name)
+	}
+	// A directory that is not there yet is below one that is.
+	for dir, rest := filepath.Dir(abs), filepath.Base(abs); dir != filepath.Dir(dir); dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			abs = filepath.Join(real, rest)
+			break
+		}
+	}
+	return abs, nil
 }
 
 // Prepare makes pipe's own directory, which git ignores by a file inside it. A file that
@@ -182,12 +205,21 @@ func (w *Work) Prepare() error {
 		return nil
 	}
 	// Whole or not at all: an empty one would stay, and git would show the directory for good.
-	return atomicfile.Files{Root: own}.Write(ignore, []byte("*\n"), 0o666, Tmp)
+	err = atomicfile.Files{Root: own}.Write(ignore, []byte("*\n"), 0o666, Tmp)
+	// Nobody holds the lock yet. Who was faster, and has it by now, removes all temporary files,
+	// this one too; but then theirs is there.
+	if _, there := own.Lstat(ignore); there == nil {
+		return nil
+	}
+	return err
 }
 
 // Tmp is the directory for temporary files in pipe's own one: on the workspace's file
 // system, so that a rename from there works.
 const Tmp = "tmp"
+
+// Runs is the directory in pipe's own one for what commands printed on this machine.
+const Runs = "runs"
 
 // Below writes files below the root, by their absolute paths.
 func (w *Work) Below() atomicfile.Files { return atomicfile.Files{Root: w.dir.Absolute()} }
@@ -197,6 +229,9 @@ func (w *Work) Files() atomicfile.Files { return atomicfile.Files{Root: w.dir} }
 
 // saveIndex writes the stat index if it changed. Losing it costs time, never truth.
 func (w *Work) saveIndex() error {
+	if w.opt.Foreign {
+		return nil
+	}
 	own, err := w.Own("")
 	if err != nil {
 		return absentIsNil(err) // a question makes no directories

@@ -105,7 +105,7 @@ func TestOutsKeepExecBitsSymlinksAndEmptyDirectories(t *testing.T) {
 	must(t, os.RemoveAll(w.OS("out")))
 	stored, err := store.ReadTree(t.Context(), cache, saved.Digest)
 	must(t, err)
-	must(t, w.Checkout(t.Context(), cache, saved, stored))
+	must(t, w.Checkout(t.Context(), cache, saved, stored, nil))
 	again, tree, err := reopened(t, w).Output(t.Context(), "out")
 	must(t, err)
 	if !reflect.DeepEqual(names(tree), filled) || again != saved {
@@ -123,7 +123,7 @@ func TestAFileOutKeepsItsExecBit(t *testing.T) {
 	o, err := w.Save(t.Context(), cache, "run")
 	must(t, err)
 	must(t, os.Remove(w.OS("run")))
-	must(t, w.Checkout(t.Context(), cache, o, nil))
+	must(t, w.Checkout(t.Context(), cache, o, nil, nil))
 	if got, _, err := w.Output(t.Context(), "run"); err != nil || got != o || !got.Exec {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -55,10 +55,19 @@ type Input struct {
 	In digest.Digest `json:"in,omitzero"`
 }
 
+// Tool is a command whose output is an input: mostly a tool that says its version.
+type Tool struct {
+	Cmd    string        `json:"cmd"`            // the command
+	Digest digest.Digest `json:"hash"`           // of what it printed on standard output
+	Size   int64         `json:"size"`           // bytes of that
+	Line   string        `json:"line,omitempty"` // the first line of it, for people, where it may be shown
+}
+
 // Bounds of what documents may say. Numbers are exact in every reader of JSON.
 const (
 	MaxNumber     = 1<<53 - 1 // a size, or a count of files
 	MaxGeneration = 1<<31 - 1 // how often the rebuild of a key was forced
+	MaxTool       = 4 << 10   // bytes of a tool's command
 )
 
 // Check says why no document may hold such an output.
@@ -96,6 +105,14 @@ func (i Input) Check() error {
 		return fmt.Errorf("%s is a file, but says how many files it holds", i.Path)
 	}
 	return checkNumbers(i.Path, i.Digest, i.Size, i.Files)
+}
+
+// Check says why no document may hold such a tool.
+func (t Tool) Check() error {
+	if t.Cmd == "" || len(t.Cmd) > MaxTool {
+		return fmt.Errorf("a command among the deps has %d bytes, not between 1 and %d", len(t.Cmd), MaxTool)
+	}
+	return checkNumbers(repopath.Path(t.Cmd), t.Digest, t.Size, 0)
 }
 
 // checkPath takes the root for a directory, and a clean pattern for a glob.

@@ -22,17 +22,20 @@ const (
 	Decided Type = "decided" // a verdict and its reasons
 	Started Type = "started" // the command was started
 	Output  Type = "output"  // one line of it
-	Done    Type = "done"    // the stage is as it should be
-	Failed  Type = "failed"
-	Note    Type = "note"    // something to know: what is waited for, saved, adopted
-	Moved   Type = "moved"   // an object was copied between stores
-	Summary Type = "summary" // the last one
+	// Replayed is one line of what a command printed that need not run now, when it ran.
+	Replayed Type = "replayed"
+	Done     Type = "done" // the stage is as it should be
+	Failed   Type = "failed"
+	Note     Type = "note"    // something to know: what is waited for, saved, adopted
+	Moved    Type = "moved"   // an object was copied between stores
+	Summary  Type = "summary" // the last one
 )
 
 // Event is one thing that happened. Which fields are set depends on the type.
 type Event struct {
 	Schema  string            `json:"schema"`            // the name of this form
 	Type    Type              `json:"type"`              // what happened
+	Project string            `json:"project,omitempty"` // of several: its directory
 	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
 	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
 	Check   bool              `json:"check,omitempty"`   // it is a check
@@ -50,9 +53,24 @@ type Event struct {
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`  // up to date
-	Restored int `json:"restored"` // taken from a record
-	Ran      int `json:"ran"`      // the command ran, or in a plan would
-	Failed   int `json:"failed"`   // the command failed, or could not run
-	Not      int `json:"not_run"`  // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`         // up to date
+	Restored int `json:"restored"`        // taken from a record
+	Ran      int `json:"ran"`             // the command ran, or in a plan would
+	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
+	Failed   int `json:"failed"`          // the command failed, or could not run
+	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
+	// How long the run took.
+	Seconds float64 `json:"seconds,omitempty"`
+	// How long the builds and checks that were skipped or restored took when they ran.
+	Saved float64 `json:"saved_seconds,omitempty"`
+	// Of how many of them this is not known on this machine.
+	Unsaved int `json:"saved_unknown,omitempty"`
+}
+
+// Plus returns the sum.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{
+		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not,
+		c.Seconds + d.Seconds, c.Saved + d.Saved, c.Unsaved + d.Unsaved,
+	}
 }

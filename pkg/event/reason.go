@@ -13,6 +13,7 @@ const (
 	Skip    Verb = "skip"    // nothing changed
 	Restore Verb = "restore" // the recorded outputs are taken
 	Run     Verb = "run"     // the command runs
+	Add     Verb = "add"     // of an input: what lies in the workspace is taken
 	Frozen  Verb = "frozen"  // never runs
 	Blocked Verb = "blocked" // a stage that it needs failed
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
@@ -33,19 +34,28 @@ type Reason struct {
 const (
 	Unchanged     = "unchanged"
 	OutsAbsent    = "outs-not-here"
+	InputAbsent   = "input-not-here"
 	OutEdited     = "out-differs"
 	OutMissing    = "out-missing"
 	Recorded      = "recorded"
 	Passed        = "passed"
 	NeverRun      = "never-run"
+	NotAdded      = "not-added"
 	CmdChanged    = "command-changed"
 	DepChanged    = "dep-changed"
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
+	ToolChanged   = "tool-changed"
+	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
+	ParamAdded    = "param-added"
+	ParamRemoved  = "param-removed"
 	EnvChanged    = "env-changed"
+	EnvAdded      = "env-added"
+	EnvRemoved    = "env-removed"
 	OutsChanged   = "outs-changed"
-	DefChanged    = "definition-changed"
+	DefChanged    = "definition-changed"                   // Path is the field of pipe.yaml; empty: not known
+	RestChanged   = "definition-param-or-variable-changed" // which of them is not known
 	ForcedRun     = "forced"
 	AlwaysChanged = "always-changed"
 	IsFrozen      = "frozen"
@@ -63,19 +73,28 @@ const (
 var texts = map[string]string{
 	Unchanged:     "nothing changed",
 	OutsAbsent:    "nothing changed; outputs are not in the workspace (pipe pull fetches them)",
+	InputAbsent:   "nothing changed; it is not in the workspace (pipe pull fetches it)",
 	OutEdited:     "pipe.lock names another version of %s",
 	OutMissing:    "%s is missing",
 	Recorded:      "the same inputs were built before",
 	Passed:        "passed before with the same inputs",
 	NeverRun:      "never ran",
+	NotAdded:      "%s is not in pipe.lock yet",
 	CmdChanged:    "the command changed",
 	DepChanged:    "%s changed",
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
+	ToolChanged:   "the output of %s changed",
+	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
+	ParamAdded:    "param %s is new",
+	ParamRemoved:  "param %s is no longer declared",
 	EnvChanged:    "variable %s changed",
-	OutsChanged:   "output %s was added or removed",
+	EnvAdded:      "variable %s is new",
+	EnvRemoved:    "variable %s is no longer declared",
+	OutsChanged:   "the definition changed",
 	DefChanged:    "the definition changed",
+	RestChanged:   "its definition, a param or a variable changed",
 	ForcedRun:     "forced",
 	AlwaysChanged: "always_changed",
 	IsFrozen:      "frozen",
@@ -98,8 +117,59 @@ func (r Reason) String() string {
 	if strings.Contains(t, "%s") {
 		t = fmt.Sprintf(t, r.Path)
 	}
+	if field, change := r.detail(); field != "" {
+		t += ": " + field + change
+	}
 	if r.Note != "" {
 		t += " (" + r.Note + ")"
 	}
 	return t
+}
+
+// detail says which field of the definition changed, and how: "outs" and ", +dist/b", "shell" and
+// " sh -> bash". Both are empty for other reasons, and where that is not known.
+func (r Reason) detail() (field, change string) {
+	switch {
+	case r.Code == OutsChanged:
+		field = "outs"
+	case r.Code == DefChanged:
+		field = r.Path
+	}
+	switch {
+	case field == "":
+		return "", ""
+	case r.Old == "":
+		return field, ", +" + r.New
+	case r.New == "":
+		return field, ", -" + r.Old
+	}
+	return field, " " + r.Old + " -> " + r.New
+}
+
+// Words returns reasons in words, at most so many. What changed of the definition is one of
+// them: "the definition changed: outs, +dist/b, -dist/c; shell sh -> bash".
+func Words(because []Reason, most int) string {
+	var words []string
+	definition, last := -1, ""
+	for _, r := range because {
+		field, change := r.detail()
+		switch {
+		case field == "" || definition < 0:
+			words = append(words, r.String())
+			if field != "" {
+				definition = len(words) - 1
+			}
+		case field == last:
+			words[definition] += change
+		default:
+			words[definition] += "; " + field + change
+		}
+		if field != "" {
+			last = field
+		}
+	}
+	if len(words) > most+1 {
+		words = append(words[:most:most], fmt.Sprintf("and %d more", len(words)-most))
+	}
+	return strings.Join(words, ", ")
 }

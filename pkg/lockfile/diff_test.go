@@ -25,13 +25,13 @@ func TestDiffNamesEveryLineThatChanged(t *testing.T) {
 	}}
 	text := func(s string) string { return sum(s).String() }
 	want := []Change{
-		{"build", "command", "", text("cmd"), text("other")},
-		{"build", "dep", "src", text("3"), text("33")},
-		{"build", "param", "p.yaml:k", "1", "2"},
-		{"build", "env", "A", "x", "set"},
-		{"build", "out", "o", text("4"), text("44")},
-		{"build", "dep", "gone", text("1"), ""},
-		{"new", "command", "", "", text("cmd")},
+		{Stage: "build", What: "command", Path: "", Old: text("cmd"), New: text("other")},
+		{Stage: "build", What: "dep", Path: "src", Old: text("3"), New: text("33")},
+		{Stage: "build", What: "param", Path: "p.yaml:k", Old: "1", New: "2"},
+		{Stage: "build", What: "env", Path: "A", Old: "x", New: "set"},
+		{Stage: "build", What: "out", Path: "o", Old: text("4"), New: text("44")},
+		{Stage: "build", What: "dep", Path: "gone", Old: text("1"), New: ""},
+		{Stage: "new", What: "command", Path: "", Old: "", New: text("cmd")},
 	}
 	if got := Diff(a, b); !slices.Equal(got, want) {
 		t.Errorf("got\n%v\nwant\n%v", got, want)
@@ -52,8 +52,8 @@ func TestDiffNamesAHashedValueThatChanged(t *testing.T) {
 		a, b *File
 		want []Change
 	}{
-		{one, two, []Change{{"build", "param", "p.yaml:k", sum("1").String(), sum("2").String()}}},
-		{one, plain, []Change{{"build", "param", "p.yaml:k", sum("1").String(), "3"}}},
+		{one, two, []Change{{Stage: "build", What: "param", Path: "p.yaml:k", Old: sum("1").String(), New: sum("2").String()}}},
+		{one, plain, []Change{{Stage: "build", What: "param", Path: "p.yaml:k", Old: sum("1").String(), New: "3"}}},
 		{one, one, []Change{}},
 	} {
 		if got := Diff(c.a, c.b); !slices.Equal(got, c.want) {

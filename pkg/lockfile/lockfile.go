@@ -50,6 +50,7 @@ type Stage struct {
 	Generation int               // how often a rebuild of Key was forced: which of its records counts
 	Cmd        digest.Digest     // of scripts, shell and working directory, to tell what changed
 	Deps       []artifact.Input  // sorted by path
+	Tools      []artifact.Tool   // sorted by command
 	Params     []Param           // sorted by file, then key
 	Env        []Env             // sorted by name
 	Outs       []artifact.Output // sorted by path
@@ -153,7 +154,7 @@ func (s *Stage) unchanged() bool {
 	}
 	r, ok := scan(s.Name, s.raw)
 	return ok && r.Key == s.Key && r.Generation == s.Generation && r.Cmd == s.Cmd && slices.Equal(r.Deps, s.Deps) &&
-		slices.Equal(r.Params, s.Params) && slices.Equal(r.Env, s.Env) && slices.Equal(r.Outs, s.Outs)
+		slices.Equal(r.Tools, s.Tools) && slices.Equal(r.Params, s.Params) && slices.Equal(r.Env, s.Env) && slices.Equal(r.Outs, s.Outs)
 }
 
 func (s *Stage) fields(b []byte) []byte {
@@ -169,6 +170,13 @@ func (s *Stage) fields(b []byte) []byte {
 		b = common(b, d.Exec, d.Digest, d.Size, d.Files)
 		if !d.In.IsZero() {
 			b = append(append(b, ", in: "...), d.In.String()...)
+		}
+		return b
+	})
+	b = list(b, "tools", s.Name, s.Tools, toolOrder, func(b []byte, t *artifact.Tool) []byte {
+		b = common(text(b, "cmd", t.Cmd), false, t.Digest, t.Size, 0)
+		if t.Line != "" {
+			b = append(append(b, ", line: "...), yamldoc.Quote(t.Line)...)
 		}
 		return b
 	})
@@ -204,6 +212,8 @@ func (s *Stage) fields(b []byte) []byte {
 func depOrder(a, b artifact.Input) int {
 	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind))
 }
+
+func toolOrder(a, b artifact.Tool) int { return cmp.Compare(a.Cmd, b.Cmd) }
 
 func paramOrder(a, b Param) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Key, b.Key))

@@ -55,6 +55,11 @@ func example() *File {
 				{Path: "lib/**/*.go", Kind: artifact.Glob, Digest: sum("glob"), Size: 4096, Files: 3},
 				{Path: "src", Kind: artifact.Dir, Digest: sum("src"), Size: 99, Files: 9},
 			},
+			Tools: []artifact.Tool{
+				{Cmd: "go version", Digest: sum("go version go1.26\n"), Size: 18, Line: "go version go1.26"},
+				{Cmd: "true", Digest: sum("")},
+				{Cmd: "uname", Digest: sum("Linux\n"), Size: 6},
+			},
 			Params: []Param{
 				{File: "config/app.yaml", Key: "features.search", Value: "true"},
 				{File: "params.yaml", Value: `{"a":[1,"x"]}`},

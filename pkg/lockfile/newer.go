@@ -10,8 +10,9 @@ import (
 
 // fieldsOf names the fields that this version knows, of a block and of the items of its lists.
 var fieldsOf = map[string]string{
-	"":       " key generation cmd deps params env outs sum ",
+	"":       " key generation cmd deps tools params env outs sum ",
 	"deps":   " path kind exec hash size files in ",
+	"tools":  " cmd hash size line ",
 	"params": " file key value hash ",
 	"env":    " name value hash ",
 	"outs":   " path kind exec hash size files sha256 ",
@@ -76,7 +77,7 @@ func newerField(list, name, value string) string {
 		}
 	case name == "kind" && isField(value) && value != string(artifact.Dir) && (list == "outs" || value != string(artifact.Glob)):
 		return "kind " + value
-	case (name == "cmd" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:
+	case (name == "cmd" && list == "" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:
 		return "hash " + form
 	}
 	return ""

@@ -210,10 +210,11 @@ func newers() map[string]string {
 	return map[string]string{
 		"schema":          strings.Replace(head, "schema: 1", "schema: 2", 1) + blockOf("a"),
 		"field":           forge("    outs:", "    colour: red\n    outs:"),
-		"list":            forge("    outs:", "    tools:\n      - {path: cc} # b\n    outs:"),
+		"list":            forge("    outs:", "    images:\n      - {path: cc} # b\n    outs:"),
 		"field of an out": forge("size: 1}", "size: 1, mode: 493}"),
 		"first of an out": forge("{path", "{link: true, path"),
 		"field of a dep":  forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
+		"field of a tool": forge("    outs:", "    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1, exit: 1} # b\n    outs:"),
 		"kind of an out":  forge("path: out", "path: out, kind: image"),
 		"glob of an out":  forge("path: out", "path: out, kind: glob"),
 		"key":             forge("key: k1:", "key: k2:"),

@@ -32,6 +32,7 @@ func scan(name, text string) (Stage, bool) {
 	st.Cmd = s.digest()
 	s.eat("\n")
 	st.Deps = items(s, "    deps: # ", depOrder, (*scanner).dep)
+	st.Tools = items(s, "    tools: # ", toolOrder, (*scanner).tool)
 	st.Params = items(s, "    params: # ", paramOrder, (*scanner).param)
 	st.Env = items(s, "    env: # ", envOrder, (*scanner).env)
 	st.Outs = items(s, "    outs: # ", outOrder, (*scanner).out)
@@ -266,6 +267,21 @@ func (s *scanner) common() (exec bool, hash digest.Digest, size, files int64) {
 		s.ok = s.ok && files > 0
 	}
 	return exec, hash, size, files
+}
+
+func (s *scanner) tool() (t artifact.Tool) {
+	s.eat("cmd: ")
+	t.Cmd = s.scalar()
+	s.eat(", hash: ")
+	t.Digest = s.digest()
+	s.eat(", size: ")
+	t.Size = s.number()
+	if s.has(", line: ") {
+		t.Line = s.quoted()
+		s.ok = s.ok && t.Line != ""
+	}
+	s.ok = s.ok && t.Check() == nil
+	return t
 }
 
 func (s *scanner) param() (p Param) {

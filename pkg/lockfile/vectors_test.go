@@ -29,7 +29,7 @@ func readingOf(f *File) reading {
 		if s.Generation > 0 {
 			m["generation"] = s.Generation
 		}
-		for list, items := range map[string][]map[string]any{"deps": deps(s), "params": params(s), "env": env(s), "outs": outs(s)} {
+		for list, items := range map[string][]map[string]any{"deps": deps(s), "tools": tools(s), "params": params(s), "env": env(s), "outs": outs(s)} {
 			if len(items) > 0 {
 				m[list] = items
 			}
@@ -63,6 +63,13 @@ func deps(s *Stage) (out []map[string]any) {
 		out = append(out, item(map[string]any{
 			"path": string(d.Path), "kind": string(d.Kind), "exec": d.Exec, "hash": d.Digest.String(), "size": d.Size, "files": d.Files, "in": in,
 		}, "kind", "exec", "files", "in"))
+	}
+	return out
+}
+
+func tools(s *Stage) (out []map[string]any) {
+	for _, t := range s.Tools {
+		out = append(out, item(map[string]any{"cmd": t.Cmd, "hash": t.Digest.String(), "size": t.Size, "line": t.Line}, "line"))
 	}
 	return out
 }

@@ -64,7 +64,7 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		add("pipe.yaml", "", err)
 		return checks
 	}
-	add("pipe.yaml", p.path(spec.FileName)+", "+view.Count(len(p.spec.Stages), "stage"), nil)
+	add("pipe.yaml", p.path(spec.FileName)+", "+view.Count(len(p.spec.Stages)-len(p.spec.Inputs()), "stage"), nil)
 	lock, err := p.lock()
 	if err == nil {
 		add("pipe.lock", view.Count(len(lock.Stages), "stage"), nil)

@@ -17,6 +17,9 @@ type Problem struct {
 	Place   string `json:"place,omitempty"` // file:line:column, a path or a URL
 	Message string `json:"message"`         // what went wrong
 	Hint    string `json:"hint,omitempty"`  // the next step
+	// Output has the last lines that a failed command printed. Options.Emit has told them as
+	// they came.
+	Output []string `json:"output,omitempty"`
 }
 
 // Describe takes an error of this package apart: one Problem for each failure. It never
@@ -25,9 +28,9 @@ func Describe(err error) []Problem {
 	out := []Problem{}
 	for _, e := range diag.All(err) {
 		if e.Hint == "" {
-			e = &diag.Error{Kind: e.Kind, Place: e.Place, What: e.What, Hint: nextStep(e)}
+			e = &diag.Error{Kind: e.Kind, Place: e.Place, What: e.What, Hint: nextStep(e), Output: e.Output}
 		}
-		out = append(out, Problem{Kind: e.Kind.String(), Place: e.Place, Message: e.What, Hint: e.Hint})
+		out = append(out, Problem{Kind: e.Kind.String(), Place: e.Place, Message: e.What, Hint: e.Hint, Output: e.Output})
 	}
 	return out
 }

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/gitlog"
-	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -23,15 +19,30 @@ import (
 
 // FindOptions say what Find does with what it finds.
 type FindOptions struct {
-	Output string // write the bytes to this file (or a directory's tree to this directory)
+	Output  string // write the bytes to this file (or a directory's tree to this directory)
+	Offline bool   // ask nobody but this machine: not the remote, nor what a partial clone was cloned from
+	// Local gets what this machine knows, if it knows anything, before the remote is asked: that
+	// may take long, or fail. What it gets is not changed later; nil: nobody wants it.
+	Local func(Found)
 }
 
 // Found is what is known of a hash.
 type Found struct {
 	Query      string     `json:"query"`                        // as the user wrote it
 	Artifacts  []Artifact `json:"artifacts"`                    // newest first
-	Incomplete bool       `json:"incomplete_history,omitempty"` // a shallow clone: older commits are not here
+	Incomplete bool       `json:"incomplete_history,omitempty"` // a part of git's history is not here
+	Offline    bool       `json:"offline,omitempty"`            // nobody but this machine was asked
+	Unasked    []Unasked  `json:"could_not_ask,omitempty"`      // who did not answer, and may know more
 	Wrote      string     `json:"wrote,omitempty"`              // the file or directory that the bytes were written to
+}
+
+// Unasked is who could not be asked, and why.
+type Unasked struct {
+	Where string `json:"where"`          // the remote's URL, the name of git's remote, or .pipe/env
+	Why   string `json:"why"`            // the cause
+	Hint  string `json:"hint,omitempty"` // what may help
+
+	kind diag.Kind
 }
 
 // Artifact is one place where the hash stands.
@@ -78,10 +89,11 @@ type Live struct {
 const minPrefix = 4
 
 // Find tells of a hash, or the beginning of one, or of a file's: which artifact of which stage
-// it is, which commits name it, where it is live and where its bytes are. Nothing found is an
-// error of kind not-found. The places that cost least are asked first: locks with the trees in
-// the cache, then trees from the remote, then objects that no lock names. It stops at the
-// first that knows the hash.
+// it is, which commits name it, where it is live and where its bytes are. What this machine
+// knows comes first: locks with the trees in the cache, then the cache's other objects. If that
+// is nothing, the remote is asked for more trees, then for objects that no lock names. Who does
+// not answer is named in the answer. Nothing found is an error: of kind not-found, or
+// of the kind of what kept somebody from answering who may know it.
 func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Found, error) {
 	prefix, err := p.prefix(ctx, query)
 	if err != nil {
@@ -95,35 +107,24 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 	if err != nil {
 		return nil, err
 	}
-	if c.Remote != nil {
-		if err := store.Present(ctx, c.Remote); err != nil {
-			return nil, err
-		}
+	if opt.Offline {
+		c.Remote = nil
 	}
-	f := &Found{Query: query, Artifacts: []Artifact{}, Incomplete: p.repo != nil && p.repo.Shallow()}
-	local := &transfer.Carrier{Cache: p.cache}
-	bad := func(err error) { p.note("left out: " + err.Error()) }
-	hits, err := history.Find(ctx, p.repo, p.lockAt, lock, prefix, local.Tree, bad)
-	if err == nil && len(hits) == 0 && c.Remote != nil {
-		// Perhaps inside a directory whose tree is not in this cache.
-		hits, err = history.Find(ctx, p.repo, p.lockAt, lock, prefix, c.Tree, func(error) {})
-	}
-	if err != nil {
+	s := &search{p: p, c: c, prefix: prefix, lock: lock, offline: opt.Offline, found: &Found{Query: query, Artifacts: []Artifact{}, Offline: opt.Offline}}
+	if err := s.here(ctx); err != nil {
 		return nil, err
 	}
-	if len(hits) == 0 {
-		if hits, err = history.Unnamed(ctx, p.cache, c.Remote, prefix); err != nil {
-			return nil, err
-		}
+	f := s.found
+	if len(f.Artifacts) > 0 && opt.Local != nil {
+		said := *f
+		said.Artifacts = slices.Clone(f.Artifacts)
+		opt.Local(said)
 	}
-	if len(hits) == 0 {
-		return nil, p.notFound(f, query)
-	}
-	for _, h := range hits {
-		f.Artifacts = append(f.Artifacts, found(h))
-	}
-	if err := p.whereabouts(ctx, f, hits); err != nil {
+	if err := s.there(ctx); err != nil {
 		return nil, err
+	}
+	if len(f.Artifacts) == 0 {
+		return nil, s.notFound()
 	}
 	if opt.Output != "" {
 		if err = p.writeFound(ctx, c, f, p.here(opt.Output)); err == nil {
@@ -131,15 +132,6 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 		}
 	}
 	return f, err
-}
-
-// notFound says where was looked, and what would widen the search.
-func (p *Project) notFound(f *Found, query string) error {
-	e := diag.New(diag.NotFound, "%s is in no pipe.lock, environment, cache or remote", query)
-	if f.Incomplete {
-		return e.Hinted("the clone is shallow; run git fetch --unshallow --tags, then try again")
-	}
-	return e.Hinted("run git fetch --all --tags, then try again")
 }
 
 // prefix reads what is to be found: hexadecimal digits, with or without "blake3:", or a path
@@ -151,82 +143,18 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	if isHex && len(h) >= minPrefix {
 		return h, nil
 	}
-	if _, err := os.Lstat(filepath.Join(p.opt.Dir, query)); err == nil {
-		hashes, err := p.Hash(ctx, []string{query})
+	if _, err := os.Lstat(p.here(query)); err == nil {
+		outs, err := p.recorded()
 		if err != nil {
 			return "", err
 		}
-		return hashes[0].Hash.Hex(), nil
+		hashed, err := p.hash(ctx, query, outs)
+		return hashed.Hash.Hex(), err
 	}
 	if isHex {
 		return "", diag.New(diag.Usage, "%q is too short: give at least %d digits", query, minPrefix).Hinted("pipe find HASH")
 	}
 	return "", diag.New(diag.Usage, "%q is neither a hash nor a file", query).Hinted("run pipe find HASH or pipe find FILE")
-}
-
-// found turns a hit into an answer, its commits from the newest to the oldest.
-func found(h *history.Hit) Artifact {
-	a := Artifact{
-		What: h.What, Hash: h.Ref.Digest, Dir: h.Ref.Shelf == object.Trees, Stage: h.Stage, Path: string(h.Path), Size: h.Size,
-		Now: h.Now, ref: h.Ref, in: h.In, exec: h.Exec,
-	}
-	if !h.Key.IsZero() {
-		a.Key = h.Key.String()
-	}
-	if n := len(h.Commit); n > 0 {
-		a.Last, a.First = commitOf(h.Commit[0]), commitOf(h.Commit[n-1])
-	}
-	return a
-}
-
-// commitOf is a commit as the answer has it.
-func commitOf(c gitlog.Commit) *Commit {
-	return &Commit{Hash: c.Hash, When: c.When, Author: c.Author, Subject: c.Subject}
-}
-
-// whereabouts fills in refs, environments and stores. Each artifact costs a request to the
-// remote and a walk over the references, so only the first get it.
-func (p *Project) whereabouts(ctx context.Context, f *Found, hits []*history.Hit) error {
-	states, err := p.states(ctx)
-	if err != nil {
-		return err
-	}
-	const most = 20 // more are listed without asking where they are
-	for i := range f.Artifacts {
-		if i >= most {
-			break
-		}
-		a := &f.Artifacts[i]
-		for _, s := range states {
-			for _, l := range s.Names(a.Hash, a.in) {
-				a.Live = append(a.Live, Live(l))
-			}
-		}
-		_, err := p.cache.Stat(ctx, a.ref)
-		cached := err == nil
-		a.Cache = &cached
-		if p.remote != nil {
-			_, err := p.remote.Stat(ctx, a.ref)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			there := err == nil
-			a.Remote = &there
-		}
-		if a.Refs, err = hits[i].Refs(ctx, p.repo); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// states reads every environment of the project.
-func (p *Project) states(ctx context.Context) ([]*release.State, error) {
-	cells, lister, o, err := p.environments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return release.All(ctx, cells, lister, o)
 }
 
 // writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
@@ -250,20 +178,26 @@ func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found,
 	if o.Dir { // the size of a hit may be that of its manifest
 		t, err := c.Tree(ctx, o.Path, o.Digest)
 		if err != nil {
-			return a.explained(err)
+			return a.explained(err, f.Offline)
 		}
 		o = t.Output(o.Path)
 	}
 	if err := p.work.Prepare(); err != nil {
 		return err
 	}
-	return a.explained(p.files(c).Export(ctx, o, to))
+	return a.explained(p.files(c).Export(ctx, o, to), f.Offline)
 }
 
 // explained gives bytes that are nowhere their next step: push and repro look at the lock of
 // the commit that is checked out.
-func (a *Artifact) explained(err error) error {
-	if a.Now || a.Last == nil || !errors.As(err, new(*transfer.Missing)) {
+func (a *Artifact) explained(err error, offline bool) error {
+	if !errors.As(err, new(*transfer.Missing)) {
+		return err
+	}
+	if offline {
+		return diag.New(diag.NotFound, "%w", err).Hinted("run pipe find without --offline, which asks the remote, too")
+	}
+	if a.Now || a.Last == nil {
 		return transfer.Explained(err)
 	}
 	return diag.New(diag.NotFound, "%w", err).

@@ -58,6 +58,7 @@ func (p *Project) GC(ctx context.Context, yes bool) (g *Garbage, err error) {
 		if err := p.emptyTrash(); err != nil {
 			return nil, err
 		}
+		p.runs().Prune()
 	}
 	g = &Garbage{Done: yes}
 	roots, err := p.roots(ctx, g)
@@ -145,7 +146,7 @@ func (p *Project) roots(ctx context.Context, g *Garbage) (*sweep.Roots, error) {
 // that the remote has, so the cache may lose its copies.
 func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 	local := p.local()
-	states, err := release.All(ctx, local, local, release.Options{})
+	states, err := release.All(ctx, local, release.Options{Lister: local})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package pipe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -13,83 +12,132 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Initialized is what Init wrote.
+// InitOptions say how Init works.
+type InitOptions struct {
+	DryRun bool // write nothing
+}
+
+// Initialized is what Init wrote, or would write.
 type Initialized struct {
-	Root  string   `json:"root"`  // the project's directory
-	Wrote []string `json:"wrote"` // files that were made or changed
+	Root  string   `json:"root"`                // the project's directory
+	Wrote []string `json:"wrote"`               // files that were made or changed
+	Found []Sign   `json:"found"`               // what a new pipe.yaml was made of
+	Text  string   `json:"pipe_yaml,omitempty"` // with DryRun: what pipe.yaml would be
+}
+
+// Sign is a file that told Init what kind of project this is.
+type Sign struct {
+	File   string   `json:"file"`             // go.mod, for example
+	Stages []string `json:"stages,omitempty"` // that were proposed for it
+	Why    string   `json:"why,omitempty"`    // why there are none
 }
 
 // Init writes a first pipe.yaml into dir when there is none, the project's name into one that
 // needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory and
 // the outs are ignored, and pipe.lock merges by union. It overwrites nothing: a file that is
 // there gets more lines. It can be repeated: what is there already is not added again.
-func Init(ctx context.Context, opt Options) (*Initialized, error) {
+func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, err error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
 	opt.Dir = dir
-	r := &Initialized{Root: dir, Wrote: []string{}}
-	wrote, err := writeFirst(ctx, opt)
+	if opt.root, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	p, err := open(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	if wrote {
-		r.Wrote = append(r.Wrote, spec.FileName)
-	}
-	p, err := Open(ctx, opt)
+	defer func() { err = errors.Join(err, p.Close()) }()
+	r = &Initialized{Root: p.root, Wrote: []string{}, Found: []Sign{}}
+	changes, err := p.firstFiles(ctx, r)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	if p.repo == nil {
-		return r, nil
+	for _, c := range changes {
+		if how.DryRun && c.name == spec.FileName {
+			r.Text = c.text
+		}
+		if !how.DryRun {
+			if err := atomicfile.Write(p.path(c.name), []byte(c.text), 0o666, ""); err != nil {
+				return r, err
+			}
+		}
+		r.Wrote = append(r.Wrote, c.name)
+	}
+	return r, nil
+}
+
+// change is a file with its new text.
+type change struct{ name, text string }
+
+// firstFiles returns what Init has to write, pipe.yaml first: what the others need follows from
+// it. It is read as Open would read it, which it must pass afterwards.
+func (p *Project) firstFiles(ctx context.Context, r *Initialized) ([]change, error) {
+	var changes []change
+	text, changed, err := p.firstSpec(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		changes = append(changes, change{spec.FileName, text})
+	}
+	if p.spec, err = spec.Parse(spec.FileName, []byte(text)); err != nil {
+		return nil, err
+	}
+	if err := checkRemotes(p.spec.Remotes); err != nil || p.repo == nil {
+		return changes, err
 	}
 	ignored, err := p.ignoreLines()
 	if err != nil {
-		return r, err
-	}
-	if err := p.appendLines(r, ".gitignore", ignored); err != nil {
-		return r, err
+		return nil, err
 	}
 	merged, err := p.attributeLines()
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	return r, p.appendLines(r, ".gitattributes", merged)
+	for _, add := range []struct {
+		name  string
+		lines []string
+	}{{".gitignore", ignored}, {".gitattributes", merged}} {
+		old, next, err := p.withLines(add.name, add.lines)
+		if err != nil {
+			return nil, err
+		}
+		if next != old {
+			changes = append(changes, change{add.name, next})
+		}
+	}
+	return changes, nil
 }
 
-// writeFirst makes pipe.yaml, or names the project in the one that is there when it deploys to
-// a remote without a name. It reports whether it wrote. It works before Open can, which
-// refuses a pipe.yaml without the name.
-func writeFirst(ctx context.Context, opt Options) (bool, error) {
-	root, err := filepath.EvalSymlinks(opt.Dir)
-	if err != nil {
-		return false, err
-	}
-	opt = opt.withDefaults()
-	// Half a project, enough to ask git for a name.
-	p := &Project{opt: opt, root: root, env: opt.Environ}
-	if _, err := p.openGit(); err != nil {
-		return false, err
-	}
+// firstSpec returns pipe.yaml as it should be: the one that is there, with the project's name
+// when it deploys to a remote without one, or a proposal.
+func (p *Project) firstSpec(ctx context.Context, r *Initialized) (text string, changed bool, err error) {
 	data, err := atomicfile.Read(p.path(spec.FileName), yamldoc.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, atomicfile.Write(p.path(spec.FileName), []byte(spec.First(p.proposedName(ctx))), 0o666, "")
+		first, err := p.propose(ctx)
+		if err != nil {
+			return "", false, err
+		}
+		for _, f := range first.Found {
+			r.Found = append(r.Found, Sign(f))
+		}
+		return first.Text, true, nil
 	}
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
-	p.spec, err = spec.Parse(spec.FileName, data)
-	if err != nil || p.spec.Name != "" || !p.spec.Deploys() || len(p.spec.Remotes) == 0 {
-		return false, err
+	now, err := spec.Parse(spec.FileName, data)
+	if err != nil || now.Name != "" || !now.Deploys() || len(now.Remotes) == 0 {
+		return string(data), false, err
 	}
-	text, err := spec.AddName(string(data), p.proposedName(ctx))
-	if err != nil {
-		return false, err
-	}
-	return true, atomicfile.Write(p.path(spec.FileName), []byte(text), 0o666, "")
+	text, err = spec.AddName(string(data), p.proposedName(ctx))
+	return text, true, err
 }
 
 // ignoreLines returns what .gitignore should say and does not. The rules of all ignore files
@@ -105,7 +153,7 @@ func (p *Project) ignoreLines() ([]string, error) {
 	}
 	outs, err := p.UnignoredOuts()
 	for _, o := range outs {
-		lines = append(lines, "/"+o)
+		lines = append(lines, ignoreLine(repopath.Path(o)))
 	}
 	return lines, err
 }
@@ -126,20 +174,37 @@ func (p *Project) attributeLines() ([]string, error) {
 	return []string{lockfile.FileName + " merge=union text eol=lf linguist-generated"}, nil
 }
 
-// appendLines adds lines to the end of a file, which need not exist. The file is replaced as a
-// whole, so an interruption leaves the old one.
-func (p *Project) appendLines(r *Initialized, name string, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	path := p.path(name)
-	old, err := atomicfile.Read(path, atomicfile.MaxNote)
+// withLines returns the text of a file, which need not exist, and that text with more lines at
+// its end.
+func (p *Project) withLines(name string, lines []string) (old, next string, err error) {
+	b, err := atomicfile.Read(p.path(name), atomicfile.MaxNote)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return "", "", err
 	}
-	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
-		old = append(old, '\n')
+	old = string(b)
+	if len(lines) == 0 {
+		return old, old, nil
 	}
-	r.Wrote = append(r.Wrote, name)
-	return atomicfile.Write(path, append(old, strings.Join(lines, "\n")+"\n"...), 0o666, "")
+	end := "\n"
+	if strings.Contains(old, "\r\n") {
+		end = "\r\n"
+	}
+	if next = old; old != "" && !strings.HasSuffix(old, "\n") {
+		next += end
+	}
+	return old, next + strings.Join(lines, end) + end, nil
+}
+
+// ignoreLine is the line of .gitignore for a path below the project, with what git would take
+// for a pattern escaped.
+func ignoreLine(at repopath.Path) string {
+	var b strings.Builder
+	b.WriteByte('/')
+	for i, c := range []byte(at) {
+		if strings.IndexByte(`*?[\`, c) >= 0 || c == ' ' && i == len(at)-1 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }

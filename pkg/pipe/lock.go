@@ -85,5 +85,9 @@ func (p *Project) saveLock(l *lockfile.File) error {
 	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {
 		return nil
 	}
-	return p.work.Files().Write(lockfile.FileName, data, 0o666, worktree.Dir+"/"+worktree.Tmp)
+	if err := p.work.Files().Write(lockfile.FileName, data, 0o666, worktree.Dir+"/"+worktree.Tmp); err != nil {
+		return err
+	}
+	p.remember()
+	return nil
 }

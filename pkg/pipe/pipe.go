@@ -9,7 +9,7 @@
 //
 // Each verb has a file of its own. It takes its locks, reads pipe.lock, has lower packages do
 // the work, and returns an answer that encodes as JSON. Verbs that only look (Plan, Why,
-// Status, Find, Diff, Dag, Hash) take no lock on the workspace and may run beside a build;
+// Status, Find, Diff, Dag, Hash, Environments) take no lock on the workspace and may run beside a build;
 // what they say is true of the moment at which they looked.
 //
 // There are two locks, always taken in this order: the workspace's, so that one pipe at a time
@@ -39,6 +39,7 @@ import (
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -57,7 +58,11 @@ type Options struct {
 	Env     string            // the environment; "" is "default"
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
+	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
+
+	root string // of the project, when it is known
+	name string // of the project among several: its directory
 }
 
 // Project is an open project: pipe.yaml, pipe.lock, the workspace, cache and remote. Opening
@@ -66,6 +71,7 @@ type Options struct {
 type Project struct {
 	opt    Options
 	root   string
+	yaml   []byte // pipe.yaml
 	spec   *spec.Project
 	repo   *gitlog.Repo  // nil outside git
 	lockAt repopath.Path // pipe.lock relative to git's root
@@ -77,7 +83,10 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
-	said     bool // which blocks of the lock do not count: once is enough
+	beside   []*Project    // others of the repository that are open
+	opened   []*Project    // those of them that this one opened, and closes
+	planned  []StageResult // what the last plan of it among several has decided
+	said     bool          // which blocks of the lock do not count: once is enough
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
@@ -99,6 +108,7 @@ func (p *Project) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.yaml = data
 	p.spec, err = spec.Parse(spec.FileName, data)
 	if err == nil && len(p.spec.Remotes) > 0 {
 		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
@@ -123,7 +133,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Env == "" {
-		o.Env = "default"
+		o.Env = release.Default
 	}
 	return o
 }
@@ -132,9 +142,12 @@ func (o Options) withDefaults() Options {
 // below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
 	opt = opt.withDefaults()
-	root, err := findRoot(opt.Dir)
-	if err != nil {
-		return nil, err
+	root := opt.root
+	if root == "" {
+		var err error
+		if root, err = findRoot(opt.Dir); err != nil {
+			return nil, err
+		}
 	}
 	p := &Project{opt: opt, root: root, env: opt.Environ}
 	rules, err := p.openGit()
@@ -223,6 +236,8 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	}, nil
 }
 
+var errNoProject = errors.New("no " + spec.FileName + " in this directory or any above it")
+
 // findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
 // resolved once, here, so that all later paths agree on the root.
 func findRoot(dir string) (string, error) {
@@ -230,25 +245,56 @@ func findRoot(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the current directory: %w", err)
 	}
+	dvc := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
 			return filepath.EvalSymlinks(d)
 		}
+		if _, err := os.Stat(filepath.Join(d, starter.DVC)); err == nil && dvc == "" {
+			dvc = d
+		}
 		if d == filepath.Dir(d) {
-			return "", diag.New(diag.Usage, "no %s in this directory or any above it", spec.FileName).At(start).
-				Hinted("pipe init")
+			return "", noProject(start, dvc)
 		}
 	}
+}
+
+// noProject is the error for a directory that lies in no project; dvc is the nearest one that
+// has a dvc.yaml.
+func noProject(start, dvc string) error {
+	if dvc == "" {
+		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
+	}
+	next := "pipe init"
+	if dvc != start {
+		next = "pipe -C " + dvc + " init"
+	}
+	e := diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
+		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
+	e.Err = errNoProject
+	return e
 }
 
 // Close writes the stat index and frees connections. A stat index that was not written costs
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
 	err := p.work.Close()
+	for _, other := range p.opened {
+		err = errors.Join(err, other.Close())
+	}
 	if p.remote != nil {
 		err = errors.Join(err, p.remote.Close())
 	}
 	return err
+}
+
+// Stages returns the names of all stages, in pipe.yaml's order.
+func (p *Project) Stages() []string {
+	names := make([]string, len(p.spec.Stages))
+	for i := range names {
+		names[i] = p.spec.Stages[i].Name
+	}
+	return names
 }
 
 // path returns where one of the project's own files lies.
@@ -286,38 +332,38 @@ func (p *Project) here(name string) string {
 
 // environment opens the environment that the options name, for deployments. Only a shared
 // environment is probed: on a disk of our own conditional writes are known to work.
-func (p *Project) environment(ctx context.Context) (*release.Environment, error) {
-	cells, _, o, err := p.environments(ctx)
+func (p *Project) environment(ctx context.Context, opt ReproOptions) (*release.Environment, error) {
+	cells, o, err := p.environments(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.Now, o.Stamp, o.Note = p.opt.Now, p.stamp(ctx), p.note
+	o.Now, o.Stamp, o.Note, o.Create = p.opt.Now, p.stamp(ctx), p.note, opt.CreateEnv
 	if o.Project != "" {
 		o.Probe = p.remote.Probe
 	}
 	return release.Open(cells, o)
 }
 
-// environments returns where the project's environments live, how to list them
-// (nil: not at all), and which one the options name. Without a remote they live
-// in the workspace, and so they do when the project needs no name because it
-// deploys nothing: those in the remote are then other projects'.
-func (p *Project) environments(ctx context.Context) (store.Cells, store.Lister, release.Options, error) {
+// environments returns where the project's environments live, and which one the options
+// name. Without a remote they live in the workspace, and so they do when the project needs
+// no name because it deploys nothing: those in the remote are then other projects'.
+func (p *Project) environments(ctx context.Context) (store.Cells, release.Options, error) {
 	o := release.Options{Name: p.opt.Env}
 	shared, err := p.openRemote(ctx)
 	if err == nil && shared != nil {
 		err = p.checkName(ctx)
 	}
 	if err != nil {
-		return nil, nil, o, err
+		return nil, o, err
 	}
 	if shared == nil || p.spec.Name == "" {
 		local := p.local()
-		return local, local, o, nil
+		o.Lister = local
+		return local, o, nil
 	}
 	o.Project = p.spec.Name
-	lister, _ := store.As[store.Lister](shared)
-	return shared, lister, o, nil
+	o.Lister, _ = store.As[store.Lister](shared)
+	return shared, o, nil
 }
 
 // local is where the workspace keeps its own environments.

@@ -18,7 +18,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
-// Push puts the outs that the lock names into the remote, and records them. When another
+// Push puts the outs that the lock names into the remote, and records them; or those that the
+// locks of other commits name, which changes nothing here. When another
 // machine recorded a key first, its outs are taken: lock, cache and workspace change to them,
 // and the result names the stage. Records are made for several stages at once, but adopted one
 // after the other, because that changes workspace and lock. After an error what was published
@@ -28,6 +29,10 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	if err != nil {
 		return nil, err
 	}
+	if opt.Repair && !opt.none() {
+		return nil, diag.New(diag.Usage, "--repair checks what the workspace's pipe.lock names, not other commits").Hinted("pipe push --repair")
+	}
+	opt.Targets = p.whole(opt.Targets)
 	release, lock, stages, err := p.begin(ctx, "push", opt)
 	if err != nil {
 		return nil, err
@@ -51,33 +56,41 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 	r = &SyncResult{Outs: []SyncOut{}}
 	counted(c, r)
 	pub := &engine.Publisher{Workspace: p.files(c), Records: remote, Stamp: p.stamp(ctx), Repair: opt.Repair}
+	if !opt.none() {
+		return r, transfer.Explained(p.pushPinned(ctx, pub, r, opt))
+	}
+	return r, p.pushOwn(ctx, pub, r, lock, stages, opt)
+}
+
+// pushOwn publishes what the workspace's lock names, and adopts what was recorded first.
+func (p *Project) pushOwn(ctx context.Context, pub *engine.Publisher, r *SyncResult, lock *lockfile.File, stages []*lockfile.Stage, opt SyncOptions) (err error) {
 	var lost []sweep.Fault
 	if opt.Repair {
 		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
-			return r, err
+			return err
 		}
 	}
 	if err := p.publish(ctx, pub, r, stages); err != nil {
 		if len(lost) > 0 && errors.Is(err, store.ErrNotFound) {
-			err = nowhere(remote.URL(), lost, opt.Read)
+			err = nowhere(p.remote.URL(), lost, opt.Read)
 		}
-		return r, transfer.Explained(err)
+		return transfer.Explained(err)
 	}
 	if len(r.Adopted) > 0 {
 		if err := p.saveLock(lock); err != nil {
-			return r, err
+			return err
 		}
 	}
 	// With other records or outputs other objects are needed.
 	if opt.Repair && len(r.Adopted)+r.Records > 0 {
 		if lost, err = pub.MendAll(ctx, p.wanted(stages), opt.Read); err != nil {
-			return r, err
+			return err
 		}
 	}
 	if len(lost) > 0 {
-		err = nowhere(remote.URL(), lost, opt.Read)
+		err = nowhere(p.remote.URL(), lost, opt.Read)
 	}
-	return r, err
+	return err
 }
 
 // publish gives the remote what it lacks of the stages, and takes what it had first.

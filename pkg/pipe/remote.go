@@ -151,7 +151,7 @@ func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p}})
+	p.remote, err = remote.Open(ctx, *r, remote.Options{Root: p.root, Trust: p.trust(), Patience: patience, Memory: used{p, usedRemotes}})
 	return p.remote, err
 }
 
@@ -199,5 +199,6 @@ func (p *Project) carry(ctx context.Context) (*transfer.Carrier, error) {
 	return &transfer.Carrier{
 		Cache: p.cache, Remote: shared, Workers: p.workers(),
 		Moved: func(where string, n int64) { p.emit(event.Event{Type: event.Moved, Where: where, Bytes: n}) },
+		Meter: p.opt.Meter,
 	}, nil
 }

@@ -35,10 +35,14 @@ type ReproOptions struct {
 	NoPull         bool     // do not ask the remote for records and objects
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
+	CreateEnv      bool     // the environment may be a new one
 	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
+	Replay         bool     // tell what the commands printed that need not run, as events of type replayed
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
+
+	ask asking // which commands among the deps are run
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -60,10 +64,14 @@ type StageResult struct {
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
 	// Files are the very files that changed inside directories and globs among
-	// the deps, where what they were is still known; only Why fills it in.
+	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
-	trees map[repopath.Path]*object.Tree
+	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	Assumed []string `json:"assumed,omitempty"`
+
+	trees     map[repopath.Path]*object.Tree
+	deps, was []artifact.Input
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
@@ -76,7 +84,18 @@ type Result struct {
 // Repro brings the stages up to date: skips what is unchanged, restores what was built before,
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
-func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
+	result, err := p.repro(ctx, opt)
+	if result != nil {
+		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
+	}
+	return result, err
+}
+
+// repro is Repro without the summary.
+func (p *Project) repro(ctx context.Context, opt ReproOptions) (result *Result, err error) {
+	opt.ask = askAll
+	began := p.opt.Now()
 	h, err := p.hold(ctx, "repro")
 	if err != nil {
 		return nil, err
@@ -94,7 +113,7 @@ func (p *Project) Repro(ctx context.Context, opt ReproOptions) (result *Result, 
 	}
 	result, err = p.run(ctx, opt, h, false)
 	if result != nil {
-		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
+		result.Counts.Seconds = p.opt.Now().Sub(began).Seconds()
 	}
 	return result, err
 }
@@ -106,7 +125,7 @@ func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
 	plan, err := p.run(ctx, opt, nil, true)
 	p.opt.Emit = emit
 	if err == nil && plan.Pending {
-		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored, "stage") + " to run or restore")
+		err = p.cannotWrite(view.Count(plan.Counts.Ran+plan.Counts.Restored+plan.Counts.Added, "stage") + " to run or restore")
 	}
 	return err
 }
@@ -160,7 +179,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	o := engine.Options{
 		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Dry: dry,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay, Dry: dry,
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
@@ -184,7 +203,15 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	p.noteSecrets()
 	r, err := e.Run(ctx, lock, o)
-	return results(r), transfer.Explained(err)
+	if r != nil && !dry {
+		p.countSaved(ctx, r)
+	}
+	result := results(r)
+	p.planned = nil
+	if dry && result != nil {
+		p.planned = result.Stages
+	}
+	return result, transfer.Explained(err)
 }
 
 // noteSecrets names the declared variables that look like secrets and are not said
@@ -203,7 +230,10 @@ func results(r *engine.Result) *Result {
 	}
 	out := &Result{Counts: r.Counts, Pending: r.Pending()}
 	for _, o := range r.Stages {
-		s := StageResult{Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, trees: o.Trees, Outs: o.Outs}
+		s := StageResult{
+			Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs,
+			Assumed: o.Assumed, trees: o.Trees, deps: o.Deps, was: o.Was,
+		}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
 		}
@@ -222,7 +252,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if err != nil {
 		return nil, err
 	}
-	env, err := p.environment(ctx)
+	env, err := p.environment(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -230,8 +260,8 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	files := p.files(carrier)
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
-		Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock,
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Ask: p.asker(files, opt.ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
 	if p.remote != nil {
 		e.Records = p.remote
@@ -240,7 +270,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Remote = p.remote
 	}
 	if p.repo != nil {
-		e.Tracked = p.tracked
+		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx)
 	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
@@ -281,14 +311,14 @@ func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 // runner runs commands on this machine, under the workspace's lock. Outside of git no output
 // can be tracked, so nothing is asked.
 func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
-	outs := map[repopath.Path]bool{}
+	outs, inputs := map[repopath.Path]bool{}, map[repopath.Path]bool{}
 	for i := range p.spec.Stages {
 		for _, o := range p.spec.Stages[i].Outs {
-			outs[o.Path] = true
+			outs[o.Path], inputs[o.Path] = true, p.spec.Stages[i].Input
 		}
 	}
 	r := &local.Runner{
-		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] },
+		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] }, IsInput: func(at repopath.Path) bool { return inputs[at] },
 		Hold: h, Now: p.opt.Now,
 	}
 	if p.repo != nil {

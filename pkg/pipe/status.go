@@ -10,13 +10,14 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Status is how the workspace stands against the lock and the environment.
 type Status struct {
 	Result             // what repro would do
 	Outs   []OutStatus `json:"outs"`           // every recorded output
-	Note   string      `json:"note,omitempty"` // why the environment could not be read
+	Note   string      `json:"note,omitempty"` // why the environment could not be read, or a stage not be decided
 	// Unpushed is what the remote lacks of what the lock names, when it was asked for.
 	Unpushed []Fault `json:"unpushed,omitempty"`
 }
@@ -29,10 +30,10 @@ type StatusOptions struct {
 
 // Status compares the workspace with the lock, without the network but for the environment's
 // state, and with Remote for what the lock names. It writes nothing but the stat index. When
-// the environment cannot be read, the rest is still answered beside the error, and Note says
-// why.
+// the environment cannot be read, or a rule refuses a stage's inputs, the rest is still answered
+// beside the error, and Note says why.
 func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error) {
-	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true}, nil, true)
+	r, unread := p.run(ctx, ReproOptions{Targets: opt.Targets, NoPull: true, KeepGoing: true, ask: askNone}, nil, true)
 	s := &Status{Outs: []OutStatus{}, Note: unreadNote(unread)}
 	if r == nil || unread != nil && s.Note == "" {
 		return nil, unread
@@ -42,14 +43,21 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 	if err != nil {
 		return nil, err
 	}
+	files := p.lists(p.offline(), lock)
+	for i := range s.Stages {
+		if s.Stages[i].Files, err = files.changedFiles(ctx, &s.Stages[i]); err != nil {
+			return nil, err
+		}
+	}
 	for i := range lock.Stages {
 		l := &lock.Stages[i]
-		if p.spec.Stage(l.Name) == nil {
+		declared := p.spec.Stage(l.Name)
+		if declared == nil {
 			continue
 		}
 		for _, o := range l.Outs {
-			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, State: "differs"}
-			here, _, err := p.work.Output(ctx, o.Path)
+			st := OutStatus{Stage: l.Name, Path: string(o.Path), Hash: o.Digest, Input: declared.Input, State: "differs"}
+			here, tree, err := p.work.Output(ctx, o.Path)
 			switch {
 			case errors.Is(err, worktree.ErrAbsent):
 				st.State = "absent"
@@ -57,6 +65,10 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 				return nil, err
 			case here.Same(o):
 				st.State = "same"
+			default:
+				if st.Files, st.Note, err = files.changedOut(ctx, l.Name, o, tree); err != nil {
+					return nil, err
+				}
 			}
 			// Any error counts as not there: status only reports.
 			_, err = p.cache.Stat(ctx, object.Of(o))
@@ -72,8 +84,9 @@ func (p *Project) Status(ctx context.Context, opt StatusOptions) (*Status, error
 	return s, unread
 }
 
-// unreadNote words an error that is about the environment alone: it is out of reach, not
-// trusted, damaged, or written by a newer pipe. Others give "".
+// unreadNote words an error that leaves the rest of the answer right: the environment is out of
+// reach, not trusted, damaged, or written by a newer pipe, or a rule refuses a stage's inputs.
+// Others give "".
 func unreadNote(err error) string {
 	var notes []string
 	for _, e := range diag.All(err) {
@@ -93,9 +106,13 @@ func unreadNote(err error) string {
 
 // OutStatus is how one recorded out compares with what lies in the workspace.
 type OutStatus struct {
-	Stage string        `json:"stage"` // that makes it
-	Path  string        `json:"path"`  // relative to the project
-	Hash  digest.Digest `json:"hash"`  // as recorded
-	State string        `json:"state"` // same, absent, differs
-	Cache bool          `json:"cache"` // its bytes are in the cache
+	Stage string        `json:"stage"`           // that makes it
+	Path  string        `json:"path"`            // relative to the project
+	Hash  digest.Digest `json:"hash"`            // as recorded
+	Input bool          `json:"input,omitempty"` // pipe add keeps it; no stage makes it
+	State string        `json:"state"`           // same, absent, differs
+	Cache bool          `json:"cache"`           // its bytes are in the cache
+	// Files are those in which a directory that differs is another one than was recorded.
+	Files []lockfile.Change `json:"files,omitempty"`
+	Note  string            `json:"note,omitempty"` // why they cannot be listed
 }

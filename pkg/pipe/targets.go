@@ -64,7 +64,7 @@ func (p *Project) locked(lock *lockfile.File, names []string) ([]*lockfile.Stage
 	var out []*lockfile.Stage
 	for _, name := range stages {
 		switch l := lock.Stage(name); {
-		case p.fits(l):
+		case fits(p.spec, l):
 			out = append(out, l)
 		case len(names) > 0:
 			return nil, diag.New(diag.NotFound, "%s has no stage %s", lockfile.FileName, name).Hinted("pipe repro %s", name)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -26,7 +27,18 @@ func (p *Project) unpushed(ctx context.Context, lock *lockfile.File, targets []s
 		return nil, err
 	}
 	v := verified(shared.URL(), r)
-	return append(v.Missing, v.Damaged...), nil
+	lacks := append(v.Missing, v.Damaged...)
+	for i := range lacks {
+		if _, ok := store.RunAt(lacks[i].Name); ok {
+			continue
+		}
+		for _, o := range lock.Stage(lacks[i].Stage).Outs {
+			if string(o.Path) == lacks[i].Path {
+				lacks[i].Bytes = o.Size
+			}
+		}
+	}
+	return lacks, nil
 }
 
 // mustBePushed fails with kind policy when the remote lacks something that the lock names.

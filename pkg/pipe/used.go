@@ -11,13 +11,20 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 )
 
-// used remembers in .pipe/remotes which remotes this clone has used, one key a line. That
-// a remote is not in it costs nothing but the warning when it has vanished, so of two writers
-// at once one may be lost, and what cannot be read is left as it is.
-type used struct{ p *Project }
+// used remembers in a file of .pipe what this clone has used, one key a line. That something is
+// not in it costs little, so of two writers at once one may be lost, and what cannot be read is
+// left as it is.
+type used struct {
+	p    *Project
+	name string
+}
 
-// usedName is the file in pipe's own directory.
-const usedName = "remotes"
+// The files in pipe's own directory: remotes, which are missed when they vanish, and commands
+// whose output is an input, which may run again when somebody only looks.
+const (
+	usedRemotes = "remotes"
+	usedTools   = "tools"
+)
 
 // change gives f the keys, and writes what it returns, unless that is nil. Where there is no
 // .pipe there are no keys, and none is made: a command that only asks makes no directory.
@@ -32,7 +39,7 @@ func (u used) change(f func(keys []string) []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, own.Close()) }()
 	files := atomicfile.Files{Root: own}
-	b, err := files.Read(usedName, atomicfile.MaxNote)
+	b, err := files.Read(u.name, atomicfile.MaxNote)
 	if err != nil && !worktree.Gone(err) {
 		return err
 	}
@@ -40,7 +47,7 @@ func (u used) change(f func(keys []string) []string) (err error) {
 	if keys == nil {
 		return nil
 	}
-	return files.Write(usedName, []byte(strings.Join(keys, "\n")+"\n"), 0o666, "")
+	return files.Write(u.name, []byte(strings.Join(keys, "\n")+"\n"), 0o666, "")
 }
 
 // Used implements remote.Memory.
@@ -51,7 +58,12 @@ func (u used) Used(key string) (is bool) {
 
 // Use implements remote.Memory.
 func (u used) Use(key string) {
-	_ = u.change(func(keys []string) []string { return append(keys, key) })
+	_ = u.change(func(keys []string) []string {
+		if slices.Contains(keys, key) {
+			return nil
+		}
+		return append(keys, key)
+	})
 }
 
 // Forget makes the remote that the options name one that this clone has never used: where
@@ -63,7 +75,7 @@ func (p *Project) Forget(ctx context.Context) (url string, forgotten bool, err e
 		return "", false, err
 	}
 	key := remote.Key(r)
-	err = used{p}.change(func(keys []string) []string {
+	err = used{p, usedRemotes}.change(func(keys []string) []string {
 		if forgotten = slices.Contains(keys, key); !forgotten {
 			return nil
 		}

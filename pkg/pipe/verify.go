@@ -36,6 +36,7 @@ type Fault struct {
 	Name  string `json:"name"`            // of the file or S3 object below the store
 	Stage string `json:"stage,omitempty"` // in pipe.lock, that needs it
 	Path  string `json:"path,omitempty"`  // an output of the stage, a file in it, or what else it is to the stage
+	Bytes int64  `json:"bytes,omitempty"` // of an output that is to be pushed; of a directory, of all its files
 }
 
 // Verify reads every object and record of the cache, or looks at what pipe.lock names in

@@ -1,0 +1,2 @@
+def greet(greeting, name="world"):
+    return f"{greeting}, {name}"

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Checkout says in what git's work tree differs from the commit though nobody changed a file. It
+// is asked only for stages that are not skipped, so what it costs is no part of a run in which
+// nothing changed. All paths are relative to the project.
+type Checkout interface {
+	// LeftOut returns the files that git tracks and a sparse checkout leaves out.
+	LeftOut(ctx context.Context) ([]repopath.Path, error)
+	// Widen returns the command that brings what lies at a path into the work tree.
+	Widen(p repopath.Path) string
+	// Pointers returns those of the files that are Git LFS pointers, and not what these stand for.
+	Pointers(ctx context.Context, files []object.Entry) ([]repopath.Path, error)
+}
+
+// checkedOut refuses inputs that are in the commit and not in the work tree. A key over what is
+// left would be another one than in a full clone, and what is made of it would be wrong, and be
+// everybody's as soon as it is published: no flag allows it. Such a stage has no verdict.
+func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err error) {
+	if r.Checkout == nil || st.Verdict.Do == event.Skip || st.Verdict.Do == event.Frozen {
+		return nil
+	}
+	defer func() {
+		if err != nil {
+			st.Verdict = action.Verdict{}
+		}
+	}()
+	for _, read := range in.reads {
+		if err := r.sparse(ctx, st.Stage, read.Dep); err != nil {
+			return err
+		}
+	}
+	pointers, err := r.Checkout.Pointers(ctx, r.sourceFiles(in))
+	if err != nil || len(pointers) == 0 {
+		return err
+	}
+	return diag.New(diag.Policy, "%s: %s: Git LFS has not fetched the content, only its pointer is here", st.Stage.Name, some(pointers)).
+		At(st.Stage.Place).Hinted("git lfs pull")
+}
+
+// sourceFiles are the files among the inputs that no stage makes, with paths from the project's
+// root.
+func (r *run) sourceFiles(in *gathered) (files []object.Entry) {
+	for _, e := range sourceEntries(in).tree().Entries {
+		if (e.Kind == object.File || e.Kind == object.Executable) && !r.outs.is(e.Path) {
+			files = append(files, e)
+		}
+	}
+	return files
+}
+
+// sparse is the error that a sparse checkout leaves out files that a dep names.
+func (r *run) sparse(ctx context.Context, s *spec.Stage, d spec.Dep) error {
+	top := d.Path
+	if d.Glob != "" {
+		top = d.Glob.Base()
+	}
+	// What was named itself counts, ignored or not.
+	named, err := r.Inputs.Ignored(top, true)
+	if err != nil {
+		return err
+	}
+	return r.leftOut(ctx, d.Place, top, func(p repopath.Path) (bool, error) {
+		if _, made := r.outs.holder(p); made || !s.Takes(d, p) {
+			return false, nil
+		}
+		ignored, err := r.Inputs.Ignored(p, false)
+		return !ignored || named || p == d.Path, err
+	})
+}
+
+// leftOut is the error that a sparse checkout leaves out files for which takes is true. They are
+// at top, or lie below it.
+func (e *Engine) leftOut(ctx context.Context, place string, top repopath.Path, takes func(repopath.Path) (bool, error)) error {
+	if e.Checkout == nil {
+		return nil
+	}
+	out, err := e.Checkout.LeftOut(ctx)
+	if err != nil {
+		return err
+	}
+	var files []repopath.Path
+	for _, p := range out {
+		if !top.Holds(p) {
+			continue
+		}
+		ok, err := takes(p)
+		if err != nil {
+			return err
+		}
+		if ok {
+			files = append(files, p)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	return diag.New(diag.Policy, "git's sparse-checkout leaves out %s", some(files)).At(place).Hinted("%s", e.Checkout.Widen(top))
+}
+
+// orSparse returns the error that a sparse checkout leaves out what was not found at a path, or
+// else err.
+func (e *Engine) orSparse(ctx context.Context, err error, place string, top repopath.Path) error {
+	var fault *diag.Error
+	if !errors.As(err, &fault) || fault.Kind != diag.Usage {
+		return err
+	}
+	if sparse := e.leftOut(ctx, place, top, func(repopath.Path) (bool, error) { return true, nil }); sparse != nil {
+		return sparse
+	}
+	return err
+}
+
+// some names the first few paths.
+func some(paths []repopath.Path) string {
+	const most = 3
+	var names []string
+	for _, p := range slices.Sorted(slices.Values(paths)) {
+		names = append(names, string(p))
+	}
+	if n := len(names); n > most+1 {
+		names = append(names[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return strings.Join(names, ", ")
+}

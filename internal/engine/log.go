@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/runlog"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// newLog is for the output of a stage's command, which is about to run. It ends with ended.
+func (r *run) newLog(st *state, in *gathered) *output {
+	o := newOutput(in.Env)
+	o.run = runlog.Run{
+		Stage: st.Stage.Name, Kind: kind(st.Stage), Key: st.Key, Generation: st.Generation, Project: r.Stamp.Project,
+		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.Stamp.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),
+	}
+	return o
+}
+
+// kind is what a stage does, in one word.
+func kind(s *spec.Stage) string {
+	switch {
+	case s.Deploy:
+		return "deploy"
+	case s.Check:
+		return "check"
+	}
+	return "build"
+}
+
+// ended writes to this machine's copy how the run ended; made is nil when the command failed. The
+// generation may have become another one since the command began.
+func (r *run) ended(ctx context.Context, st *state, log *output, made *action.Made, err error) {
+	run := &log.run
+	run.Status, run.Generation, run.Exit = runlog.OK, st.Generation, exitCode(err)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		run.Status = runlog.Interrupted
+	case errors.Is(err, action.ErrTimeout):
+		run.Status = runlog.TimedOut
+	default:
+		run.Status = runlog.Failed
+	}
+	if made != nil {
+		run.Seconds = made.Seconds
+	} else {
+		run.Seconds = r.Now().Sub(run.At).Seconds()
+	}
+	if err != nil {
+		run.Error = log.whole(diag.All(err)[0].What)
+	}
+	all := log.bytes()
+	if len(all) > 0 {
+		run.Log = digest.Of(all)
+	}
+	if log.cut {
+		log.file.Replace(all)
+	}
+	log.file.End(*run)
+}
+
+// whole masks the first line of a text that is no output.
+func (o *output) whole(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	o.hidden = 0
+	return masked(text, o.found(text))
+}
+
+// replay tells, where that was asked for, what the command of a stage printed when it ran. The
+// record names it, wherever it ran. Nothing that is missing or out of reach is an error: the
+// stage is done, and only the reader knows less.
+func (r *run) replay(ctx context.Context, a *attempt) {
+	if !r.opt.Replay || r.opt.Dry {
+		return
+	}
+	rec := a.record
+	var err error
+	if rec == nil {
+		rec, err = r.lookup(ctx, a.Stage.Name, a.id())
+	}
+	switch {
+	case err != nil:
+	case rec == nil || rec.FromLock:
+		r.note(a.Stage.Name, "no log to replay: there is no record of the run")
+		return
+	case rec.Log.IsZero():
+		r.note(a.Stage.Name, "no log to replay: the command printed nothing")
+		return
+	default:
+		var b []byte
+		if b, err = r.Carrier.Log(ctx, rec.Log); err == nil {
+			r.replayed(a.Stage.Name, rec.By, rec.At.Format(stampForm), b)
+			return
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = fmt.Errorf("%s is in neither the cache nor the remote", object.Ref{Shelf: object.Logs, Digest: rec.Log})
+	}
+	r.note(a.Stage.Name, "no log to replay: %v", err)
+}
+
+// stampForm is how a note has a time.
+const stampForm = "2006-01-02 15:04:05 MST"
+
+// replayDeploy is replay for a deployment that is live, of which this machine alone has a log, if
+// it ran here.
+func (r *run) replayDeploy(st *state) {
+	if !r.opt.Replay || r.opt.Dry || r.Runs == nil {
+		return
+	}
+	names, err := r.Runs.List(st.Stage.Name)
+	for _, name := range names {
+		run := r.Runs.Read(name)
+		if run.Stage != st.Stage.Name || run.Status != runlog.OK || run.Key != st.Key || run.Env != r.Env.Name() {
+			continue
+		}
+		b, err := r.Runs.Text(name)
+		if err == nil {
+			r.replayed(st.Stage.Name, run.By, run.At.Format(stampForm), b)
+			return
+		}
+	}
+	if err != nil {
+		r.note(st.Stage.Name, "no log to replay: %v", err)
+		return
+	}
+	r.note(st.Stage.Name, "no log to replay: this version was not deployed from here in the last 30 days")
+}
+
+// replayed tells the lines of a log, and of whose run.
+func (r *run) replayed(stage, by, at string, log []byte) {
+	if by != "" {
+		by = " by " + by
+	}
+	r.note(stage, "log of the run%s at %s:", by, at)
+	for line := range strings.Lines(string(log)) {
+		r.emit(event.Event{Type: event.Replayed, Stage: stage, Text: strings.TrimSuffix(line, "\n")})
+	}
+}
+
+// note tells the user something about a stage that is neither a verdict nor an error.
+func (e *Engine) note(stage, format string, args ...any) {
+	e.emit(event.Event{Type: event.Note, Stage: stage, Text: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,131 @@
+// Package githook adds pipe's line to the scripts that git runs, and takes it out.
+//
+// Each hook has one line of pipe's in it, from the file of its name in lines; everything else
+// in the script is somebody else's and stays, byte for byte. The line stands first: a script
+// may end before its end, and its own last command decides whether git goes on. It reads no
+// input, which is for the script, and does nothing where pipe is not installed.
+package githook
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"path"
+	"strings"
+	"text/template"
+
+	"github.com/pipe-build/pipe/internal/diag"
+)
+
+//go:embed lines
+var lines embed.FS
+
+// first is the first line of a script that is pipe's alone.
+const first = "#!/bin/sh\n"
+
+// Hook is pipe's line in one of git's hooks.
+type Hook struct {
+	Name string // as git calls it: pre-push
+	Line string // without a line break
+	mark string // what its line ends with, and no other one
+}
+
+// Hooks returns those of the project in a directory of a repository, "." for its top.
+func Hooks(dir string) ([]Hook, error) {
+	if strings.ContainsAny(dir, "\n\r") {
+		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
+	}
+	d := struct{ At, C string }{}
+	if dir != "." {
+		d.At, d.C = dir+"/", "-C "+quote(dir)
+	}
+	entries, err := lines.ReadDir("lines")
+	if err != nil {
+		return nil, err
+	}
+	var hooks []Hook
+	for _, e := range entries {
+		t, err := template.New(e.Name()).Funcs(template.FuncMap{"sh": quote}).ParseFS(lines, "lines/"+e.Name())
+		if err != nil {
+			return nil, err
+		}
+		var b strings.Builder
+		if err := t.Execute(&b, d); err != nil {
+			return nil, err
+		}
+		h := Hook{Name: e.Name(), mark: " # added by: " + strings.Join(strings.Fields("pipe "+d.C+" init hooks"), " ")}
+		h.Line = strings.TrimSuffix(b.String(), "\n") + h.mark
+		hooks = append(hooks, h)
+	}
+	return hooks, nil
+}
+
+// quote makes one word of the shell.
+func quote(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// Add returns a script with pipe's line, once, and up to date. A script that is not there is
+// empty. bare is for hooks that a shell runs without looking at their first line.
+func (h Hook) Add(script []byte, bare bool) ([]byte, error) {
+	rest := h.Remove(script)
+	if len(rest) == 0 && !bare {
+		return []byte(first + h.Line + "\n"), nil
+	}
+	shebang, body, found := bytes.Cut(rest, []byte("\n"))
+	if !bytes.HasPrefix(rest, []byte("#!")) {
+		if bytes.IndexByte(rest, 0) >= 0 {
+			return nil, h.refuse("a program")
+		}
+		return fmt.Appendf(nil, "%s\n%s", h.Line, rest), nil
+	}
+	if !isShell(string(shebang)) {
+		return nil, h.refuse("not a shell script")
+	}
+	if !found {
+		body = nil
+	}
+	return fmt.Appendf(nil, "%s\n%s\n%s", shebang, h.Line, body), nil
+}
+
+// refuse is the error for a hook that cannot hold the line.
+func (h Hook) refuse(why string) error {
+	return diag.New(diag.Policy, "the hook is %s, so pipe does not change it", why).Hinted("call this from it: %s", strings.TrimSuffix(h.Line, h.mark))
+}
+
+// Remove returns a script without pipe's line: what Add was given. A script that Add made is
+// empty again.
+func (h Hook) Remove(script []byte) []byte {
+	var rest []byte
+	for line := range bytes.Lines(script) {
+		if !bytes.HasSuffix(bytes.TrimRight(line, "\r\n"), []byte(h.mark)) {
+			rest = append(rest, line...)
+		}
+	}
+	if len(rest) < len(script) && string(rest) == first {
+		return nil
+	}
+	return rest
+}
+
+// isShell reports whether a first line names a shell that knows the line's grammar.
+func isShell(shebang string) bool {
+	words := strings.Fields(strings.TrimPrefix(strings.TrimRight(shebang, "\r"), "#!"))
+	if len(words) > 0 && path.Base(words[0]) == "env" {
+		words = words[1:]
+		for len(words) > 0 && (strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "=")) {
+			words = words[1:]
+		}
+	}
+	if len(words) == 0 {
+		return false
+	}
+	switch path.Base(words[0]) {
+	case "sh", "bash", "dash", "ash", "ksh", "mksh", "zsh":
+		return true
+	}
+	return false
+}

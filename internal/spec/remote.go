@@ -1,0 +1,125 @@
+package spec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
+
+// RemoveRemote returns the text of a pipe.yaml without a remote, and all else as it is. Where the
+// text's form leaves no place for the change, the user is told what to write.
+func RemoveRemote(text, name string) (string, error) {
+	return changeRemote(text, name, "remove the line of the remote by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+		if i < 0 || len(remotes.Value.Pairs) == 1 {
+			_, at := pair(d.root, "remote")
+			next, ok := d.cutPair(d.root, at)
+			return next, with(d.root, nil, "remote"), ok
+		}
+		next, ok := d.cutPair(remotes.Value, i)
+		return next, with(d.root, nil, "remote", name), ok
+	})
+}
+
+// RenameRemote returns the text of a pipe.yaml in which a remote has another name.
+func RenameRemote(text, name, to string) (string, error) {
+	return changeRemote(text, name, "write the new name by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+		m := &yamldoc.Node{Kind: yamldoc.Map, Pairs: slices.Clone(remotes.Value.Pairs)}
+		if i < 0 {
+			m.Pairs = []yamldoc.Pair{{Key: to, At: &yamldoc.Node{Kind: yamldoc.String, Value: to}, Value: remotes.Value}}
+			from, end := d.offset(remotes.Value), d.end(remotes.Value)
+			if end < 0 {
+				return "", nil, false
+			}
+			next := d.replaced(from, end, "{"+yamldoc.Quote(to)+": "+yamldoc.Quote(remotes.Value.Value)+"}")
+			return next, with(d.root, m, "remote"), true
+		}
+		key := m.Pairs[i].At
+		end := d.end(key)
+		if end < 0 {
+			return "", nil, false
+		}
+		m.Pairs[i].Key, m.Pairs[i].At = to, &yamldoc.Node{Kind: yamldoc.String, Value: to}
+		want := with(d.root, m, "remote")
+		if next := d.replaced(d.offset(key), end, d.quoted(key, to)); says(next, want) {
+			return next, want, true
+		}
+		return d.replaced(d.offset(key), end, yamldoc.Quote(to)), want, true // YAML reads the bare name as something else
+	})
+}
+
+// DefaultRemote returns the text of a pipe.yaml in which a remote comes first: it is the default.
+// Comments directly above it come along.
+func DefaultRemote(text, name string) (string, error) {
+	return changeRemote(text, name, "move the line of the remote to the first place below remote:", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+		if i <= 0 {
+			return d.text, d.root, true
+		}
+		next, ok := d.toFront(remotes, i)
+		return next, d.root, ok
+	})
+}
+
+// changeRemote applies one edit. It gets the pair remote: and the number of the remote in its map,
+// -1 when remote: is a plain text, and returns what the text must mean then.
+func changeRemote(text, name, byHand string, edit func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool)) (string, error) {
+	p, err := Parse(FileName, []byte(text))
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(p.Remotes, func(r Remote) bool { return r.Name == name })
+	if at < 0 {
+		return "", diag.New(diag.Usage, "no remote named %q", name).At(FileName).Hinted("pipe remote list")
+	}
+	d, err := newDraft(text)
+	if err != nil {
+		return "", err
+	}
+	remotes, _ := pair(d.root, "remote")
+	i := -1
+	if remotes.Value.Kind == yamldoc.Map {
+		_, i = pair(remotes.Value, name)
+	}
+	next, want, ok := edit(d, remotes, i)
+	if !ok || !says(next, want) {
+		return "", diag.New(diag.Usage, "cannot change remote %s in the present form of %s", name, FileName).At(p.Remotes[at].Place).Hinted("%s", byHand)
+	}
+	_, err = Parse(FileName, []byte(next)) // such as a name that is not valid
+	return next, err
+}
+
+// toFront moves a pair of the map that is the value of parent before all others.
+func (d *draft) toFront(parent yamldoc.Pair, i int) (string, bool) {
+	m, p := parent.Value, parent.Value.Pairs[i]
+	if d.isFlow(m) {
+		end := d.end(p.Value)
+		if end < 0 {
+			return "", false
+		}
+		element := d.text[d.offset(p.At):end]
+		first := m.Pairs[0].At
+		rest, ok := d.cutPair(m, i)
+		if !ok {
+			return "", false
+		}
+		cut, err := newDraft(rest)
+		if err != nil {
+			return "", false
+		}
+		return cut.addFlow(m, first, element), true // both lie before what was cut
+	}
+	if !d.begins(p.At) || !d.begins(m.Pairs[0].At) || m.Pairs[0].At.Line <= parent.At.Line {
+		return "", false
+	}
+	from, last := p.At.Line, d.last(p.At.Line)
+	for strings.HasPrefix(strings.TrimSpace(d.line(from-1)), "#") {
+		from--
+	}
+	moved := d.text[d.lines[from-1]:d.after(last)]
+	if !strings.HasSuffix(moved, "\n") {
+		moved += d.eol
+	}
+	at := d.after(parent.At.Line)
+	return d.text[:at] + moved + d.text[at:d.lines[from-1]] + d.text[d.after(last):], true
+}

@@ -1,0 +1,61 @@
+package spec
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
+	const block = "# top\nremote: # stores\n  # near\n  nas: /mnt/nas # old\n\n  # far\n  main:\n    url: s3://b/p # bucket\n    region: eu\n  third: /x\nstages: {}\n"
+	for _, c := range []struct {
+		name     string
+		edit     func(text string) (string, error)
+		in, want string
+	}{
+		{"remove the first", remove("nas"), block, "# top\nremote: # stores\n  # near\n\n  # far\n  main:\n    url: s3://b/p # bucket\n    region: eu\n  third: /x\nstages: {}\n"},
+		{"remove a map", remove("main"), block, "# top\nremote: # stores\n  # near\n  nas: /mnt/nas # old\n\n  # far\n  third: /x\nstages: {}\n"},
+		{"remove in flow", remove("a"), "remote: {a: /a, b: /b}\n", "remote: {b: /b}\n"},
+		{"remove the only one", remove("a"), "project: p\nremote: {a: /a}\nstages: {}\n", "project: p\nstages: {}\n"},
+		{"remove the only one of a block", remove("a"), "project: p\nremote:\n  a: /a\nstages: {}\n", "project: p\nstages: {}\n"},
+		{"remove a plain text", remove("default"), "remote: /a # here\nstages: {}\n", "stages: {}\n"},
+		{"rename", rename("nas", "disk"), block, strings.Replace(block, "nas: /", "disk: /", 1)},
+		{"rename a quoted one", rename("a", "b"), "remote: {\"a\": /a}\n", "remote: {\"b\": /a}\n"},
+		{"rename to a number", rename("a", "1"), "remote:\n  a: /a\n", "remote:\n  \"1\": /a\n"},
+		{"rename a plain text", rename("default", "nas"), "remote: /a,b # here\n", "remote: {\"nas\": \"/a,b\"} # here\n"},
+		{"default", first("main"), block, "# top\nremote: # stores\n  # far\n  main:\n    url: s3://b/p # bucket\n    region: eu\n  # near\n  nas: /mnt/nas # old\n\n  third: /x\nstages: {}\n"},
+		{"default without a last line break", first("b"), "remote:\n  a: /a\n  b: /b", "remote:\n  b: /b\n  a: /a\n"},
+		{"default in flow", first("b"), "remote: {a: /a, b: {url: /b}, c: /c}\n", "remote: {b: {url: /b}, a: /a, c: /c}\n"},
+		{"default in JSON", first("b"), "{\"stages\": {}, \"remote\": {\"a\": \"/a\", \"b\": \"/b\"}}", "{\"stages\": {}, \"remote\": {\"b\": \"/b\", \"a\": \"/a\"}}"},
+		{"default of one", first("default"), "remote: /a\n", "remote: /a\n"},
+		{"default with CR LF", first("b"), "remote:\r\n  a: /a\r\n  b: /b\r\n", "remote:\r\n  b: /b\r\n  a: /a\r\n"},
+	} {
+		const stages = "stages: {}\n"
+		if !strings.Contains(c.in, "stages") {
+			c.in, c.want = stages+c.in, stages+c.want
+		}
+		got, err := c.edit(c.in)
+		if err != nil || got != c.want {
+			t.Errorf("%s:\n%q, %v, want\n%q", c.name, got, err, c.want)
+		}
+	}
+	for name, edit := range map[string]func(string) (string, error){"unknown": remove("none"), "not valid": rename("nas", "a/b"), "url": rename("nas", "url")} {
+		if got, err := edit(block); err == nil {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got, err := first("b")("stages: {}\nremote: &r\n  ? a\n  : /a\n  ? b\n  : /b\n"); err == nil || !strings.Contains(hintOf(err), "move the line") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func remove(name string) func(string) (string, error) {
+	return func(text string) (string, error) { return RemoveRemote(text, name) }
+}
+
+func rename(name, to string) func(string) (string, error) {
+	return func(text string) (string, error) { return RenameRemote(text, name, to) }
+}
+
+func first(name string) func(string) (string, error) {
+	return func(text string) (string, error) { return DefaultRemote(text, name) }
+}

@@ -1,0 +1,305 @@
+// Package starter proposes a first pipe.yaml for what it finds in a directory.
+//
+// Each kind of project (a go.mod, a package.json, ...) is one file here, which finds out what a
+// template of the same name needs to know, and nothing else: the texts are in templates. What
+// is proposed must work as it stands in a usual project, so a stage is left out where its
+// command or its outputs are not known, and no proposal deploys anything.
+package starter
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/spec"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// Tree is the directory that is looked at. Names are relative to it, with slashes.
+type Tree struct {
+	Files   []string                                  // the files that git does not ignore, sorted
+	Read    func(name string) ([]byte, error)         // a file's bytes
+	Ignored func(name string, dir bool) (bool, error) // would git ignore it?
+	Tracked func(name string) (bool, error)           // does git track it, or anything in it?
+	Set     func(variable string) bool                // is it in the environment?
+}
+
+// Found is a file that says what kind of project this is, and the stages that came of it.
+type Found struct {
+	File   string   // go.mod, for example
+	Stages []string // proposed for it; none: Why says why
+	Why    string
+}
+
+// Proposal is a pipe.yaml with its reasons.
+type Proposal struct {
+	Text  string
+	Found []Found
+}
+
+// part is what one kind of project gives to the proposal.
+type part struct {
+	Found
+	template string
+	suffix   string           // of the stages' names where there are several kinds
+	data     func(stages) any // for the template
+	test     bool             // it has a check
+	outs     []string         // what its build creates, in the form of an item
+	makes    []string         // the same as paths
+}
+
+// names are what stages are called.
+type names struct{ Test, Build string }
+
+// stages are what a part must know of the whole proposal.
+type stages struct {
+	names
+	needs []string // the checks of the parts before it
+	made  []string // exclusions of the files that any stage creates, for those that take all files
+}
+
+// Propose returns a pipe.yaml for a project of this name.
+func Propose(name string, t *Tree) (*Proposal, error) {
+	if p, err := t.dvc(name); p != nil || err != nil {
+		return p, err
+	}
+	parts, rest, err := t.parts(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		rest = append(rest, t.below()...)
+	}
+	for {
+		p, err := compose(name, parts)
+		if err != nil {
+			return nil, err
+		}
+		p.Found = append(p.Found, rest...)
+		if _, err = spec.Parse(spec.FileName, []byte(p.Text)); err == nil {
+			return p, nil
+		}
+		if len(parts) == 0 {
+			return nil, fmt.Errorf("propose %s: %w", spec.FileName, err)
+		}
+		// Two parts of which each is right by itself may not go together.
+		last := parts[len(parts)-1]
+		parts = parts[:len(parts)-1]
+		rest = append([]Found{{File: last.File, Why: "not used: its stages do not fit with the others (" + diag.All(err)[0].What + ")"}}, rest...)
+	}
+}
+
+// compose writes the stages of parts into one text.
+func compose(name string, parts []*part) (*Proposal, error) {
+	w := &writer{name: name}
+	for _, p := range parts {
+		for _, m := range p.makes {
+			if !strings.HasSuffix(m, "/") { // no glob looks into a directory that a stage creates
+				w.made = append(w.made, not(literal(m)))
+			}
+		}
+	}
+	w.write("head", w)
+	// A Makefile and a Dockerfile have no suffix: they share no name with a language.
+	several := len(parts) > 1 && parts[1].suffix != ""
+	for i, p := range parts {
+		if i > 0 {
+			w.b.WriteByte('\n')
+		}
+		n := names{"test", "build"}
+		if several && p.suffix != "" {
+			n = names{"test-" + p.suffix, "build-" + p.suffix}
+		}
+		w.add(p, n)
+	}
+	if len(parts) == 0 {
+		w.deps = []string{"artifacts/hello.txt"}
+		w.write("example", w)
+	}
+	w.write("deploy", struct{ Deps, Needs []string }{append(w.deps, "deploy.sh"), w.tests})
+	return &Proposal{Text: w.b.String(), Found: w.found}, w.err
+}
+
+// parts finds what the proposal is made of. A language's own commands are better known than
+// what a Makefile does, so that one counts only where there is nothing else.
+func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
+	for _, find := range []func() (*part, error){t.golang, t.node, t.python} {
+		p, err := find()
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case p != nil && p.template == "":
+			rest = append(rest, p.Found)
+		case p != nil:
+			parts = append(parts, p)
+		}
+	}
+	m, err := t.makefile()
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case m != nil && m.template == "":
+		rest = append(rest, m.Found)
+	case m != nil && len(parts) == 0:
+		parts = append(parts, m)
+	case m != nil:
+		rest = append(rest, Found{File: m.File, Why: "not used: " + parts[0].File + " says more about the outputs"})
+	}
+	d, err := t.docker(name, parts)
+	if d != nil {
+		parts = append(parts, d)
+	}
+	return parts, rest, err
+}
+
+// below finds projects in directories of a repository that is none itself. A few are enough to
+// say what to do.
+func (t *Tree) below() (found []Found) {
+	signs := []string{"go.mod", "package.json", "pyproject.toml", "Dockerfile", "Makefile", DVC}
+	for _, f := range t.Files {
+		dir, name := path.Split(f)
+		if dir != "" && strings.Count(dir, "/") <= 3 && slices.Contains(signs, name) && len(found) < 10 {
+			found = append(found, Found{File: f, Why: "not used: run pipe init in " + dir + " to make a project of it"})
+		}
+	}
+	return found
+}
+
+// writer puts the proposal together.
+type writer struct {
+	name  string
+	b     strings.Builder
+	deps  []string // what a deployment takes
+	tests []string // and waits for
+	made  []string // see stages
+	found []Found
+	err   error
+}
+
+// Name is what the head's template asks for.
+func (w *writer) Name() string { return w.name }
+
+// add writes the stages of a part. An image is what is deployed, even where it is made of what
+// others build.
+func (w *writer) add(p *part, n names) {
+	found := p.Found
+	if p.test {
+		w.tests = append(w.tests, n.Test)
+		found.Stages = append(found.Stages, n.Test)
+	}
+	if p.template == "docker" {
+		n = names{Build: "image"}
+		w.deps = nil
+	}
+	if len(p.outs) > 0 {
+		found.Stages = append(found.Stages, n.Build)
+		w.deps = append(w.deps, p.outs...)
+	}
+	w.found = append(w.found, found)
+	w.write(p.template, p.data(stages{n, slices.Clone(w.tests), w.made}))
+}
+
+// write runs a template. The first error stays.
+func (w *writer) write(name string, data any) {
+	if w.err != nil {
+		return
+	}
+	t, err := template.New("").Funcs(template.FuncMap{"list": list, "flow": flow, "scalar": scalar, "comment": comment}).
+		ParseFS(templates, "templates/env.yaml", "templates/"+name+".yaml")
+	if err != nil {
+		w.err = err
+		return
+	}
+	var b strings.Builder
+	w.err = t.ExecuteTemplate(&b, name+".yaml", data)
+	w.b.WriteString(strings.TrimRight(b.String(), "\n") + "\n")
+}
+
+// has reports whether a file is there, ignored or not. A file that cannot be read counts: its
+// reader says why.
+func (t *Tree) has(name string) bool {
+	_, err := t.Read(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// there returns those names that are files.
+func (t *Tree) there(names ...string) (found []string) {
+	for _, n := range names {
+		if t.has(n) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// set returns those variables that the environment has.
+func (t *Tree) set(variables ...string) []string {
+	return slices.DeleteFunc(slices.Clone(variables), func(v string) bool { return !t.Set(v) })
+}
+
+// junk returns exclusions for those directories that tools write on the way and git does not
+// ignore: an input that changes while a stage runs makes it fail.
+func (t *Tree) junk(dirs ...string) (items []string, err error) {
+	for _, d := range dirs {
+		// A name is asked for that a pattern such as *.egg-info/ would match.
+		ignored, err := t.Ignored(strings.ReplaceAll(path.Join("x", d), "*", "x"), true)
+		if err != nil {
+			return nil, err
+		}
+		if !ignored {
+			items = append(items, not("**/"+d+"/"))
+		}
+	}
+	return items, nil
+}
+
+// anyJunk returns exclusions for what tools write in projects of the languages that are here.
+func (t *Tree) anyJunk() (items []string, err error) {
+	var dirs []string
+	if t.has("package.json") {
+		dirs = append(dirs, "node_modules")
+	}
+	if slices.ContainsFunc(t.Files, func(f string) bool { return path.Ext(f) == ".py" }) {
+		dirs = append(dirs, "__pycache__")
+	}
+	if items, err = t.junk(dirs...); err != nil {
+		return nil, err
+	}
+	ignored, err := t.Ignored("x.o", false)
+	if !ignored && slices.ContainsFunc(t.Files, func(f string) bool { return slices.Contains([]string{".c", ".cc", ".cpp", ".cxx"}, path.Ext(f)) }) {
+		items = append(items, not("**/*.o"))
+	}
+	return items, err
+}
+
+// free returns the first of the directories in which git tracks nothing: an output is replaced
+// as a whole, so what people wrote must not be in it.
+func (t *Tree) free(dirs ...string) (string, error) {
+	for _, d := range dirs {
+		tracked, err := t.Tracked(d)
+		if err != nil {
+			return "", err
+		}
+		if !tracked {
+			return d, nil
+		}
+	}
+	return "artifacts", nil
+}
+
+// absentIsNil drops the error for a file that is not there.
+func absentIsNil(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,85 @@
+package starter
+
+import (
+	"flag"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/pipe-build/pipe/internal/spec"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+// directory makes a Tree of an archive's files. The file ignored names directories that git
+// ignores, tracked those in which it tracks something, and set variables, one a line.
+func directory(files []txtar.File) *Tree {
+	t := &Tree{}
+	has := map[string][]byte{}
+	for _, f := range files {
+		has[f.Name] = f.Data
+		if !strings.HasPrefix(f.Name, "=") {
+			t.Files = append(t.Files, f.Name)
+		}
+	}
+	slices.Sort(t.Files)
+	says := func(file, name string) bool { return slices.Contains(strings.Fields(string(has[file])), name) }
+	t.Read = func(name string) ([]byte, error) {
+		if b, ok := has[name]; ok {
+			return b, nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	t.Ignored = func(name string, _ bool) (bool, error) { return says("=ignored", path.Base(name)), nil }
+	t.Tracked = func(name string) (bool, error) { return says("=tracked", name), nil }
+	t.Set = func(name string) bool { return says("=set", name) }
+	return t
+}
+
+// TestEachProjectGetsItsPipeYaml: go test ./internal/starter -update
+func TestEachProjectGetsItsPipeYaml(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(cases) < 15 {
+		t.Fatal(len(cases), err)
+	}
+	for _, name := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(a.Files, func(f txtar.File) bool { return f.Name == "=want" })
+			if i < 0 {
+				i = len(a.Files)
+				a.Files = append(a.Files, txtar.File{Name: "=want"})
+			}
+			p, err := Propose("shop", directory(slices.Delete(slices.Clone(a.Files), i, i+1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := spec.Parse(spec.FileName, []byte(p.Text)); err != nil {
+				t.Fatalf("%v\n%s", err, p.Text)
+			}
+			_, got, _ := strings.Cut(p.Text, "\nstages:\n")
+			got, _, _ = strings.Cut(got, "\n  # A deploy stage runs")
+			for _, f := range p.Found {
+				got += "found " + f.File + ": " + f.Why + strings.Join(f.Stages, ", ") + "\n"
+			}
+			if *update && got != string(a.Files[i].Data) {
+				a.Files[i].Data = []byte(got)
+				if err := os.WriteFile(name, txtar.Format(a), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != string(a.Files[i].Data) {
+				t.Errorf("got\n%s\nwant\n%s", got, a.Files[i].Data)
+			}
+		})
+	}
+}

@@ -1,0 +1,53 @@
+package pipe
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/release"
+)
+
+// Names are what a command line may name in a project.
+type Names struct {
+	Stages       []Name   // sorted
+	Outs         []Name   // sorted; relative to the directory where pipe runs, with the system's separators
+	Remotes      []Name   // in pipe.yaml's order
+	Environments []string // default, and those that this machine knows of
+}
+
+// Name is one of them, with a few words about it.
+type Name struct {
+	Name  string // as it is written on a command line
+	About string // may be empty
+}
+
+// Names returns the names for the completion of a command line. It asks no remote.
+func (p *Project) Names(ctx context.Context) Names {
+	n := Names{Environments: []string{Options{}.withDefaults().Env}}
+	for i := range p.spec.Stages {
+		s := &p.spec.Stages[i]
+		about, _, _ := strings.Cut(s.Desc, "\n")
+		n.Stages = append(n.Stages, Name{s.Name, about})
+		for _, o := range s.Outs {
+			at, err := filepath.Rel(p.here("."), p.work.OS(o.Path))
+			if err == nil {
+				n.Outs = append(n.Outs, Name{at, "output of " + s.Name})
+			}
+		}
+	}
+	slices.SortFunc(n.Outs, func(a, b Name) int { return strings.Compare(a.Name, b.Name) })
+	for _, r := range p.spec.Remotes {
+		n.Remotes = append(n.Remotes, Name{r.Name, r.URL})
+	}
+	// What cannot be read is not offered: nobody reads errors while they type.
+	local := p.local()
+	states, _ := release.All(ctx, local, release.Options{Lister: local})
+	for _, s := range states {
+		n.Environments = append(n.Environments, s.Env())
+	}
+	slices.Sort(n.Environments)
+	n.Environments = slices.Compact(n.Environments)
+	return n
+}

@@ -1,0 +1,92 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// declaredName is the copy of pipe.yaml as it was when pipe.lock was last written here. It says
+// what changed of a definition that nobody has committed, and nothing else is decided by it.
+const declaredName = "declared.yaml"
+
+// remember keeps the pipe.yaml of this run beside the lock that it has written. An error costs a
+// later reason its details, so it is none of this run.
+func (p *Project) remember() {
+	_ = p.work.Files().Write(worktree.Dir+"/"+declaredName, p.yaml, 0o666, worktree.Dir+"/"+worktree.Tmp)
+}
+
+// past is what pipe.yaml was before, each version read once in a run. It explains, so what cannot
+// be read is passed over.
+type past struct {
+	*Project
+	mu    sync.Mutex               // stages are decided at once
+	known map[string]*spec.Project // nil: cannot be read
+}
+
+func (p *Project) past() *past { return &past{Project: p, known: map[string]*spec.Project{}} }
+
+// at yields pipe.yaml as this workspace last wrote the lock, in HEAD, and in the commit; "" stands
+// for the one that last changed the lock. Git is asked only when what came before did not do.
+func (p *past) at(ctx context.Context, commit string) iter.Seq[*spec.Project] {
+	return func(yield func(*spec.Project) bool) {
+		for _, from := range []struct {
+			name string
+			read func() ([]byte, error)
+		}{
+			{declaredName, func() ([]byte, error) {
+				return atomicfile.Read(p.path(worktree.Dir+"/"+declaredName), yamldoc.MaxSize)
+			}},
+			{"HEAD", func() ([]byte, error) { return p.committed(ctx, "HEAD") }},
+			{"commit " + commit, func() ([]byte, error) { return p.committed(ctx, commit) }},
+		} {
+			if was := p.project(from.name, from.read); was != nil && !yield(was) {
+				return
+			}
+		}
+	}
+}
+
+// project returns a version of pipe.yaml, nil when it cannot be read.
+func (p *past) project(name string, read func() ([]byte, error)) *spec.Project {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was, ok := p.known[name]
+	if ok {
+		return was
+	}
+	if data, err := read(); err == nil {
+		if was, err = spec.Parse(spec.FileName, data); err != nil {
+			was = nil
+		}
+	}
+	p.known[name] = was
+	return was
+}
+
+// committed reads pipe.yaml in a commit; "" is the one that last changed the lock.
+func (p *past) committed(ctx context.Context, commit string) (data []byte, err error) {
+	if p.repo == nil {
+		return nil, gitlog.ErrNoRepo
+	}
+	if commit == "" {
+		commit, err = p.repo.LastChange(ctx, p.lockAt)
+	} else {
+		commit, err = p.repo.Resolve(ctx, commit) // it may come from outside
+	}
+	if err != nil || commit == "" {
+		return nil, errors.Join(err, gitlog.ErrNoFile)
+	}
+	return p.repo.FileAt(ctx, commit, p.yamlAt())
+}
+
+// yamlAt is pipe.yaml relative to git's root.
+func (p *Project) yamlAt() repopath.Path { return p.lockAt.Dir().Child(spec.FileName) }

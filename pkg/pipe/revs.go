@@ -1,0 +1,175 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// RevOptions say of which commits the locks count, in place of the workspace's own. The zero
+// value means that one.
+type RevOptions struct {
+	AllBranches bool     // local branches, and those of git's remotes
+	AllTags     bool     // that name a commit
+	Revs        []string // in any form that git knows
+}
+
+func (o RevOptions) none() bool { return !o.AllBranches && !o.AllTags && len(o.Revs) == 0 }
+
+// pinned is a stage as a commit has it: what pipe.yaml declares there, and what pipe.lock says.
+type pinned struct {
+	commit  string // as people say it
+	project *spec.Project
+	*lockfile.Stage
+}
+
+// pinned returns what the locks of other commits name, each version of a stage once. A commit whose
+// pipe.yaml or pipe.lock cannot be read is an error in bad, beside what the others name.
+func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, bad, err error) {
+	if opt.none() {
+		return nil, nil, nil
+	}
+	if p.repo == nil {
+		return nil, nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	}
+	names, err := p.targets(opt.Targets)
+	if err != nil {
+		return nil, nil, err
+	}
+	meant := map[string]bool{}
+	for _, n := range names {
+		meant[n] = true
+	}
+	snapshots, err := p.snapshots(ctx, opt.RevOptions)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := map[string]bool{}
+	for _, s := range snapshots {
+		project, lock, err := parsed(s)
+		if err != nil {
+			bad = errors.Join(bad, fmt.Errorf("%s: %w", s.Name, err))
+			continue
+		}
+		for i := range lock.Stages {
+			l := &lock.Stages[i]
+			id := fmt.Sprint(l.Name, l.Key, l.Generation, l.Outs)
+			if seen[id] || !fits(project, l) || len(meant) > 0 && !meant[l.Name] {
+				continue
+			}
+			seen[id] = true
+			all = append(all, pinned{s.Name, project, l})
+		}
+	}
+	return all, bad, nil
+}
+
+// snapshots reads pipe.lock and pipe.yaml of commits.
+func (p *Project) snapshots(ctx context.Context, opt RevOptions) ([]gitlog.Snapshot, error) {
+	project := spec.FileName
+	if dir := p.lockAt.Dir(); dir != repopath.Root {
+		project = string(dir.Child(project))
+	}
+	tips := gitlog.Tips{Branches: opt.AllBranches, Tags: opt.AllTags, Revs: opt.Revs}
+	return p.repo.Snapshots(ctx, tips, p.lockAt, repopath.Path(project))
+}
+
+// parsed reads the files of a commit. One without pipe.lock or without pipe.yaml names nothing.
+func parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
+	if s.Files[0] == nil || s.Files[1] == nil {
+		return &spec.Project{}, &lockfile.File{}, nil
+	}
+	lock, err := lockfile.Parse(lockfile.FileName, s.Files[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	project, err := spec.Parse(spec.FileName, s.Files[1])
+	return project, lock, err
+}
+
+// outs returns the outputs of a stage that a remote may have.
+func (x pinned) outs() (outs []artifact.Output) {
+	s := x.project.Stage(x.Name)
+	for i, o := range x.Outs {
+		if !s.Outs[i].NoCache && !s.Outs[i].NoPush {
+			outs = append(outs, o)
+		}
+	}
+	return outs
+}
+
+// fetchPinned brings what other commits' locks name into the cache. Objects that several of them
+// name are asked for once.
+func (p *Project) fetchPinned(ctx context.Context, c *transfer.Carrier, r *SyncResult, opt SyncOptions) (lost, err error) {
+	all, bad, err := p.pinned(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	var outs []artifact.Output
+	for _, x := range all {
+		outs = append(outs, x.outs()...)
+	}
+	lost = c.Fetch(ctx, outs)
+	var partial *transfer.Partial
+	if lost != nil && !errors.As(lost, &partial) {
+		return nil, lost
+	}
+	for _, x := range all {
+		for _, o := range x.outs() {
+			if partial != nil && partial.Stops(o) {
+				r.Lost = append(r.Lost, SyncOut{Stage: x.Name, Output: o, Commit: x.commit})
+			}
+		}
+	}
+	return errors.Join(lost, bad), nil
+}
+
+// pushPinned gives the remote what it lacks of what other commits' locks name. Nothing of this
+// workspace changes: where another machine has recorded other outputs, the commit keeps its own, as
+// the lock speaks before the record.
+func (p *Project) pushPinned(ctx context.Context, pub *engine.Publisher, r *SyncResult, opt SyncOptions) error {
+	all, bad, err := p.pinned(ctx, opt)
+	if err != nil {
+		return err
+	}
+	fresh, lost := make([]bool, len(all)), make([]error, len(all))
+	err = par.Each(ctx, len(all), min(p.workers(), 16), func(ctx context.Context, i int) (err error) {
+		x := all[i]
+		var rec *object.Record
+		rec, fresh[i], err = pub.Ensure(ctx, x.project.Stage(x.Name), x.Stage)
+		if err == nil && rec != nil && !slices.EqualFunc(rec.Outs, x.Outs, artifact.Output.Same) {
+			err = pub.Carrier.Publish(ctx, x.outs())
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			lost[i], err = fmt.Errorf("%s: %w", x.commit, err), nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i, x := range all {
+		if fresh[i] {
+			r.Records++
+		}
+		if lost[i] != nil {
+			for _, o := range x.outs() {
+				r.Lost = append(r.Lost, SyncOut{Stage: x.Name, Output: o, Commit: x.commit})
+			}
+		}
+	}
+	return errors.Join(append(lost, bad)...)
+}
