@@ -59,8 +59,8 @@ func kept(t *testing.T, script string, silence time.Duration) (shell.Command, *[
 
 func TestAKeptCommandEndsAsAnother(t *testing.T) {
 	for script, want := range map[string]shell.ExitError{
-		"echo a; echo b >&2":               {},
-		"echo a; echo b >&2; exit 3":       {Code: 3},
+		"echo a; echo b >&2":                {},
+		"echo a; echo b >&2; exit 3":        {Code: 3},
 		"echo a; echo b >&2; kill -TERM $$": {Code: -1, Signal: "terminated"},
 	} {
 		c, lines, _ := kept(t, script, patience)
