@@ -76,7 +76,7 @@ func printShown(w io.Writer, s *pipe.Shown) {
 	if !s.Log.IsZero() {
 		view.Print(w, "  log %s (pipe log --hash %s)\n", s.Log, s.Log.Short())
 	}
-	printCommits(w, &pipe.Artifact{Now: s.Now, First: s.First, Last: s.Last})
+	printCommits(w, s.Now, s.First, s.Last)
 	if len(s.Others) > 0 {
 		view.Print(w, "  the same hash is in %s: %s\n", view.Count(len(s.Others), "other run"), strings.Join(s.Others, ", "))
 	}
