@@ -56,7 +56,7 @@ func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err erro
 // root.
 func (r *run) sourceFiles(in *gathered) (files []object.Entry) {
 	for _, e := range sourceEntries(in).tree().Entries {
-		if (e.Kind == object.File || e.Kind == object.Executable) && !r.outs.is(e.Path) {
+		if e.IsFile() && !r.outs.is(e.Path) {
 			files = append(files, e)
 		}
 	}

@@ -179,7 +179,7 @@ func (f *finder) inside(dir Hit) (hits []*Hit) {
 	if !ok {
 		if t, err := f.tree(f.ctx, dir.Path, dir.Ref.Digest); err == nil {
 			for _, e := range t.Entries {
-				if (e.Kind == object.File || e.Kind == object.Executable) && f.match(e.Digest) {
+				if e.IsFile() && f.match(e.Digest) {
 					found = append(found, e)
 				}
 			}

@@ -22,8 +22,8 @@ import (
 // The third value is what lies at the part, nil for what is not a directory.
 func narrow(o artifact.Output, t, here *object.Tree) (artifact.Output, *object.Tree, *object.Tree) {
 	for p := differs(t, here); p != repopath.Root; p = p.Dir() {
-		if e, ok := t.Find(p); ok && (e.Kind == object.File || e.Kind == object.Executable) {
-			return artifact.Output{Path: o.Path.Child(string(p)), Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, nil
+		if e, ok := t.Find(p); ok && e.IsFile() {
+			return e.Output(o.Path.Child(string(p))), nil, nil
 		}
 		if sub, ok := t.Sub(p); ok {
 			part, old := sub.Output(o.Path.Child(string(p))), (*object.Tree)(nil)
@@ -127,7 +127,7 @@ func (r *reuse) fill(ctx context.Context, to folder.Dir, t *object.Tree) error {
 	}
 	same := map[repopath.Path][]object.Entry{}
 	for _, e := range t.Entries {
-		if was, ok := r.tree.Find(e.Path); ok && was == e && isFile(e) {
+		if was, ok := r.tree.Find(e.Path); ok && was == e && e.IsFile() {
 			same[e.Path.Dir()] = append(same[e.Path.Dir()], e)
 		}
 	}
@@ -257,5 +257,3 @@ func bases(files []object.Entry) []string {
 	}
 	return all
 }
-
-func isFile(e object.Entry) bool { return e.Kind == object.File || e.Kind == object.Executable }
