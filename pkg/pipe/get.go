@@ -115,8 +115,8 @@ func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.P
 
 // atRev reads the project's files in a commit.
 func (p *Project) atRev(ctx context.Context, rev string) (*spec.Project, *lockfile.File, error) {
-	if p.repo == nil {
-		return nil, nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, nil, err
 	}
 	found, err := p.snapshots(ctx, RevOptions{Revs: []string{rev}})
 	if err != nil {

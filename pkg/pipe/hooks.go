@@ -32,8 +32,8 @@ const prePush = "pre-push"
 // be repeated. What else is in a hook stays; one that cannot hold the line is an error, and
 // then none is changed.
 func (p *Project) Hooks(ctx context.Context, opt HookOptions) (*Hooked, error) {
-	if p.repo == nil {
-		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, err
 	}
 	dir, bare, err := p.hooksDir(ctx)
 	if err != nil {

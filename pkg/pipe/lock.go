@@ -29,8 +29,8 @@ type Committed struct {
 // not count. A lock that names what the remote does not have is refused: nobody else could
 // get it.
 func (p *Project) LockCommit(ctx context.Context, opt CommitOptions) (c *Committed, err error) {
-	if p.repo == nil {
-		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, err
 	}
 	h, err := p.hold(ctx, "lock commit")
 	if err != nil {

@@ -203,6 +203,14 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 	return above.Rules(at.Dir())
 }
 
+// needGit refuses what only git can answer, outside of a repository.
+func (p *Project) needGit() error {
+	if p.repo != nil {
+		return nil
+	}
+	return diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+}
+
 // checkOwn refuses a .pipe that the repository brought along: its files would decide what is
 // live, what is up to date and what is moved where.
 func (p *Project) checkOwn(ctx context.Context) error {
@@ -314,6 +322,10 @@ func (p *Project) emit(e event.Event) {
 
 // note tells the user something that does not stop the verb.
 func (p *Project) note(text string) { p.emit(event.Event{Type: event.Note, Text: text}) }
+
+// leftOut tells of a part of the past that cannot be read. What it would have said is not in the
+// answer.
+func (p *Project) leftOut(err error) { p.note("left out: " + err.Error()) }
 
 // here returns the absolute path of a name that the user wrote where pipe works.
 func (p *Project) here(name string) string {

@@ -137,7 +137,7 @@ func (p *Project) inLocks(ctx context.Context, stage string, q hashQuery) (found
 	}
 	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool {
 		return (stage == "" || s.Name == stage) && len(q.means(recorded{id: runID(s), stage: s.Name}, &object.Record{Outs: s.Outs})) > 0
-	}, func(err error) { p.note("left out: " + err.Error()) })
+	}, p.leftOut)
 	for _, b := range builds {
 		found = append(found, q.means(recorded{id: b.ID(), stage: b.Name, build: b}, &object.Record{Outs: b.Outs})...)
 	}

@@ -107,8 +107,7 @@ func (p *Project) meant(ctx context.Context, what string) ([]recorded, error) {
 	if block == nil {
 		return nil, diag.New(diag.NotFound, "%s has no stage %s", lockfile.FileName, stage).Hinted("pipe repro %s", stage)
 	}
-	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool { return runID(s) == runID(block) },
-		func(err error) { p.note("left out: " + err.Error()) })
+	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool { return runID(s) == runID(block) }, p.leftOut)
 	if len(builds) == 0 {
 		return nil, err
 	}
