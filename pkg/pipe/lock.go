@@ -8,7 +8,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -85,7 +84,7 @@ func (p *Project) saveLock(l *lockfile.File) error {
 	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {
 		return nil
 	}
-	if err := p.work.Files().Write(lockfile.FileName, data, 0o666, worktree.Dir+"/"+worktree.Tmp); err != nil {
+	if err := p.write(lockfile.FileName, data); err != nil {
 		return err
 	}
 	p.remember()

@@ -308,6 +308,11 @@ func (p *Project) Stages() []string {
 // path returns where one of the project's own files lies.
 func (p *Project) path(name string) string { return filepath.Join(p.root, name) }
 
+// write replaces one of the project's own files, whole or not at all.
+func (p *Project) write(name string, data []byte) error {
+	return p.work.Files().Write(name, data, 0o666, worktree.Dir+"/"+worktree.Tmp)
+}
+
 // emit hands an event on, one at a time: workers call it at once, and Emit need not expect
 // that.
 func (p *Project) emit(e event.Event) {
