@@ -46,7 +46,7 @@ func (a *app) remoteCmd() *cobra.Command {
 			})
 		})
 	})
-	c.AddCommand(adder, list, a.trustCmd(), probe, a.forgetCmd())
+	c.AddCommand(a.waits(adder), list, a.trustCmd(), probe, a.forgetCmd())
 	c.AddCommand(a.remoteEdits()...)
 	return c
 }
