@@ -138,10 +138,13 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 // whose hash is meant. What can be a hash is taken for one; write ./NAME for a file whose name
 // consists of such digits.
 func (p *Project) prefix(ctx context.Context, query string) (string, error) {
-	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(query), digest.Prefix), digest.KeyPrefix)
-	isHex := len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
-	if isHex && len(h) >= minPrefix {
-		return h, nil
+	q := hashOf(query)
+	// The key of a rebuild has a dot, as pipe log prints it; without k1: that is rather a file's.
+	if q.generation >= 0 && !strings.HasPrefix(strings.ToLower(query), digest.KeyPrefix) {
+		q = hashQuery{}
+	}
+	if len(q.prefix) >= minPrefix {
+		return q.prefix, nil
 	}
 	if _, err := os.Lstat(p.here(query)); err == nil {
 		outs, err := p.recorded()
@@ -151,8 +154,8 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 		hashed, err := p.hash(ctx, query, outs)
 		return hashed.Hash.Hex(), err
 	}
-	if isHex {
-		return "", diag.New(diag.Usage, "%q is too short: give at least %d digits", query, minPrefix).Hinted("pipe find HASH")
+	if q.prefix != "" {
+		return "", q.check("pipe find HASH")
 	}
 	return "", diag.New(diag.Usage, "%q is neither a hash nor a file", query).Hinted("run pipe find HASH or pipe find FILE")
 }

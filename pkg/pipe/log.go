@@ -221,8 +221,8 @@ func (p *Project) logAtCommit(ctx context.Context, stage string, lock *lockfile.
 // logByHash returns the log of the run with the hash: of one on this machine, failed ones too, by
 // its key or log; else of a recorded one.
 func (p *Project) logByHash(ctx context.Context, stage, text string) (*Log, error) {
-	q, ok := hashOf(text)
-	if err := q.check(ok, "pipe log --hash HASH"); err != nil {
+	q := hashOf(text)
+	if err := q.check("pipe log --hash HASH"); err != nil {
 		return nil, err
 	}
 	if stage != "" {

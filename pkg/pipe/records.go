@@ -56,27 +56,29 @@ const (
 // hashQuery is what a user wrote in place of a hash.
 type hashQuery struct {
 	text       string
-	prefix     string // hexadecimal digits
+	prefix     string // hexadecimal digits; none: it is no hash
 	generation int    // of a key that ends in .N; -1: not said
 }
 
 // hashOf reads the beginning of a hash, with or without blake3: or k1:, and behind a key its
-// generation; false for what is none.
-func hashOf(text string) (q hashQuery, ok bool) {
+// generation.
+func hashOf(text string) hashQuery {
 	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(text), digest.Prefix), digest.KeyPrefix)
-	q = hashQuery{text: text, generation: -1}
+	q := hashQuery{text: text, generation: -1}
 	h, n, dotted := strings.Cut(h, ".")
 	if g, err := strconv.Atoi(n); dotted && err == nil && g >= 0 {
 		q.generation, dotted = g, false
 	}
-	q.prefix = h
-	return q, !dotted && h != "" && len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
+	if !dotted && len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == "" {
+		q.prefix = h
+	}
+	return q
 }
 
-// check refuses what would match too much.
-func (q hashQuery) check(ok bool, next string) error {
+// check refuses what is no hash, and what would match too much.
+func (q hashQuery) check(next string) error {
 	switch {
-	case !ok:
+	case q.prefix == "":
 		return diag.New(diag.Usage, "%q is not a hash", q.text).Hinted("%s", next)
 	case len(q.prefix) < minPrefix:
 		return diag.New(diag.Usage, "%q is too short: give at least %d digits", q.text, minPrefix).Hinted("%s", next)

@@ -90,11 +90,11 @@ func (p *Project) meant(ctx context.Context, what string) ([]recorded, error) {
 	}
 	stage, err := p.everNamed(what, lock)
 	if err != nil {
-		q, ok := hashOf(what)
-		if !ok {
+		q := hashOf(what)
+		if q.prefix == "" {
 			return nil, err
 		}
-		if err := q.check(ok, "pipe show HASH"); err != nil {
+		if err := q.check("pipe show HASH"); err != nil {
 			return nil, err
 		}
 		return p.resolve(ctx, "", q)
