@@ -15,6 +15,7 @@ import (
 	"text/template"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 //go:embed lines
@@ -35,17 +36,18 @@ func Hooks(dir string) ([]Hook, error) {
 	if strings.ContainsAny(dir, "\n\r") {
 		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
 	}
-	d := struct{ At, C string }{}
+	d := struct{ C string }{}
 	if dir != "." {
-		d.At, d.C = dir+"/", "-C "+quote(dir)
+		d.C = "-C " + shell.Word(dir)
 	}
+	at := func(name string) string { return shell.Word(path.Join(dir, name)) }
 	entries, err := lines.ReadDir("lines")
 	if err != nil {
 		return nil, err
 	}
 	var hooks []Hook
 	for _, e := range entries {
-		t, err := template.New(e.Name()).Funcs(template.FuncMap{"sh": quote}).ParseFS(lines, "lines/"+e.Name())
+		t, err := template.New(e.Name()).Funcs(template.FuncMap{"at": at}).ParseFS(lines, "lines/"+e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -58,14 +60,6 @@ func Hooks(dir string) ([]Hook, error) {
 		hooks = append(hooks, h)
 	}
 	return hooks, nil
-}
-
-// quote makes one word of the shell.
-func quote(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Add returns a script with pipe's line, once, and up to date. A script that is not there is

@@ -47,7 +47,7 @@ func TestWhatIsAddedComesOutAgain(t *testing.T) {
 
 func TestAnOlderLineIsReplaced(t *testing.T) {
 	h := hook(t, "web", 0)
-	got, err := h.Add([]byte("#!/bin/sh\nexit 0\npipe something # added by: pipe -C 'web' init hooks\n"), false)
+	got, err := h.Add([]byte("#!/bin/sh\nexit 0\npipe something # added by: pipe -C web init hooks\n"), false)
 	if want := "#!/bin/sh\n" + h.Line + "\nexit 0\n"; err != nil || string(got) != want {
 		t.Errorf("%v\n%s", err, got)
 	}

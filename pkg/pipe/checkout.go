@@ -5,11 +5,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -51,35 +53,15 @@ func (c *checkout) Widen(p repopath.Path) string {
 	if up := strings.Count(string(c.lockAt), "/"); up > 0 {
 		git += " -C " + strings.TrimSuffix(strings.Repeat("../", up), "/")
 	}
+	files, _ := c.leftOut()
 	// A cone has directories only, and always the files of the root.
-	if info, err := os.Stat(c.work.OS(p)); c.isFile(p) || err == nil && !info.IsDir() {
+	if info, err := os.Stat(c.work.OS(p)); slices.Contains(files, p) || err == nil && !info.IsDir() {
 		at = at.Dir()
 	}
 	if at == repopath.Root {
 		return git + " sparse-checkout disable"
 	}
-	return git + " sparse-checkout add " + quoted(string(at))
-}
-
-// isFile reports whether a file is left out at this very path.
-func (c *checkout) isFile(p repopath.Path) bool {
-	files, _ := c.leftOut()
-	for _, f := range files {
-		if f == p {
-			return true
-		}
-	}
-	return false
-}
-
-// quoted is a word of a shell.
-func quoted(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("/._-+@%=:,", r) && (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z')
-	}) {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	return s
+	return git + " sparse-checkout add " + shell.Word(string(at))
 }
 
 // What a Git LFS pointer begins with, and how long it is at most: git-lfs, docs/spec.md.
