@@ -70,12 +70,8 @@ func artifacts(s *pipe.DeployedStage) (lines []string) {
 	if len(s.Artifacts) == 0 {
 		return []string{s.Closure.Short() + "  (sources)"}
 	}
-	for i, o := range s.Artifacts {
-		const most = 3
-		if i == most && len(s.Artifacts) > most+1 {
-			return append(lines, fmt.Sprintf("and %d more", len(s.Artifacts)-most))
-		}
+	for _, o := range s.Artifacts {
 		lines = append(lines, o.Digest.Short()+"  "+string(o.Path))
 	}
-	return lines
+	return view.Few(lines, 3)
 }

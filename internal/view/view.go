@@ -46,15 +46,19 @@ func Words(because []event.Reason) string { return event.Words(because, 4) }
 // Outs lists outputs with the beginnings of their hashes.
 func Outs(outs []artifact.Output) string {
 	var w []string
-	for i, o := range outs {
-		const most = 3
-		if i == most && len(outs) > most+1 {
-			w = append(w, fmt.Sprintf("and %d more", len(outs)-most))
-			break
-		}
+	for _, o := range outs {
 		w = append(w, fmt.Sprintf("%s %s", o.Path, o.Digest.Short()))
 	}
-	return strings.Join(w, ", ")
+	return strings.Join(Few(w, 3), ", ")
+}
+
+// Few returns the first of the items, and in place of the others how many they are. A single one
+// is shown: to count it takes as much room.
+func Few(items []string, most int) []string {
+	if n := len(items); n > most+1 {
+		return append(items[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return items
 }
 
 // Seconds returns a duration for people.

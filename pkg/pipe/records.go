@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -121,11 +122,7 @@ func (q hashQuery) ambiguous(found []recorded) error {
 	}
 	for _, f := range found {
 		if f.hash != found[0].hash {
-			const most = 10
-			if len(lines) > most {
-				lines = append(lines[:most], fmt.Sprintf("and %d more", len(lines)-most))
-			}
-			return diag.New(diag.Usage, "%s is the prefix of several hashes:\n%s", q.text, strings.Join(lines, "\n")).Hinted("give more digits")
+			return diag.New(diag.Usage, "%s is the prefix of several hashes:\n%s", q.text, strings.Join(view.Few(lines, 10), "\n")).Hinted("give more digits")
 		}
 	}
 	return nil
