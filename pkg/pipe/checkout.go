@@ -1,15 +1,13 @@
 package pipe
 
 import (
-	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -64,68 +62,18 @@ func (c *checkout) Widen(p repopath.Path) string {
 	return git + " sparse-checkout add " + shell.Word(string(at))
 }
 
-// What a Git LFS pointer begins with, and how long it is at most: git-lfs, docs/spec.md.
-const (
-	pointerPrefix = "version https://git-lfs.github.com/spec/v1"
-	maxPointer    = 1024
-)
-
-// Pointers implements engine.Checkout: the content says that a file may be one, git's attributes
-// whether it is. A file is read only where .gitattributes mentions LFS in a directory above it.
-func (c *checkout) Pointers(ctx context.Context, files []object.Entry) (found []repopath.Path, err error) {
+// Pointers implements engine.Checkout.
+func (c *checkout) Pointers(ctx context.Context, files []object.Entry) ([]repopath.Path, error) {
 	top := c.lockAt.Dir()
-	uses := attributed{root: c.repo.Root(), known: map[repopath.Path]bool{}}
-	if info, err := atomicfile.Read(filepath.Join(c.repo.CommonDir(), "info", "attributes"), maxAttributes); err == nil {
-		uses.everywhere = mentionsLFS(info)
-	}
 	var maybe []repopath.Path
 	for _, e := range files {
-		if e.Size < int64(len(pointerPrefix)) || e.Size > maxPointer || !uses.lfs(top.Child(string(e.Path)).Dir()) {
-			continue
-		}
-		// What cannot be read here was read a moment ago: it changed, which the run notices.
-		if b, err := atomicfile.Read(c.work.OS(e.Path), maxPointer); err == nil && bytes.HasPrefix(b, []byte(pointerPrefix)) {
-			maybe = append(maybe, e.Path)
+		if gitlog.PointerSize(e.Size) {
+			maybe = append(maybe, top.Child(string(e.Path)))
 		}
 	}
-	if len(maybe) == 0 {
-		return nil, nil
-	}
-	var tracked []repopath.Path
-	for _, p := range maybe {
-		tracked = append(tracked, top.Child(string(p)))
-	}
-	filters, err := c.repo.Attributes(ctx, tracked, "filter")
-	for i, f := range filters {
-		if len(f) == 1 && f[0] == "lfs" {
-			found = append(found, maybe[i])
-		}
+	found, err := c.repo.Pointers(ctx, maybe)
+	for i := range found {
+		found[i] = top.Rel(found[i])
 	}
 	return found, err
 }
-
-// attributed remembers in which directories of a repository LFS is spoken of.
-type attributed struct {
-	root       string
-	everywhere bool
-	known      map[repopath.Path]bool
-}
-
-// maxAttributes is the largest .gitattributes in bytes that git reads: its own bound.
-const maxAttributes = 100 << 20
-
-// lfs reports whether .gitattributes in dir or above it mentions LFS.
-func (a *attributed) lfs(dir repopath.Path) bool {
-	if a.everywhere {
-		return true
-	}
-	if known, ok := a.known[dir]; ok {
-		return known
-	}
-	b, err := atomicfile.Read(filepath.Join(a.root, filepath.FromSlash(string(dir)), ".gitattributes"), maxAttributes)
-	is := err == nil && mentionsLFS(b) || dir != repopath.Root && a.lfs(dir.Dir())
-	a.known[dir] = is
-	return is
-}
-
-func mentionsLFS(attributes []byte) bool { return bytes.Contains(attributes, []byte("lfs")) }
