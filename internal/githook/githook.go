@@ -62,10 +62,10 @@ func Hooks(dir string) ([]Hook, error) {
 	return hooks, nil
 }
 
-// Add returns a script with pipe's line, once, and up to date. A script that is not there is
+// add returns a script with pipe's line, once, and up to date. A script that is not there is
 // empty. bare is for hooks that a shell runs without looking at their first line.
-func (h Hook) Add(script []byte, bare bool) ([]byte, error) {
-	rest := h.Remove(script)
+func (h Hook) add(script []byte, bare bool) ([]byte, error) {
+	rest := h.remove(script)
 	if len(rest) == 0 && !bare {
 		return []byte(first + h.Line + "\n"), nil
 	}
@@ -90,9 +90,9 @@ func (h Hook) refuse(why string) error {
 	return diag.New(diag.Policy, "the hook is %s, so pipe does not change it", why).Hinted("call this from it: %s", strings.TrimSuffix(h.Line, h.mark))
 }
 
-// Remove returns a script without pipe's line: what Add was given. A script that Add made is
+// remove returns a script without pipe's line: what add was given. A script that add made is
 // empty again.
-func (h Hook) Remove(script []byte) []byte {
+func (h Hook) remove(script []byte) []byte {
 	var rest []byte
 	for line := range bytes.Lines(script) {
 		if !bytes.HasSuffix(bytes.TrimRight(line, "\r\n"), []byte(h.mark)) {
