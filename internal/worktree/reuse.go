@@ -39,34 +39,15 @@ func narrow(o artifact.Output, t, here *object.Tree) (artifact.Output, *object.T
 
 // differs returns the longest path that holds all in which two trees differ.
 func differs(a, b *object.Tree) repopath.Path {
-	all := repopath.Path("")
-	add := func(p repopath.Path) {
-		if all == "" {
-			all = p
-		}
-		for !all.Holds(p) {
+	changes := object.Diff(a, b)
+	if len(changes) == 0 {
+		return repopath.Root
+	}
+	all := changes[0].Path
+	for _, c := range changes {
+		for !all.Holds(c.Path) {
 			all = all.Dir()
 		}
-	}
-	i, j := 0, 0
-	for i < len(a.Entries) || j < len(b.Entries) {
-		switch {
-		case j == len(b.Entries) || i < len(a.Entries) && a.Entries[i].Path < b.Entries[j].Path:
-			add(a.Entries[i].Path)
-			i++
-		case i == len(a.Entries) || b.Entries[j].Path < a.Entries[i].Path:
-			add(b.Entries[j].Path)
-			j++
-		default:
-			if a.Entries[i] != b.Entries[j] {
-				add(a.Entries[i].Path)
-			}
-			i++
-			j++
-		}
-	}
-	if all == "" {
-		return repopath.Root
 	}
 	return all
 }
