@@ -145,7 +145,7 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 	if len(q.prefix) >= minPrefix {
 		return q.prefix, nil
 	}
-	if _, err := os.Lstat(p.here(query)); err == nil {
+	if _, err := os.Lstat(p.here(query)); query != "" && err == nil {
 		outs, err := p.recorded()
 		if err != nil {
 			return "", err

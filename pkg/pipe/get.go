@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -107,7 +108,15 @@ func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.P
 	if !fits(project, l) {
 		return nil, diag.New(diag.NotFound, "%s has no stage %s", where, s.Name).Hinted("choose a commit in which it was built: git log -- %s", lockfile.FileName)
 	}
-	return within(ctx, c, project, l, at)
+	w, err := within(ctx, c, project, l, at)
+	if err != nil || w.tree == nil {
+		return w, err
+	}
+	// It has no bytes of its own, and what it leads to is not beside the new file.
+	if e, ok := w.tree.Find(w.whole.Path.Rel(at)); ok && e.Kind == object.Symlink {
+		return nil, diag.New(diag.Usage, "is a symlink to %s", e.Target).At(string(at)).Hinted("pipe get %s", path.Join(string(at.Dir()), e.Target))
+	}
+	return w, nil
 }
 
 // atRev reads the project's files in a commit.
