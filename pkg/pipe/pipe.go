@@ -9,8 +9,9 @@
 //
 // Each verb has a file of its own. It takes its locks, reads pipe.lock, has lower packages do
 // the work, and returns an answer that encodes as JSON. Verbs that only look (Plan, Why,
-// Status, Find, Diff, Dag, Hash, Environments) take no lock on the workspace and may run beside a build;
-// what they say is true of the moment at which they looked.
+// Status, Runs, Log, Show, Find, Get, Diff, Dag, Hash, Environments) take no lock on the
+// workspace and may run beside a build; what they say is true of the moment at which they
+// looked.
 //
 // There are two locks, always taken in this order: the workspace's, so that one pipe at a time
 // writes outputs and pipe.lock, and the cache's, which everyone shares who uses objects and gc
