@@ -184,14 +184,14 @@ func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// with opens the project for f. talk says that events are printed; a question whose answer is
-// one JSON document prints none. The project is closed whatever f returns: that writes the
-// stat index, and the next call saves the time.
-func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
-	opt := a.asking()
-	if talk {
-		opt = a.options()
-	}
+// with opens the project for f, which asks for an answer; see asking.
+func (a *app) with(ctx context.Context, f func(p *pipe.Project) error) error {
+	return a.opened(ctx, a.asking(), f)
+}
+
+// opened opens the project for f, and closes it whatever f returns: that writes the stat index,
+// and the next call saves the time.
+func (a *app) opened(ctx context.Context, opt pipe.Options, f func(p *pipe.Project) error) error {
 	if a.many {
 		return a.each(ctx, opt, f)
 	}
@@ -203,8 +203,7 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 	if a.Size != nil {
 		a.progress.Align(p.Stages())
 	}
-	err = f(p)
-	return errors.Join(err, p.Close())
+	return errors.Join(f(p), p.Close())
 }
 
 // asking are the options of a question: of what goes on only notes are printed, for the answer

@@ -18,7 +18,7 @@ func (a *app) envCmd() *cobra.Command {
 artifacts that it got, the commit, when and by whom, and how it ended. Only the
 remote is asked; without one, the environments of this workspace are listed.`
 	run := func(c *cobra.Command, _ []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			list, unread := p.Environments(c.Context())
 			if list == nil {
 				return unread

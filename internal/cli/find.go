@@ -24,7 +24,7 @@ of a stage. With -o, fetch it.
 What this machine knows is printed first, then the remote is asked. If it cannot be
 reached, the answer says so.`,
 		"pipe find 1e9ff5572e47\npipe find 1e9ff5572e47 -o old.zip\npipe find ~/Downloads/app.zip", arguments(1, 1, "give a hash or a file"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				said := 0
 				if !a.json {
 					opt.Local = func(f pipe.Found) {

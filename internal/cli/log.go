@@ -36,7 +36,7 @@ The log goes to stdout, everything else to stderr.`,
 			if c.Flags().Changed("run") && opt.Run < 1 {
 				return diag.New(diag.Usage, "--run must be 1 or more").Hinted("pipe log --run 1")
 			}
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				if stage == "" && opt == (pipe.LogOptions{}) {
 					return a.listRuns(p, limit)
 				}
