@@ -222,7 +222,7 @@ func (a *app) asking() pipe.Options {
 // answer prints a verb's answer: text, or JSON with a schema name.
 func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	if a.json {
-		return view.AnswerOf(a.Out, schema, a.project, value)
+		return view.Answer(a.Out, schema, a.project, value)
 	}
 	text(a.Out)
 	return nil
@@ -235,7 +235,7 @@ func (a *app) complain(err error) {
 		return // the answer has said it
 	}
 	if a.json {
-		_ = view.Answer(a.Out, "pipe.error/1", struct {
+		_ = view.Answer(a.Out, "pipe.error/1", "", struct {
 			Errors []pipe.Problem `json:"errors"`
 			Exit   int            `json:"exit"`
 		}{pipe.Describe(err), pipe.ExitCode(err)})
