@@ -15,6 +15,7 @@ import (
 	"text/template"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 //go:embed lines
@@ -35,17 +36,18 @@ func Hooks(dir string) ([]Hook, error) {
 	if strings.ContainsAny(dir, "\n\r") {
 		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
 	}
-	d := struct{ At, C string }{}
+	d := struct{ C string }{}
 	if dir != "." {
-		d.At, d.C = dir+"/", "-C "+quote(dir)
+		d.C = "-C " + shell.Word(dir)
 	}
+	at := func(name string) string { return shell.Word(path.Join(dir, name)) }
 	entries, err := lines.ReadDir("lines")
 	if err != nil {
 		return nil, err
 	}
 	var hooks []Hook
 	for _, e := range entries {
-		t, err := template.New(e.Name()).Funcs(template.FuncMap{"sh": quote}).ParseFS(lines, "lines/"+e.Name())
+		t, err := template.New(e.Name()).Funcs(template.FuncMap{"at": at}).ParseFS(lines, "lines/"+e.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -60,18 +62,10 @@ func Hooks(dir string) ([]Hook, error) {
 	return hooks, nil
 }
 
-// quote makes one word of the shell.
-func quote(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// Add returns a script with pipe's line, once, and up to date. A script that is not there is
+// add returns a script with pipe's line, once, and up to date. A script that is not there is
 // empty. bare is for hooks that a shell runs without looking at their first line.
-func (h Hook) Add(script []byte, bare bool) ([]byte, error) {
-	rest := h.Remove(script)
+func (h Hook) add(script []byte, bare bool) ([]byte, error) {
+	rest := h.remove(script)
 	if len(rest) == 0 && !bare {
 		return []byte(first + h.Line + "\n"), nil
 	}
@@ -96,9 +90,9 @@ func (h Hook) refuse(why string) error {
 	return diag.New(diag.Policy, "the hook is %s, so pipe does not change it", why).Hinted("call this from it: %s", strings.TrimSuffix(h.Line, h.mark))
 }
 
-// Remove returns a script without pipe's line: what Add was given. A script that Add made is
+// remove returns a script without pipe's line: what add was given. A script that add made is
 // empty again.
-func (h Hook) Remove(script []byte) []byte {
+func (h Hook) remove(script []byte) []byte {
 	var rest []byte
 	for line := range bytes.Lines(script) {
 		if !bytes.HasSuffix(bytes.TrimRight(line, "\r\n"), []byte(h.mark)) {

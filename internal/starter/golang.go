@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // goFile is what matters of a .go file.
@@ -54,7 +56,7 @@ func (t *Tree) golang() (*part, error) {
 	p := &part{Found: Found{File: "go.mod"}, template: "go", suffix: "go", test: true}
 	for _, main := range m.mains {
 		out := path.Join(dir, binary(mod, main, m.mains))
-		d.Cmds = append(d.Cmds, "go build -trimpath -buildvcs=false -o "+sh(out)+" "+sh(strings.TrimSuffix("./"+main, "/.")))
+		d.Cmds = append(d.Cmds, "go build -trimpath -buildvcs=false -o "+shell.Word(out)+" "+shell.Word(strings.TrimSuffix("./"+main, "/.")))
 		p.makes = append(p.makes, out)
 	}
 	p.outs = files(p.makes...)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // makeData is for the template.
@@ -119,7 +121,7 @@ func (r *rules) creates(goal, text string) (outs []string) {
 	for _, target := range append([]string{goal}, r.needs[goal]...) {
 		_, rule := r.needs[target]
 		word := slices.Contains([]string{"all", "build", "default", "help", "test", "check", "clean", "install"}, target)
-		if rule && !r.phony[target] && !word && plainWord.MatchString(target) && !strings.HasPrefix(target, "/") && !strings.Contains(target, "..") {
+		if rule && !r.phony[target] && !word && shell.Word(target) == target && !strings.HasPrefix(target, "/") && !strings.Contains(target, "..") {
 			outs = append(outs, target)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // pythonData is for the template.
@@ -67,7 +69,7 @@ func (t *Tree) python() (*part, error) {
 		zip := dist + "/" + name + ".zip"
 		words := []string{"mkdir -p " + dist + " && python3 -m zipfile -c", zip}
 		for _, c := range code {
-			words = append(words, sh(strings.TrimSuffix(c, "/")))
+			words = append(words, shell.Word(strings.TrimSuffix(c, "/")))
 		}
 		d.Cmds, p.makes = []string{strings.Join(words, " ")}, []string{zip}
 	}
@@ -131,7 +133,7 @@ func (t *Tree) pythonChecks(run, pyproject string, code, tests []string) []strin
 	}
 	var words []string
 	for _, c := range code {
-		words = append(words, sh(strings.TrimSuffix(c, "/")))
+		words = append(words, shell.Word(strings.TrimSuffix(c, "/")))
 	}
 	switch {
 	case pytest.MatchString(pyproject), t.has("pytest.ini"), slices.Contains(tests, "conftest.py"),

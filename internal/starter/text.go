@@ -70,17 +70,6 @@ func scalar(s string) string {
 	return yamldoc.Quote(s)
 }
 
-// plainWord matches what a shell takes as it is.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+:@,%=-]+$`)
-
-// sh quotes a word for the shell.
-func sh(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // comment puts each line of a text behind "# ".
 func comment(text string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
