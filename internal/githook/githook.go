@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"text/template"
 
 	"github.com/pipe-build/pipe/internal/diag"
 )
@@ -35,26 +34,23 @@ func Hooks(dir string) ([]Hook, error) {
 	if strings.ContainsAny(dir, "\n\r") {
 		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
 	}
-	d := struct{ At, C string }{}
+	at, pipe := "", "pipe"
 	if dir != "." {
-		d.At, d.C = dir+"/", "-C "+quote(dir)
+		at, pipe = quote(dir+"/"), "pipe -C "+quote(dir)
 	}
+	fill := strings.NewReplacer("{at}", at, "{pipe}", pipe)
 	entries, err := lines.ReadDir("lines")
 	if err != nil {
 		return nil, err
 	}
 	var hooks []Hook
 	for _, e := range entries {
-		t, err := template.New(e.Name()).Funcs(template.FuncMap{"sh": quote}).ParseFS(lines, "lines/"+e.Name())
+		line, err := lines.ReadFile("lines/" + e.Name())
 		if err != nil {
 			return nil, err
 		}
-		var b strings.Builder
-		if err := t.Execute(&b, d); err != nil {
-			return nil, err
-		}
-		h := Hook{Name: e.Name(), mark: " # added by: " + strings.Join(strings.Fields("pipe "+d.C+" init hooks"), " ")}
-		h.Line = strings.TrimSuffix(b.String(), "\n") + h.mark
+		h := Hook{Name: e.Name(), mark: " # added by: " + pipe + " init hooks"}
+		h.Line = fill.Replace(strings.TrimSuffix(string(line), "\n")) + h.mark
 		hooks = append(hooks, h)
 	}
 	return hooks, nil
@@ -62,9 +58,6 @@ func Hooks(dir string) ([]Hook, error) {
 
 // quote makes one word of the shell.
 func quote(s string) string {
-	if s == "" {
-		return ""
-	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
