@@ -23,7 +23,7 @@ After a change, pipe status names the input. The next pipe repro takes it, and s
 pipe add. When another version is checked out with git, pipe repro replaces a version
 that was added before; pipe add PATH keeps it instead.`,
 		"pipe add data/raw.csv\npipe add data/images && git add pipe.yaml pipe.lock .gitignore && pipe push", arguments(1, -1, "name a file or directory"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.Add(c.Context(), args)
 				if err != nil {
 					return err
@@ -47,7 +47,7 @@ func (a *app) unaddCmd() *cobra.Command {
 	return a.waits(command("unadd PATH...", "Stop keeping data that was added",
 		"Remove paths from inputs in pipe.yaml, from pipe.lock and from .gitignore. The files\nstay in the workspace, and what was pushed stays in the remote.",
 		"pipe unadd data/raw.csv", arguments(1, -1, "name an input"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.Unadd(c.Context(), args)
 				if err != nil {
 					return err

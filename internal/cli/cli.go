@@ -185,14 +185,14 @@ func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// with opens the project for f. talk says that events are printed; a question whose answer is
-// one JSON document prints none. The project is closed whatever f returns: that writes the
-// stat index, and the next call saves the time.
-func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error) error {
-	opt := a.asking()
-	if talk {
-		opt = a.options()
-	}
+// with opens the project for f, which asks for an answer; see asking.
+func (a *app) with(ctx context.Context, f func(p *pipe.Project) error) error {
+	return a.opened(ctx, a.asking(), f)
+}
+
+// opened opens the project for f, and closes it whatever f returns: that writes the stat index,
+// and the next call saves the time.
+func (a *app) opened(ctx context.Context, opt pipe.Options, f func(p *pipe.Project) error) error {
 	if a.many {
 		return a.each(ctx, opt, f)
 	}
@@ -204,8 +204,7 @@ func (a *app) with(ctx context.Context, talk bool, f func(p *pipe.Project) error
 	if a.Size != nil {
 		a.progress.Align(p.Stages())
 	}
-	err = f(p)
-	return errors.Join(err, p.Close())
+	return errors.Join(f(p), p.Close())
 }
 
 // asking are the options of a question: of what goes on only notes are printed, for the answer
@@ -224,7 +223,7 @@ func (a *app) asking() pipe.Options {
 // answer prints a verb's answer: text, or JSON with a schema name.
 func (a *app) answer(schema string, value any, text func(w io.Writer)) error {
 	if a.json {
-		return view.AnswerOf(a.Out, schema, a.project, value)
+		return view.Answer(a.Out, schema, a.project, value)
 	}
 	text(a.Out)
 	return nil
@@ -237,7 +236,7 @@ func (a *app) complain(err error) {
 		return // the answer has said it
 	}
 	if a.json {
-		_ = view.Answer(a.Out, "pipe.error/1", struct {
+		_ = view.Answer(a.Out, "pipe.error/1", "", struct {
 			Errors []pipe.Problem `json:"errors"`
 			Exit   int            `json:"exit"`
 		}{pipe.Describe(err), pipe.ExitCode(err)})

@@ -22,7 +22,7 @@ func (a *app) dagCmd() *cobra.Command {
 			if !ok {
 				return diag.New(diag.Usage, "--format must be text, mermaid or dot, not %s", format).Hinted("pipe dag --format mermaid")
 			}
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				g := p.Dag()
 				return a.answer("pipe.dag/1", g, func(w io.Writer) { draw(w, g) })
 			})

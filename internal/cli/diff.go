@@ -17,7 +17,7 @@ func (a *app) diffCmd() *cobra.Command {
 		"Compare the pipe.lock of two commits. Without the second REV, compare with the\nworkspace; without any, compare HEAD with the workspace. The files that changed\nin a directory are named if the cache has the lists of both sides.",
 		"pipe diff\npipe diff v1.2 v1.3", arguments(0, 2, ""), func(c *cobra.Command, args []string) error {
 			revs := append(args, "", "")
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				changes, err := p.Diff(c.Context(), revs[0], revs[1])
 				if err != nil {
 					return err

@@ -18,7 +18,7 @@ func (a *app) envCmd() *cobra.Command {
 artifacts that it got, the commit, when and by whom, and how it ended. Only the
 remote is asked; without one, the environments of this workspace are listed.`
 	run := func(c *cobra.Command, _ []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			list, unread := p.Environments(c.Context())
 			if list == nil {
 				return unread
@@ -70,12 +70,8 @@ func artifacts(s *pipe.DeployedStage) (lines []string) {
 	if len(s.Artifacts) == 0 {
 		return []string{s.Closure.Short() + "  (sources)"}
 	}
-	for i, o := range s.Artifacts {
-		const most = 3
-		if i == most && len(s.Artifacts) > most+1 {
-			return append(lines, fmt.Sprintf("and %d more", len(s.Artifacts)-most))
-		}
+	for _, o := range s.Artifacts {
 		lines = append(lines, o.Digest.Short()+"  "+string(o.Path))
 	}
-	return lines
+	return view.Few(lines, 3)
 }

@@ -24,7 +24,7 @@ of a stage. With -o, fetch it.
 What this machine knows is printed first, then the remote is asked. If it cannot be
 reached, the answer says so.`,
 		"pipe find 1e9ff5572e47\npipe find 1e9ff5572e47 -o old.zip\npipe find ~/Downloads/app.zip", arguments(1, 1, "give a hash or a file"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				said := 0
 				if !a.json {
 					opt.Local = func(f pipe.Found) {
@@ -58,7 +58,10 @@ func printFound(w io.Writer, artifacts []pipe.Artifact) {
 		} else {
 			view.Print(w, "  %s, %s\n", kind, view.Bytes(x.Size))
 		}
-		printCommits(w, &x)
+		printCommits(w, x.Now, x.First, x.Last)
+		if len(x.Refs) > 0 {
+			view.Print(w, "  on %s\n", strings.Join(x.Refs, ", "))
+		}
 		switch {
 		case x.Cache == nil:
 			view.Print(w, "  not looked for in the cache and the remote, as beyond the first 20\n")
@@ -119,24 +122,21 @@ func printPlaces(w io.Writer, f *pipe.Found) {
 	}
 }
 
-// printCommits prints the first and the last commit that name an artifact, as one line when
-// they are the same.
-func printCommits(w io.Writer, x *pipe.Artifact) {
-	if x.Now {
+// printCommits prints whether the workspace's pipe.lock names something, and the first and the
+// last commit that does, as one line when they are the same; nil: none does.
+func printCommits(w io.Writer, now bool, first, last *pipe.Commit) {
+	if now {
 		view.Print(w, "  in the workspace's pipe.lock\n")
 	}
 	line := func(word string, c *pipe.Commit) {
 		view.Print(w, "  %s %.12s  %s  %s  %s\n", word, c.Hash, c.When.Format("2006-01-02 15:04"), c.Author, c.Subject)
 	}
 	switch {
-	case x.First == nil:
-	case x.First.Hash == x.Last.Hash:
-		line("commit", x.Last)
+	case first == nil:
+	case first.Hash == last.Hash:
+		line("commit", last)
 	default:
-		line("first", x.First)
-		line("last ", x.Last)
-	}
-	if len(x.Refs) > 0 {
-		view.Print(w, "  on %s\n", strings.Join(x.Refs, ", "))
+		line("first", first)
+		line("last ", last)
 	}
 }

@@ -27,7 +27,7 @@ func (a *app) unfreezeCmd() *cobra.Command {
 // freezing makes the two commands, which differ in the verb alone.
 func (a *app) freezing(name, short, long, example string, verb func(*pipe.Project, context.Context, []string) ([]pipe.FrozenStage, error)) *cobra.Command {
 	return a.waits(command(name+" STAGE|OUT...", short, long, example, arguments(1, -1, "name a stage"), func(c *cobra.Command, args []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			stages, err := verb(p, c.Context(), args)
 			if err != nil {
 				return err

@@ -23,7 +23,7 @@ hour are kept, too. The remote is not changed.
 
 gc needs the complete history: it refuses to run in a shallow clone.`,
 		"pipe gc\npipe gc --yes", noArgs, func(c *cobra.Command, _ []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				g, err := p.GC(c.Context(), yes)
 				if err != nil {
 					return err

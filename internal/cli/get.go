@@ -28,7 +28,7 @@ output.`,
 				}
 				opt.Output, opt.To = "", a.Out
 			}
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				g, err := p.Get(c.Context(), opt)
 				if err != nil || opt.To != nil {
 					return err

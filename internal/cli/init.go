@@ -47,7 +47,7 @@ post-checkout  pipe checkout, when git switches to a commit with another pipe.lo
 Other lines of a hook stay, and core.hooksPath is honoured. The lines do nothing where pipe
 is not installed. --remove takes them out again.`,
 		"pipe init hooks\npipe init hooks --remove", noArgs, func(c *cobra.Command, _ []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.Hooks(c.Context(), opt)
 				if err != nil {
 					return err

@@ -21,7 +21,7 @@ With a remote, this is refused (exit code 9) if the remote lacks a record or an 
 that pipe.lock names, because no other machine could fetch it. --unpushed skips that
 check.`,
 		"pipe lock commit -m \"Build 42\"", noArgs, func(c *cobra.Command, _ []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.LockCommit(c.Context(), opt)
 				if err != nil {
 					return err

@@ -36,7 +36,7 @@ The log goes to stdout, everything else to stderr.`,
 			if c.Flags().Changed("run") && opt.Run < 1 {
 				return diag.New(diag.Usage, "--run must be 1 or more").Hinted("pipe log --run 1")
 			}
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				if stage == "" && opt == (pipe.LogOptions{}) {
 					return a.listRuns(p, limit)
 				}
@@ -100,25 +100,8 @@ func (a *app) listRuns(p *pipe.Project, limit int) error {
 			}
 			rows = append(rows, []string{strconv.Itoa(i + 1), r.Stage, statusText(r), r.At.Local().Format("2006-01-02 15:04:05"), took(r), r.By, what})
 		}
-		printTable(w, rows)
+		view.Table(w, rows)
 	})
-}
-
-// printTable prints rows in columns, each as wide as its widest cell.
-func printTable(w io.Writer, rows [][]string) {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], len([]rune(cell)))
-		}
-	}
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += fmt.Sprintf("%-*s  ", width[i], cell)
-		}
-		view.Print(w, "%s\n", strings.TrimRight(line, " "))
-	}
 }
 
 // statusText is how a run ended, with the command's exit code.

@@ -31,7 +31,7 @@ Exit code 3 means that at least one stage would run or be restored.`,
 // plan prints what repro would do; code asks for exit code 3 when that is something. repro
 // --dry-run leaves it out: its exit code means success or failure, as without the flag.
 func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
-	return a.with(c.Context(), false, func(p *pipe.Project) error {
+	return a.with(c.Context(), func(p *pipe.Project) error {
 		r, failed := p.Plan(c.Context(), opt)
 		if r == nil {
 			return failed

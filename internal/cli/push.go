@@ -17,7 +17,7 @@ import (
 // tense, for the last line.
 func (a *app) sync(name, short, long, example string, opt *pipe.SyncOptions, verb func(*pipe.Project, context.Context, pipe.SyncOptions) (*pipe.SyncResult, error), past string) *cobra.Command {
 	return a.waits(command(name+" [STAGE|PATH]...", short, long, example, cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			if opt.Read && !opt.Repair {
 				return diag.New(diag.Usage, "--read needs --repair").Hinted("pipe push --repair --read")
 			}

@@ -17,7 +17,7 @@ func (a *app) remoteCmd() *cobra.Command {
 		"Add a remote to pipe.yaml, and the name of the project if it has none. The first\nremote is the default.",
 		"pipe remote add main s3://bucket/prefix\npipe remote add nas /mnt/store", arguments(2, 2, "give a name and a URL"), func(c *cobra.Command, args []string) error {
 			add.Name, add.URL = args[0], args[1]
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				if err := p.AddRemote(c.Context(), add); err != nil {
 					return err
 				}
@@ -27,7 +27,7 @@ func (a *app) remoteCmd() *cobra.Command {
 	adder.Flags().StringVar(&add.Endpoint, "endpoint", "", "URL of an S3-compatible server")
 	adder.Flags().StringVar(&add.Region, "region", "", "region of the bucket")
 	list := command("list", "List the remotes, the default one first", "", "pipe remote list", noArgs, func(c *cobra.Command, _ []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			remotes, err := p.Remotes()
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ func (a *app) remoteCmd() *cobra.Command {
 		})
 	})
 	probe := command("probe", "Test reads, writes and conditional writes of the remote", "", "pipe remote probe -r main", noArgs, func(c *cobra.Command, _ []string) error {
-		return a.with(c.Context(), false, func(p *pipe.Project) error {
+		return a.with(c.Context(), func(p *pipe.Project) error {
 			url, err := p.Probe(c.Context())
 			if err != nil {
 				return err
@@ -46,7 +46,7 @@ func (a *app) remoteCmd() *cobra.Command {
 			})
 		})
 	})
-	c.AddCommand(adder, list, a.trustCmd(), probe, a.forgetCmd())
+	c.AddCommand(a.waits(adder), list, a.trustCmd(), probe, a.forgetCmd())
 	c.AddCommand(a.remoteEdits()...)
 	return c
 }
@@ -64,7 +64,7 @@ func (a *app) listed(remotes []pipe.RemoteInfo) error {
 func (a *app) remoteEdits() []*cobra.Command {
 	edit := func(use, short, long, example string, args cobra.PositionalArgs, change func(c *cobra.Command, p *pipe.Project, args []string) ([]pipe.RemoteInfo, error)) *cobra.Command {
 		return a.waits(command(use, short, long, example, args, func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				left, err := change(c, p, args)
 				if err != nil {
 					return err
@@ -103,7 +103,7 @@ that you trust on this machine. Another endpoint or profile under the same name 
 trusted again. AWS itself and servers on this machine need no trust. In CI, set
 PIPE_TRUST_ENDPOINT to the endpoint instead.`,
 		"pipe remote trust main\npipe remote trust main --remove", arguments(1, 1, "name a remote"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				change := p.TrustRemote
 				if remove {
 					change = p.DistrustRemote
@@ -148,7 +148,7 @@ this clone has used is gone, the remote counts as unreachable, because a directo
 that is not mounted looks empty. If you emptied it on purpose, forget it.`,
 		"pipe remote forget main", arguments(1, 1, "name a remote"), func(c *cobra.Command, args []string) error {
 			a.remote = args[0]
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				url, forgotten, err := p.Forget(c.Context())
 				if err != nil {
 					return err

@@ -44,7 +44,7 @@ Without --push, only the stages that a deployment depends on are published.`,
 			if a.many {
 				return a.reproAll(c.Context(), opt)
 			}
-			return a.with(c.Context(), true, func(p *pipe.Project) error {
+			return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
 				r, err := p.Repro(c.Context(), opt)
 				// Only after outputs may have been written: a run that does nothing says
 				// nothing.

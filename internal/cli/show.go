@@ -20,7 +20,7 @@ give the hash of a key, an output or a log (a prefix is enough).
 
 With --json, the member "record" is the record as it is stored.`,
 		"pipe show build\npipe show k1:1e9ff5572e47\npipe show 75f9fca333a6 --json", arguments(1, 1, "name a stage or give a hash"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				s, err := p.Show(c.Context(), args[0])
 				if err != nil {
 					return err
@@ -76,7 +76,7 @@ func printShown(w io.Writer, s *pipe.Shown) {
 	if !s.Log.IsZero() {
 		view.Print(w, "  log %s (pipe log --hash %s)\n", s.Log, s.Log.Short())
 	}
-	printCommits(w, &pipe.Artifact{Now: s.Now, First: s.First, Last: s.Last})
+	printCommits(w, s.Now, s.First, s.Last)
 	if len(s.Others) > 0 {
 		view.Print(w, "  the same hash is in %s: %s\n", view.Count(len(s.Others), "other run"), strings.Join(s.Others, ", "))
 	}

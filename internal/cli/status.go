@@ -21,7 +21,7 @@ func (a *app) statusCmd() *cobra.Command {
 		"Compare the workspace with pipe.lock and with what is live, without changing\nanything, and name the files that changed in a directory. Only the environment's\nstate is read from the remote; with --remote the remote is also asked whether it\nhas the records and outputs in pipe.lock: what is not there is not pushed.",
 		"pipe status\npipe status --remote --exit-code", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets, opt.Remote = args, remote.asked(a)
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				s, unread := p.Status(c.Context(), opt)
 				if s == nil {
 					return unread

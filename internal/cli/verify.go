@@ -53,7 +53,7 @@ Exit code 7 means that something is missing or damaged.`,
 			if (opt.Read || opt.All) && !opt.Remote {
 				return diag.New(diag.Usage, "--read and --all need --remote: pipe verify reads all of the cache").Hinted("pipe verify --remote --read")
 			}
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				v, err := p.Verify(c.Context(), opt)
 				// Without an answer nothing was checked.
 				if v == nil {

@@ -16,7 +16,7 @@ func (a *app) whyCmd() *cobra.Command {
 	c := command("why STAGE", "Show why a stage would run or not",
 		"Show what pipe repro would do with a stage, and every reason: each changed input\nwith its old hash (in pipe.lock, or live) and its new one, and the files that\nchanged in a directory. The list of what a directory contained is looked up in\nthe cache, then in the remote.",
 		"pipe why build", arguments(1, 1, "name a stage"), func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), false, func(p *pipe.Project) error {
+			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.Why(c.Context(), args[0], opt)
 				if err != nil {
 					return err

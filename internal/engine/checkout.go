@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -56,7 +56,7 @@ func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err erro
 // root.
 func (r *run) sourceFiles(in *gathered) (files []object.Entry) {
 	for _, e := range sourceEntries(in).tree().Entries {
-		if (e.Kind == object.File || e.Kind == object.Executable) && !r.outs.is(e.Path) {
+		if e.IsFile() && !r.outs.is(e.Path) {
 			files = append(files, e)
 		}
 	}
@@ -127,13 +127,9 @@ func (e *Engine) orSparse(ctx context.Context, err error, place string, top repo
 
 // some names the first few paths.
 func some(paths []repopath.Path) string {
-	const most = 3
 	var names []string
 	for _, p := range slices.Sorted(slices.Values(paths)) {
 		names = append(names, string(p))
 	}
-	if n := len(names); n > most+1 {
-		names = append(names[:most:most], fmt.Sprintf("and %d more", n-most))
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(view.Few(names, 3), ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -83,34 +84,33 @@ func (r *run) replay(ctx context.Context, a *attempt) {
 	if !r.opt.Replay || r.opt.Dry {
 		return
 	}
-	rec := a.record
-	var err error
-	if rec == nil {
+	rec, log, err := r.recordedLog(ctx, a)
+	if err != nil {
+		r.note(a.Stage.Name, "no log to replay: %v", err)
+		return
+	}
+	r.replayed(a.Stage.Name, rec.By, rec.At, log)
+}
+
+// recordedLog returns the record of a stage's run, and what its command printed.
+func (r *run) recordedLog(ctx context.Context, a *attempt) (rec *object.Record, log []byte, err error) {
+	if rec = a.record; rec == nil {
 		rec, err = r.lookup(ctx, a.Stage.Name, a.id())
 	}
 	switch {
 	case err != nil:
+		return nil, nil, err
 	case rec == nil || rec.FromLock:
-		r.note(a.Stage.Name, "no log to replay: there is no record of the run")
-		return
+		return nil, nil, errors.New("there is no record of the run")
 	case rec.Log.IsZero():
-		r.note(a.Stage.Name, "no log to replay: the command printed nothing")
-		return
-	default:
-		var b []byte
-		if b, err = r.Carrier.Log(ctx, rec.Log); err == nil {
-			r.replayed(a.Stage.Name, rec.By, rec.At.Format(stampForm), b)
-			return
-		}
+		return nil, nil, errors.New("the command printed nothing")
 	}
+	log, err = r.Carrier.Log(ctx, rec.Log)
 	if errors.Is(err, store.ErrNotFound) {
 		err = fmt.Errorf("%s is in neither the cache nor the remote", object.Ref{Shelf: object.Logs, Digest: rec.Log})
 	}
-	r.note(a.Stage.Name, "no log to replay: %v", err)
+	return rec, log, err
 }
-
-// stampForm is how a note has a time.
-const stampForm = "2006-01-02 15:04:05 MST"
 
 // replayDeploy is replay for a deployment that is live, of which this machine alone has a log, if
 // it ran here.
@@ -124,25 +124,23 @@ func (r *run) replayDeploy(st *state) {
 		if run.Stage != st.Stage.Name || run.Status != runlog.OK || run.Key != st.Key || run.Env != r.Env.Name() {
 			continue
 		}
-		b, err := r.Runs.Text(name)
-		if err == nil {
-			r.replayed(st.Stage.Name, run.By, run.At.Format(stampForm), b)
+		if log, err := r.Runs.Text(name); err == nil {
+			r.replayed(st.Stage.Name, run.By, run.At, log)
 			return
 		}
 	}
-	if err != nil {
-		r.note(st.Stage.Name, "no log to replay: %v", err)
-		return
+	if err == nil {
+		err = errors.New("this version was not deployed from here in the last 30 days")
 	}
-	r.note(st.Stage.Name, "no log to replay: this version was not deployed from here in the last 30 days")
+	r.note(st.Stage.Name, "no log to replay: %v", err)
 }
 
 // replayed tells the lines of a log, and of whose run.
-func (r *run) replayed(stage, by, at string, log []byte) {
+func (r *run) replayed(stage, by string, at time.Time, log []byte) {
 	if by != "" {
 		by = " by " + by
 	}
-	r.note(stage, "log of the run%s at %s:", by, at)
+	r.note(stage, "log of the run%s at %s:", by, at.Format("2006-01-02 15:04:05 MST"))
 	for line := range strings.Lines(string(log)) {
 		r.emit(event.Event{Type: event.Replayed, Stage: stage, Text: strings.TrimSuffix(line, "\n")})
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 //go:embed lines
@@ -34,11 +35,12 @@ func Hooks(dir string) ([]Hook, error) {
 	if strings.ContainsAny(dir, "\n\r") {
 		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
 	}
-	at, pipe := "", "pipe"
+	pipe := "pipe"
 	if dir != "." {
-		at, pipe = quote(dir+"/"), "pipe -C "+quote(dir)
+		pipe = "pipe -C " + shell.Word(dir)
 	}
-	fill := strings.NewReplacer("{at}", at, "{pipe}", pipe)
+	at := func(name string) string { return shell.Word(path.Join(dir, name)) }
+	fill := strings.NewReplacer("{.pipe}", at(".pipe"), "{pipe.yaml}", at("pipe.yaml"), "{pipe.lock}", at("pipe.lock"), "{pipe}", pipe)
 	entries, err := lines.ReadDir("lines")
 	if err != nil {
 		return nil, err
@@ -56,15 +58,10 @@ func Hooks(dir string) ([]Hook, error) {
 	return hooks, nil
 }
 
-// quote makes one word of the shell.
-func quote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// Add returns a script with pipe's line, once, and up to date. A script that is not there is
+// add returns a script with pipe's line, once, and up to date. A script that is not there is
 // empty. bare is for hooks that a shell runs without looking at their first line.
-func (h Hook) Add(script []byte, bare bool) ([]byte, error) {
-	rest := h.Remove(script)
+func (h Hook) add(script []byte, bare bool) ([]byte, error) {
+	rest := h.remove(script)
 	if len(rest) == 0 && !bare {
 		return []byte(first + h.Line + "\n"), nil
 	}
@@ -89,9 +86,9 @@ func (h Hook) refuse(why string) error {
 	return diag.New(diag.Policy, "the hook is %s, so pipe does not change it", why).Hinted("call this from it: %s", strings.TrimSuffix(h.Line, h.mark))
 }
 
-// Remove returns a script without pipe's line: what Add was given. A script that Add made is
+// remove returns a script without pipe's line: what add was given. A script that add made is
 // empty again.
-func (h Hook) Remove(script []byte) []byte {
+func (h Hook) remove(script []byte) []byte {
 	var rest []byte
 	for line := range bytes.Lines(script) {
 		if !bytes.HasSuffix(bytes.TrimRight(line, "\r\n"), []byte(h.mark)) {

@@ -49,9 +49,8 @@ func (r *Repo) promisors(ctx context.Context) (names []string) {
 			names = append(names, name)
 		}
 	}
+	add(r.Setting(ctx, "extensions.partialClone"))
 	// An error means that there are none.
-	first, _ := r.git(ctx, nil, "config", "--get", "extensions.partialClone")
-	add(strings.TrimSpace(string(first)))
 	all, _ := r.git(ctx, nil, "config", "--type=bool", "--get-regexp", `^remote\..*\.promisor$`)
 	for line := range strings.Lines(string(all)) {
 		if key, ok := strings.CutSuffix(strings.TrimSpace(line), " true"); ok {

@@ -78,10 +78,4 @@ func (r *Repo) entryInIndex(ctx context.Context, path repopath.Path) (entry, err
 }
 
 // Origin returns the URL of the remote origin, "" when there is none.
-func (r *Repo) Origin(ctx context.Context) string {
-	url, err := r.git(ctx, nil, "config", "--get", "remote.origin.url")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(url))
-}
+func (r *Repo) Origin(ctx context.Context) string { return r.Setting(ctx, "remote.origin.url") }

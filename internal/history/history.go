@@ -2,11 +2,12 @@
 //
 // The history of artifacts is the history of pipe.lock in git. Find looks a hash
 // up in every lock of the past and answers with Hits: what has this hash, in which
-// stage, and which commits brought a lock that names it. Unnamed looks for bytes
-// that no lock names. Locks hands over every lock there ever was, for gc.
+// stage, and which commits brought a lock that names it. Builds does so with runs
+// of stages. InCache and InRemote look for bytes that no lock names. Locks hands
+// over every lock there ever was, for gc.
 //
-// The two readers differ in what a damaged lock means. Find answers a person: it
-// reports that lock and goes on, as the other answers are still true. Locks stops:
+// The readers differ in what a damaged lock means. Find and Builds answer a person:
+// they report that lock and go on, as the other answers are still true. Locks stops:
 // a lock that was skipped would let gc delete what it names.
 //
 // package gitlog walks the commits; nothing here knows git's formats.
@@ -38,17 +39,22 @@ const (
 
 // Hit is one place where a hash stands in a lock.
 type Hit struct {
-	What   string
-	Stage  string
-	Path   repopath.Path // of the artifact; for Key the stage's first out
-	Ref    object.Ref    // the bytes
-	Exec   bool
-	Size   int64
-	Key    digest.Key
-	In     digest.Digest   // for Inside: the tree that holds it
-	Commit []gitlog.Commit // those that introduced a lock which names it, newest first; empty: only in the workspace
-	Last   gitlog.Commit   // the newest that names it
-	Now    bool            // the workspace's lock names it
+	What  string
+	Stage string
+	Path  repopath.Path // of the artifact; for Key the stage's first out
+	Ref   object.Ref    // the bytes
+	Exec  bool
+	Size  int64
+	Key   digest.Key
+	In    digest.Digest // for Inside: the tree that holds it
+	Last  gitlog.Commit // the newest that names it
+	Named
+}
+
+// Named says which locks name something.
+type Named struct {
+	Now    bool            // the workspace's
+	Commit []gitlog.Commit // those that introduced such a lock, newest first; empty: none did
 }
 
 // Tree reads a tree, to look inside directory outputs; a nil Tree looks into none. An
@@ -74,12 +80,31 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 		past.Hits = f.hits
 		return past, nil
 	}
-	var versions []*version
+	var err error
+	past.KeptBack, past.Whole, err = walk(ctx, repo, lockPath, func(l *lockfile.File, last *gitlog.Commit) (named []*Named) {
+		for _, h := range f.lock(l, last) {
+			named = append(named, &h.Named)
+		}
+		return named
+	}, bad)
+	past.Hits = f.hits
+	return past, err
+}
+
+// walk calls read with each distinct lock that any branch or tag reaches and the newest commit that
+// has it, newest first. What read returns gets the commits. kept are git's names of the locks that
+// a partial clone has not fetched; whole says that git has all of the history here but for them.
+func walk(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, read func(*lockfile.File, *gitlog.Commit) []*Named, bad func(error)) (kept []string, whole bool, err error) {
+	type version struct {
+		*gitlog.Version
+		named []*Named
+	}
+	var versions []version
 	var parser lockfile.Parser
-	whole, err := repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
+	whole, err = repo.Versions(ctx, lockPath, func(v *gitlog.Version) error {
 		data, err := v.Data()
 		if errors.Is(err, gitlog.ErrKeptBack) {
-			past.KeptBack = append(past.KeptBack, v.Blob)
+			kept = append(kept, v.Blob)
 			return nil
 		}
 		if err != nil {
@@ -90,26 +115,20 @@ func Find(ctx context.Context, repo *gitlog.Repo, lockPath repopath.Path, now *l
 			bad(fmt.Errorf("commit %.12s: %w", v.Last.Hash, err))
 			return nil
 		}
-		versions = append(versions, &version{v, f.lock(lock, &v.Last)})
+		versions = append(versions, version{v, read(lock, &v.Last)})
 		return nil
 	})
 	// Only now: Introduced grows until the walk has ended.
+	all := map[*Named]bool{}
 	for _, v := range versions {
-		for _, h := range v.hits {
-			h.Commit = append(h.Commit, v.Introduced...)
+		for _, n := range v.named {
+			n.Commit, all[n] = append(n.Commit, v.Introduced...), true
 		}
 	}
-	for _, h := range f.hits {
-		slices.SortStableFunc(h.Commit, func(a, b gitlog.Commit) int { return b.When.Compare(a.When) })
+	for n := range all {
+		slices.SortStableFunc(n.Commit, func(a, b gitlog.Commit) int { return b.When.Compare(a.When) })
 	}
-	past.Hits, past.Whole = f.hits, whole
-	return past, err
-}
-
-// version is a lock of the past with the hits that it gave.
-type version struct {
-	*gitlog.Version
-	hits []*Hit
+	return kept, whole, err
 }
 
 // finder collects the hits of all locks. It lives for one call of Find, so it may keep
@@ -179,7 +198,7 @@ func (f *finder) inside(dir Hit) (hits []*Hit) {
 	if !ok {
 		if t, err := f.tree(f.ctx, dir.Path, dir.Ref.Digest); err == nil {
 			for _, e := range t.Entries {
-				if (e.Kind == object.File || e.Kind == object.Executable) && f.match(e.Digest) {
+				if e.IsFile() && f.match(e.Digest) {
 					found = append(found, e)
 				}
 			}

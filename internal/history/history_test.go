@@ -115,15 +115,15 @@ func hashes(commits []gitlog.Commit) (h []string) {
 func TestFindSaysWhatAHashIsTheHashOf(t *testing.T) {
 	now := lock("one")
 	key := now.Stage("app").Key
-	app := history.Hit{Stage: "app", Path: "dist/app", Ref: object.Ref{Digest: of("one")}, Exec: true, Size: 3, Key: key, Now: true}
+	app := history.Hit{Stage: "app", Path: "dist/app", Ref: object.Ref{Digest: of("one")}, Exec: true, Size: 3, Key: key, Named: history.Named{Now: true}}
 	out, byKey := app, app
 	out.What, byKey.What = history.Out, history.Key
 	for prefix, want := range map[string]history.Hit{
 		of("one").Hex():               out,
 		of("one").Hex()[:7]:           out,
 		key.Hex():                     byKey,
-		of("source of one").Hex()[:9]: {What: history.Dep, Stage: "app", Path: "src/app.go", Ref: object.Ref{Digest: of("source of one")}, Size: 9, Key: key, Now: true},
-		of("list").Hex():              {What: history.Dep, Stage: "app", Path: "web", Ref: object.Ref{Shelf: object.Inputs, Digest: of("list")}, Size: 30, Key: key, Now: true},
+		of("source of one").Hex()[:9]: {What: history.Dep, Stage: "app", Path: "src/app.go", Ref: object.Ref{Digest: of("source of one")}, Size: 9, Key: key, Named: history.Named{Now: true}},
+		of("list").Hex():              {What: history.Dep, Stage: "app", Path: "web", Ref: object.Ref{Shelf: object.Inputs, Digest: of("list")}, Size: 30, Key: key, Named: history.Named{Now: true}},
 	} {
 		hits := find(t, nil, now, prefix, nil)
 		if len(hits) != 1 || fmt.Sprintf("%+v", *hits[0]) != fmt.Sprintf("%+v", want) {

@@ -165,24 +165,10 @@ func (w *Workspace) Rescue(ctx context.Context, o artifact.Output) error {
 	return err
 }
 
-// Export writes an output to a place outside the workspace, and overwrites nothing.
-func (w *Workspace) Export(ctx context.Context, o artifact.Output, to string) (err error) {
-	if err := w.Carrier.Fetch(ctx, []artifact.Output{o}); err != nil {
-		return err
-	}
-	var t *object.Tree
-	if o.Dir {
-		if t, err = w.Carrier.Tree(ctx, o.Path, o.Digest); err != nil {
-			return err
-		}
-	}
-	return w.Write(ctx, o, t, to)
-}
-
-// Write is Export for what was fetched; the tree is nil for a file. It is
-// written and verified beside the target and then renamed, so the target is whole or absent;
-// what a kill leaves has a name of its own, and is in nobody's way.
-func (w *Workspace) Write(ctx context.Context, o artifact.Output, t *object.Tree, to string) (err error) {
+// Export writes a fetched output to a place outside the workspace, and overwrites nothing; the
+// tree is nil for a file. It is written and verified beside the target and then renamed, so the
+// target is whole or absent; what a kill leaves has a name of its own, and is in nobody's way.
+func (w *Workspace) Export(ctx context.Context, o artifact.Output, t *object.Tree, to string) (err error) {
 	in, err := w.Work.Beside(to)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", to, err)

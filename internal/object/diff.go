@@ -22,8 +22,8 @@ func Diff(a, b *Tree) (changes []Change) {
 			changes = append(changes, Change{Path: b.Entries[j].Path, New: b.Entries[j].content(), NewSize: b.Entries[j].Size})
 			j++
 		default:
-			if was, now := a.Entries[i].content(), b.Entries[j].content(); was != now {
-				changes = append(changes, Change{Path: a.Entries[i].Path, Old: was, New: now, OldSize: a.Entries[i].Size, NewSize: b.Entries[j].Size})
+			if was, now := &a.Entries[i], &b.Entries[j]; *was != *now {
+				changes = append(changes, Change{Path: was.Path, Old: was.content(), New: now.content(), OldSize: was.Size, NewSize: now.Size})
 			}
 			i++
 			j++
@@ -32,7 +32,7 @@ func Diff(a, b *Tree) (changes []Change) {
 	return changes
 }
 
-// content tells entries apart: a symlink has the digest of its target, as a file with that text.
+// content says what an entry is: a symlink has the digest of its target, as a file with that text.
 func (e *Entry) content() string {
 	switch e.Kind {
 	case Executable:

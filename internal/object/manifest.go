@@ -140,7 +140,7 @@ func parse(b []byte) (*Tree, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: tree line %d: %w", ErrMalformed, n, err)
 		}
-		if e.Kind == File || e.Kind == Executable {
+		if e.IsFile() {
 			if total += e.Size; total > artifact.MaxNumber {
 				return nil, fmt.Errorf("%w: the sizes of the files are more than %d together", ErrMalformed, int64(artifact.MaxNumber))
 			}

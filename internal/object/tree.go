@@ -46,6 +46,14 @@ func Link(target string) Entry {
 	return Entry{Kind: Symlink, Digest: digest.Of([]byte(target)), Size: int64(len(target)), Target: target}
 }
 
+// IsFile reports whether it has bytes of its own, in an object.
+func (e Entry) IsFile() bool { return e.Kind == File || e.Kind == Executable }
+
+// Output describes a file of a tree as an output at p.
+func (e Entry) Output(p repopath.Path) artifact.Output {
+	return artifact.Output{Path: p, Exec: e.Kind == Executable, Digest: e.Digest, Size: e.Size}
+}
+
 // Tree is the canonical manifest of a directory, its entries sorted by the bytes of their paths.
 type Tree struct{ Entries []Entry }
 

@@ -8,6 +8,75 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
+// AddRemote returns the text of a pipe.yaml with one more remote behind the others, and all else as
+// it is. Where the text's form leaves no place for it, the user gets the line to write.
+func AddRemote(text string, r Remote) (string, error) {
+	// Quoted in any case: a URL may hold characters that YAML reads as something else.
+	value := yamldoc.Quote(r.URL)
+	if r.Endpoint != "" || r.Region != "" {
+		value = "{url: " + value
+		if r.Endpoint != "" {
+			value += ", endpoint: " + yamldoc.Quote(r.Endpoint)
+		}
+		if r.Region != "" {
+			value += ", region: " + yamldoc.Quote(r.Region)
+		}
+		value += "}"
+	}
+	before, err := Parse(FileName, []byte(text))
+	if err != nil {
+		return "", err
+	}
+	d, err := newDraft(text)
+	if err != nil {
+		return "", err
+	}
+	line := yamldoc.Quote(r.Name) + ": " + value
+	next, ok := d.addRemote(line)
+	if ok {
+		after, err := Parse(FileName, []byte(next))
+		if err != nil {
+			return "", diag.New(diag.Usage, "cannot add the remote to %s: %w", FileName, err).At(FileName).Hinted("add this line below remote: %s", line)
+		}
+		ok = len(after.Remotes) == len(before.Remotes)+1
+	}
+	if !ok {
+		return "", diag.New(diag.Usage, "cannot add the remote to %s in its present form", FileName).At(FileName).Hinted("add this line below remote: %s", line)
+	}
+	return next, nil
+}
+
+// addRemote adds a pair to remote:, and the key where there is none. A remote that is a plain text
+// becomes the first of a map, under the name default that it had.
+func (d *draft) addRemote(line string) (string, bool) {
+	key, i := pair(d.root, "remote")
+	switch m := key.Value; {
+	case i < 0 && d.isFlow(d.root):
+		first := d.root.Pairs[0].At
+		return d.addFlow(d.root, first, d.quoted(first, "remote")+": {"+line+"}"), true
+	case i < 0:
+		return d.replaced(d.lines[0], d.lines[0], "remote:"+d.eol+"  "+line+d.eol+d.eol), true
+	case m.Kind == yamldoc.Null:
+		return d.inserted(key.At.Line, "  "+line), true
+	case m.Kind != yamldoc.Map:
+		from, end := d.offset(m), d.end(m)
+		if end < 0 || d.isFlow(d.root) || m.Line != key.At.Line {
+			return "", false
+		}
+		rest := strings.TrimRight(d.text[end:d.after(m.Line)], "\r\n") // a comment
+		return d.replaced(d.offset(key.At), d.after(m.Line), "remote:"+rest+d.eol+"  default: "+d.text[from:end]+d.eol+"  "+line+d.eol), true
+	case d.isFlow(m):
+		end := d.end(m.Pairs[len(m.Pairs)-1].Value)
+		return d.text[:max(end, 0)] + ", " + line + d.text[max(end, 0):], end >= 0
+	default:
+		last := m.Pairs[len(m.Pairs)-1].At
+		if !d.begins(last) {
+			return "", false
+		}
+		return d.inserted(d.last(last.Line), d.line(last.Line)[:indent(d.line(last.Line))]+line), true
+	}
+}
+
 // RemoveRemote returns the text of a pipe.yaml without a remote, and all else as it is. Where the
 // text's form leaves no place for the change, the user is told what to write.
 func RemoveRemote(text, name string) (string, error) {

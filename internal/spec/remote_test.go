@@ -26,6 +26,14 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 		{"default without a last line break", first("b"), "remote:\n  a: /a\n  b: /b", "remote:\n  b: /b\n  a: /a\n"},
 		{"default in flow", first("b"), "remote: {a: /a, b: {url: /b}, c: /c}\n", "remote: {b: {url: /b}, a: /a, c: /c}\n"},
 		{"default in JSON", first("b"), "{\"stages\": {}, \"remote\": {\"a\": \"/a\", \"b\": \"/b\"}}", "{\"stages\": {}, \"remote\": {\"b\": \"/b\", \"a\": \"/a\"}}"},
+		{"add the first", add("nas"), "# top\nstages: {}\n", "remote:\n  \"nas\": \"/n: 1\"\n\n# top\nstages: {}\n"},
+		{"add to a block", add("nas"), "remote:\n    # far\n    main:\n      url: s3://b/p # bucket\n\nstages: {}\n", "remote:\n    # far\n    main:\n      url: s3://b/p # bucket\n    \"nas\": \"/n: 1\"\n\nstages: {}\n"},
+		{"add to flow", add("nas"), "remote: {a: /a} # here\n", "remote: {a: /a, \"nas\": \"/n: 1\"} # here\n"},
+		{"add the first to JSON", add("nas"), "{\"stages\": {}}", "{\"remote\": {\"nas\": \"/n: 1\"}, \"stages\": {}}"},
+		{"add to JSON", add("nas"), "{\"stages\": {}, \"remote\": {\"a\": \"/a\"}}", "{\"stages\": {}, \"remote\": {\"a\": \"/a\", \"nas\": \"/n: 1\"}}"},
+		{"add to a plain text", add("nas"), "remote: /a,b # here\nstages: {}\n", "remote: # here\n  default: /a,b\n  \"nas\": \"/n: 1\"\nstages: {}\n"},
+		{"add to a plain text at the end", add("nas"), "remote: '/a'", "remote:\n  default: '/a'\n  \"nas\": \"/n: 1\"\n"},
+		{"add with CR LF", add("nas"), "remote:\r\n  a: /a\r\nstages: {}\r\n", "remote:\r\n  a: /a\r\n  \"nas\": \"/n: 1\"\r\nstages: {}\r\n"},
 		{"default of one", first("default"), "remote: /a\n", "remote: /a\n"},
 		{"default with CR LF", first("b"), "remote:\r\n  a: /a\r\n  b: /b\r\n", "remote:\r\n  b: /b\r\n  a: /a\r\n"},
 	} {
@@ -38,7 +46,7 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 			t.Errorf("%s:\n%q, %v, want\n%q", c.name, got, err, c.want)
 		}
 	}
-	for name, edit := range map[string]func(string) (string, error){"unknown": remove("none"), "not valid": rename("nas", "a/b"), "url": rename("nas", "url")} {
+	for name, edit := range map[string]func(string) (string, error){"known": add("main"), "unknown": remove("none"), "not valid": rename("nas", "a/b"), "url": rename("nas", "url")} {
 		if got, err := edit(block); err == nil {
 			t.Errorf("%s: %q", name, got)
 		}
@@ -46,6 +54,10 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 	if got, err := first("b")("stages: {}\nremote: &r\n  ? a\n  : /a\n  ? b\n  : /b\n"); err == nil || !strings.Contains(hintOf(err), "move the line") {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+func add(name string) func(string) (string, error) {
+	return func(text string) (string, error) { return AddRemote(text, Remote{Name: name, URL: "/n: 1"}) }
 }
 
 func remove(name string) func(string) (string, error) {

@@ -15,7 +15,7 @@
 //
 // spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
 // the items of its lists, input.go the inputs; check.go finds what is wrong between them. text.go
-// changes a file and leaves the rest as it is, for freeze.go and input.go; edit.go adds a line.
+// changes a file and leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name.
 package spec
 
 import (

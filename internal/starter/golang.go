@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // goFile is what matters of a .go file.
@@ -51,7 +53,7 @@ func (t *Tree) golang() (*part, error) {
 	var cmds []string
 	for _, main := range m.mains {
 		out := path.Join(dir, binary(mod, main, m.mains))
-		cmds = append(cmds, scalar("go build -trimpath -buildvcs=false -o "+sh(out)+" "+sh(strings.TrimSuffix("./"+main, "/."))))
+		cmds = append(cmds, scalar("go build -trimpath -buildvcs=false -o "+shell.Word(out)+" "+shell.Word(strings.TrimSuffix("./"+main, "/."))))
 		p.makes = append(p.makes, out)
 	}
 	p.outs = files(p.makes...)

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // rules are the targets of a Makefile with what they need, as far as they are plain names.
@@ -128,7 +130,7 @@ func (r *rules) creates(goal, text string) (outs []string) {
 	for _, target := range append([]string{goal}, r.needs[goal]...) {
 		_, rule := r.needs[target]
 		word := slices.Contains([]string{"all", "build", "default", "help", "test", "check", "clean", "install"}, target)
-		if rule && !r.phony[target] && !word && plainWord.MatchString(target) && !strings.HasPrefix(target, "/") && !strings.Contains(target, "..") {
+		if rule && !r.phony[target] && !word && shell.Word(target) == target && !strings.HasPrefix(target, "/") && !strings.Contains(target, "..") {
 			outs = append(outs, target)
 		}
 	}

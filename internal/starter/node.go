@@ -3,6 +3,7 @@ package starter
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -177,8 +178,8 @@ func (t *Tree) nodeOutput(pkg *packageJSON) (dir string, known bool) {
 	case string:
 		entries = append(entries, bin)
 	case map[string]any:
-		for _, b := range bin {
-			s, _ := b.(string)
+		for _, name := range slices.Sorted(maps.Keys(bin)) {
+			s, _ := bin[name].(string)
 			entries = append(entries, s)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/shell"
 )
 
 // The tables of a pyproject.toml that matter. Their contents do not, so lines are enough.
@@ -88,7 +90,7 @@ func (t *Tree) pythonBuild(p *part, code []string, dist, wheel, pyproject string
 		zip := dist + "/" + name + ".zip"
 		words := []string{"mkdir -p " + dist + " && python3 -m zipfile -c", zip}
 		for _, c := range code {
-			words = append(words, sh(strings.TrimSuffix(c, "/")))
+			words = append(words, shell.Word(strings.TrimSuffix(c, "/")))
 		}
 		cmds, p.makes = []string{strings.Join(words, " ")}, []string{zip}
 	}
@@ -147,7 +149,7 @@ func (t *Tree) pythonChecks(run, pyproject string, code, tests []string) []strin
 	}
 	var words []string
 	for _, c := range code {
-		words = append(words, sh(strings.TrimSuffix(c, "/")))
+		words = append(words, shell.Word(strings.TrimSuffix(c, "/")))
 	}
 	switch {
 	case pytest.MatchString(pyproject), t.has("pytest.ini"), slices.Contains(tests, "conftest.py"),

@@ -42,6 +42,16 @@ func directory(files []txtar.File) *Tree {
 	return t
 }
 
+func TestTheSameFilesGiveTheSameProposal(t *testing.T) {
+	const pkg = `{"scripts": {"build": "x"}, "bin": {"a": "lib/a.js", "b": "dist/b.js", "c": "out/c.js", "d": "build/d.js"}}`
+	tree := directory([]txtar.File{{Name: "package.json", Data: []byte(pkg)}})
+	for range 50 {
+		if p, err := Propose("shop", tree); err != nil || !strings.Contains(p.Text, "outs: [lib/]") {
+			t.Fatalf("%v\n%s", err, p.Text)
+		}
+	}
+}
+
 // TestEachProjectGetsItsPipeYaml: go test ./internal/starter -update
 func TestEachProjectGetsItsPipeYaml(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")

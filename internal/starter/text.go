@@ -75,17 +75,6 @@ func scalar(s string) string {
 	return yamldoc.Quote(s)
 }
 
-// plainWord matches what a shell takes as it is.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+:@,%=-]+$`)
-
-// sh quotes a word for the shell.
-func sh(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
 // stage is the text of a stage: a note about it, and its keys. An empty text is no key.
 func stage(note, name string, keys ...string) string {
 	text := comment(note) + "  " + name + ":\n"

@@ -231,7 +231,7 @@ func (n *need) files(t *object.Tree) (files []need) {
 		at = store.Path(n.ref)
 	}
 	for i := range t.Entries {
-		if e := &t.Entries[i]; e.Kind == object.File || e.Kind == object.Executable {
+		if e := &t.Entries[i]; e.IsFile() {
 			files = append(files, need{ref: object.Ref{Digest: e.Digest}, size: e.Size, stage: n.stage, path: at + "/" + string(e.Path)})
 		}
 	}

@@ -110,7 +110,7 @@ func (c *Carrier) add(ctx context.Context, w *wanted, o artifact.Output) error {
 
 func (l *items) addTree(p repopath.Path, t *object.Tree) error {
 	for _, e := range t.Entries {
-		if e.Kind == object.File || e.Kind == object.Executable {
+		if e.IsFile() {
 			if err := l.add(item{path: p.Child(string(e.Path)), out: p, ref: object.Ref{Digest: e.Digest}, size: e.Size}); err != nil {
 				return err
 			}

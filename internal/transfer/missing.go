@@ -92,7 +92,7 @@ func (w *wanted) reasons(at repopath.Path, out object.Ref) (why []error) {
 		return nil
 	}
 	for _, e := range t.Entries {
-		if e.Kind != object.File && e.Kind != object.Executable {
+		if !e.IsFile() {
 			continue
 		}
 		if err := w.lost[object.Ref{Digest: e.Digest}]; err != nil {

@@ -125,7 +125,7 @@ func (c *Carrier) Content(ctx context.Context, o artifact.Output, p repopath.Pat
 			return nil, err
 		}
 		e, ok := t.Find(o.Path.Rel(p))
-		if !ok || e.Kind != object.File && e.Kind != object.Executable {
+		if !ok || !e.IsFile() {
 			return nil, fmt.Errorf("%s: %w", p, store.ErrNotFound)
 		}
 		ref = object.Ref{Digest: e.Digest}

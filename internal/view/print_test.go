@@ -105,7 +105,7 @@ func TestJSONIsHarmlessAndMeansTheSame(t *testing.T) {
 	for text := range hostile {
 		value := map[string]string{"text": text, text: "name"}
 		var b bytes.Buffer
-		if err := view.Answer(&b, "pipe.x/1", value); err != nil {
+		if err := view.Answer(&b, "pipe.x/1", "", value); err != nil {
 			t.Fatal(err)
 		}
 		harmless(t, b.String())

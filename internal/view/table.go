@@ -3,7 +3,6 @@ package view
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // Table prints rows in aligned columns, the first row as their heads.
@@ -15,13 +14,13 @@ func Table(w io.Writer, rows [][]string) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+			widths[i] = max(widths[i], cells(row[i]))
 		}
 	}
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-cells(cell)+2))
 		}
 		Print(w, "%s\n", strings.TrimRight(line.String(), " "))
 	}

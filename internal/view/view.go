@@ -46,15 +46,19 @@ func Words(because []event.Reason) string { return event.Words(because, 4) }
 // Outs lists outputs with the beginnings of their hashes.
 func Outs(outs []artifact.Output) string {
 	var w []string
-	for i, o := range outs {
-		const most = 3
-		if i == most && len(outs) > most+1 {
-			w = append(w, fmt.Sprintf("and %d more", len(outs)-most))
-			break
-		}
+	for _, o := range outs {
 		w = append(w, fmt.Sprintf("%s %s", o.Path, o.Digest.Short()))
 	}
-	return strings.Join(w, ", ")
+	return strings.Join(Few(w, 3), ", ")
+}
+
+// Few returns the first of the items, and in place of the others how many they are. A single one
+// is shown: to count it takes as much room.
+func Few(items []string, most int) []string {
+	if n := len(items); n > most+1 {
+		return append(items[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return items
 }
 
 // Seconds returns a duration for people.
@@ -96,34 +100,27 @@ func Count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Answer prints a value as one JSON document that names its form. An object gets the schema as
-// its first member; a list becomes the member items of one. So every answer is an object, and
-// can grow.
-func Answer(w io.Writer, schema string, value any) error { return AnswerOf(w, schema, "", value) }
-
-// AnswerOf is Answer with the directory of the project that it is about, as the second member.
-func AnswerOf(w io.Writer, schema, project string, value any) error {
+// Answer prints a value as one JSON document that names its form, and of several projects the
+// directory of the one that it is about. An object gets them as its first members; a list becomes
+// the member items of one. So every answer is an object, and can grow.
+func Answer(w io.Writer, schema, project string, value any) error {
+	head, err := json.Marshal(struct {
+		Schema  string `json:"schema"`
+		Project string `json:"project,omitempty"`
+	}{schema, project})
+	if err != nil {
+		return err
+	}
 	b, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	name, err := json.Marshal(schema)
-	if err != nil {
-		return err
-	}
-	if project != "" {
-		b, err := json.Marshal(project)
-		if err != nil {
-			return err
-		}
-		name = append(append(name, `,"project":`...), b...)
-	}
-	// The schema is spliced in, which keeps the order of the struct's members.
+	// They are spliced in, which keeps the order of the struct's members.
 	rest := `,"items":` + string(b) + "}"
 	if b[0] == '{' {
 		if rest = string(b[1:]); rest != "}" {
 			rest = "," + rest
 		}
 	}
-	return document(w, `{"schema":`+string(name)+rest)
+	return document(w, string(head[:len(head)-1])+rest)
 }

@@ -224,12 +224,12 @@ func TestAnAnswerNamesItsForm(t *testing.T) {
 		{nil, `{"schema":"pipe.x/1","items":null}`},
 	} {
 		var b bytes.Buffer
-		if err := view.Answer(&b, "pipe.x/1", c.value); err != nil {
+		if err := view.Answer(&b, "pipe.x/1", "", c.value); err != nil {
 			t.Error(err)
 		}
 		want(t, b.String(), c.want+"\n")
 	}
-	if err := view.Answer(&bytes.Buffer{}, "pipe.x/1", func() {}); err == nil {
+	if err := view.Answer(&bytes.Buffer{}, "pipe.x/1", "", func() {}); err == nil {
 		t.Error("a function became JSON")
 	}
 }

@@ -154,7 +154,7 @@ func (w *Work) learnDir(p placed) {
 	}
 	files := map[repopath.Path][]object.Entry{}
 	for _, e := range p.tree.Entries {
-		if isFile(e) {
+		if e.IsFile() {
 			files[e.Path.Dir()] = append(files[e.Path.Dir()], e)
 		}
 	}
@@ -253,7 +253,7 @@ func (w *Work) buildTree(ctx context.Context, cache store.Cache, in folder.Dir, 
 	}
 	err = par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
 		e := t.Entries[i]
-		if !isFile(e) || from.has(e.Path) {
+		if !e.IsFile() || from.has(e.Path) {
 			return nil
 		}
 		at := filepath.FromSlash(string(e.Path))

@@ -22,8 +22,8 @@ import (
 // The third value is what lies at the part, nil for what is not a directory.
 func narrow(o artifact.Output, t, here *object.Tree) (artifact.Output, *object.Tree, *object.Tree) {
 	for p := differs(t, here); p != repopath.Root; p = p.Dir() {
-		if e, ok := t.Find(p); ok && (e.Kind == object.File || e.Kind == object.Executable) {
-			return artifact.Output{Path: o.Path.Child(string(p)), Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, nil
+		if e, ok := t.Find(p); ok && e.IsFile() {
+			return e.Output(o.Path.Child(string(p))), nil, nil
 		}
 		if sub, ok := t.Sub(p); ok {
 			part, old := sub.Output(o.Path.Child(string(p))), (*object.Tree)(nil)
@@ -39,34 +39,15 @@ func narrow(o artifact.Output, t, here *object.Tree) (artifact.Output, *object.T
 
 // differs returns the longest path that holds all in which two trees differ.
 func differs(a, b *object.Tree) repopath.Path {
-	all := repopath.Path("")
-	add := func(p repopath.Path) {
-		if all == "" {
-			all = p
-		}
-		for !all.Holds(p) {
+	changes := object.Diff(a, b)
+	if len(changes) == 0 {
+		return repopath.Root
+	}
+	all := changes[0].Path
+	for _, c := range changes {
+		for !all.Holds(c.Path) {
 			all = all.Dir()
 		}
-	}
-	i, j := 0, 0
-	for i < len(a.Entries) || j < len(b.Entries) {
-		switch {
-		case j == len(b.Entries) || i < len(a.Entries) && a.Entries[i].Path < b.Entries[j].Path:
-			add(a.Entries[i].Path)
-			i++
-		case i == len(a.Entries) || b.Entries[j].Path < a.Entries[i].Path:
-			add(b.Entries[j].Path)
-			j++
-		default:
-			if a.Entries[i] != b.Entries[j] {
-				add(a.Entries[i].Path)
-			}
-			i++
-			j++
-		}
-	}
-	if all == "" {
-		return repopath.Root
 	}
 	return all
 }
@@ -127,7 +108,7 @@ func (r *reuse) fill(ctx context.Context, to folder.Dir, t *object.Tree) error {
 	}
 	same := map[repopath.Path][]object.Entry{}
 	for _, e := range t.Entries {
-		if was, ok := r.tree.Find(e.Path); ok && was == e && isFile(e) {
+		if was, ok := r.tree.Find(e.Path); ok && was == e && e.IsFile() {
 			same[e.Path.Dir()] = append(same[e.Path.Dir()], e)
 		}
 	}
@@ -257,5 +238,3 @@ func bases(files []object.Entry) []string {
 	}
 	return all
 }
-
-func isFile(e object.Entry) bool { return e.Kind == object.File || e.Kind == object.Executable }

@@ -52,7 +52,7 @@ func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (a
 		return t.Output(p), t, nil
 	case info.Mode().IsRegular():
 		e, err := w.file(ctx, p, func() (*os.File, error) { return w.ReadOut(p) }, sink)
-		return artifact.Output{Path: p, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
+		return e.Output(p), nil, err
 	}
 	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", atomicfile.TypeWord(info.Mode())).At(string(p))
 }
@@ -192,7 +192,7 @@ func (w *Work) SaveInputs(ctx context.Context, cache store.Cache, p repopath.Pat
 func (w *Work) saveEntries(ctx context.Context, cache store.Cache, batch store.Batch, p repopath.Path, t *object.Tree) error {
 	return par.Each(ctx, len(t.Entries), w.opt.Workers, func(ctx context.Context, i int) error {
 		e := t.Entries[i]
-		if e.Kind != object.File && e.Kind != object.Executable {
+		if !e.IsFile() {
 			return nil
 		}
 		ref := object.Ref{Digest: e.Digest}

@@ -184,5 +184,5 @@ func (p *Project) rewrite(wrote *[]string, name, old, next string) error {
 		return nil
 	}
 	*wrote = append(*wrote, name)
-	return p.work.Files().Write(name, []byte(next), 0o666, worktree.Dir+"/"+worktree.Tmp)
+	return p.write(name, []byte(next))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -78,8 +77,8 @@ func inputOf(s *lockfile.Stage, c lockfile.Change) (artifact.Input, bool) {
 // lockAtCommit reads the lock that a commit has; one without a lock has an empty one, as the
 // first commits of a project do.
 func (p *Project) lockAtCommit(ctx context.Context, rev string) (*lockfile.File, error) {
-	if p.repo == nil {
-		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, err
 	}
 	hash, err := p.repo.Resolve(ctx, rev)
 	if err != nil {

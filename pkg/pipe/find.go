@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -138,12 +137,15 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 // whose hash is meant. What can be a hash is taken for one; write ./NAME for a file whose name
 // consists of such digits.
 func (p *Project) prefix(ctx context.Context, query string) (string, error) {
-	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(query), digest.Prefix), digest.KeyPrefix)
-	isHex := len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
-	if isHex && len(h) >= minPrefix {
-		return h, nil
+	q := hashOf(query)
+	// The key of a rebuild has a dot, as pipe log prints it; without k1: that is rather a file's.
+	if q.generation >= 0 && !strings.HasPrefix(strings.ToLower(query), digest.KeyPrefix) {
+		q = hashQuery{}
 	}
-	if _, err := os.Lstat(p.here(query)); err == nil {
+	if len(q.prefix) >= minPrefix {
+		return q.prefix, nil
+	}
+	if _, err := os.Lstat(p.here(query)); query != "" && err == nil {
 		outs, err := p.recorded()
 		if err != nil {
 			return "", err
@@ -151,41 +153,42 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 		hashed, err := p.hash(ctx, query, outs)
 		return hashed.Hash.Hex(), err
 	}
-	if isHex {
-		return "", diag.New(diag.Usage, "%q is too short: give at least %d digits", query, minPrefix).Hinted("pipe find HASH")
+	if q.prefix != "" {
+		return "", q.check("pipe find HASH")
 	}
 	return "", diag.New(diag.Usage, "%q is neither a hash nor a file", query).Hinted("run pipe find HASH or pipe find FILE")
 }
 
 // writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
 // target that exists, unless it is that artifact.
-func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) error {
+func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) (err error) {
 	a, err := f.only()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(to); err == nil {
-		// The same again is no reason to fail: a run that was killed may have got this far.
-		if local.Holds(ctx, to, a.Hash, p.workers()) {
-			return nil
-		}
-		return diag.New(diag.Usage, "%s already exists, with other content", to).Hinted("pipe find %s -o OTHER", f.Query)
+	if done, err := p.placed(ctx, to, a.Hash); done || err != nil {
+		return err
 	}
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	o := artifact.Output{Path: repopath.Path(a.Path), Dir: a.Dir, Exec: a.exec, Digest: a.Hash, Size: a.Size}
 	if o.Path == "" {
 		o.Path = "object"
 	}
+	var t *object.Tree
 	if o.Dir { // the size of a hit may be that of its manifest
-		t, err := c.Tree(ctx, o.Path, o.Digest)
-		if err != nil {
+		if t, err = c.Tree(ctx, o.Path, o.Digest); err != nil {
 			return a.explained(err, f.Offline)
 		}
 		o = t.Output(o.Path)
 	}
-	if err := p.work.Prepare(); err != nil {
-		return err
+	if err = c.Fetch(ctx, []artifact.Output{o}); err == nil {
+		err = p.files(c).Export(ctx, o, t, to)
 	}
-	return a.explained(p.files(c).Export(ctx, o, to), f.Offline)
+	return a.explained(err, f.Offline)
 }
 
 // explained gives bytes that are nowhere their next step: push and repro look at the lock of

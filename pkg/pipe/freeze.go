@@ -6,7 +6,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
@@ -71,7 +70,7 @@ func (p *Project) edit(ctx context.Context, change func(text string) (string, er
 	if p.readOnly != nil {
 		return p.cannotWrite(spec.FileName + " has to change")
 	}
-	if err := p.work.Files().Write(spec.FileName, []byte(next), 0o666, worktree.Dir+"/"+worktree.Tmp); err != nil {
+	if err := p.write(spec.FileName, []byte(next)); err != nil {
 		return err
 	}
 	return p.read(ctx)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -63,15 +64,12 @@ func (p *Project) Get(ctx context.Context, opt GetOptions) (g *Got, err error) {
 		return nil, err
 	}
 	w, err := p.lookUp(ctx, c, at, opt.Rev)
-	if err == nil {
-		err = c.Fetch(ctx, w.files)
-	}
 	if err != nil {
 		return nil, transfer.Explained(err)
 	}
 	g = &Got{Path: string(at), Stage: w.Stage, Hash: w.Digest, Size: w.Size, Rev: opt.Rev}
 	if opt.To != nil {
-		return g, p.stream(ctx, c, w, opt.To)
+		return g, transfer.Explained(p.stream(ctx, c, w, opt.To))
 	}
 	g.Wrote = to
 	return g, transfer.Explained(p.export(ctx, c, w, to))
@@ -110,13 +108,21 @@ func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.P
 	if !fits(project, l) {
 		return nil, diag.New(diag.NotFound, "%s has no stage %s", where, s.Name).Hinted("choose a commit in which it was built: git log -- %s", lockfile.FileName)
 	}
-	return within(ctx, c, project, l, at)
+	w, err := within(ctx, c, project, l, at)
+	if err != nil || w.tree == nil {
+		return w, err
+	}
+	// It has no bytes of its own, and what it leads to is not beside the new file.
+	if e, ok := w.tree.Find(w.whole.Path.Rel(at)); ok && e.Kind == object.Symlink {
+		return nil, diag.New(diag.Usage, "is a symlink to %s", e.Target).At(string(at)).Hinted("pipe get %s", path.Join(string(at.Dir()), e.Target))
+	}
+	return w, nil
 }
 
 // atRev reads the project's files in a commit.
 func (p *Project) atRev(ctx context.Context, rev string) (*spec.Project, *lockfile.File, error) {
-	if p.repo == nil {
-		return nil, nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, nil, err
 	}
 	found, err := p.snapshots(ctx, RevOptions{Revs: []string{rev}})
 	if err != nil {
@@ -125,17 +131,8 @@ func (p *Project) atRev(ctx context.Context, rev string) (*spec.Project, *lockfi
 	return parsed(found[0])
 }
 
-// export writes what was fetched to a new file or directory.
+// export brings what is wanted to a new file or directory.
 func (p *Project) export(ctx context.Context, c *transfer.Carrier, w *wanted, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		// The same again is no reason to fail: a run that was killed may have got this far.
-		if local.Holds(ctx, to, w.Digest, p.workers()) {
-			return nil
-		}
-		return diag.New(diag.Usage, "already exists, with other content").At(to).Hinted("choose another file with -o")
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	var t *object.Tree
 	if w.Dir {
 		t, _ = w.tree.Sub(w.whole.Path.Rel(w.Path))
@@ -144,20 +141,40 @@ func (p *Project) export(ctx context.Context, c *transfer.Carrier, w *wanted, to
 				Hinted("pipe get %s -o DIR", w.whole.Path)
 		}
 	}
-	if err := p.work.Prepare(); err != nil {
+	if done, err := p.placed(ctx, to, w.Digest); done || err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
-		return diag.New(diag.Usage, "no such directory").At(filepath.Dir(to)).Hinted("mkdir -p %s", filepath.Dir(to))
+	if err := c.Fetch(ctx, w.files); err != nil {
+		return err
 	}
-	return p.files(c).Write(ctx, w.Output, t, to)
+	return p.files(c).Export(ctx, w.Output, t, to)
 }
 
-// stream writes a fetched file's bytes, after all of them were verified: what reads them may act on
-// the first.
+// placed reports whether what is to be written lies at a place already: a run that was killed may
+// have got this far. It refuses a place where nothing new can be made.
+func (p *Project) placed(ctx context.Context, to string, want digest.Digest) (bool, error) {
+	switch _, err := os.Lstat(to); {
+	case err == nil && local.Holds(ctx, to, want, p.workers()):
+		return true, nil
+	case err == nil:
+		return false, diag.New(diag.Usage, "already exists, with other content").At(to).Hinted("choose another file with -o")
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	if _, err := os.Stat(filepath.Dir(to)); errors.Is(err, fs.ErrNotExist) {
+		return false, diag.New(diag.Usage, "no such directory").At(filepath.Dir(to)).Hinted("mkdir -p %s", filepath.Dir(to))
+	}
+	return false, nil
+}
+
+// stream writes a file's bytes, after all of them were verified: what reads them may act on the
+// first.
 func (p *Project) stream(ctx context.Context, c *transfer.Carrier, w *wanted, to io.Writer) error {
 	if w.Dir {
 		return diag.New(diag.Usage, "is a directory, which cannot be written to standard output").At(string(w.Path)).Hinted("pipe get %s -o DIR", w.Path)
 	}
-	return transfer.Explained(p.files(c).Copy(ctx, w.Output, to))
+	if err := c.Fetch(ctx, w.files); err != nil {
+		return err
+	}
+	return p.files(c).Copy(ctx, w.Output, to)
 }

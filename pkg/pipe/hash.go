@@ -138,11 +138,11 @@ func (p *Project) recorded() (map[repopath.Path]artifact.Output, error) {
 		s := &p.spec.Stages[i]
 		for _, o := range s.Outs {
 			outs[o.Path] = artifact.Output{Path: o.Path}
-			if l := lock.Stage(s.Name); l != nil {
-				for _, recorded := range l.Outs {
-					if recorded.Path == o.Path {
-						outs[o.Path] = recorded
-					}
+		}
+		if l := lock.Stage(s.Name); l != nil {
+			for _, o := range l.Outs {
+				if s.Out(o.Path) != nil {
+					outs[o.Path] = o
 				}
 			}
 		}

@@ -107,6 +107,10 @@ func (p *Project) cacheBusy(path string) func() error {
 // the symlinks that the user has there.
 func (p *Project) cacheDir(dir string) (folder.Dir, error) {
 	if dir == p.ownCache() {
+		// With the .gitignore in it: a verb that only asks must not leave what git then shows.
+		if err := p.work.Prepare(); err != nil && !atomicfile.ReadOnly(err) {
+			return folder.Dir{}, err
+		}
 		return p.work.MakeOwn(cacheName)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {

@@ -1,15 +1,9 @@
 package pipe
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/githook"
 )
@@ -32,8 +26,8 @@ const prePush = "pre-push"
 // be repeated. What else is in a hook stays; one that cannot hold the line is an error, and
 // then none is changed.
 func (p *Project) Hooks(ctx context.Context, opt HookOptions) (*Hooked, error) {
-	if p.repo == nil {
-		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, err
 	}
 	dir, bare, err := p.hooksDir(ctx)
 	if err != nil {
@@ -47,18 +41,18 @@ func (p *Project) Hooks(ctx context.Context, opt HookOptions) (*Hooked, error) {
 	if err != nil {
 		return nil, err
 	}
-	var changes []hookChange
+	var changes []*githook.Change
 	var faults diag.List
 	for _, h := range hooks {
 		if h.Name == prePush && remote == nil && !opt.Remove {
 			p.note("no " + prePush + " hook: the project has no remote. Run pipe remote add, then pipe init hooks again")
 			continue
 		}
-		c, err := changeHook(filepath.Join(dir, h.Name), h, bare, opt.Remove)
+		c, err := h.Change(dir, bare, opt.Remove)
 		if err != nil {
 			faults = append(faults, diag.All(err)...)
 		} else if c != nil {
-			changes = append(changes, *c)
+			changes = append(changes, c)
 		}
 	}
 	if len(faults) > 0 {
@@ -66,10 +60,10 @@ func (p *Project) Hooks(ctx context.Context, opt HookOptions) (*Hooked, error) {
 	}
 	r := &Hooked{Dir: dir, Wrote: []string{}}
 	for _, c := range changes {
-		if err := c.write(); err != nil {
+		if err := c.Write(); err != nil {
 			return r, err
 		}
-		r.Wrote = append(r.Wrote, filepath.Base(c.path))
+		r.Wrote = append(r.Wrote, c.Name)
 	}
 	return r, nil
 }
@@ -109,58 +103,4 @@ func below(dir, path string) bool {
 	}
 	rel, err := filepath.Rel(real, path)
 	return err == nil && filepath.IsLocal(rel)
-}
-
-// hookChange is a hook with its new text; nil deletes it.
-type hookChange struct {
-	path string
-	text []byte
-}
-
-// changeHook returns what has to be written; nil: nothing.
-func changeHook(path string, h githook.Hook, bare, remove bool) (*hookChange, error) {
-	info, err := os.Lstat(path)
-	absent := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !absent {
-		return nil, err
-	}
-	switch {
-	case absent && remove:
-		return nil, nil
-	case absent:
-	case runtime.GOOS != "windows" && !bare && !remove && info.Mode().Perm()&0o111 == 0:
-		return nil, diag.New(diag.Policy, "the hook is not executable, so git does not run it").At(path).Hinted("chmod +x it, or delete it; then pipe init hooks")
-	}
-	old, err := atomicfile.Read(path, atomicfile.MaxNote)
-	if err != nil && !absent {
-		return nil, err
-	}
-	text := h.Remove(old)
-	if !remove {
-		if text, err = h.Add(old, bare); err != nil {
-			return nil, diag.All(err)[0].At(path)
-		}
-	}
-	switch {
-	case !absent && bytes.Equal(text, old):
-		return nil, nil
-	case !absent && info.Mode()&fs.ModeSymlink != 0:
-		e := diag.New(diag.Policy, "the hook is a symlink, so pipe does not change it").At(path)
-		if remove {
-			return nil, e.Hinted("delete the line that names pipe init hooks from it")
-		}
-		return nil, e.Hinted("add this line to it: %s", h.Line)
-	}
-	return &hookChange{path, text}, nil
-}
-
-// write replaces or deletes a hook. Its mode stays; a new one may be run.
-func (c *hookChange) write() error {
-	if len(c.text) == 0 {
-		return os.Remove(c.path)
-	}
-	if err := os.MkdirAll(filepath.Dir(c.path), 0o777); err != nil {
-		return err
-	}
-	return atomicfile.Write(c.path, c.text, 0o777, "")
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -29,8 +28,8 @@ type Committed struct {
 // not count. A lock that names what the remote does not have is refused: nobody else could
 // get it.
 func (p *Project) LockCommit(ctx context.Context, opt CommitOptions) (c *Committed, err error) {
-	if p.repo == nil {
-		return nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, err
 	}
 	h, err := p.hold(ctx, "lock commit")
 	if err != nil {
@@ -85,7 +84,7 @@ func (p *Project) saveLock(l *lockfile.File) error {
 	if old, err := atomicfile.Read(p.path(lockfile.FileName), lockfile.MaxSize); err == nil && string(old) == string(data) {
 		return nil
 	}
-	if err := p.work.Files().Write(lockfile.FileName, data, 0o666, worktree.Dir+"/"+worktree.Tmp); err != nil {
+	if err := p.write(lockfile.FileName, data); err != nil {
 		return err
 	}
 	p.remember()

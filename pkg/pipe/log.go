@@ -90,27 +90,20 @@ func (p *Project) eachRun(stage string, f func(r Run, name string) bool) error {
 // Log returns what a stage printed, and whose run it was. An empty stage means any, with Run or
 // Hash. It takes no lock: of a run that goes on it returns what was printed so far.
 func (p *Project) Log(ctx context.Context, stage string, opt LogOptions) (*Log, error) {
-	if opt.Hash != "" {
+	switch {
+	case opt.Hash != "":
 		return p.logByHash(ctx, stage, opt.Hash)
-	}
-	if stage == "" && opt.Run == 0 {
+	case stage == "" && opt.Run == 0:
 		return nil, diag.New(diag.Usage, "name a stage").Hinted("pipe log lists the runs on this machine")
+	case opt.Commit != "":
+		return p.logAtCommit(ctx, stage, opt.Commit)
 	}
-	var lock *lockfile.File
-	var err error
-	if opt.Commit != "" {
-		lock, err = p.lockAtCommit(ctx, opt.Commit)
-	} else {
-		lock, err = p.lock()
-	}
-	if err == nil && stage != "" {
+	lock, err := p.lock()
+	if err == nil {
 		stage, err = p.everNamed(stage, lock)
 	}
 	if err != nil {
 		return nil, err
-	}
-	if opt.Commit != "" {
-		return p.logAtCommit(ctx, stage, lock, opt.Commit)
 	}
 	count := 0
 	l, err := p.logHere(stage, max(opt.Run, 1), func(r Run) bool {
@@ -137,8 +130,11 @@ func (p *Project) Log(ctx context.Context, stage string, opt LogOptions) (*Log, 
 // id names the record of the run.
 func (r *Run) id() object.RunID { return object.RunID{Key: r.Key, Generation: r.Generation} }
 
-// everNamed returns the stage that the user means, which may be in pipe.yaml no more.
+// everNamed returns the stage that the user means, which may be in pipe.yaml no more; "" stays.
 func (p *Project) everNamed(name string, lock *lockfile.File) (string, error) {
+	if name == "" {
+		return "", nil
+	}
 	stages, err := p.targets([]string{name})
 	if err == nil {
 		return stages[0], nil
@@ -153,23 +149,25 @@ func (p *Project) everNamed(name string, lock *lockfile.File) (string, error) {
 // logHere returns the n-th newest run of a stage on this machine that is wanted; nil when there
 // are fewer.
 func (p *Project) logHere(stage string, n int, want func(Run) bool) (*Log, error) {
-	var l *Log
+	var run Run
 	at := ""
 	err := p.eachRun(stage, func(r Run, name string) bool {
 		if want(r) {
 			n--
 		}
-		if n == 0 {
-			l, at = &Log{Run: r, Source: onMachine}, name
-		}
+		run, at = r, name
 		return n > 0
 	})
-	if l == nil || err != nil {
+	if n > 0 || err != nil {
 		return nil, err
 	}
-	b, err := p.runs().Text(at)
-	l.Text = string(b)
-	return l, err
+	return p.printed(run, at)
+}
+
+// printed returns the log of a run of this machine by the run's name.
+func (p *Project) printed(r Run, name string) (*Log, error) {
+	b, err := p.runs().Text(name)
+	return &Log{Run: r, Source: onMachine, Text: string(b)}, err
 }
 
 // fewer says that this machine has only n runs.
@@ -198,7 +196,14 @@ func (p *Project) logOfLock(ctx context.Context, stage string, lock *lockfile.Fi
 
 // logAtCommit returns the log of the run that made what a commit's lock names. A deployment
 // stands in no lock; it is the newest one from here, of that commit.
-func (p *Project) logAtCommit(ctx context.Context, stage string, lock *lockfile.File, rev string) (*Log, error) {
+func (p *Project) logAtCommit(ctx context.Context, stage, rev string) (*Log, error) {
+	lock, err := p.lockAtCommit(ctx, rev)
+	if err == nil {
+		stage, err = p.everNamed(stage, lock)
+	}
+	if err != nil {
+		return nil, err
+	}
 	if block := lock.Stage(stage); block != nil {
 		return p.logOf(ctx, recorded{id: runID(block), stage: stage})
 	}
@@ -221,18 +226,16 @@ func (p *Project) logAtCommit(ctx context.Context, stage string, lock *lockfile.
 // logByHash returns the log of the run with the hash: of one on this machine, failed ones too, by
 // its key or log; else of a recorded one.
 func (p *Project) logByHash(ctx context.Context, stage, text string) (*Log, error) {
-	q, ok := hashOf(text)
-	if err := q.check(ok, "pipe log --hash HASH"); err != nil {
+	q := hashOf(text)
+	if err := q.check("pipe log --hash HASH"); err != nil {
 		return nil, err
 	}
-	if stage != "" {
-		lock, err := p.lock()
-		if err == nil {
-			stage, err = p.everNamed(stage, lock)
-		}
-		if err != nil {
-			return nil, err
-		}
+	lock, err := p.lock()
+	if err == nil {
+		stage, err = p.everNamed(stage, lock)
+	}
+	if err != nil {
+		return nil, err
 	}
 	found, err := p.resolve(ctx, stage, q)
 	if err == nil {
@@ -241,27 +244,33 @@ func (p *Project) logByHash(ctx context.Context, stage, text string) (*Log, erro
 	if !diag.Is(err, diag.NotFound) {
 		return nil, err
 	}
-	var here []recorded
-	newest := ""
-	rerr := p.eachRun(stage, func(r Run, name string) bool {
+	if l, lerr := p.printedBy(stage, q); l != nil || lerr != nil {
+		return l, lerr
+	}
+	return nil, err
+}
+
+// printedBy returns the log of the newest run on this machine that a hash means, nil when it
+// means none. All are looked at: the prefix may mean several.
+func (p *Project) printedBy(stage string, q hashQuery) (*Log, error) {
+	var all []recorded
+	var newest Run
+	at := ""
+	err := p.eachRun(stage, func(r Run, name string) bool {
 		of := q.means(recorded{id: r.id(), stage: r.Stage}, &object.Record{Log: r.Log})
-		if len(of) > 0 && newest == "" {
-			newest = name
+		if len(of) > 0 && at == "" {
+			newest, at = r, name
 		}
-		here = append(here, of...)
-		return true // all are looked at: the prefix may mean several
+		all = append(all, of...)
+		return true
 	})
-	if rerr == nil {
-		rerr = q.ambiguous(here)
+	if err == nil {
+		err = q.ambiguous(all)
 	}
-	if rerr != nil {
-		return nil, rerr
-	}
-	if newest == "" {
+	if at == "" || err != nil {
 		return nil, err
 	}
-	b, err := p.runs().Text(newest)
-	return &Log{Run: Run(p.runs().Read(newest)), Source: onMachine, Text: string(b)}, err
+	return p.printed(newest, at)
 }
 
 // logOf returns the log of a recorded run. Where the record, or its log, is out of reach, this

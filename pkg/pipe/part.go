@@ -106,15 +106,15 @@ func within(ctx context.Context, c *transfer.Carrier, project *spec.Project, l *
 	w.tree = t
 	rel := o.Path.Rel(at)
 	for _, e := range t.Entries {
-		if rel.Holds(e.Path) && (e.Kind == object.File || e.Kind == object.Executable) {
-			w.files = append(w.files, artifact.Output{Path: o.Path.Child(string(e.Path)), Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size})
+		if rel.Holds(e.Path) && e.IsFile() {
+			w.files = append(w.files, e.Output(o.Path.Child(string(e.Path))))
 		}
 	}
 	if at == o.Path {
 		return w, nil
 	}
 	if e, ok := t.Find(rel); ok && e.Kind != object.Dir {
-		w.Output = artifact.Output{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}
+		w.Output = e.Output(at)
 	} else if sub, ok := t.Sub(rel); ok {
 		w.Output = sub.Output(at)
 	} else {

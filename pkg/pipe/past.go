@@ -21,7 +21,7 @@ const declaredName = "declared.yaml"
 // remember keeps the pipe.yaml of this run beside the lock that it has written. An error costs a
 // later reason its details, so it is none of this run.
 func (p *Project) remember() {
-	_ = p.work.Files().Write(worktree.Dir+"/"+declaredName, p.yaml, 0o666, worktree.Dir+"/"+worktree.Tmp)
+	_ = p.write(worktree.Dir+"/"+declaredName, p.yaml)
 }
 
 // past is what pipe.yaml was before, each version read once in a run. It explains, so what cannot

@@ -9,8 +9,9 @@
 //
 // Each verb has a file of its own. It takes its locks, reads pipe.lock, has lower packages do
 // the work, and returns an answer that encodes as JSON. Verbs that only look (Plan, Why,
-// Status, Find, Diff, Dag, Hash, Environments) take no lock on the workspace and may run beside a build;
-// what they say is true of the moment at which they looked.
+// Status, Runs, Log, Show, Find, Get, Diff, Dag, Hash, Environments) take no lock on the
+// workspace and may run beside a build; what they say is true of the moment at which they
+// looked.
 //
 // There are two locks, always taken in this order: the workspace's, so that one pipe at a time
 // writes outputs and pipe.lock, and the cache's, which everyone shares who uses objects and gc
@@ -207,6 +208,14 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 	return above.Rules(at.Dir())
 }
 
+// needGit refuses what only git can answer, outside of a repository.
+func (p *Project) needGit() error {
+	if p.repo != nil {
+		return nil
+	}
+	return diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+}
+
 // checkOwn refuses a .pipe that the repository brought along: its files would decide what is
 // live, what is up to date and what is moved where.
 func (p *Project) checkOwn(ctx context.Context) error {
@@ -304,6 +313,11 @@ func (p *Project) Stages() []string {
 // path returns where one of the project's own files lies.
 func (p *Project) path(name string) string { return filepath.Join(p.root, name) }
 
+// write replaces one of the project's own files, whole or not at all.
+func (p *Project) write(name string, data []byte) error {
+	return p.work.Files().Write(name, data, 0o666, worktree.Dir+"/"+worktree.Tmp)
+}
+
 // emit hands an event on, one at a time: workers call it at once, and Emit need not expect
 // that.
 func (p *Project) emit(e event.Event) {
@@ -318,6 +332,10 @@ func (p *Project) emit(e event.Event) {
 
 // note tells the user something that does not stop the verb.
 func (p *Project) note(text string) { p.emit(event.Event{Type: event.Note, Text: text}) }
+
+// leftOut tells of a part of the past that cannot be read. What it would have said is not in the
+// answer.
+func (p *Project) leftOut(err error) { p.note("left out: " + err.Error()) }
 
 // here returns the absolute path of a name that the user wrote where pipe works.
 func (p *Project) here(name string) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -56,27 +57,29 @@ const (
 // hashQuery is what a user wrote in place of a hash.
 type hashQuery struct {
 	text       string
-	prefix     string // hexadecimal digits
+	prefix     string // hexadecimal digits; none: it is no hash
 	generation int    // of a key that ends in .N; -1: not said
 }
 
 // hashOf reads the beginning of a hash, with or without blake3: or k1:, and behind a key its
-// generation; false for what is none.
-func hashOf(text string) (q hashQuery, ok bool) {
+// generation.
+func hashOf(text string) hashQuery {
 	h := strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(text), digest.Prefix), digest.KeyPrefix)
-	q = hashQuery{text: text, generation: -1}
+	q := hashQuery{text: text, generation: -1}
 	h, n, dotted := strings.Cut(h, ".")
 	if g, err := strconv.Atoi(n); dotted && err == nil && g >= 0 {
 		q.generation, dotted = g, false
 	}
-	q.prefix = h
-	return q, !dotted && h != "" && len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == ""
+	if !dotted && len(h) <= 2*digest.Size && strings.Trim(h, "0123456789abcdef") == "" {
+		q.prefix = h
+	}
+	return q
 }
 
-// check refuses what would match too much.
-func (q hashQuery) check(ok bool, next string) error {
+// check refuses what is no hash, and what would match too much.
+func (q hashQuery) check(next string) error {
 	switch {
-	case !ok:
+	case q.prefix == "":
 		return diag.New(diag.Usage, "%q is not a hash", q.text).Hinted("%s", next)
 	case len(q.prefix) < minPrefix:
 		return diag.New(diag.Usage, "%q is too short: give at least %d digits", q.text, minPrefix).Hinted("%s", next)
@@ -119,11 +122,7 @@ func (q hashQuery) ambiguous(found []recorded) error {
 	}
 	for _, f := range found {
 		if f.hash != found[0].hash {
-			const most = 10
-			if len(lines) > most {
-				lines = append(lines[:most], fmt.Sprintf("and %d more", len(lines)-most))
-			}
-			return diag.New(diag.Usage, "%s is the prefix of several hashes:\n%s", q.text, strings.Join(lines, "\n")).Hinted("give more digits")
+			return diag.New(diag.Usage, "%s is the prefix of several hashes:\n%s", q.text, strings.Join(view.Few(lines, 10), "\n")).Hinted("give more digits")
 		}
 	}
 	return nil
@@ -137,7 +136,7 @@ func (p *Project) inLocks(ctx context.Context, stage string, q hashQuery) (found
 	}
 	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool {
 		return (stage == "" || s.Name == stage) && len(q.means(recorded{id: runID(s), stage: s.Name}, &object.Record{Outs: s.Outs})) > 0
-	}, func(err error) { p.note("left out: " + err.Error()) })
+	}, p.leftOut)
 	for _, b := range builds {
 		found = append(found, q.means(recorded{id: b.ID(), stage: b.Name, build: b}, &object.Record{Outs: b.Outs})...)
 	}

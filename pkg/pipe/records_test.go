@@ -19,13 +19,12 @@ func TestWhatIsAHash(t *testing.T) {
 		"k1:0a1b.2":       {prefix: "0a1b", generation: 2},
 		"k1:" + whole:     {prefix: whole, generation: -1},
 	} {
-		got, ok := hashOf(text)
-		if want.text = text; !ok || got != want {
-			t.Errorf("%s: %+v, %v", text, got, ok)
+		if want.text = text; hashOf(text) != want {
+			t.Errorf("%s: %+v", text, hashOf(text))
 		}
 	}
 	for _, text := range []string{"", "k1:", "xyz", "0a1b.", "0a1b.x", "0a1b.-1", whole + "0", "./0a1b"} {
-		if got, ok := hashOf(text); ok {
+		if got := hashOf(text); got.prefix != "" {
 			t.Errorf("%q: %+v", text, got)
 		}
 	}
@@ -43,7 +42,7 @@ func TestAPrefixOfSeveralHashesListsThem(t *testing.T) {
 	build := recorded{id: object.RunID{Key: digest.Key(of("abcd1"))}, stage: "build"}
 	rec := &object.Record{Outs: []artifact.Output{{Path: "app", Digest: of("abcd2")}, {Path: "copy", Digest: of("abcd2")}}, Log: of("abcd3")}
 	ask := func(text string) ([]recorded, error) {
-		q, _ := hashOf(text)
+		q := hashOf(text)
 		found := q.means(build, rec)
 		return found, q.ambiguous(found)
 	}

@@ -2,18 +2,17 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
-	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
@@ -98,31 +97,29 @@ func (p *Project) Probe(ctx context.Context) (url string, err error) {
 // AddRemote names one more remote in pipe.yaml, and the project when it has no
 // name yet; the file's other lines stay as they are. It fails where the file's form
 // leaves no place for a line.
-func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) error {
+func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) (err error) {
 	for _, old := range p.spec.Remotes {
 		if old.Name == r.Name {
 			return diag.New(diag.Usage, "remote %q already exists: %s", r.Name, old.URL).At(old.Place).Hinted("pipe remote list")
 		}
 	}
+	added := spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region}
 	// Before the URL stands in any hint: it may hold credentials.
-	if err := remote.Check(spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region}); err != nil {
+	if err := remote.Check(added); err != nil {
 		return err
 	}
-	path := p.path(spec.FileName)
-	data, err := atomicfile.Read(path, yamldoc.MaxSize)
+	h, err := p.hold(ctx, "remote add")
 	if err != nil {
 		return err
 	}
-	next, err := spec.AddRemote(string(data), spec.Remote{Name: r.Name, URL: r.URL, Endpoint: r.Endpoint, Region: r.Region})
-	if err != nil {
-		return err
-	}
-	if p.spec.Name == "" {
-		if next, err = spec.AddName(next, p.proposedName(ctx)); err != nil {
-			return err
+	defer func() { err = errors.Join(err, h.Release()) }()
+	return p.edit(ctx, func(text string) (string, error) {
+		next, err := spec.AddRemote(text, added)
+		if err == nil && p.spec.Name == "" {
+			next, err = spec.AddName(next, p.proposedName(ctx))
 		}
-	}
-	return atomicfile.Write(path, []byte(next), 0o666, "")
+		return next, err
+	})
 }
 
 // chosen returns the remote that options, environment and pipe.yaml name; nil when there is none.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
@@ -16,7 +15,6 @@ import (
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // RevOptions say of which commits the locks count, in place of the workspace's own. The zero
@@ -42,8 +40,8 @@ func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, ba
 	if opt.none() {
 		return nil, nil, nil
 	}
-	if p.repo == nil {
-		return nil, nil, diag.New(diag.Usage, "not in a git repository").At(p.root).Hinted("git init")
+	if err := p.needGit(); err != nil {
+		return nil, nil, err
 	}
 	names, err := p.targets(opt.Targets)
 	if err != nil {
@@ -79,12 +77,8 @@ func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, ba
 
 // snapshots reads pipe.lock and pipe.yaml of commits.
 func (p *Project) snapshots(ctx context.Context, opt RevOptions) ([]gitlog.Snapshot, error) {
-	project := spec.FileName
-	if dir := p.lockAt.Dir(); dir != repopath.Root {
-		project = string(dir.Child(project))
-	}
 	tips := gitlog.Tips{Branches: opt.AllBranches, Tags: opt.AllTags, Revs: opt.Revs}
-	return p.repo.Snapshots(ctx, tips, p.lockAt, repopath.Path(project))
+	return p.repo.Snapshots(ctx, tips, p.lockAt, p.yamlAt())
 }
 
 // parsed reads the files of a commit. One without pipe.lock or without pipe.yaml names nothing.

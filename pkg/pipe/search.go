@@ -39,8 +39,7 @@ const mostPlaces = 20
 // fetched for that, all at once.
 func (s *search) here(ctx context.Context) error {
 	cached := &transfer.Carrier{Cache: s.p.cache}
-	bad := func(err error) { s.p.note("left out: " + err.Error()) }
-	past, err := history.Find(ctx, s.p.repo, s.p.lockAt, s.lock, s.prefix, cached.Tree, bad)
+	past, err := history.Find(ctx, s.p.repo, s.p.lockAt, s.lock, s.prefix, cached.Tree, s.p.leftOut)
 	if err == nil && len(past.KeptBack) > 0 && s.fetch(ctx, past.KeptBack) {
 		past, err = history.Find(ctx, s.p.repo, s.p.lockAt, s.lock, s.prefix, cached.Tree, func(error) {})
 	}

@@ -90,11 +90,11 @@ func (p *Project) meant(ctx context.Context, what string) ([]recorded, error) {
 	}
 	stage, err := p.everNamed(what, lock)
 	if err != nil {
-		q, ok := hashOf(what)
-		if !ok {
+		q := hashOf(what)
+		if q.prefix == "" {
 			return nil, err
 		}
-		if err := q.check(ok, "pipe show HASH"); err != nil {
+		if err := q.check("pipe show HASH"); err != nil {
 			return nil, err
 		}
 		return p.resolve(ctx, "", q)
@@ -107,8 +107,7 @@ func (p *Project) meant(ctx context.Context, what string) ([]recorded, error) {
 	if block == nil {
 		return nil, diag.New(diag.NotFound, "%s has no stage %s", lockfile.FileName, stage).Hinted("pipe repro %s", stage)
 	}
-	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool { return runID(s) == runID(block) },
-		func(err error) { p.note("left out: " + err.Error()) })
+	builds, err := history.Builds(ctx, p.repo, p.lockAt, lock, func(s *lockfile.Stage) bool { return runID(s) == runID(block) }, p.leftOut)
 	if len(builds) == 0 {
 		return nil, err
 	}

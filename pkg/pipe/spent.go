@@ -103,5 +103,5 @@ func (p *Project) saveSpent(all spent) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		b.WriteString(name + " " + strconv.FormatFloat(all[name], 'g', -1, 64) + "\n")
 	}
-	_ = p.work.Files().Write(worktree.Dir+"/"+spentName, []byte(b.String()), 0o666, worktree.Dir+"/"+worktree.Tmp)
+	_ = p.write(worktree.Dir+"/"+spentName, []byte(b.String()))
 }

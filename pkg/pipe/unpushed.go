@@ -8,6 +8,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/sweep"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -55,11 +56,7 @@ func (p *Project) mustBePushed(ctx context.Context, lock *lockfile.File) error {
 	for _, f := range lacks {
 		names = append(names, fmt.Sprintf("%s of %s", f.Path, f.Stage))
 	}
-	const most = 5
-	if n := len(names); n > most {
-		names = append(names[:most:most], fmt.Sprintf("and %d more", n-most))
-	}
-	return diag.New(diag.Policy, "the remote lacks what %s names: %s", lockfile.FileName, strings.Join(names, ", ")).
+	return diag.New(diag.Policy, "the remote lacks what %s names: %s", lockfile.FileName, strings.Join(view.Few(names, 5), ", ")).
 		At(p.remote.URL()).Hinted("pipe push")
 }
 
