@@ -1,6 +1,9 @@
 package archtest
 
 import (
+	"bytes"
+	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,4 +106,33 @@ func allowed(path, pkg string) bool {
 		}
 	}
 	return false
+}
+
+// TestNoPackageUsesTemplates: a template calls methods by their names, so the linker must keep
+// every exported method of every type in the program: 10 MB beside 23, most of it the S3 client's.
+func TestNoPackageUsesTemplates(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, p := range imports(f) {
+			if !f.test && (p == "text/template" || p == "html/template") {
+				t.Errorf("%s imports %s", f.path, p)
+			}
+		}
+	}
+}
+
+// TestTheLinkerDropsUnusedMethods looks for the same in what others wrote: cobra imports
+// text/template, and is harmless only as long as nothing reaches its use.
+func TestTheLinkerDropsUnusedMethods(t *testing.T) {
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-dumpdep", "-o", os.DevNull, module+"cmd/pipe")
+	out, err := build.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("main.main -> ")) {
+		t.Fatalf("%v: no graph of what the linker keeps in %d bytes", err, len(out))
+	}
+	seen := map[string]bool{}
+	for line := range bytes.Lines(out) {
+		if by, _, found := strings.Cut(string(line), " <ReflectMethod> -> "); found && !seen[by] {
+			seen[by] = true
+			t.Errorf("%s calls methods by name: each exported one stays in the program", by)
+		}
+	}
 }

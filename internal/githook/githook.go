@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"text/template"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -36,27 +35,24 @@ func Hooks(dir string) ([]Hook, error) {
 	if strings.ContainsAny(dir, "\n\r") {
 		return nil, diag.New(diag.Usage, "a hook's line cannot name a directory with a line break").At(dir)
 	}
-	d := struct{ C string }{}
+	pipe := "pipe"
 	if dir != "." {
-		d.C = "-C " + shell.Word(dir)
+		pipe = "pipe -C " + shell.Word(dir)
 	}
 	at := func(name string) string { return shell.Word(path.Join(dir, name)) }
+	fill := strings.NewReplacer("{.pipe}", at(".pipe"), "{pipe.yaml}", at("pipe.yaml"), "{pipe.lock}", at("pipe.lock"), "{pipe}", pipe)
 	entries, err := lines.ReadDir("lines")
 	if err != nil {
 		return nil, err
 	}
 	var hooks []Hook
 	for _, e := range entries {
-		t, err := template.New(e.Name()).Funcs(template.FuncMap{"at": at}).ParseFS(lines, "lines/"+e.Name())
+		line, err := lines.ReadFile("lines/" + e.Name())
 		if err != nil {
 			return nil, err
 		}
-		var b strings.Builder
-		if err := t.Execute(&b, d); err != nil {
-			return nil, err
-		}
-		h := Hook{Name: e.Name(), mark: " # added by: " + strings.Join(strings.Fields("pipe "+d.C+" init hooks"), " ")}
-		h.Line = strings.TrimSuffix(b.String(), "\n") + h.mark
+		h := Hook{Name: e.Name(), mark: " # added by: " + pipe + " init hooks"}
+		h.Line = fill.Replace(strings.TrimSuffix(string(line), "\n")) + h.mark
 		hooks = append(hooks, h)
 	}
 	return hooks, nil

@@ -63,3 +63,23 @@ func TestOnlyShellScriptsTakeALine(t *testing.T) {
 		t.Error("a directory with a line break made two lines")
 	}
 }
+
+func TestDirectoriesThatDifferInSpacesHaveTheirOwnLines(t *testing.T) {
+	one, two := hook(t, "a b", 0), hook(t, "a  b", 0)
+	script := []byte("#!/bin/sh\n" + two.Line + "\n")
+	if got := one.remove(script); !bytes.Equal(got, script) {
+		t.Errorf("the line of %q went with that of %q: %q", "a  b", "a b", got)
+	}
+}
+
+func TestALineNamesTheFilesOfItsDirectory(t *testing.T) {
+	for i := range 2 {
+		inside, top := hook(t, "a b's/{pipe}", i).Line, hook(t, ".", i).Line
+		if !strings.Contains(inside, ` 'a b'\''s/{pipe}/pipe.lock' `) || !strings.Contains(inside, ` 'a b'\''s/{pipe}/pipe.yaml' `) {
+			t.Errorf("other files: %s", inside)
+		}
+		if !strings.Contains(top, " pipe.lock ") || strings.Contains(top, "{pipe") {
+			t.Errorf("other files: %s", top)
+		}
+	}
+}

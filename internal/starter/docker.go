@@ -2,18 +2,12 @@ package starter
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 )
-
-// dockerData is for the template.
-type dockerData struct {
-	names
-	Dir, Archive, Tag, File string
-	Deps, Outs, Needs       []string
-}
 
 // imageName matches what docker takes as the name of an image.
 var imageName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
@@ -33,12 +27,12 @@ func (t *Tree) docker(name string, parts []*part) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := dockerData{Dir: dir, Archive: dir + "/image.tar", Tag: "app"}
+	tag, context := "app", " ."
 	if imageName.MatchString(name) {
-		d.Tag = name
+		tag = name
 	}
 	if found[0] != "Dockerfile" {
-		d.File = found[0]
+		context = " -f " + found[0] + " ."
 	}
 	var made []string
 	for _, p := range parts {
@@ -46,39 +40,54 @@ func (t *Tree) docker(name string, parts []*part) (*part, error) {
 	}
 	// Where a build owns the directory, the image lies beside it.
 	if slices.ContainsFunc(made, func(m string) bool { return strings.Trim(m, "/") == dir }) {
-		d.Dir, d.Archive = "image", "image/image.tar"
+		dir = "image"
 	}
-	d.Deps = files(append(found[:1:1], t.there(".dockerignore")...)...)
-	junk, err := t.anyJunk()
+	deps, whole, err := t.dockerDeps(found[0], string(b))
 	if err != nil {
 		return nil, err
 	}
-	whole := false
-	for _, s := range copied(string(b)) {
+	archive := dir + "/image.tar"
+	p := &part{Found: Found{File: found[0]}, image: true, outs: files(archive), makes: []string{archive}}
+	p.build = func(at place) string {
+		deps, needs := deps, ""
+		if whole {
+			deps = slices.Concat(deps, at.made)
+		}
+		if len(at.needs) > 0 {
+			needs = "needs: " + flow(at.needs)
+		}
+		return stage(fmt.Sprintf(imageNote, archive), at.name,
+			script("mkdir -p "+dir, "docker build -t "+tag+context, "docker save -o "+archive+" "+tag),
+			"platform: auto           # an image is for one operating system and architecture",
+			"deps:"+list(deps),
+			"outs:"+list(p.outs),
+			needs)
+	}
+	return p, nil
+}
+
+// dockerDeps returns what an image is made of, and whether that is all files.
+func (t *Tree) dockerDeps(name, text string) (deps []string, whole bool, err error) {
+	deps = files(append([]string{name}, t.there(".dockerignore")...)...)
+	junk, err := t.anyJunk()
+	if err != nil {
+		return nil, false, err
+	}
+	for _, s := range copied(text) {
 		switch s = path.Clean(strings.TrimPrefix(s, "/")); {
 		case s == ".":
-			d.Deps = slices.Concat(d.Deps, []string{item("**"), not("*.md"), not(".git*")}, junk)
+			deps = slices.Concat(deps, []string{item("**"), not("*.md"), not(".git*")}, junk)
 			whole = true
 		case strings.HasPrefix(s, "..") || strings.Contains(s, "$"):
 		// COPY package.json yarn.lock* takes a file that need not be there.
 		case strings.ContainsAny(s, "*?[{") && !slices.ContainsFunc(t.Files, func(f string) bool { ok, _ := path.Match(s, f); return ok }):
 		default:
-			d.Deps = append(d.Deps, item(s))
+			deps = append(deps, item(s))
 		}
 	}
 	seen := map[string]bool{}
-	d.Deps = slices.DeleteFunc(d.Deps, func(i string) bool { again := seen[i]; seen[i] = true; return again })
-	d.Outs = files(d.Archive)
-	p := &part{Found: Found{File: found[0]}, template: "docker", outs: d.Outs, makes: []string{d.Archive}}
-	p.data = func(s stages) any {
-		d := d
-		d.names, d.Needs = s.names, s.needs
-		if whole {
-			d.Deps = slices.Concat(d.Deps, s.made)
-		}
-		return d
-	}
-	return p, nil
+	deps = slices.DeleteFunc(deps, func(i string) bool { again := seen[i]; seen[i] = true; return again })
+	return deps, whole, nil
 }
 
 // copied returns what the COPY and ADD lines of a Dockerfile take from the context.

@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/spec"
@@ -16,34 +17,21 @@ func (t *Tree) dvc(name string) (*Proposal, error) {
 	if err != nil {
 		return nil, absentIsNil(err)
 	}
-	w := &writer{name: name}
-	w.write("head", w)
-	head, _ := strings.CutSuffix(w.b.String(), "stages:\n")
-	w.b.Reset()
+	faults := ""
 	project, err := spec.Parse(DVC, b)
 	if err == nil {
-		w.write("dvc", nil)
-		text := head + w.b.String() + string(b)
+		text := fmt.Sprintf(head, name) + dvcHead + string(b)
 		if _, again := spec.Parse(spec.FileName, []byte(text)); again == nil {
 			f := Found{File: DVC}
 			for _, s := range project.Stages {
 				f.Stages = append(f.Stages, s.Name)
 			}
-			return &Proposal{Text: text, Found: []Found{f}}, w.err
+			return &Proposal{Text: text, Found: []Found{f}}, nil
 		}
+	} else {
+		faults = "\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  ")
 	}
-	w.b.Reset()
-	w.b.WriteString(head + "stages:\n")
-	w.write("example", w)
-	d := struct {
-		Faults []string
-		Stages string
-	}{nil, string(b)}
-	if err != nil {
-		d.Faults = strings.Split(err.Error(), "\n")
-	}
-	w.b.WriteByte('\n')
-	w.write("dvc-later", d)
+	later := comment(fmt.Sprintf(dvcLater, faults, b))
 	why := "its stages are in comments: change what is named there, and remove the # signs"
-	return &Proposal{Text: w.b.String(), Found: []Found{{File: DVC, Why: why}}}, w.err
+	return &Proposal{Text: fmt.Sprintf(head, name) + "stages:\n" + example + "\n" + later, Found: []Found{{File: DVC, Why: why}}}, nil
 }

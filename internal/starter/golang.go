@@ -44,31 +44,38 @@ func (t *Tree) golang() (*part, error) {
 	if !t.has("go.sum") {
 		common[0] = item("go.*") // the first requirement makes it
 	}
-	d := goData{
-		TestDeps:  slices.Concat(common, m.deps, m.testDeps, m.nested),
-		BuildDeps: slices.Concat(common, []string{not("**/*_test.go")}, m.deps, m.nested),
-		Env:       t.set("CGO_ENABLED", "GOEXPERIMENT", "GOFLAGS", "GOINSECURE", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOTOOLCHAIN"),
-	}
+	env := t.env("CGO_ENABLED", "GOEXPERIMENT", "GOFLAGS", "GOINSECURE", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOTOOLCHAIN")
 	dir, err := t.free("bin", "dist", "out")
 	if err != nil {
 		return nil, err
 	}
-	p := &part{Found: Found{File: "go.mod"}, template: "go", suffix: "go", test: true}
+	p := &part{Found: Found{File: "go.mod"}, suffix: "go"}
+	var cmds []string
 	for _, main := range m.mains {
 		out := path.Join(dir, binary(mod, main, m.mains))
-		d.Cmds = append(d.Cmds, "go build -trimpath -buildvcs=false -o "+shell.Word(out)+" "+shell.Word(strings.TrimSuffix("./"+main, "/.")))
+		cmds = append(cmds, scalar("go build -trimpath -buildvcs=false -o "+shell.Word(out)+" "+shell.Word(strings.TrimSuffix("./"+main, "/."))))
 		p.makes = append(p.makes, out)
 	}
 	p.outs = files(p.makes...)
-	d.Outs = p.outs
-	p.data = func(s stages) any { d.names = s.names; return d }
+	p.check = func(at place) string {
+		return stage(goCheckNote, at.name,
+			"check: true",
+			"cmd:"+block([]string{"go vet ./...", "go test ./..."}),
+			"deps:"+list(slices.Concat(common, m.deps, m.testDeps, m.nested)),
+			env)
+	}
+	p.build = func(at place) string {
+		if len(cmds) == 0 {
+			return comment("There is no package main here, so there is nothing to build.")
+		}
+		return stage(goBuildNote, at.name,
+			"cmd:"+block(cmds),
+			"platform: auto           # a binary is for one operating system and architecture",
+			"deps:"+list(slices.Concat(common, []string{not("**/*_test.go")}, m.deps, m.nested)),
+			env,
+			"outs:"+list(p.outs))
+	}
 	return p, nil
-}
-
-// goData is for the template.
-type goData struct {
-	names
-	TestDeps, BuildDeps, Env, Cmds, Outs []string
 }
 
 // oddChars are those that an output's name need not have.

@@ -1,19 +1,13 @@
 package starter
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/shell"
 )
-
-// makeData is for the template.
-type makeData struct {
-	names
-	Check, Cmd string
-	Deps, Outs []string
-}
 
 // rules are the targets of a Makefile with what they need, as far as they are plain names.
 type rules struct {
@@ -41,26 +35,41 @@ func (t *Tree) makefile() (*part, error) {
 		return nil, err
 	}
 	r := parseMake(string(b))
-	d, goal := makeData{Cmd: "make"}, ""
+	check, cmd, goal := "", "make", ""
 	for _, c := range []string{"check", "test"} {
 		if _, ok := r.needs[c]; ok {
-			d.Check = c
+			check = c
 		}
 	}
 	if _, ok := r.needs["build"]; ok {
-		d.Cmd, goal = "make build", "build"
+		cmd, goal = "make build", "build"
 	}
-	p := &part{Found: Found{File: names[0]}, template: "make", test: d.Check != "", makes: r.creates(goal, string(b))}
+	p := &part{Found: Found{File: names[0]}, makes: r.creates(goal, string(b))}
 	p.outs = files(p.makes...)
-	if !p.test && len(p.outs) == 0 {
+	if check == "" && len(p.outs) == 0 {
 		return &part{Found: Found{File: p.File, Why: "not used: it has no target named test or check, and what it builds is not known"}}, nil
 	}
 	junk, err := t.anyJunk()
-	d.Outs, d.Deps = p.outs, slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk)
-	p.data = func(s stages) any {
-		d := d
-		d.names, d.Deps = s.names, slices.Concat(d.Deps, s.made)
-		return d
+	deps := slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk)
+	if check != "" {
+		p.check = func(at place) string {
+			return stage(checkNote, at.name,
+				"check: true",
+				"cmd: make "+check,
+				"deps:"+list(slices.Concat(deps, at.made)),
+				"mutex: make              # both stages may write the same files")
+		}
+	}
+	p.build = func(at place) string {
+		deps := slices.Concat(deps, at.made)
+		if len(p.outs) == 0 {
+			return fmt.Sprintf(makeUnknown, at.name, cmd, flow(deps))
+		}
+		return stage(buildNote, at.name,
+			"cmd: "+cmd,
+			"deps:"+list(deps),
+			"outs:"+list(p.outs)+"            # correct this if make writes elsewhere",
+			"mutex: make")
 	}
 	return p, err
 }

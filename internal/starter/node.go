@@ -27,15 +27,6 @@ type packageJSON struct {
 	Files           []string          `json:"files"`
 }
 
-// nodeData is for the template.
-type nodeData struct {
-	names
-	Install, BuildInstall, Run          string
-	Scripts, Cmds, Env, Deps, BuildDeps []string
-	Outs                                []string
-	Guessed                             bool
-}
-
 // node proposes for a package.json.
 func (t *Tree) node() (*part, error) {
 	b, err := t.Read("package.json")
@@ -49,70 +40,80 @@ func (t *Tree) node() (*part, error) {
 		return p, nil
 	}
 	m := t.manager(&pkg)
-	d := nodeData{Run: m.name + " run", Env: t.set("NODE_OPTIONS", "NPM_CONFIG_REGISTRY")}
+	install, run := "", m.name+" run "
 	if len(pkg.Dependencies)+len(pkg.DevDependencies)+len(pkg.Optional) > 0 || pkg.Workspaces != nil {
-		d.Install, d.BuildInstall = m.install, m.install
+		install = m.install
 	}
+	var checks []string
 	for _, s := range []string{"lint", "typecheck", "type-check", "test"} {
 		// npm init writes a test that only fails.
 		if text := pkg.Scripts[s]; text != "" && !strings.Contains(text, "no test specified") {
-			d.Scripts = append(d.Scripts, s)
+			checks = append(checks, run+s)
 		}
-	}
-	if err := t.nodeBuild(&pkg, &d, p); err != nil {
-		return nil, err
 	}
 	junk, err := t.junk("node_modules", "coverage")
 	if err != nil {
 		return nil, err
 	}
-	d.Deps = slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk)
-	d.BuildDeps = d.Deps
-	if pkg.Scripts["build"] == "" { // a README is packed, too
-		d.BuildDeps = slices.Concat([]string{item("**"), not(".git*")}, junk)
+	if len(checks) > 0 {
+		p.check = func(at place) string {
+			return stage(checkNote, at.name,
+				"check: true",
+				script(append([]string{install}, checks...)...),
+				`env: [{CI: "true"}]      # tests run once, instead of watching`,
+				"deps:"+list(slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk, at.made)),
+				"mutex: node_modules      # one stage at a time installs packages")
+		}
 	}
-	if len(d.Scripts)+len(d.Cmds) == 0 {
+	if err := t.nodeBuild(&pkg, p, install, run, junk); err != nil {
+		return nil, err
+	}
+	if p.check == nil && p.build == nil {
 		p.Why = "not used: it has no script named build or test, and no name and version to pack"
-		return p, nil
-	}
-	p.template, p.test = "node", len(d.Scripts) > 0
-	p.data = func(s stages) any {
-		d := d
-		d.names, d.Deps, d.BuildDeps = s.names, slices.Concat(d.Deps, s.made), slices.Concat(d.BuildDeps, s.made)
-		return d
 	}
 	return p, nil
 }
 
 // nodeBuild says what is built: what the script build writes, or else a package.
-func (t *Tree) nodeBuild(pkg *packageJSON, d *nodeData, p *part) error {
-	if pkg.Scripts["build"] == "" {
-		dir, err := t.free("dist", "pack")
+func (t *Tree) nodeBuild(pkg *packageJSON, p *part, install, run string, junk []string) error {
+	deps := slices.Concat([]string{item("**"), not("*.md"), not(".git*")}, junk)
+	cmds, dir, known := []string{run + "build"}, "", true
+	if pkg.Scripts["build"] != "" {
+		dir, known = t.nodeOutput(pkg)
+	} else {
+		var err error
+		dir, err = t.free("dist", "pack")
 		// Without a list of files, .npmignore alone decides, and does not know .pipe.
 		if err != nil || pkg.Name == "" || pkg.Version == "" || len(pkg.Files) == 0 && t.has(".npmignore") {
 			return err
 		}
-		d.Cmds = []string{"rm -rf " + dir + " && mkdir " + dir, "npm pack --pack-destination " + dir}
-		p.makes = []string{dir + "/"}
+		cmds = []string{"rm -rf " + dir + " && mkdir " + dir, "npm pack --pack-destination " + dir}
+		deps = slices.Concat([]string{item("**"), not(".git*")}, junk) // a README is packed, too
 		if pkg.Scripts["prepare"] == "" && pkg.Scripts["prepack"] == "" {
-			d.BuildInstall = "" // nothing runs, so nothing is needed
+			install = "" // nothing runs, so nothing is needed
 		}
-	} else {
-		d.Cmds = []string{d.Run + " build"}
-		dir, known := t.nodeOutput(pkg)
-		d.Guessed, p.makes = !known, []string{dir + "/"}
 	}
-	for _, dir := range p.makes {
-		tracked, err := t.Tracked(strings.TrimSuffix(dir, "/"))
-		if err != nil {
-			return err
-		}
-		it := item(dir)
-		if tracked { // git keeps the bytes, so pipe need not
-			it = "{path: " + it + ", cache: false}"
-		}
-		p.outs = append(p.outs, item(dir))
-		d.Outs = append(d.Outs, it)
+	tracked, err := t.Tracked(dir)
+	if err != nil {
+		return err
+	}
+	p.makes, p.outs = []string{dir + "/"}, []string{item(dir + "/")}
+	out := p.outs[0]
+	if tracked { // git keeps the bytes, so pipe need not
+		out = "{path: " + out + ", cache: false}"
+	}
+	outs := "outs:" + list([]string{out})
+	if !known {
+		outs += "            # correct this if the build writes elsewhere"
+	}
+	env := t.env("NODE_OPTIONS", "NPM_CONFIG_REGISTRY")
+	p.build = func(at place) string {
+		return stage(buildNote, at.name,
+			script(append([]string{install}, cmds...)...),
+			env,
+			"deps:"+list(slices.Concat(deps, at.made)),
+			outs,
+			"mutex: node_modules")
 	}
 	return nil
 }

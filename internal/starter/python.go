@@ -9,14 +9,6 @@ import (
 	"github.com/pipe-build/pipe/internal/shell"
 )
 
-// pythonData is for the template.
-type pythonData struct {
-	names
-	Venv, TestEnv                          string
-	Checks, Cmds, Env, TestDeps, BuildDeps []string
-	Outs                                   []string
-}
-
 // The tables of a pyproject.toml that matter. Their contents do not, so lines are enough.
 var (
 	buildSystem = regexp.MustCompile(`(?m)^\s*\[build-system\]|^\s*\[tool\.poetry\]`)
@@ -30,56 +22,80 @@ func (t *Tree) python() (*part, error) {
 	if err != nil {
 		return nil, absentIsNil(err)
 	}
-	p := &part{Found: Found{File: "pyproject.toml"}, template: "python", suffix: "python"}
+	p := &part{Found: Found{File: "pyproject.toml"}, suffix: "python"}
 	code, tests := t.pythonDirs()
-	d := pythonData{TestEnv: `{PYTHONDONTWRITEBYTECODE: "1"}`, Env: t.set("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")}
 	dist := "dist"
 	if t.has("package.json") {
 		dist = "dist-python" // the other one may be what Node.js builds
 	}
 	run, wheel := t.pythonTool(dist)
-	if venvs := t.there(".venv/bin/python", "venv/bin/python"); run == "" && len(venvs) > 0 {
-		d.Venv, _, _ = strings.Cut(venvs[0], "/")
+	venv := ""
+	if found := t.there(".venv/bin/python", "venv/bin/python"); run == "" && len(found) > 0 {
+		venv = `PATH="$PWD/` + path.Dir(found[0]) + `:$PATH"`
 	}
 	junk, err := t.junk("__pycache__", "*.egg-info")
 	if err != nil {
 		return nil, err
 	}
 	setup := files(t.there("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "uv.lock", "poetry.lock", "pdm.lock")...)
-	d.Checks = t.pythonChecks(run, string(b), code, tests)
-	d.TestDeps = slices.Concat(setup, files(t.there("pytest.ini", "tox.ini")...), files(code...), files(tests...), junk)
-	if slices.Contains(code, "src/") {
-		d.TestEnv += ", {PYTHONPATH: src}"
+	if checks := t.pythonChecks(run, string(b), code, tests); len(checks) > 0 {
+		env := []string{`{PYTHONDONTWRITEBYTECODE: "1"}`}
+		if slices.Contains(code, "src/") {
+			env = append(env, "{PYTHONPATH: src}")
+		}
+		deps := slices.Concat(setup, files(t.there("pytest.ini", "tox.ini")...), files(code...), files(tests...), junk)
+		p.check = func(at place) string {
+			return stage(checkNote, at.name,
+				"check: true",
+				script(append([]string{venv}, checks...)...),
+				"env: "+flow(env),
+				"deps:"+list(deps))
+		}
 	}
-	texts := files(t.there("README.md", "README.rst", "README.txt", "README", "LICENSE", "LICENSE.txt", "LICENSE.md")...)
-	d.BuildDeps = slices.Concat(setup, texts, files(code...), junk)
-	tracked, err := t.Tracked(dist)
+	cmds, err := t.pythonBuild(p, code, dist, wheel, string(b))
 	if err != nil {
 		return nil, err
 	}
+	texts := files(t.there("README.md", "README.rst", "README.txt", "README", "LICENSE", "LICENSE.txt", "LICENSE.md")...)
+	if deps := slices.Concat(setup, texts, files(code...), junk); len(cmds) > 0 {
+		env := t.env("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")
+		p.build = func(at place) string {
+			return stage(buildNote, at.name,
+				script(append([]string{venv}, cmds...)...),
+				env,
+				"deps:"+list(deps),
+				"outs:"+list(p.outs))
+		}
+	}
+	if p.check == nil && p.build == nil {
+		p.Why = "not used: there is no Python code beside it"
+	}
+	return p, nil
+}
+
+// pythonBuild says what is built, and how: a wheel where the project says how, or else an
+// archive of the code.
+func (t *Tree) pythonBuild(p *part, code []string, dist, wheel, pyproject string) (cmds []string, err error) {
+	tracked, err := t.Tracked(dist)
 	switch {
-	case tracked || len(code) == 0:
-	case buildSystem.Match(b):
-		d.Cmds, p.makes = []string{"rm -rf " + dist, wheel}, []string{dist + "/"}
+	case err != nil || tracked || len(code) == 0:
+		return nil, err
+	case buildSystem.MatchString(pyproject):
+		cmds, p.makes = []string{"rm -rf " + dist, wheel}, []string{dist + "/"}
 	default:
 		name := "app"
-		if m := pyName.FindSubmatch(b); m != nil {
-			name = string(m[1])
+		if m := pyName.FindStringSubmatch(pyproject); m != nil {
+			name = m[1]
 		}
 		zip := dist + "/" + name + ".zip"
 		words := []string{"mkdir -p " + dist + " && python3 -m zipfile -c", zip}
 		for _, c := range code {
 			words = append(words, shell.Word(strings.TrimSuffix(c, "/")))
 		}
-		d.Cmds, p.makes = []string{strings.Join(words, " ")}, []string{zip}
+		cmds, p.makes = []string{strings.Join(words, " ")}, []string{zip}
 	}
-	p.test, p.outs = len(d.Checks) > 0, files(p.makes...)
-	d.Outs = p.outs
-	if len(d.Checks)+len(d.Cmds) == 0 {
-		return &part{Found: Found{File: p.File, Why: "not used: there is no Python code beside it"}}, nil
-	}
-	p.data = func(s stages) any { d.names = s.names; return d }
-	return p, nil
+	p.outs = files(p.makes...)
+	return cmds, nil
 }
 
 // pythonTool returns how commands are run in the project's environment, and what packs it into

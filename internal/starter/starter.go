@@ -1,27 +1,22 @@
 // Package starter proposes a first pipe.yaml for what it finds in a directory.
 //
-// Each kind of project (a go.mod, a package.json, ...) is one file here, which finds out what a
-// template of the same name needs to know, and nothing else: the texts are in templates. What
-// is proposed must work as it stands in a usual project, so a stage is left out where its
-// command or its outputs are not known, and no proposal deploys anything.
+// Each kind of project (a go.mod, a package.json, ...) is one file here, which finds out what
+// its stages need and writes them; the texts around the stages are in notes.go. What is proposed
+// must work as it stands in a usual project, so a stage is left out where its command or its
+// outputs are not known, and no proposal deploys anything.
 package starter
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
-	"text/template"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 )
-
-//go:embed templates
-var templates embed.FS
 
 // Tree is the directory that is looked at. Names are relative to it, with slashes.
 type Tree struct {
@@ -48,21 +43,18 @@ type Proposal struct {
 // part is what one kind of project gives to the proposal.
 type part struct {
 	Found
-	template string
-	suffix   string           // of the stages' names where there are several kinds
-	data     func(stages) any // for the template
-	test     bool             // it has a check
-	outs     []string         // what its build creates, in the form of an item
-	makes    []string         // the same as paths
+	suffix string             // of the stages' names where there are several kinds
+	check  func(place) string // writes the stage that tests; nil: there is none
+	build  func(place) string // and the one that builds
+	outs   []string           // what that one creates, in the form of an item
+	makes  []string           // the same as paths
+	image  bool               // it is an image
 }
 
-// names are what stages are called.
-type names struct{ Test, Build string }
-
-// stages are what a part must know of the whole proposal.
-type stages struct {
-	names
-	needs []string // the checks of the parts before it
+// place is what a stage must know of the whole proposal.
+type place struct {
+	name  string   // what it is called
+	needs []string // the checks before it
 	made  []string // exclusions of the files that any stage creates, for those that take all files
 }
 
@@ -79,10 +71,7 @@ func Propose(name string, t *Tree) (*Proposal, error) {
 		rest = append(rest, t.below()...)
 	}
 	for {
-		p, err := compose(name, parts)
-		if err != nil {
-			return nil, err
-		}
+		p := compose(name, parts)
 		p.Found = append(p.Found, rest...)
 		if _, err = spec.Parse(spec.FileName, []byte(p.Text)); err == nil {
 			return p, nil
@@ -98,8 +87,8 @@ func Propose(name string, t *Tree) (*Proposal, error) {
 }
 
 // compose writes the stages of parts into one text.
-func compose(name string, parts []*part) (*Proposal, error) {
-	w := &writer{name: name}
+func compose(name string, parts []*part) *Proposal {
+	w := &writer{}
 	for _, p := range parts {
 		for _, m := range p.makes {
 			if !strings.HasSuffix(m, "/") { // no glob looks into a directory that a stage creates
@@ -107,25 +96,25 @@ func compose(name string, parts []*part) (*Proposal, error) {
 			}
 		}
 	}
-	w.write("head", w)
 	// A Makefile and a Dockerfile have no suffix: they share no name with a language.
 	several := len(parts) > 1 && parts[1].suffix != ""
-	for i, p := range parts {
-		if i > 0 {
-			w.b.WriteByte('\n')
-		}
-		n := names{"test", "build"}
+	for _, p := range parts {
+		suffix := ""
 		if several && p.suffix != "" {
-			n = names{"test-" + p.suffix, "build-" + p.suffix}
+			suffix = "-" + p.suffix
 		}
-		w.add(p, n)
+		w.add(p, suffix)
 	}
 	if len(parts) == 0 {
 		w.deps = []string{"artifacts/hello.txt"}
-		w.write("example", w)
+		w.stages = []string{example}
 	}
-	w.write("deploy", struct{ Deps, Needs []string }{append(w.deps, "deploy.sh"), w.tests})
-	return &Proposal{Text: w.b.String(), Found: w.found}, w.err
+	deploy := fmt.Sprintf(deployLater, flow(append(w.deps, "deploy.sh")))
+	if len(w.tests) > 0 {
+		deploy += "\n  needs: " + flow(w.tests)
+	}
+	w.stages = append(w.stages, comment(deploy))
+	return &Proposal{Text: fmt.Sprintf(head, name) + "stages:\n" + strings.Join(w.stages, "\n"), Found: w.found}
 }
 
 // parts finds what the proposal is made of. A language's own commands are better known than
@@ -136,7 +125,7 @@ func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case p != nil && p.template == "":
+		case p != nil && p.Why != "":
 			rest = append(rest, p.Found)
 		case p != nil:
 			parts = append(parts, p)
@@ -147,7 +136,7 @@ func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
 		return nil, nil, err
 	}
 	switch {
-	case m != nil && m.template == "":
+	case m != nil && m.Why != "":
 		rest = append(rest, m.Found)
 	case m != nil && len(parts) == 0:
 		parts = append(parts, m)
@@ -176,52 +165,35 @@ func (t *Tree) below() (found []Found) {
 
 // writer puts the proposal together.
 type writer struct {
-	name  string
-	b     strings.Builder
-	deps  []string // what a deployment takes
-	tests []string // and waits for
-	made  []string // see stages
-	found []Found
-	err   error
+	stages []string // their texts
+	deps   []string // what a deployment takes
+	tests  []string // and waits for
+	made   []string // see place
+	found  []Found
 }
-
-// Name is what the head's template asks for.
-func (w *writer) Name() string { return w.name }
 
 // add writes the stages of a part. An image is what is deployed, even where it is made of what
 // others build.
-func (w *writer) add(p *part, n names) {
+func (w *writer) add(p *part, suffix string) {
 	found := p.Found
-	if p.test {
-		w.tests = append(w.tests, n.Test)
-		found.Stages = append(found.Stages, n.Test)
+	if p.check != nil {
+		test := "test" + suffix
+		w.stages = append(w.stages, p.check(place{name: test, made: w.made}))
+		w.tests = append(w.tests, test)
+		found.Stages = append(found.Stages, test)
 	}
-	if p.template == "docker" {
-		n = names{Build: "image"}
-		w.deps = nil
+	build := "build" + suffix
+	if p.image {
+		build, w.deps = "image", nil
+	}
+	if p.build != nil {
+		w.stages = append(w.stages, p.build(place{build, w.tests, w.made}))
 	}
 	if len(p.outs) > 0 {
-		found.Stages = append(found.Stages, n.Build)
+		found.Stages = append(found.Stages, build)
 		w.deps = append(w.deps, p.outs...)
 	}
 	w.found = append(w.found, found)
-	w.write(p.template, p.data(stages{n, slices.Clone(w.tests), w.made}))
-}
-
-// write runs a template. The first error stays.
-func (w *writer) write(name string, data any) {
-	if w.err != nil {
-		return
-	}
-	t, err := template.New("").Funcs(template.FuncMap{"list": list, "flow": flow, "scalar": scalar, "comment": comment}).
-		ParseFS(templates, "templates/env.yaml", "templates/"+name+".yaml")
-	if err != nil {
-		w.err = err
-		return
-	}
-	var b strings.Builder
-	w.err = t.ExecuteTemplate(&b, name+".yaml", data)
-	w.b.WriteString(strings.TrimRight(b.String(), "\n") + "\n")
 }
 
 // has reports whether a file is there, ignored or not. A file that cannot be read counts: its
@@ -241,9 +213,13 @@ func (t *Tree) there(names ...string) (found []string) {
 	return found
 }
 
-// set returns those variables that the environment has.
-func (t *Tree) set(variables ...string) []string {
-	return slices.DeleteFunc(slices.Clone(variables), func(v string) bool { return !t.Set(v) })
+// env is the key for those variables that the environment has, if any.
+func (t *Tree) env(variables ...string) string {
+	set := slices.DeleteFunc(variables, func(v string) bool { return !t.Set(v) })
+	if len(set) == 0 {
+		return ""
+	}
+	return "env: " + flow(set) + "   # set here when pipe init ran; the value is part of the key"
 }
 
 // junk returns exclusions for those directories that tools write on the way and git does not

@@ -93,3 +93,23 @@ func TestEachProjectGetsItsPipeYaml(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatSurroundsTheStages: the golden files do not repeat it.
+func TestWhatSurroundsTheStages(t *testing.T) {
+	for _, c := range []struct{ files, want string }{
+		{"", "\nproject: shop\n"},
+		{"", "  #   deps: [artifacts/hello.txt, deploy.sh]\n"},
+		{"-- go.mod --\nmodule x\n-- a.go --\npackage main\n", "  #   deps: [bin/x, deploy.sh]\n  #   needs: [test]\n"},
+		{"-- go.mod --\nmodule x\n-- a.go --\npackage main\n-- Dockerfile --\n", "  #   deps: [dist/image.tar, deploy.sh]\n  #   needs: [test]\n"},
+		{"-- Containerfile --\n", "docker build -t shop -f Containerfile .\n"},
+		{"-- dvc.yaml --\nstages:\n  a:\n    cmd: b\n    outs: [c]\n", "\n# These stages are from dvc.yaml. "},
+	} {
+		p, err := Propose("shop", directory(txtar.Parse([]byte(c.files)).Files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(p.Text, "# pipe.yaml declares ") || !strings.Contains(p.Text, c.want) {
+			t.Errorf("%q: not %q in\n%s", c.files, c.want, p.Text)
+		}
+	}
+}

@@ -58,6 +58,11 @@ func list(items []string) string {
 	if s := flow(items); len(s) <= width {
 		return " " + s
 	}
+	return block(items)
+}
+
+// block is a list with one item a line.
+func block(items []string) string {
 	return "\n      - " + strings.Join(items, "\n      - ")
 }
 
@@ -70,11 +75,33 @@ func scalar(s string) string {
 	return yamldoc.Quote(s)
 }
 
+// stage is the text of a stage: a note about it, and its keys. An empty text is no key.
+func stage(note, name string, keys ...string) string {
+	text := comment(note) + "  " + name + ":\n"
+	for _, k := range keys {
+		if k != "" {
+			text += "    " + k + "\n"
+		}
+	}
+	return text
+}
+
+// script is the key for a command of several lines. An empty text is no line.
+func script(lines ...string) string {
+	text := "cmd: |"
+	for _, l := range lines {
+		if l != "" {
+			text += "\n      " + l
+		}
+	}
+	return text
+}
+
 // comment puts each line of a text behind "# ".
 func comment(text string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimRight("  # "+strings.TrimRight(l, "\r"), " ")
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(lines, "\n") + "\n"
 }
