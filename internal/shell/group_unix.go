@@ -28,7 +28,7 @@ func killGroup(pgid int) { _ = syscall.Kill(-pgid, syscall.SIGKILL) }
 // signalName returns the name of the signal that ended a process, "" if none did.
 func signalName(s *os.ProcessState) string {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return ws.Signal().String()
+		return signalText(ws.Signal())
 	}
 	return ""
 }
