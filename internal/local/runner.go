@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,10 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		}
 		return r.putBack(ctx, job, old)
 	}}
-	if made.Seconds, err = r.command(ctx, job, r.Work.Root()); err == nil {
+	if err = r.makeWdir(job.Stage); err == nil {
+		made.Seconds, err = r.command(ctx, job, r.Work.Root())
+	}
+	if err == nil {
 		err = r.recheck(ctx, job)
 	}
 	if err == nil {
@@ -222,6 +226,24 @@ func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) 
 	return err
 }
 
+// makeWdir makes the working directory if it is not there: git keeps no directory in which only
+// outputs lie. Nothing is made in another stage's output, which would not be that output any more.
+func (r *Runner) makeWdir(s *spec.Stage) error {
+	if _, err := os.Stat(r.Work.OS(s.Wdir)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever else is wrong with it, the command says
+	}
+	for p := s.Wdir; p != repopath.Root; p = p.Dir() {
+		if r.IsOut(p) && !slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p }) {
+			return nil
+		}
+	}
+	in, err := r.Work.MakeHolder(s.Wdir.Child("-"))
+	if err != nil {
+		return err
+	}
+	return in.Close()
+}
+
 // command runs the scripts in order, up to the first that fails, and returns how many
 // seconds they took. The stage's timeout is for all of them together; its error wraps
 // action.ErrTimeout.
@@ -257,13 +279,13 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 func wdir(root string, wdir repopath.Path) (string, error) {
 	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
 	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", wdir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("the working directory %s does not exist", wdir)
+	case err == nil && !info.IsDir():
+		return "", fmt.Errorf("the working directory %s is not a directory", wdir)
 	}
-	if err != nil {
-		return "", fmt.Errorf("wdir: %w", err)
-	}
-	return dir, nil
+	return dir, err
 }
 
 // recheck reads the inputs again: the key was made before the command ran, and a result

@@ -49,7 +49,7 @@ func (p *Project) refuseParts(parts []part) error {
 		_, err := p.work.Kind(x.out)
 		if errors.Is(err, worktree.ErrAbsent) {
 			return diag.New(diag.Policy, "a part of the input %s would be taken for all of it", x.out).At(string(x.at)).
-				Hinted("run pipe pull %s, or pipe get %s for this path alone", x.out, x.at)
+				Hinted("run pipe pull %s, or pipe get %s for only this path", x.out, x.at)
 		}
 		if err != nil {
 			return err
