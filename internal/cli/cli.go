@@ -18,11 +18,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -102,7 +104,12 @@ func (a *app) root() *cobra.Command {
 			return c.Help()
 		},
 
-		PersistentPreRunE: a.mayBeMany,
+		PersistentPreRunE: func(c *cobra.Command, args []string) error {
+			if err := noneEmpty(c); err != nil {
+				return err
+			}
+			return a.mayBeMany(c, args)
+		},
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
@@ -174,10 +181,25 @@ func arguments(least, most int, ask string) cobra.PositionalArgs {
 // noArgs accepts no arguments.
 func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(c, list) }
 
-// usage gives wrong arguments their kind: cobra's errors have none.
+// noneEmpty refuses flags whose value is the empty string. It is nearly always a variable of
+// the caller's that is not set, and --env "$TARGET" must not deploy to the default environment.
+func noneEmpty(c *cobra.Command) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.String() == "" {
+			err = diag.New(diag.Usage, "--%s needs a value", f.Name).Hinted("%s --help", c.CommandPath())
+		}
+	})
+	return err
+}
+
+// usage gives wrong arguments their kind: cobra's errors have none. An empty one names nothing,
+// and would be taken for the directory that it is joined to.
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, list []string) error {
 		err := args(c, list)
+		if err == nil && slices.Contains(list, "") {
+			err = fmt.Errorf("an argument is empty: %s", strings.TrimSuffix(c.UseLine(), " [flags]"))
+		}
 		if err != nil && !errors.As(err, new(*diag.Error)) {
 			return diag.New(diag.Usage, "%w", err).Hinted("%s --help", c.CommandPath())
 		}

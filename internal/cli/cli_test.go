@@ -166,6 +166,14 @@ func TestWrongArgumentsAreUsageErrors(t *testing.T) {
 		"give a name and a URL: pipe remote add NAME URL\n": {"remote", "add", "x"},
 		"too many arguments: pipe find HASH|FILE\n":         {"find", "a", "b"},
 		"pipe gc takes no arguments\n":                      {"gc", "all"},
+		"--env needs a value\n":                             {"repro", "--env", ""},
+		"--remote needs a value\n":                          {"push", "-r", ""},
+		"--dir needs a value\n":                             {"plan", "-C", ""},
+		"--rev needs a value\n":                             {"get", "dist", "--rev", ""},
+		"--hash needs a value\n":                            {"log", "--hash", ""},
+		"an argument is empty: pipe find HASH|FILE\n":       {"find", ""},
+		"an argument is empty: pipe hash PATH...\n":         {"hash", "src", ""},
+		"an argument is empty: pipe repro [STAGE|OUT]...\n": {"repro", ""},
 	} {
 		if p.run(2, args...); !strings.HasPrefix(p.err, "pipe: "+want) {
 			t.Errorf("%v: %q, want %q", args, p.err, want)

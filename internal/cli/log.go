@@ -59,7 +59,7 @@ The log goes to stdout, everything else to stderr.`,
 	return c
 }
 
-// atMostOne refuses flags that contradict one another, and those that were given without a value.
+// atMostOne refuses flags that contradict one another.
 func atMostOne(c *cobra.Command, names ...string) error {
 	given := ""
 	for _, n := range names {
@@ -68,8 +68,6 @@ func atMostOne(c *cobra.Command, names ...string) error {
 		case !f.Changed:
 		case given != "":
 			return diag.New(diag.Usage, "--%s and --%s contradict each other", given, n).Hinted("%s --help", c.CommandPath())
-		case f.Value.String() == "":
-			return diag.New(diag.Usage, "--%s needs a value", n).Hinted("%s --help", c.CommandPath())
 		default:
 			given = n
 		}

@@ -40,7 +40,8 @@ func revs(c *cobra.Command, opt *pipe.SyncOptions) *cobra.Command {
 	return c
 }
 
-// printSync prints the outputs that changed, what another machine decided, and what was moved.
+// printSync prints the outputs that changed, what another machine decided, and what was moved;
+// past is the verb for that, "" for one that moves nothing between stores.
 func (a *app) printSync(w io.Writer, r *pipe.SyncResult, past string) {
 	changed := 0
 	for _, o := range r.Outs {
@@ -59,6 +60,9 @@ func (a *app) printSync(w io.Writer, r *pipe.SyncResult, past string) {
 		if !a.quiet {
 			view.Print(w, "everything is up to date\n")
 		}
+		return
+	}
+	if past == "" {
 		return
 	}
 	records := ""
@@ -128,5 +132,5 @@ func (a *app) checkoutCmd() *cobra.Command {
 	return a.sync("checkout", "Write outputs from the cache to the workspace",
 		"Write the outputs in pipe.lock from the cache to the workspace, without the network.\nFiles that are already right are not touched.",
 		"pipe checkout\npipe checkout dist/app.zip\npipe checkout data/images/cat.png",
-		&pipe.SyncOptions{}, (*pipe.Project).Checkout, "fetched")
+		&pipe.SyncOptions{}, (*pipe.Project).Checkout, "")
 }

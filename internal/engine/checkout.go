@@ -44,12 +44,20 @@ func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err erro
 			return err
 		}
 	}
-	pointers, err := r.Checkout.Pointers(ctx, r.sourceFiles(in))
+	return r.refusePointers(ctx, st.Stage, r.sourceFiles(in))
+}
+
+// refusePointers refuses files of which only the pointer is here.
+func (r *run) refusePointers(ctx context.Context, s *spec.Stage, files []object.Entry) error {
+	if r.Checkout == nil {
+		return nil
+	}
+	pointers, err := r.Checkout.Pointers(ctx, files)
 	if err != nil || len(pointers) == 0 {
 		return err
 	}
-	return diag.New(diag.Policy, "%s: %s: Git LFS has not fetched the content, only its pointer is here", st.Stage.Name, some(pointers)).
-		At(st.Stage.Place).Hinted("git lfs pull")
+	return diag.New(diag.Policy, "%s: %s: Git LFS has not fetched the content, only its pointer is here", s.Name, some(pointers)).
+		At(s.Place).Hinted("git lfs pull")
 }
 
 // sourceFiles are the files among the inputs that no stage makes, with paths from the project's

@@ -192,19 +192,28 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 }
 
 // workdirs reports working directories that are not there, all of them and before anything
-// runs: an hour of building should not end with a typing error. One that a stage makes, or that
-// is made as the place of an output, may come later; in a fresh directory it is made in any case.
+// runs: an hour of building should not end with a typing error. One that another stage makes
+// comes with the dep that names it, and only then. One that is the place of an output, or an
+// output of the stage itself, is made for the command; in a fresh directory it is in any case.
 func (e *Engine) workdirs(ctx context.Context, selected []bool) error {
 	outs := e.index()
 	var faults diag.List
 	for i := range e.Project.Stages {
 		s := &e.Project.Stages[i]
-		_, made := outs.holder(s.Wdir)
-		if !selected[i] || s.Frozen || s.Deploy && !s.InRepo || s.Wdir == repopath.Root || made || len(outs.inside(s.Wdir)) > 0 {
+		out, made := outs.holder(s.Wdir)
+		if !selected[i] || s.Frozen || s.Deploy && !s.InRepo || s.Wdir == repopath.Root {
+			continue
+		}
+		if made {
+			if outs.by[out] != i && !dependsOn(s, out) {
+				faults = append(faults, diag.New(diag.Usage, "%s: the working directory %s is in an output of stage %s, which is not among the deps", s.Name, s.Wdir, e.Project.Stages[outs.by[out]].Name).
+					At(s.Place).Hinted("write deps: [.]"))
+			}
 			continue
 		}
 		k, err := e.Work.Kind(s.Wdir)
 		switch {
+		case errors.Is(err, worktree.ErrAbsent) && len(outs.inside(s.Wdir)) > 0:
 		case errors.Is(err, worktree.ErrAbsent):
 			fault := diag.New(diag.Usage, "%s: the working directory %s does not exist", s.Name, s.Wdir).At(s.Place).Hinted("mkdir -p %s", s.Wdir)
 			if err := e.orSparse(ctx, fault, s.Place, s.Wdir); !errors.Is(err, fault) {
@@ -221,6 +230,13 @@ func (e *Engine) workdirs(ctx context.Context, selected []bool) error {
 		return faults
 	}
 	return nil
+}
+
+// dependsOn reports whether a stage has an output, all of it or a part, among its deps.
+func dependsOn(s *spec.Stage, out repopath.Path) bool {
+	return slices.ContainsFunc(s.Deps, func(d spec.Dep) bool {
+		return d.Glob == "" && (d.Path.Holds(out) || out.Holds(d.Path))
+	})
 }
 
 // told begins an event about a stage.

@@ -21,7 +21,7 @@ import (
 // it. Nothing can make it anew, so bytes that are lost are an error, and force means nothing.
 func (r *run) input(ctx context.Context, st *state) error {
 	o := st.Stage.Outs[0]
-	here, _, err := r.Work.Output(ctx, o.Path)
+	here, tree, err := r.Work.Output(ctx, o.Path)
 	absent := errors.Is(err, worktree.ErrAbsent)
 	switch {
 	case absent && st.locked == nil:
@@ -47,7 +47,7 @@ func (r *run) input(ctx context.Context, st *state) error {
 	r.decided(st)
 	a := &attempt{state: st, in: &gathered{}}
 	if st.Verdict.Do == event.Add {
-		return r.addInput(ctx, a, here)
+		return r.addInput(ctx, a, here, tree)
 	}
 	st.Outs, st.Key, st.Generation = st.locked.Outs, st.locked.Key, st.locked.Generation
 	if err := r.thawed(ctx, st); err != nil || r.opt.Dry {
@@ -66,10 +66,13 @@ func (r *run) input(ctx context.Context, st *state) error {
 }
 
 // addInput saves what lies at an input's path, and records it. What is saved counts, should
-// somebody have written there since it was looked at.
-func (r *run) addInput(ctx context.Context, a *attempt, here artifact.Output) error {
+// somebody have written there since it was looked at. tree lists a directory.
+func (r *run) addInput(ctx context.Context, a *attempt, here artifact.Output, tree *object.Tree) error {
 	a.Key, a.Outs = action.InputKey(a.Stage, here), []artifact.Output{here}
-	if err := r.refuseKept(ctx, a.Stage); err != nil || r.opt.Dry {
+	if err := r.refuseKept(ctx, a.Stage); err != nil {
+		return err
+	}
+	if err := r.refusePointers(ctx, a.Stage, filesOf(here, tree)); err != nil || r.opt.Dry {
 		return err
 	}
 	saved, err := r.Work.Save(ctx, r.Cache, here.Path)
@@ -87,6 +90,20 @@ func (r *run) addInput(ctx context.Context, a *attempt, here artifact.Output) er
 	}
 	r.emit(event.Event{Type: event.Done, Stage: a.Stage.Name, Verb: event.Add, Outs: a.Outs, Key: a.Key.String()})
 	return nil
+}
+
+// filesOf lists the files of an output, with paths from the project's root.
+func filesOf(o artifact.Output, tree *object.Tree) (files []object.Entry) {
+	if tree == nil {
+		return []object.Entry{{Path: o.Path, Size: o.Size}}
+	}
+	for _, e := range tree.Entries {
+		if e.Kind == object.File || e.Kind == object.Executable {
+			e.Path = o.Path.Child(string(e.Path))
+			files = append(files, e)
+		}
+	}
+	return files
 }
 
 // refuseKept refuses an input that git tracks, too: two owners of one file undo each other's

@@ -176,14 +176,27 @@ func exitCode(err error) int {
 	return 0
 }
 
+// howFailed says in a few words how the command that err is about ended; "" when err is about
+// something else.
+func howFailed(err error) string {
+	var exit *shell.ExitError
+	switch {
+	case errors.Is(err, action.ErrTimeout):
+		return "timed out"
+	case errors.As(err, &exit):
+		return exit.Error()
+	}
+	return ""
+}
+
 // commandError says how a command failed, with its last lines. Errors that are not the
 // command's own are returned as they are, and so is nil.
 func commandError(s *spec.Stage, out *output, err error) error {
 	var exit *shell.ExitError
 	switch {
 	case errors.Is(err, action.ErrTimeout):
-		return diag.New(diag.Stage, "%s: timed out after %s: %w", s.Name, s.Timeout, err).At(s.Place).
-			Hinted("raise the timeout in pipe.yaml, or make the command faster")
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err}
+		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: out.tail()}
 		return e.Hinted("%s", failureHint(s))

@@ -356,16 +356,18 @@ stages:
   e: {cmd: e, wdir: made, deps: [../src], outs: [x/y]}
   f: {cmd: f, wdir: made/x, deps: [y], outs: [../../out/f]}
   g: {cmd: g, wdir: gone, frozen: true, outs: [../out/g]}
+  h: {cmd: h, wdir: other, deps: [../src], outs: [h]}
+  i: {cmd: i, wdir: made/x/y, deps: [../../../src], outs: [../../../out/i]}
 `, "src", "other", "out/g")
 	verbs, _, err := p.run(all)
-	if all := diag.All(err); len(all) != 2 || verbs != "" || !diag.Is(err, diag.Usage) ||
+	if all := diag.All(err); len(all) != 4 || verbs != "" || !diag.Is(err, diag.Usage) ||
 		!strings.Contains(err.Error(), "b: the working directory none does not exist") || !strings.Contains(err.Error(), "c: the working directory src is not a directory") {
 		t.Fatalf("%s, %v", verbs, err)
 	}
 	if _, _, err := p.run(engine.Options{Targets: []string{"f"}}); err != nil {
 		t.Errorf("a directory that a stage makes: %v", err)
 	}
-	if _, _, err := p.run(engine.Options{Dry: true}); len(diag.All(err)) != 2 {
+	if _, _, err := p.run(engine.Options{Dry: true}); len(diag.All(err)) != 4 {
 		t.Errorf("the plan: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func (r *run) stage(ctx context.Context, i int) {
 		st.Err = r.about(st, err)
 		// A failure that only leads to another pass is not shown as one.
 		if !restarts(err) {
-			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), Exit: exitCode(err)})
+			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: howFailed(err), Exit: exitCode(err)})
 		}
 	}
 }

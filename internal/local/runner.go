@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/aside"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -70,7 +72,10 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		}
 		return r.putBack(ctx, job, old)
 	}}
-	if made.Seconds, err = r.command(ctx, job, r.Work.Root()); err == nil {
+	if err = r.makeWdir(job.Stage); err == nil {
+		made.Seconds, err = r.command(ctx, job, r.Work.Root())
+	}
+	if err == nil {
 		err = r.recheck(ctx, job)
 	}
 	if err == nil {
@@ -224,6 +229,24 @@ func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) 
 	return err
 }
 
+// makeWdir makes the working directory if it is not there: git keeps no directory in which only
+// outputs lie. Nothing is made in another stage's output, which would not be that output any more.
+func (r *Runner) makeWdir(s *spec.Stage) error {
+	if _, err := os.Stat(r.Work.OS(s.Wdir)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // whatever else is wrong with it, the command says
+	}
+	for p := s.Wdir; p != repopath.Root; p = p.Dir() {
+		if r.IsOut(p) && !slices.ContainsFunc(s.Outs, func(o spec.Out) bool { return o.Path == p }) {
+			return nil
+		}
+	}
+	in, err := r.Work.MakeHolder(s.Wdir.Child("-"))
+	if err != nil {
+		return err
+	}
+	return in.Close()
+}
+
 // A deployment's command ends when its run has been stopped, or hangs, for this long; until
 // then another run may not believe that it is dead.
 const (
@@ -274,27 +297,47 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 func wdir(root string, wdir repopath.Path) (string, error) {
 	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
 	info, err := os.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is not a directory", wdir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("the working directory %s does not exist", wdir)
+	case err == nil && !info.IsDir():
+		return "", fmt.Errorf("the working directory %s is not a directory", wdir)
 	}
-	if err != nil {
-		return "", fmt.Errorf("wdir: %w", err)
+	return dir, err
+}
+
+// written names the files of a directory or glob that are new or different now: they are the
+// command's own as a rule, and whoever is to take them out of deps must know them.
+func written(was *object.Tree, d spec.Dep, now *object.Tree) (files []string) {
+	if was == nil || now == nil {
+		return nil
 	}
-	return dir, nil
+	top := d.Path
+	if d.Glob != "" {
+		top = repopath.Root
+	}
+	for _, e := range now.Entries {
+		at := top.Child(string(e.Path))
+		if old, ok := was.Find(at); at != top && (!ok || old.Kind != e.Kind || old.Digest != e.Digest) {
+			files = append(files, string(at))
+		}
+	}
+	return files
 }
 
 // recheck reads the inputs again: the key was made before the command ran, and a result
 // of other inputs must not be recorded under it. An input that is gone has changed, too.
 // A change that is taken back before the command ends is not seen.
 func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
-	var changed []string
+	var changed, files []string
 	for _, read := range job.Reads {
-		now, _, err := r.Inputs.Read(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
+		now, tree, err := r.Inputs.Read(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
 		if err != nil && !diag.Is(err, diag.Usage) {
 			return err
 		}
 		if err != nil || now.Digest != read.Was.Digest || now.Exec != read.Was.Exec {
 			changed = append(changed, read.Dep.String())
+			files = append(files, written(job.Inputs, read.Dep, tree)...)
 		}
 	}
 	for _, o := range job.Made {
@@ -316,6 +359,15 @@ func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 	if len(changed) == 0 {
 		return nil
 	}
-	return diag.New(diag.Stage, "%s: %s changed while the command ran, so the result is not recorded", job.Stage.Name, strings.Join(changed, ", ")).
+	which := ""
+	if len(files) > 0 {
+		slices.Sort(files)
+		files = slices.Compact(files) // several deps may hold one
+		if n := len(files) - 5; n > 0 {
+			files = append(files[:5], fmt.Sprintf("and %d more", n))
+		}
+		which = ": " + strings.Join(files, ", ")
+	}
+	return diag.New(diag.Stage, "%s: %s changed while the command ran, so the result is not recorded%s", job.Stage.Name, strings.Join(changed, ", "), which).
 		At(job.Stage.Place).Hinted("run pipe repro again; if the command itself writes there, remove that path from deps")
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -79,7 +78,7 @@ func Read(environ []string) (Settings, error) {
 		case p.Key != "deploy":
 			faults = append(faults, diag.New(diag.Usage, "unknown key %q", p.Key).At(p.At.Place(path)).Hinted("known keys: deploy"))
 		case !slices.Contains(words, p.Value.Value):
-			faults = append(faults, diag.New(diag.Usage, "deploy: must be %s", strings.Join(words, ", ")).At(p.Value.Place(path)))
+			faults = append(faults, diag.New(diag.Usage, "deploy: must be ask, never or always").At(p.Value.Place(path)))
 		default:
 			s.Deploy = p.Value.Value
 		}

@@ -16,7 +16,7 @@ func TestRead(t *testing.T) {
 		"deploy: never\n":  Never,
 		"deploy: always\n": Always,
 		"deploy: ask\n":    Ask,
-		"deploy: nevr\n":   "error deploy: must be ask, never, always",
+		"deploy: nevr\n":   "error deploy: must be ask, never or always",
 		"deploy: [never]":  "error deploy: must be",
 		"depoly: never\n":  `error unknown key "depoly"`,
 		"- deploy\n":       "error must be a map",

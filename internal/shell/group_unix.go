@@ -48,7 +48,7 @@ func killOne(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
 // signalName returns the name of the signal that ended a process, "" if none did.
 func signalName(s *os.ProcessState) string {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return ws.Signal().String()
+		return signalText(ws.Signal())
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ func TestAKeptCommandEndsAsAnother(t *testing.T) {
 	for script, want := range map[string]shell.ExitError{
 		"echo a; echo b >&2":                {},
 		"echo a; echo b >&2; exit 3":        {Code: 3},
-		"echo a; echo b >&2; kill -TERM $$": {Code: -1, Signal: "terminated"},
+		"echo a; echo b >&2; kill -TERM $$": {Code: -1, Signal: "signal 15 (terminated)"},
 	} {
 		c, lines, _ := kept(t, script, patience)
 		var e *shell.ExitError

@@ -24,6 +24,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -65,7 +66,16 @@ type Command struct {
 type SignalError struct{ Signal os.Signal }
 
 // Error names the signal.
-func (e SignalError) Error() string { return e.Signal.String() }
+func (e SignalError) Error() string { return signalText(e.Signal) }
+
+// signalText names a signal by its number and its meaning, "signal 15 (terminated)": the
+// meaning alone reads like a verb, and the number is what kill and dmesg say.
+func signalText(s os.Signal) string {
+	if n, ok := s.(syscall.Signal); ok {
+		return fmt.Sprintf("signal %d (%s)", int(n), s)
+	}
+	return "signal " + s.String()
+}
 
 // Getenv returns a variable of an environment in the form of os.Environ, where
 // the last one of a name counts, and whether it is set.
@@ -81,27 +91,27 @@ func Getenv(environ []string, name string) (string, bool) {
 // Interrupted is the error of a run that a signal or another cause ended; the
 // kind gives the exit code that shells expect, 130 or 143.
 func Interrupted(cause error) *diag.Error {
-	kind := diag.Failed
+	kind, text := diag.Failed, "interrupted: %w"
 	var sig SignalError
 	if errors.As(cause, &sig) {
-		kind = diag.Terminated
+		kind, text = diag.Terminated, "interrupted by %w"
 		if sig.Signal == os.Interrupt {
 			kind = diag.Interrupted
 		}
 	}
-	return diag.New(kind, "interrupted: %w", cause).Hinted("run the same command again to continue")
+	return diag.New(kind, text, cause).Hinted("run the same command again to continue")
 }
 
 // ExitError says that the script ended with a code other than 0.
 type ExitError struct {
 	Code   int    // -1 when a signal ended it
-	Signal string // "" or the signal's name
+	Signal string // "" or the signal, as "signal 9 (killed)"
 }
 
 // Error says how the command ended.
 func (e *ExitError) Error() string {
 	if e.Signal != "" {
-		return "killed by signal: " + e.Signal
+		return "ended by " + e.Signal
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }

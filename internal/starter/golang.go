@@ -27,6 +27,7 @@ type goModule struct {
 	nested         []string // exclusions of modules inside this one
 	testdata       bool     // there are files for tests
 	cgo            bool     // files of other languages
+	code           bool     // there is any Go code
 }
 
 // golang proposes for a go.mod.
@@ -36,6 +37,9 @@ func (t *Tree) golang() (*part, error) {
 		return nil, absentIsNil(err)
 	}
 	m := t.goModule()
+	if !m.code {
+		return &part{Found: Found{File: "go.mod", Why: "not used: there is no Go code in the module"}}, nil
+	}
 	code := "**/*.go"
 	if m.cgo {
 		code = "**/*.{go,s,S,c,cc,cpp,cxx,h,hh,hpp,syso}"
@@ -134,6 +138,7 @@ func (t *Tree) goModule() (m goModule) {
 		if path.Ext(f) != ".go" || passedOver(f) {
 			continue
 		}
+		m.code = true
 		b, err := t.Read(f)
 		if err != nil {
 			continue // a dangling symlink, say: the Go command reports it

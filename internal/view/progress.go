@@ -228,11 +228,7 @@ func (p *Progress) failed(e event.Event) {
 			p.print(e.Stage, text)
 		}
 	}
-	why := ""
-	if e.Exit != 0 {
-		why = fmt.Sprintf("exit code %d", e.Exit)
-	}
-	p.told(e.Stage, "FAILED", why)
+	p.told(e.Stage, "FAILED", e.How)
 	if s != nil && len(s.held) > 0 {
 		Print(p.W, "pipe log %s shows all of its output\n", e.Stage)
 	}

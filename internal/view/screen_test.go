@@ -168,7 +168,7 @@ tests  50 s     red\a and long long lon…
 `)
 	w.Event(event.Event{Type: event.Done, Stage: "app", Verb: event.Run, Seconds: 125})
 	w.ends(t, "\ntests  50 s     red\\a and long long lon…\n")
-	w.Event(event.Event{Type: event.Failed, Stage: "tests", Exit: 1})
+	w.Event(event.Event{Type: event.Failed, Stage: "tests", How: "exit code 1", Exit: 1})
 	w.ends(t, "\napp    done     in 2 min 5 s\ntests  FAILED   exit code 1\n")
 }
 

@@ -79,7 +79,7 @@ var run = []event.Event{
 	{Type: event.Decided, Stage: "live", Deploy: true, Verb: event.Skip, Because: reasons(1)},
 	{Type: event.Started, Stage: "test"},
 	{Type: event.Output, Stage: "test", Text: "panic"},
-	{Type: event.Failed, Stage: "test", Exit: 2},
+	{Type: event.Failed, Stage: "test", How: "exit code 2", Exit: 2},
 	{Type: event.Failed, Stage: "other"},
 	{Type: event.Moved, Where: "push", Bytes: 7},
 	{Type: event.Summary, Counts: &event.Counts{Skipped: 1, Restored: 2, Ran: 3, Failed: 4, Not: 5, Seconds: 80}},

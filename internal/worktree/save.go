@@ -54,7 +54,7 @@ func (w *Work) output(ctx context.Context, p repopath.Path, sink store.Batch) (a
 		e, err := w.file(ctx, p, func() (*os.File, error) { return w.ReadOut(p) }, sink)
 		return e.Output(p), nil, err
 	}
-	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s; an output must be a file or a directory", atomicfile.TypeWord(info.Mode())).At(string(p))
+	return artifact.Output{}, nil, diag.New(diag.Failed, "is a %s, not a file or directory", atomicfile.TypeWord(info.Mode())).At(string(p))
 }
 
 // enter opens the directory p, which an output is.

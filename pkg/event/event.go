@@ -45,7 +45,8 @@ type Event struct {
 	Key     string            `json:"key,omitempty"`     // the key of the stage
 	Outs    []artifact.Output `json:"outs,omitempty"`    // the outputs of the stage
 	Seconds float64           `json:"seconds,omitempty"` // how long the command took
-	Exit    int               `json:"exit,omitempty"`    // the command's exit code
+	How     string            `json:"how,omitempty"`     // how the command failed, in a few words
+	Exit    int               `json:"exit,omitempty"`    // the command's exit code; -1: a signal ended it
 	Where   string            `json:"where,omitempty"`   // push or pull
 	Bytes   int64             `json:"bytes,omitempty"`   // copied
 	Counts  *Counts           `json:"counts,omitempty"`  // of a Summary

@@ -3,8 +3,10 @@ package pipe
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -36,6 +38,9 @@ func (p *Project) diffFiles(ctx context.Context, a, b *lockfile.File) ([]lockfil
 	was, now := p.lists(p.offline(), a), p.lists(p.offline(), b)
 	all := []lockfile.Change{}
 	for _, c := range lockfile.Diff(a, b) {
+		if c.What == "definition" && strings.HasPrefix(c.Stage, spec.InputPrefix) {
+			continue // its key is of its content, which is there as an output
+		}
 		all = append(all, c)
 		if c.Old == "" || c.New == "" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -22,7 +23,8 @@ type Problem struct {
 	Output []string `json:"output,omitempty"`
 }
 
-// Describe takes an error of this package apart: one Problem for each failure. It never
+// Describe takes an error of this package apart: one Problem for each failure, once for all the
+// stages that met the same one. It never
 // returns nil, so that it encodes as a list.
 func Describe(err error) []Problem {
 	out := []Problem{}
@@ -30,7 +32,10 @@ func Describe(err error) []Problem {
 		if e.Hint == "" {
 			e = &diag.Error{Kind: e.Kind, Place: e.Place, What: e.What, Hint: nextStep(e), Output: e.Output}
 		}
-		out = append(out, Problem{Kind: e.Kind.String(), Place: e.Place, Message: e.What, Hint: e.Hint, Output: e.Output})
+		p := Problem{Kind: e.Kind.String(), Place: e.Place, Message: e.What, Hint: e.Hint, Output: e.Output}
+		if !slices.ContainsFunc(out, func(q Problem) bool { return q.Kind == p.Kind && q.Place == p.Place && q.Message == p.Message }) {
+			out = append(out, p)
+		}
 	}
 	return out
 }

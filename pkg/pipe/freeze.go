@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
@@ -31,6 +32,12 @@ func (p *Project) setFrozen(ctx context.Context, targets []string, verb string, 
 	names, err := p.targets(targets)
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range names {
+		if s := p.spec.Stage(name); s.Input {
+			return nil, diag.New(diag.Usage, "%s is an input of the project, which no command makes", s.Outs[0].Path).At(s.Place).
+				Hinted("name a stage: pipe %s STAGE", verb)
+		}
 	}
 	h, err := p.hold(ctx, verb)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -36,6 +37,25 @@ func (p *Project) split(names []string) (rest []string, parts []part) {
 		}
 	}
 	return rest, parts
+}
+
+// refuseParts refuses to begin an input of the project with a part of it. The next run could not tell it
+// from an input whose other files were deleted on purpose, and would take it as that.
+func (p *Project) refuseParts(parts []part) error {
+	for _, x := range parts {
+		if !p.spec.Stage(x.stage).Input {
+			continue
+		}
+		_, err := p.work.Kind(x.out)
+		if errors.Is(err, worktree.ErrAbsent) {
+			return diag.New(diag.Policy, "a part of the input %s would be taken for all of it", x.out).At(string(x.at)).
+				Hinted("run pipe pull %s, or pipe get %s for only this path", x.out, x.at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // whole replaces paths inside outputs by the stages that make these: a record is of a whole stage.

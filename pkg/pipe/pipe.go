@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -259,6 +260,12 @@ func findRoot(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the current directory: %w", err)
 	}
+	// Before the directories above: a directory misspelled in -C must not run the project above it.
+	if info, err := os.Stat(start); errors.Is(err, fs.ErrNotExist) {
+		return "", diag.New(diag.Usage, "no such directory").At(dir)
+	} else if err == nil && !info.IsDir() {
+		return "", diag.New(diag.Usage, "not a directory").At(dir)
+	}
 	dvc := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
@@ -353,6 +360,15 @@ func (p *Project) here(name string) string {
 		return name
 	}
 	return filepath.Join(dir, name)
+}
+
+// typed returns a path as the user would write it where pipe works.
+func (p *Project) typed(at repopath.Path) string {
+	rel, err := filepath.Rel(p.here("."), p.work.OS(at))
+	if err != nil {
+		return string(at)
+	}
+	return filepath.ToSlash(rel)
 }
 
 // environment opens the environment that the options name, for deployments. Only a shared

@@ -134,6 +134,11 @@ func (p *Project) bring(ctx context.Context, verb string, opt SyncOptions) (r *S
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if verb != "fetch" {
+		if err := p.refuseParts(parts); err != nil {
+			return nil, err
+		}
+	}
 	if len(names) == 0 && len(parts) > 0 || verb == "fetch" && !opt.none() {
 		stages = nil
 	}

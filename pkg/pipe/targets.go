@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -15,14 +16,16 @@ import (
 // error of kind usage that names the nearest. A stage's name comes before a path with the same
 // text.
 func (p *Project) targets(names []string) ([]string, error) {
-	outs := map[repopath.Path]string{}
+	outs, typed := map[repopath.Path]string{}, map[string]string{}
 	var known []string
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		known = append(known, s.Name)
 		for _, o := range s.Outs {
 			outs[o.Path] = s.Name
-			known = append(known, string(o.Path))
+			// Many write a path as pipe.yaml has it, wherever they are: the hint is right for here.
+			typed[string(o.Path)] = p.typed(o.Path)
+			known = append(known, string(o.Path), p.typed(o.Path))
 		}
 	}
 	var stages []string
@@ -36,7 +39,7 @@ func (p *Project) targets(names []string) ([]string, error) {
 		if stage == "" {
 			e := diag.New(diag.Usage, "no stage or output named %q", n).At(spec.FileName)
 			if near := yamldoc.Nearest(n, known); near != "" {
-				return nil, e.Hinted("did you mean %s?", near)
+				return nil, e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
 			}
 			return nil, e.Hinted("pipe dag lists the stages")
 		}
