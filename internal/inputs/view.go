@@ -70,6 +70,8 @@ func (v *view) Link(ctx context.Context, p repopath.Path, target string) (object
 		return object.Link(target), inside, nil // dangling; outside there is nothing to hash
 	case err != nil:
 		return object.Entry{}, false, err
+	case k == statindex.IsFile && v.inner != "" && v.confined(p, string(p)) != nil:
+		return object.Entry{}, false, v.confined(p, string(p))
 	case k == statindex.IsFile:
 		e, err := v.work.File(ctx, p)
 		return e, true, err

@@ -109,11 +109,12 @@ func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made,
 	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
 		return nil, err
 	}
-	if err := dir.MkdirAll(filepath.Join(top, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
+	root := filepath.Join(top, filepath.FromSlash(string(job.Under)))
+	if err := dir.MkdirAll(filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
 		return nil, err
 	}
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), top))
+	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root))
 	return made, err
 }
 
@@ -246,6 +247,9 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 		})
 		r.Hold.ended(job.Stage.Name)
 		r.Inputs.Forget() // the command may have changed ignore files
+		if r.Top != nil {
+			r.Top.Inputs.Forget()
+		}
 		if err != nil {
 			break
 		}
@@ -272,12 +276,12 @@ func wdir(root string, wdir repopath.Path) (string, error) {
 func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 	var changed []string
 	for _, read := range job.Reads {
-		now, _, err := r.Inputs.Read(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
+		now, _, err := r.ReadDep(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
 		if err != nil && !diag.Is(err, diag.Usage) {
 			return err
 		}
 		if err != nil || now.Digest != read.Was.Digest || now.Exec != read.Was.Exec {
-			changed = append(changed, read.Dep.String())
+			changed = append(changed, read.Dep.Name())
 		}
 	}
 	for _, o := range job.Made {
@@ -287,6 +291,15 @@ func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 		}
 		if err != nil || !here.Same(o) {
 			changed = append(changed, string(o.Path))
+		}
+	}
+	for _, o := range job.Above {
+		here, _, err := r.Top.Work.Output(ctx, o.Path)
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+			return err
+		}
+		if err != nil || !here.Same(o) {
+			changed = append(changed, artifact.AtTop+string(o.Path))
 		}
 	}
 	values, err := r.Params(ctx, job.Stage, job.Made)

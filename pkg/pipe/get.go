@@ -122,7 +122,7 @@ func (p *Project) atRev(ctx context.Context, rev string) (*spec.Project, *lockfi
 	if err != nil {
 		return nil, nil, err
 	}
-	return parsed(found[0])
+	return p.parsed(found[0])
 }
 
 // export writes what was fetched to a new file or directory.

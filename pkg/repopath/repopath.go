@@ -273,5 +273,31 @@ func (g Pattern) Base() Path {
 	return Path(base)
 }
 
+// Rel returns the pattern relative to dir; false: its fixed part does not lie inside dir.
+func (g Pattern) Rel(dir Path) (Pattern, bool) {
+	rest, ok := strings.CutPrefix(string(g), literal.Replace(string(dir))+"/")
+	return Pattern(rest), ok
+}
+
+// Reaches reports whether the pattern may name something inside dir. It errs on the side of yes,
+// for braces and classes that may span directories.
+func (g Pattern) Reaches(dir Path) bool {
+	elems := strings.Split(string(g), "/")
+	for i, name := range strings.Split(string(dir), "/") {
+		if i == len(elems) {
+			return false
+		}
+		e := elems[i]
+		spans := strings.Contains(e, "**") || strings.Contains(e, "[!") || strings.Contains(e, "[^")
+		if spans || strings.Count(e, "{") != strings.Count(e, "}") || strings.Count(e, "[") != strings.Count(e, "]") {
+			return true
+		}
+		if !doublestar.MatchUnvalidated(e, name) {
+			return false
+		}
+	}
+	return len(elems) > strings.Count(string(dir), "/")+1
+}
+
 // String returns the pattern.
 func (g Pattern) String() string { return string(g) }
