@@ -60,7 +60,8 @@ func (w *world) state() *state {
 // tree tells every file below a directory but git's, the stores and what is made again
 // at no loss.
 func (w *world) tree(top string, say func(what, is string)) {
-	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|index|lock|\.gitignore|partial|remotes|runs))$`)
+	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|index|lock|\.gitignore|partial|remotes|runs|seconds))$`)
+	waste := w.waste()
 	err := filepath.WalkDir(w.path(top), func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(w.dir, path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +86,7 @@ func (w *world) tree(top string, say func(what, is string)) {
 			var b []byte
 			b, err = os.ReadFile(path)
 			is = string(b)
-			if info, ierr := d.Info(); ierr == nil && info.Sys().(*syscall.Stat_t).Nlink > 1 {
+			if info, ierr := d.Info(); ierr == nil && info.Sys().(*syscall.Stat_t).Nlink > 1+waste[inode(info)] {
 				is += " (has another name)" // who writes to one would change the other
 			}
 			if strings.HasSuffix(rel, "/pipe.lock") {
@@ -97,6 +98,25 @@ func (w *world) tree(top string, say func(what, is string)) {
 	})
 	must(w.t, err)
 }
+
+// waste counts the names of each file in what pipe has yet to remove, which nobody writes to.
+func (w *world) waste() map[uint64]uint64 {
+	names := map[uint64]uint64{}
+	for _, dir := range []string{"tmp", "trash"} {
+		_ = filepath.WalkDir(w.path("work", ".pipe", dir), func(_ string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return nil //nolint:nilerr // what is not there has no names
+			}
+			if info, err := d.Info(); err == nil {
+				names[inode(info)]++
+			}
+			return nil
+		})
+	}
+	return names
+}
+
+func inode(info fs.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
 // git tells what git thinks, and that nothing of pipe's is in its way.
 func (w *world) git(say func(what, is string)) {

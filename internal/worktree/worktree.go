@@ -225,7 +225,13 @@ func (w *Work) Prepare() error {
 		return nil
 	}
 	// Whole or not at all: an empty one would stay, and git would show the directory for good.
-	return atomicfile.Files{Root: own}.Write(ignore, []byte("*\n"), 0o666, Tmp)
+	err = atomicfile.Files{Root: own}.Write(ignore, []byte("*\n"), 0o666, Tmp)
+	// Nobody holds the lock yet. Who was faster, and has it by now, removes all temporary files,
+	// this one too; but then theirs is there.
+	if _, there := own.Lstat(ignore); there == nil {
+		return nil
+	}
+	return err
 }
 
 // Tmp is the directory for temporary files in pipe's own one: on the workspace's file
