@@ -102,13 +102,18 @@ func kindOf(d spec.Dep, k artifact.Kind) artifact.Kind {
 	return k
 }
 
-// confined refuses what leads out of the git repository: other clones do not have it.
+// confined refuses what leads out of the git repository, which other clones do not have, or back
+// into the project, where an output counts by its record and not as it lies there.
 func (r *Reader) confined(p repopath.Path, place string) error {
 	real, err := filepath.EvalSymlinks(r.work.OS(p))
 	if err != nil {
 		return nil //nolint:nilerr // what is absent, or cannot be read, is reported by who reads it
 	}
-	if _, ok := r.project(real); !ok {
+	to, ok := r.project(real)
+	if ok && r.inner.Holds(to) {
+		return diag.New(diag.Usage, "%s%s leads back into the project, to %s", artifact.AtTop, p, r.inner.Rel(to)).At(place).Hinted("add %s to deps instead", r.inner.Rel(to))
+	}
+	if !ok {
 		return diag.New(diag.Usage, "%s%s leads to %s, outside the git repository", artifact.AtTop, p, real).At(place).
 			Hinted("copy it into the repository, so that every clone has it")
 	}

@@ -287,16 +287,26 @@ func (g Pattern) Reaches(dir Path) bool {
 		if i == len(elems) {
 			return false
 		}
-		e := elems[i]
-		spans := strings.Contains(e, "**") || strings.Contains(e, "[!") || strings.Contains(e, "[^")
-		if spans || strings.Count(e, "{") != strings.Count(e, "}") || strings.Count(e, "[") != strings.Count(e, "]") {
+		if spans(elems[i]) {
 			return true
 		}
-		if !doublestar.MatchUnvalidated(e, name) {
+		if !doublestar.MatchUnvalidated(elems[i], name) {
 			return false
 		}
 	}
 	return len(elems) > strings.Count(string(dir), "/")+1
+}
+
+// spans reports whether a piece of a pattern between slashes may match more than one element of a
+// path: it has **, is a part of braces, or has a class that a slash may be in.
+func spans(piece string) bool {
+	for i := 1; i+1 < len(piece); i++ {
+		if piece[i] == '-' && piece[i-1] <= '/' && piece[i+1] >= '/' {
+			return true
+		}
+	}
+	return strings.Contains(piece, "**") || strings.Contains(piece, "[!") || strings.Contains(piece, "[^") ||
+		strings.Count(piece, "{") != strings.Count(piece, "}") || strings.Count(piece, "[") != strings.Count(piece, "]")
 }
 
 // String returns the pattern.
