@@ -174,8 +174,10 @@ func (o *others) open(ctx context.Context, dir repopath.Path) (*Project, error) 
 	if err != nil {
 		return nil, inProject(name, root, err)
 	}
-	// Each would wait for the other's lock to bring what it needs.
-	if slices.ContainsFunc(p.reads(), func(at string) bool { return holds(o.p.root, at) && o.p.makes(at) }) {
+	// Each would wait for the other's lock to bring what it needs. What lies in the inner one of the
+	// two is that one's own.
+	own := func(at string) bool { return len(root) > len(o.p.root) && holds(root, at) }
+	if slices.ContainsFunc(p.reads(), func(at string) bool { return holds(o.p.root, at) && !own(at) && o.p.makes(at) }) {
 		return nil, errors.Join(eachOther(".", name, "."), p.Close())
 	}
 	o.by[root], o.p.beside = p, append(slices.Clip(o.p.beside), p)
