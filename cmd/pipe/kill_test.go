@@ -45,6 +45,7 @@ stages:
   ship:
     cmd: |
       echo ship >> DIR/begun
+      trap 'rmdir DIR/busy.ship; exit 1' TERM
       mkdir DIR/busy.ship || echo ship >> DIR/overlap
       rm -rf DIR/live; mkdir DIR/live
       cp stamp DIR/live

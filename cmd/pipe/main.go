@@ -39,9 +39,13 @@ func run() int {
 		}
 	})
 	defer listening()
+	if len(os.Args) > 1 && os.Args[1] == shell.KeeperArg {
+		return shell.Keeper(ctx, os.Args[2:], os.Stdin, os.Stdout)
+	}
 	w := cli.World{
 		Args: os.Args[1:], Environ: os.Environ(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		Terminal: term.IsTerminal(int(os.Stdin.Fd())), OutTerminal: shows(os.Stdout),
+		Program: program(),
 	}
 	if shows(os.Stderr) {
 		w.Size = size
@@ -54,6 +58,20 @@ func run() int {
 		}
 	}
 	return cli.Run(ctx, w)
+}
+
+// program returns the file of this program. /proc leads to the very one that runs, also when
+// another one has taken its name meanwhile.
+func program() string {
+	const self = "/proc/self/exe"
+	if _, err := os.Stat(self); err == nil {
+		return self
+	}
+	name, err := os.Executable()
+	if err != nil {
+		return "" // then a deployment has no keeper
+	}
+	return name
 }
 
 // size returns how large the terminal is that stderr is. One that does not say, as some serial

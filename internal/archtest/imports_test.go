@@ -37,11 +37,11 @@ var doors = map[string][]string{
 	"github.com/aws":                    {"internal/store/s3"},
 	"github.com/spf13":                  {"internal/cli"},
 	"golang.org/x/term":                 {"cmd/pipe"},
-	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/store/disk", "internal/statindex", "cmd/pipe"}, // system calls, each its own
-	"github.com/rogpeppe/go-internal":   {},                                                                                                  // tests only
-	"github.com/creack/pty":             {},                                                                                                  // tests only
-	"pgregory.net/rapid":                {},                                                                                                  // tests only
-	"github.com/johannesboyne/gofakes3": {},                                                                                                  // tests only
+	"golang.org/x/sys":                  {"internal/atomicfile", "internal/folder", "internal/shell", "internal/store/disk", "internal/statindex", "cmd/pipe"}, // system calls, each its own
+	"github.com/rogpeppe/go-internal":   {},                                                                                                                    // tests only
+	"github.com/creack/pty":             {},                                                                                                                    // tests only
+	"pgregory.net/rapid":                {},                                                                                                                    // tests only
+	"github.com/johannesboyne/gofakes3": {},                                                                                                                    // tests only
 }
 
 func imports(f file) []string {

@@ -42,6 +42,7 @@ type World struct {
 	// Size returns how large the terminal is that Err is; nil: Err is no terminal.
 	Size        func() (columns, rows int)
 	OutTerminal bool          // Out is a terminal
+	Program     string        // the file of this program
 	Beat        time.Duration // between heartbeats; 0: view.Heartbeat
 }
 

@@ -67,7 +67,7 @@ func (a *app) options() pipe.Options {
 	}
 	return pipe.Options{
 		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait,
-		Emit: a.progress.Event, Meter: a.progress.Meter,
+		Emit: a.progress.Event, Meter: a.progress.Meter, Program: a.Program,
 	}
 }
 

@@ -33,6 +33,8 @@ type Runner struct {
 	IsInput func(repopath.Path) bool
 	Hold    *Hold // commands inherit its lock, and its note names them
 	Now     func() time.Time
+	// Program is this program's file: deployments run below a shell.Keep of it. "": they do not.
+	Program string
 }
 
 // Run runs the job's command. After an error the workspace is as it was but for reports, and
@@ -223,6 +225,13 @@ func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) 
 	return err
 }
 
+// A deployment's command ends when its run has been stopped, or hangs, for this long; until
+// then another run may not believe that it is dead.
+const (
+	silence = 80 * time.Second
+	beat    = 20 * time.Second
+)
+
 // command runs the scripts in order, up to the first that fails, and returns how many
 // seconds they took. The stage's timeout is for all of them together; its error wraps
 // action.ErrTimeout.
@@ -236,6 +245,14 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 		ctx, cancel = context.WithTimeoutCause(ctx, t, action.ErrTimeout)
 		defer cancel()
 	}
+	var keep *shell.Keep
+	if job.Stage.Deploy && r.Program != "" {
+		beats := time.NewTicker(beat)
+		defer beats.Stop()
+		keep = &shell.Keep{Program: r.Program, Silence: silence, Beats: beats.C, Left: func(name string) {
+			r.Note(job.Stage.Name, "the command left a process running: "+name)
+		}}
+	}
 	began := r.Now()
 	for _, script := range job.Stage.Cmd {
 		// Before the start: a command that calls pipe at once finds itself in the note.
@@ -243,7 +260,7 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 		err = shell.Run(ctx, shell.Command{
 			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
 			Hold: r.Hold.file(), Tmp: r.Work.OS(worktree.Dir + "/" + worktree.Tmp), Line: job.Line,
-			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) },
+			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) }, Keep: keep,
 		})
 		r.Hold.ended(job.Stage.Name)
 		r.Inputs.Forget() // the command may have changed ignore files

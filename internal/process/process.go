@@ -28,3 +28,17 @@ func shown(name string) string {
 		return '?'
 	}, name)
 }
+
+// all returns the processes below pid, parents first. The numbers were not read all at once,
+// so there may be a circle: each is taken once.
+func all(children map[int][]Process, pid int) (below []Process) {
+	for next := []int{pid}; len(next) > 0; next = next[1:] {
+		found := children[next[0]]
+		delete(children, next[0])
+		for _, p := range found {
+			below = append(below, p)
+			next = append(next, p.PID)
+		}
+	}
+	return below
+}

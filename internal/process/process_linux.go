@@ -49,6 +49,18 @@ func Ancestry() (line []Process) {
 	return line
 }
 
+// Descendants returns the processes that work below pid: its children, theirs, and so on.
+// What an ended one left behind counts where it was given to a process that is below pid.
+func Descendants(pid int) (below []Process) {
+	children := map[int][]Process{}
+	for _, n := range pids() {
+		if p, state := read(n); state != 0 && !over(state) {
+			children[p.Parent] = append(children[p.Parent], p)
+		}
+	}
+	return all(children, pid)
+}
+
 // Holders returns the processes that hold a flock(2) on the file. It belongs to the
 // open file, so all who inherited that one hold it, also when the process is dead
 // that took it, which is the one /proc/locks names. A process that has opened the

@@ -24,11 +24,32 @@ func Alive(pid int) bool { return pid > 0 && !errors.Is(syscall.Kill(pid, 0), sy
 // Ancestry returns this process, the one that started it, and so on up to the first
 // whose parent has ended or cannot be seen.
 func Ancestry() (line []Process) {
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,comm=").Output()
-	if err != nil {
-		return nil
+	all := seen()
+	for p, ok := all[os.Getpid()]; ok; p, ok = all[p.Parent] {
+		line = append(line, p)
+		delete(all, p.PID) // the numbers were not read all at once: a circle ends
 	}
+	return line
+}
+
+// Descendants returns the processes below pid: its children, theirs, and so on. What an
+// ended one left behind is not found.
+func Descendants(pid int) []Process {
+	children := map[int][]Process{}
+	for _, p := range seen() {
+		children[p.Parent] = append(children[p.Parent], p)
+	}
+	return all(children, pid)
+}
+
+// seen returns all processes by their numbers.
+func seen() map[int]Process {
 	all := map[int]Process{}
+	ps := exec.Command("ps", "-A", "-o", "pid=,ppid=,pgid=,comm=")
+	out, err := ps.Output()
+	if err != nil {
+		return all
+	}
 	for row := range strings.Lines(string(out)) {
 		var p Process
 		if n, _ := fmt.Sscan(row, &p.PID, &p.Parent, &p.Group, &p.Name); n == 4 {
@@ -36,11 +57,8 @@ func Ancestry() (line []Process) {
 			all[p.PID] = p
 		}
 	}
-	for p, ok := all[os.Getpid()]; ok; p, ok = all[p.Parent] {
-		line = append(line, p)
-		delete(all, p.PID) // the numbers were not read all at once: a circle ends
-	}
-	return line
+	delete(all, ps.Process.Pid)
+	return all
 }
 
 // Holders returns nothing: these systems do not tell.

@@ -10,10 +10,12 @@
 // A process that leaves the group on purpose (setsid, a daemon) is out of reach.
 // If pipe is killed, the workspace's lock stays taken as long as such a process keeps
 // Command.Hold open; when pipe ends by itself it frees the lock for all who have it.
+// What must not outlive pipe, however pipe ends, has a Keep.
 package shell
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +56,8 @@ type Command struct {
 	Tmp string
 	// Grace is how long it may take to end after it was asked to; 0 is the Grace of the package.
 	Grace time.Duration
+	// Keep puts a keeper between this process and the command. Stdout is not for it. May be nil.
+	Keep *Keep
 }
 
 // SignalError is the cause of a context that a signal ended; the same signal is
@@ -137,38 +141,103 @@ func Run(ctx context.Context, c Command) (err error) {
 		script, file = name, true
 	}
 	args := c.args(script, file)
+	if c.Keep != nil {
+		return c.kept(ctx, args)
+	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = c.Dir, c.Env
-	if c.Hold != nil {
-		cmd.ExtraFiles = []*os.File{c.Hold}
-	}
-	r, w, err := os.Pipe()
+	setGroup(cmd, false)
+	drain, err := c.start(cmd)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", args[0], err)
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	reads, writes := []*os.File{r}, []*os.File{w}
-	if c.Stdout != nil {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return errors.Join(fmt.Errorf("start %s: %w", args[0], err), closeAll(reads), closeAll(writes))
-		}
-		cmd.Stdout = w
-		reads, writes = append(reads, r), append(writes, w)
-	}
-	setGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("start %s: %w", args[0], err), closeAll(reads), closeAll(writes))
-	}
-	// The child has its own copies of the write ends. With these open, too, the output would
-	// never end.
-	if err := closeAll(writes); err != nil {
 		return err
 	}
 	if c.Started != nil {
 		c.Started(cmd.Process.Pid)
 	}
-	return c.wait(ctx, cmd, reads)
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	err = c.await(ctx, cmd.Process.Pid, exited)
+	// The command is over; what it left in its group is not wanted.
+	killGroup(cmd.Process.Pid)
+	drain()
+	// A command may exit with 0 because it was asked to end, so a cancelled context
+	// counts in any case.
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return exitError(err)
+}
+
+// start starts cmd with pipes for its output, which is passed on from now on; drain returns when
+// there is no more. The pipes are made here: cmd.Wait would close one from cmd.StdoutPipe before
+// all is read, and with a Writer it would wait for the end of the output, which a process outside
+// the group may delay for ever.
+func (c *Command) start(cmd *exec.Cmd) (drain func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	cmd.Stderr = w
+	if cmd.Stdout == nil {
+		cmd.Stdout = w
+	}
+	reads, writes := []*os.File{r}, []*os.File{w}
+	if c.Stdout != nil {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), closeAll(reads), closeAll(writes))
+		}
+		cmd.Stdout = w
+		reads, writes = append(reads, r), append(writes, w)
+	}
+	if c.Keep != nil {
+		// Without a reader the next line would kill the command, which is to be asked to end,
+		// and given the time for it. So the keeper holds the end for reading, too.
+		inherit(cmd, r)
+	}
+	if c.Hold != nil {
+		inherit(cmd, c.Hold)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", cmd.Path, err), closeAll(reads), closeAll(writes))
+	}
+	// The child has its own copies of the write ends. With these open, too, the output would
+	// never end.
+	if err := closeAll(writes); err != nil {
+		return nil, err
+	}
+	return c.reading(reads), nil
+}
+
+// reading reads the pipes, the first by lines, a second one for Stdout, and closes them when
+// drain is called. The pipes end with the group, unless a process left the group: then its
+// output is not waited for.
+func (c *Command) reading(pipes []*os.File) (drain func()) {
+	var read sync.WaitGroup
+	for i, r := range pipes {
+		read.Add(1)
+		go func() {
+			defer read.Done()
+			if i == 0 {
+				c.lines(r)
+			} else {
+				c.copy(r)
+			}
+		}()
+	}
+	done := make(chan struct{})
+	go func() { read.Wait(); close(done) }()
+	return func() {
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+			for _, r := range pipes {
+				_ = r.SetReadDeadline(time.Now())
+			}
+			<-done
+		}
+		_ = closeAll(pipes)
+	}
 }
 
 // closeAll closes the files.
@@ -190,79 +259,36 @@ func writeScript(dir, script string) (string, error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// wait reads the output and ends the group when ctx does. It owns the pipes: the first is read
-// by lines, a second one goes to Stdout. The output goes through pipes that are made here: cmd.Wait would close one from cmd.StdoutPipe before
-// all is read, and with a Writer it would wait for the end of the output, which a
-// process outside the group may delay for ever.
-func (c *Command) wait(ctx context.Context, cmd *exec.Cmd, pipes []*os.File) error {
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
-	var read sync.WaitGroup
-	for i, r := range pipes {
-		read.Add(1)
-		go func() {
-			defer read.Done()
-			if i == 0 {
-				c.lines(r)
-			} else {
-				c.copy(r)
-			}
-		}()
-	}
-	err := c.await(ctx, cmd, exited)
-	// The command is over; what it left in its group is not wanted. The pipe
-	// ends with them, unless a process left the group: then its output is not
-	// waited for.
-	killGroup(cmd.Process.Pid)
-	done := make(chan struct{})
-	go func() { read.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(time.Second):
-		for _, r := range pipes {
-			_ = r.SetReadDeadline(time.Now())
-		}
-		<-done
-	}
-	_ = closeAll(pipes)
-	// A command may exit with 0 because it was asked to end, so a cancelled context
-	// counts in any case.
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return exitError(err)
-}
-
 // await returns when the command has exited, with what cmd.Wait said. When ctx ends it
 // asks the group to end, gives it one grace period in all, and kills it after that.
-func (c *Command) await(ctx context.Context, cmd *exec.Cmd, exited <-chan error) error {
+func (c *Command) await(ctx context.Context, pgid int, exited <-chan error) error {
 	select {
 	case err := <-exited:
 		return err
 	case <-ctx.Done():
 	}
+	limit, cause := cmp.Or(c.Grace, Grace), context.Cause(ctx)
+	if errors.Is(cause, ErrFenced) || errors.Is(cause, errOrphan) {
+		limit = min(limit, orphanGrace)
+	}
 	var sig SignalError
-	if !errors.As(context.Cause(ctx), &sig) {
+	if !errors.As(cause, &sig) {
 		sig.Signal = nil
 	}
-	askGroup(cmd.Process.Pid, sig.Signal)
-	limit := c.Grace
-	if limit == 0 {
-		limit = Grace
-	}
+	askGroup(pgid, sig.Signal)
 	grace := time.NewTimer(limit)
 	defer grace.Stop()
 	var err error
 	select {
 	case err = <-exited:
 	case <-grace.C:
-		killGroup(cmd.Process.Pid)
+		killGroup(pgid)
 		return <-exited
 	}
 	// A shell ends at once; what it had started may still be cleaning up.
 	look := time.NewTicker(poll)
 	defer look.Stop()
-	for process.GroupAlive(cmd.Process.Pid) {
+	for process.GroupAlive(pgid) {
 		select {
 		case <-look.C:
 		case <-grace.C:

@@ -61,6 +61,10 @@ type Options struct {
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
 	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
+	// Program is the file of the pipe command, of this version. A deployment's command runs below
+	// a second process of it, which ends the command when this process ends in any way. "": when
+	// this process is killed, the command works on.
+	Program string
 
 	root string // of the project, when it is known
 	name string // of the project among several: its directory

@@ -322,7 +322,7 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 	}
 	r := &local.Runner{
 		Workspace: files, IsOut: func(at repopath.Path) bool { return outs[at] }, IsInput: func(at repopath.Path) bool { return inputs[at] },
-		Hold: h, Now: p.opt.Now,
+		Hold: h, Now: p.opt.Now, Program: p.opt.Program,
 	}
 	if p.repo != nil {
 		r.Tracked = func(ctx context.Context, paths []repopath.Path) ([]repopath.Path, error) {

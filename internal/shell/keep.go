@@ -1,0 +1,166 @@
+package shell
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// A deployment must not go on when the run that started it cannot vouch for it any more:
+// another run may take its place, and two commands would work on one target. A signal
+// handler is not enough for that, because nothing is handled after kill -9, and a stopped
+// process handles nothing. So the command runs below a second process, the keeper:
+//
+//	pipe  --(its input: a byte for each beat or signal)-->   keeper  -->  sh, and what it starts
+//	      <--(its output: started, left, fenced, ended)--
+//	      <--(its errors: the command's output)---------------------------
+//
+// The only end for writing of the keeper's input is in pipe, so it closes when pipe ends,
+// however that comes. The keeper is in a process group of its own, so that a kill of
+// pipe's group leaves it at work.
+
+// KeeperArg is the first argument of a process that is a keeper.
+const KeeperArg = "__keep"
+
+// What pipe tells the keeper: one byte each.
+const (
+	beat      = '.' // the run has proved that it may go on
+	interrupt = 'I' // end the command by SIGINT
+	terminate = 'T' // end it by SIGTERM
+)
+
+// What the keeper answers: the first word of a line.
+const (
+	wordStarted = "started" // and the number of the command's process group
+	wordFenced  = "fenced"  // no beat came in time, so the command was ended
+	wordLeft    = "left"    // and the name of a process that left the group and goes on
+	wordEnded   = "ended"   // and the exit code, and the name of the signal that ended it
+	wordError   = "error"   // and why the command could not be run
+)
+
+// ErrFenced says that the command was ended because no beat came in time: this run was
+// stopped, or could not prove that it may still deploy.
+var ErrFenced = errors.New("the command was stopped, because this run could no longer prove that it may deploy")
+
+// Keep says that a command runs below a keeper, and how.
+type Keep struct {
+	// Program is the file of this program, whose main calls Keeper when the first argument
+	// is KeeperArg.
+	Program string
+	// Silence is how long the command may go on without a beat.
+	Silence time.Duration
+	// Beats has an item each time the run has proved that it may go on.
+	Beats <-chan time.Time
+	// Left is told the name of each process that a command which succeeded left running
+	// outside of its group. May be nil.
+	Left func(name string)
+}
+
+// kept runs the command below a keeper.
+func (c *Command) kept(ctx context.Context, args []string) error {
+	grace := cmp.Or(c.Grace, Grace)
+	cmd := exec.Command(c.Keep.Program, append([]string{KeeperArg, c.Keep.Silence.String(), grace.String()}, args...)...)
+	cmd.Args[0] = "pipe" // what ps shows, wherever the file is
+	cmd.Dir, cmd.Env = c.Dir, c.Env
+	setGroup(cmd, false)
+	control, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	drain, err := c.start(cmd)
+	if err != nil {
+		return err
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		a := c.listen(said)
+		// Wait closes said, so it comes after the last line.
+		if err := cmd.Wait(); a.err == nil && !a.ended {
+			a.err = fmt.Errorf("the keeper of the command ended early: %w", cmp.Or(err, io.ErrUnexpectedEOF))
+		}
+		answered <- a
+	}()
+	a := c.tell(ctx, control, answered)
+	// When the keeper was killed, its command's shell was, too, but not what that had started.
+	killGroup(a.pgid)
+	drain()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return a.err
+}
+
+// tell passes on beats, and the signal that ends ctx, until the keeper has ended. A keeper
+// that is gone is not told anything: its answer says how it ended.
+func (c *Command) tell(ctx context.Context, control io.WriteCloser, answered <-chan answer) answer {
+	defer func() { _ = control.Close() }()
+	done := ctx.Done()
+	for {
+		select {
+		case a := <-answered:
+			return a
+		case <-c.Keep.Beats:
+			_, _ = control.Write([]byte{beat})
+		case <-done:
+			done = nil
+			var sig SignalError
+			if errors.As(context.Cause(ctx), &sig) && sig.Signal == os.Interrupt {
+				_, _ = control.Write([]byte{interrupt})
+			} else {
+				_, _ = control.Write([]byte{terminate})
+			}
+		}
+	}
+}
+
+// answer is what a keeper said by its end.
+type answer struct {
+	pgid  int
+	ended bool
+	err   error // how the command ended
+}
+
+// listen reads what the keeper says, until its end.
+func (c *Command) listen(said io.Reader) (a answer) {
+	fenced := false
+	for s := bufio.NewScanner(said); s.Scan(); {
+		word, rest, _ := strings.Cut(s.Text(), " ")
+		switch word {
+		case wordStarted:
+			if _, err := fmt.Sscan(rest, &a.pgid); err == nil && c.Started != nil {
+				c.Started(a.pgid)
+			}
+		case wordFenced:
+			fenced = true
+		case wordLeft:
+			if c.Keep.Left != nil {
+				c.Keep.Left(rest)
+			}
+		case wordError:
+			a.err = errors.New(rest)
+		case wordEnded:
+			a.ended = true
+			var e ExitError
+			code, name, _ := strings.Cut(rest, " ")
+			if _, err := fmt.Sscan(code, &e.Code); err == nil && (e.Code != 0 || name != "") {
+				e.Signal = name
+				a.err = &e
+			}
+		}
+	}
+	if fenced {
+		a.err = ErrFenced
+	}
+	return a
+}
