@@ -10,7 +10,6 @@ import (
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // changes says why neither lock nor record answers for the stage.
@@ -151,32 +150,32 @@ func unfit(s *spec.Stage, outs []artifact.Output) (why []Reason) {
 func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 	old := make(map[string]artifact.Input, len(then))
 	for _, d := range then {
-		old[string(d.Kind)+" "+string(d.Path)] = d
-		if d.Kind != artifact.Glob {
-			old[string(d.Path)] = d
+		old[string(d.Kind)+" "+d.Name()] = d
+		if d.Kind.Plain() != artifact.Glob {
+			old[d.Name()] = d
 		}
 	}
-	seen := map[repopath.Path]bool{}
+	seen := map[string]bool{}
 	for _, d := range now {
-		seen[d.Path] = true
-		o, ok := old[string(d.Kind)+" "+string(d.Path)]
+		seen[d.Name()] = true
+		o, ok := old[string(d.Kind)+" "+d.Name()]
 		if !ok {
-			o, ok = old[string(d.Path)]
+			o, ok = old[d.Name()]
 		}
 		switch {
 		case !ok:
-			why = append(why, Reason{Code: event.DepAdded, Path: string(d.Path), New: d.Digest.String()})
+			why = append(why, Reason{Code: event.DepAdded, Path: d.Name(), New: d.Digest.String()})
 		case o.Digest != d.Digest:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Old: o.Digest.String(), New: d.Digest.String(), Note: kindNote(o.Kind, d.Kind)})
+			why = append(why, Reason{Code: event.DepChanged, Path: d.Name(), Old: o.Digest.String(), New: d.Digest.String(), Note: kindNote(o.Kind, d.Kind)})
 		case o.Exec != d.Exec:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "its executable bit"})
+			why = append(why, Reason{Code: event.DepChanged, Path: d.Name(), Note: "its executable bit"})
 		case o.Kind != d.Kind:
-			why = append(why, Reason{Code: event.DepChanged, Path: string(d.Path), Note: "file or directory"})
+			why = append(why, Reason{Code: event.DepChanged, Path: d.Name(), Note: "file or directory"})
 		}
 	}
 	for _, d := range then {
-		if !seen[d.Path] {
-			why = append(why, Reason{Code: event.DepRemoved, Path: string(d.Path), Old: d.Digest.String()})
+		if !seen[d.Name()] {
+			why = append(why, Reason{Code: event.DepRemoved, Path: d.Name(), Old: d.Digest.String()})
 		}
 	}
 	return why
@@ -185,9 +184,9 @@ func depChanges(now []artifact.Input, then []artifact.Input) (why []Reason) {
 // kindNote says that a path is not the same sort of thing any more.
 func kindNote(was, now artifact.Kind) string {
 	switch {
-	case was == artifact.OneFile && now == artifact.Dir:
+	case was.Plain() == artifact.OneFile && now.Plain() == artifact.Dir:
 		return "now a directory, was a file"
-	case was == artifact.Dir && now == artifact.OneFile:
+	case was.Plain() == artifact.Dir && now.Plain() == artifact.OneFile:
 		return "now a file, was a directory"
 	}
 	return ""

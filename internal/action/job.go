@@ -16,11 +16,13 @@ import (
 // read, what is kept and what the command sees stands here.
 type Job struct {
 	Stage *spec.Stage
-	// Inputs lists every file that the command may read, with paths from the
-	// project's root. Another stage's output that is a directory is one
+	// Inputs lists every file that the command may read. Under is where the project's root is in
+	// it: Root, unless the stage reads something outside of the project. Another stage's output that is a directory is one
 	// object.Nested entry, unless Fresh is set: then its files are listed.
 	Inputs *object.Tree
+	Under  repopath.Path
 	Made   []artifact.Output // other stages' outputs among the inputs, whole, sorted by path
+	Above  []artifact.Output // those of projects outside this one, from the top of the git repository; they lie there
 	Reads  []Read            // the other inputs, which somebody may change meanwhile
 	Params []params.Value    // sorted by file, then key
 	Env    []string          // NAME=value; the runner adds PIPE_ROOT

@@ -138,6 +138,9 @@ func resolve(s *spec.Stage, in Inputs) Inputs {
 		if d.String() != was.Deps[i].String() {
 			in.Deps[i].Path = repopath.Path(d.String())
 		}
+		if d.Top != was.Deps[i].Top {
+			in.Deps[i].Kind = in.Deps[i].Kind.Top()
+		}
 	}
 	for i, t := range s.Tools {
 		if t.Cmd != was.Tools[i].Cmd {

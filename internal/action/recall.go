@@ -202,7 +202,7 @@ func places(s *spec.Stage, locked *lockfile.Stage) (all []place) {
 		}
 	}
 	for _, d := range locked.Deps {
-		if d.Kind != artifact.Glob {
+		if d.Kind != artifact.Glob && !d.Kind.IsTop() {
 			add(d.Path)
 		}
 	}

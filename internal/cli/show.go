@@ -56,7 +56,7 @@ func printShown(w io.Writer, s *pipe.Shown) {
 	})
 	printList(w, "inputs", len(s.Inputs), func(i int) string {
 		in := s.Inputs[i]
-		line := fmt.Sprintf("%s  %s, %s", in.Path, in.Digest, view.Bytes(in.Size))
+		line := fmt.Sprintf("%s  %s, %s", in.Name(), in.Digest, view.Bytes(in.Size))
 		if in.Kind != "" {
 			line += ", " + view.Count(int(in.Files), "file")
 		}

@@ -50,7 +50,7 @@ func (r *run) job(st *state, in *gathered, log *output) *action.Job {
 	log.file = r.Runs.Begin(log.run)
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
 	return &action.Job{
-		Stage: st.Stage, Inputs: inputTree(in), Made: in.made, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
+		Stage: st.Stage, Inputs: inputTree(in), Under: in.under, Made: in.made, Above: in.above, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
 		Line: func(line []byte) {
 			if text, ok := log.add(line); ok {
 				r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
@@ -222,8 +222,8 @@ func (r *run) environ(st *state, in *gathered) []string {
 		hashes = append(hashes, action.Named{Path: d.Path, Hash: d.Digest.Hex()})
 	}
 	var sums []action.Named
-	for _, o := range in.made {
-		if !in.whole[o.Path] {
+	for at, o := range in.outputs {
+		if !in.isWhole(at, o) {
 			continue // no part of the key is the hash of the whole
 		}
 		hashes = append(hashes, action.Named{Path: o.Path, Hash: o.Digest.Hex()})

@@ -11,13 +11,14 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Checkout says in what git's work tree differs from the commit though nobody changed a file. It
 // is asked only for stages that are not skipped, so what it costs is no part of a run in which
-// nothing changed. All paths are relative to the project.
+// nothing changed. All paths are relative to one directory.
 type Checkout interface {
 	// LeftOut returns the files that git tracks and a sparse checkout leaves out.
 	LeftOut(ctx context.Context) ([]repopath.Path, error)
@@ -44,27 +45,40 @@ func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err erro
 			return err
 		}
 	}
-	return r.refusePointers(ctx, st.Stage, r.sourceFiles(in))
+	if err := refusePointers(ctx, st.Stage, r.Checkout, r.sourceFiles(in, false), ""); err != nil {
+		return err
+	}
+	return refusePointers(ctx, st.Stage, r.Around, r.sourceFiles(in, true), artifact.AtTop)
 }
 
-// refusePointers refuses files of which only the pointer is here.
-func (r *run) refusePointers(ctx context.Context, s *spec.Stage, files []object.Entry) error {
-	if r.Checkout == nil {
+// refusePointers refuses files of which only the pointer is here; before stands before their
+// paths. Where there is no git, there are none.
+func refusePointers(ctx context.Context, s *spec.Stage, c Checkout, files []object.Entry, before repopath.Path) error {
+	if c == nil {
 		return nil
 	}
-	pointers, err := r.Checkout.Pointers(ctx, files)
+	pointers, err := c.Pointers(ctx, files)
 	if err != nil || len(pointers) == 0 {
 		return err
+	}
+	for i := range pointers {
+		pointers[i] = before + pointers[i]
 	}
 	return diag.New(diag.Policy, "%s: %s: Git LFS has not fetched the content, only its pointer is here", s.Name, some(pointers)).
 		At(s.Place).Hinted("git lfs pull")
 }
 
-// sourceFiles are the files among the inputs that no stage makes, with paths from the project's
-// root.
-func (r *run) sourceFiles(in *gathered) (files []object.Entry) {
-	for _, e := range sourceEntries(in).tree().Entries {
-		if e.IsFile() && !r.outs.is(e.Path) {
+// sourceFiles are the files among the inputs that no stage makes, of the project with paths from
+// its root, or those outside with paths from the repository's top.
+func (r *run) sourceFiles(in *gathered, outside bool) (files []object.Entry) {
+	es := entries{}
+	for _, src := range in.sources {
+		if src.outside == outside {
+			es.add(src.top, r.ownFiles(src))
+		}
+	}
+	for _, e := range es.tree().Entries {
+		if e.IsFile() {
 			files = append(files, e)
 		}
 	}
@@ -73,31 +87,31 @@ func (r *run) sourceFiles(in *gathered) (files []object.Entry) {
 
 // sparse is the error that a sparse checkout leaves out files that a dep names.
 func (r *run) sparse(ctx context.Context, s *spec.Stage, d spec.Dep) error {
-	top := d.Path
-	if d.Glob != "" {
-		top = d.Glob.Base()
+	checkout, reader, top := r.Checkout, r.Inputs, d.Base()
+	if d.Top {
+		checkout, reader = r.Around, r.Top.Inputs
 	}
 	// What was named itself counts, ignored or not.
-	named, err := r.Inputs.Ignored(top, true)
+	named, err := reader.Ignored(top, true)
 	if err != nil {
 		return err
 	}
-	return r.leftOut(ctx, d.Place, top, func(p repopath.Path) (bool, error) {
-		if _, made := r.outs.holder(p); made || !s.Takes(d, p) {
+	return leftOut(ctx, checkout, d.Place, top, func(p repopath.Path) (bool, error) {
+		if _, made := r.outs.holder(p); made && !d.Top || !s.Takes(d, p) {
 			return false, nil
 		}
-		ignored, err := r.Inputs.Ignored(p, false)
+		ignored, err := reader.Ignored(p, false)
 		return !ignored || named || p == d.Path, err
 	})
 }
 
 // leftOut is the error that a sparse checkout leaves out files for which takes is true. They are
 // at top, or lie below it.
-func (e *Engine) leftOut(ctx context.Context, place string, top repopath.Path, takes func(repopath.Path) (bool, error)) error {
-	if e.Checkout == nil {
+func leftOut(ctx context.Context, c Checkout, place string, top repopath.Path, takes func(repopath.Path) (bool, error)) error {
+	if c == nil {
 		return nil
 	}
-	out, err := e.Checkout.LeftOut(ctx)
+	out, err := c.LeftOut(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,7 +131,7 @@ func (e *Engine) leftOut(ctx context.Context, place string, top repopath.Path, t
 	if len(files) == 0 {
 		return nil
 	}
-	return diag.New(diag.Policy, "git's sparse-checkout leaves out %s", some(files)).At(place).Hinted("%s", e.Checkout.Widen(top))
+	return diag.New(diag.Policy, "git's sparse-checkout leaves out %s", some(files)).At(place).Hinted("%s", c.Widen(top))
 }
 
 // orSparse returns the error that a sparse checkout leaves out what was not found at a path, or
@@ -127,7 +141,7 @@ func (e *Engine) orSparse(ctx context.Context, err error, place string, top repo
 	if !errors.As(err, &fault) || fault.Kind != diag.Usage {
 		return err
 	}
-	if sparse := e.leftOut(ctx, place, top, func(repopath.Path) (bool, error) { return true, nil }); sparse != nil {
+	if sparse := leftOut(ctx, e.Checkout, place, top, func(repopath.Path) (bool, error) { return true, nil }); sparse != nil {
 		return sparse
 	}
 	return err

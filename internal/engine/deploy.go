@@ -11,10 +11,12 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // deploy brings a deploy stage up to date: done is what the environment says. The order is the
@@ -64,8 +66,11 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(keep.names, ", "))
 	}
 	d := release.Deployment{
-		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Tools: in.Tools, Artifacts: in.made,
+		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Tools: in.Tools, Artifacts: slices.Concat(in.made, in.above),
 		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
+	}
+	if in.under != repopath.Root {
+		d.Dir = in.under
 	}
 	return r.runDeploy(ctx, st, in, d, tree)
 }
@@ -207,11 +212,15 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if err := r.Carrier.Fetch(ctx, in.made); err != nil {
 		return none, nil, err
 	}
+	for _, o := range in.above {
+		if err := r.saveAbove(ctx, st, o); err != nil {
+			return none, nil, err
+		}
+	}
 	for _, src := range in.sources {
-		err := r.Work.SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
+		err := r.files(src.outside).SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
 		if errors.Is(err, store.ErrCorrupt) {
-			err = diag.New(diag.Stage, "%s: %s changed while pipe read it", st.Stage.Name, src.top).At(st.Stage.Place).
-				Hinted("wait for the writer to finish, then run pipe repro again")
+			err = changedMeanwhile(st, spec.Dep{Path: src.top, Top: src.outside}.Name())
 		}
 		if err != nil {
 			return none, nil, err
@@ -237,10 +246,30 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 		}
 	}
 	outs := slices.DeleteFunc(slices.Clone(in.made), func(o artifact.Output) bool { return r.isPrivate(in, o.Path) })
+	for _, o := range in.others {
+		if o.Top && !o.Private {
+			outs = append(outs, o.Output)
+		}
+	}
 	if !keep.any() {
 		outs = append(outs, o)
 	}
 	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
+}
+
+// saveAbove puts an output of a project outside this one into the cache, from where that project
+// has just brought it.
+func (r *run) saveAbove(ctx context.Context, st *state, want artifact.Output) error {
+	o, err := r.Top.Work.Save(ctx, r.Cache, want.Path)
+	if err == nil && !o.Same(want) {
+		err = changedMeanwhile(st, artifact.AtTop+string(want.Path))
+	}
+	return err
+}
+
+func changedMeanwhile(st *state, name string) error {
+	return diag.New(diag.Stage, "%s: %s changed while pipe read it", st.Stage.Name, name).At(st.Stage.Place).
+		Hinted("wait for the writer to finish, then run pipe repro again")
 }
 
 // runDeploy runs the command between "deploying" and "ok" or "failed". Begin decides once more
@@ -264,7 +293,7 @@ func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.
 	job := r.job(st, in, log)
 	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+token)
 	if !st.Stage.InRepo {
-		job.Fresh, job.Inputs = true, tree
+		job.Fresh, job.Inputs, job.Under = true, tree, in.under
 	}
 	made, err = r.Runner.Run(ctx, job)
 	if err == nil {

@@ -62,7 +62,8 @@ type Engine struct {
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
-	Others    Others               // the projects beside this one; nil: none
+	Others    Others               // the other projects of the repository; nil: none
+	At        repopath.Path        // the project's directory from the repository's top; Root without git
 	Environ   []string             // pipe's own environment
 	Platform  string               // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
@@ -75,6 +76,7 @@ type Engine struct {
 	// nil: nothing is known.
 	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
 	Checkout Checkout // nil: there is no git
+	Around   Checkout // of the whole repository, with paths from its top; nil: no stage reads anything outside the project
 	Now      func() time.Time
 	Emit     func(event.Event)
 	// SaveLock writes pipe.lock, durably.
@@ -115,8 +117,8 @@ type Outcome struct {
 	Err        error
 	Done       bool     // it is as it should be; in a dry run: decided
 	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
-	// Trees are the manifests of directory and glob deps, by path or pattern.
-	Trees map[repopath.Path]*object.Tree
+	// Trees are the manifests of directory and glob deps, by the names of these.
+	Trees map[string]*object.Tree
 	Deps  []artifact.Input // as they are; empty while they are not known
 	Was   []artifact.Input // as they were, by pipe.lock or in the environment
 }

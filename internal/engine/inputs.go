@@ -13,11 +13,8 @@ import (
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
-	"github.com/pipe-build/pipe/pkg/digest"
-	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -100,20 +97,22 @@ func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, err
 type gathered struct {
 	action.Inputs
 	trees   []*object.Tree         // of each dep; nil for a file
-	made    []artifact.Output      // stages' outs that deps and params files are, hold or lie in, sorted by path
-	others  []Other                // those of them that other projects make
+	made    []artifact.Output      // stages' outs in the project that deps and params files are, hold or lie in, sorted by path
+	above   []artifact.Output      // those outside the project, in the same way, from the repository's top
+	others  []Other                // those of both that other projects make
+	under   repopath.Path          // where the project is in trees of inputs: Root, unless the stage reads something outside
 	whole   map[repopath.Path]bool // those of them that count as a whole
 	parts   []spec.Dep             // the deps that lie in an out, and take a part of it
 	reads   []action.Read          // the other deps, read from the workspace
 	sources []source               // their files, to be saved for a closure
 }
 
-// byPath returns the manifests of the deps that have one.
-func (g *gathered) byPath() map[repopath.Path]*object.Tree {
-	m := map[repopath.Path]*object.Tree{}
+// byPath returns the manifests of the deps that have one, by their names.
+func (g *gathered) byPath() map[string]*object.Tree {
+	m := map[string]*object.Tree{}
 	for i, t := range g.trees {
 		if t != nil {
-			m[g.Deps[i].Path] = t
+			m[g.Deps[i].Name()] = t
 		}
 	}
 	return m
@@ -121,16 +120,31 @@ func (g *gathered) byPath() map[repopath.Path]*object.Tree {
 
 // source is a dep that is read from the workspace.
 type source struct {
-	top  repopath.Path
-	tree *object.Tree
+	top     repopath.Path
+	outside bool // top is from the repository's top, outside the project
+	tree    *object.Tree
+}
+
+// at returns the path of an entry of the source's tree.
+func (s source) at(e object.Entry) repopath.Path { return under(s.top, e.Path) }
+
+// under returns where p, a path in dir or Root for dir itself, lies.
+func under(dir, p repopath.Path) repopath.Path {
+	if p == repopath.Root {
+		return dir
+	}
+	return dir.Child(string(p))
 }
 
 // gather hashes all inputs of a stage as they are now. Faults in the declarations are
 // collected, so that a user sees all of them at once; any other error ends it. made is sorted
 // and without repetitions: two deps may lie in one out.
 func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
-	g := &gathered{whole: map[repopath.Path]bool{}}
+	g := &gathered{whole: map[repopath.Path]bool{}, under: repopath.Root}
 	s := st.Stage
+	if s.Outside() {
+		g.under = r.At
+	}
 	var faults diag.List
 	for _, d := range s.Deps {
 		in, tree, err := r.dep(ctx, st, d, g)
@@ -161,8 +175,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		}
 		return nil, err
 	}
-	slices.SortFunc(g.made, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
-	g.made = slices.CompactFunc(g.made, func(a, b artifact.Output) bool { return a.Path == b.Path })
+	g.made, g.above = once(g.made), once(g.above)
 	g.Env, g.Loose, g.Platform = r.declared(s), r.Project.Loose, s.Platform
 	if g.Platform == "auto" {
 		g.Platform = r.Platform
@@ -170,41 +183,31 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	return g, nil
 }
 
+// once sorts outputs by their paths: two deps may lie in one.
+func once(outs []artifact.Output) []artifact.Output {
+	slices.SortFunc(outs, func(a, b artifact.Output) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return slices.CompactFunc(outs, func(a, b artifact.Output) bool { return a.Path == b.Path })
+}
+
 // dep hashes one dep. One that is an out, or lies in one, is never read from the workspace.
 // For any other one the files are read there, and each out inside stands for its recorded
 // digest (ADR 0001).
 func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (artifact.Input, *object.Tree, error) {
-	at := d.Path
-	if d.Glob != "" {
-		at = d.Glob.Base()
-	}
-	if holder, ok := r.outs.holder(at); ok {
+	at := d.Base()
+	if holder, ok := r.outs.holder(at); ok && !d.Top {
 		return r.madeDep(ctx, st, d, holder, g)
 	}
-	if o, ok, err := r.other(ctx, at); err != nil || ok {
+	if o, ok, err := r.other(ctx, d); err != nil || ok {
 		if err != nil {
 			return artifact.Input{}, nil, err
 		}
 		return r.otherDep(ctx, st, d, o, g)
 	}
-	var inside []artifact.Output
-	for _, p := range r.outs.inside(at) {
-		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
-		// check are nobody's.
-		maker := &r.Project.Stages[r.outs.by[p]]
-		if r.outs.by[p] == st.index || maker.Leaf(maker.Out(p)) || !st.Stage.TakesOut(d, maker.Out(p)) {
-			continue
-		}
-		o, err := r.output(ctx, p)
-		if err != nil {
-			return artifact.Input{}, nil, err
-		}
-		if d.Glob != "" && o.Dir {
-			continue // it turned out to be a directory
-		}
-		inside = append(inside, o)
+	inside, err := r.insideOf(ctx, st, d)
+	if err != nil {
+		return artifact.Input{}, nil, err
 	}
-	in, tree, err := r.Inputs.Read(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
+	in, tree, err := r.ReadDep(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
 	if err != nil {
 		return in, tree, err
 	}
@@ -217,118 +220,42 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 	return in, tree, nil
 }
 
+// insideOf returns the outs below a dep that count for it. Outside the project there are none:
+// what other projects make there is ignored by git, or counts as it lies there.
+func (r *run) insideOf(ctx context.Context, st *state, d spec.Dep) (inside []artifact.Output, err error) {
+	if d.Top {
+		return nil, nil
+	}
+	for _, p := range r.outs.inside(d.Base()) {
+		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
+		// check are nobody's.
+		maker := &r.Project.Stages[r.outs.by[p]]
+		if r.outs.by[p] == st.index || maker.Leaf(maker.Out(p)) || !st.Stage.TakesOut(d, maker.Out(p)) {
+			continue
+		}
+		o, err := r.output(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if d.Glob != "" && o.Dir {
+			continue // it turned out to be a directory
+		}
+		inside = append(inside, o)
+	}
+	return inside, nil
+}
+
 // sourceOf returns where the files of a dep lie. A glob's tree has paths from the project's
 // root, a directory's from the directory, and a file is made a tree of one entry.
 func sourceOf(d spec.Dep, in artifact.Input, tree *object.Tree) source {
 	switch {
 	case tree == nil:
 		e := object.Entry{Kind: object.File, Path: repopath.Root, Digest: in.Digest, Size: in.Size}
-		return source{d.Path, &object.Tree{Entries: []object.Entry{e}}}
+		return source{d.Path, d.Top, &object.Tree{Entries: []object.Entry{e}}}
 	case d.Glob != "":
-		return source{repopath.Root, tree}
+		return source{repopath.Root, d.Top, tree}
 	}
-	return source{d.Path, tree}
-}
-
-// madeDep reads a dep that is an out of a stage, or lies inside one. See ADR 0002.
-func (r *run) madeDep(ctx context.Context, st *state, d spec.Dep, holder repopath.Path, g *gathered) (artifact.Input, *object.Tree, error) {
-	o, err := r.output(ctx, holder)
-	if err != nil {
-		return artifact.Input{}, nil, err
-	}
-	return r.outputDep(ctx, st, d, o, g, func() (*object.Tree, error) { return r.tree(ctx, o) })
-}
-
-// outputDep reads a dep that is the output, or lies inside it. The manifest is asked for only
-// where it is needed.
-func (r *run) outputDep(ctx context.Context, st *state, d spec.Dep, o artifact.Output, g *gathered, manifest func() (*object.Tree, error)) (artifact.Input, *object.Tree, error) {
-	g.made = append(g.made, o)
-	if d.Glob == "" && d.Path == o.Path {
-		g.whole[o.Path] = true
-		in := artifact.Input{Path: d.Path, Exec: o.Exec, Digest: o.Digest, Size: o.Size, Files: o.Files}
-		if o.Dir {
-			in.Kind = artifact.Dir
-		}
-		return in, nil, nil
-	}
-	g.parts = append(g.parts, d)
-	// What lies in a tree that is the same is the same: the tree need not be fetched.
-	if in, ok := remembered(st.locked, d, o.Digest); ok && len(st.Stage.Excludes) == 0 {
-		return in, nil, nil
-	}
-	tree, err := manifest()
-	if err != nil {
-		return artifact.Input{}, nil, r.lostOr(err)
-	}
-	noun := "output"
-	if i, ok := r.outs.by[o.Path]; ok && r.Project.Stages[i].Input {
-		noun = "input"
-	}
-	in, err := within(st.Stage, d, noun, o, tree)
-	return in, nil, err
-}
-
-// tree returns an out's manifest. That of an out that git keeps, or that the cache
-// lost, is the workspace's, when the same lies there.
-func (r *run) tree(ctx context.Context, o artifact.Output) (*object.Tree, error) {
-	tree, err := r.Carrier.Tree(ctx, o.Path, o.Digest)
-	if errors.As(err, new(*transfer.Missing)) {
-		if here, t, werr := r.Work.Output(ctx, o.Path); werr == nil && here.Same(o) {
-			return t, nil
-		}
-	}
-	return tree, err
-}
-
-// remembered returns the lock's answer for a dep inside a tree, if it was looked up in this
-// very tree. A wrong answer can only come from an edited lock, and gives a key without a
-// record.
-func remembered(locked *lockfile.Stage, d spec.Dep, tree digest.Digest) (artifact.Input, bool) {
-	if locked == nil {
-		return artifact.Input{}, false
-	}
-	for _, l := range locked.Deps {
-		if string(l.Path) == d.String() && l.In == tree {
-			return l, true
-		}
-	}
-	return artifact.Input{}, false
-}
-
-// within looks a dep up in the tree of the out that holds it. The input names the tree it was
-// found in, for the next run to remember. noun says what the out is, input or output.
-func within(s *spec.Stage, d spec.Dep, noun string, o artifact.Output, tree *object.Tree) (artifact.Input, error) {
-	at := repopath.Path(d.String())
-	if d.Glob != "" {
-		sub := &object.Tree{}
-		for _, e := range tree.Entries {
-			if p := o.Path.Child(string(e.Path)); s.Takes(d, p) {
-				e.Path = p
-				sub.Entries = append(sub.Entries, e)
-			}
-		}
-		if len(sub.Entries) > 0 {
-			in := sub.Input(at, artifact.Glob)
-			in.In = o.Digest
-			return in, nil
-		}
-		return artifact.Input{}, diag.New(diag.Usage, "dependency %s matches no file in %s %s", d, noun, o.Path).At(d.Place)
-	}
-	rel := o.Path.Rel(d.Path)
-	if e, ok := tree.Find(rel); ok && (e.Kind == object.File || e.Kind == object.Executable) {
-		return artifact.Input{Path: at, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size, In: o.Digest}, nil
-	}
-	if sub, ok := tree.Sub(rel); ok {
-		sub.Entries = slices.DeleteFunc(sub.Entries, func(e object.Entry) bool { return s.LeavesOut(d, d.Path.Child(string(e.Path))) })
-		in := sub.Input(at, artifact.Dir)
-		in.In = o.Digest
-		return in, nil
-	}
-	e := diag.New(diag.Usage, "dependency %s does not exist in %s %s", d, noun, o.Path).At(d.Place)
-	if noun == "input" {
-		return artifact.Input{}, e.Hinted("correct its name, or create it and run pipe add %s", o.Path)
-	}
-	return artifact.Input{}, e.Hinted("correct its name, or create it in the stage that makes the output")
+	return source{d.Path, d.Top, tree}
 }
 
 // params reads the declared values, also from files that other stages make. It notes which of
@@ -342,7 +269,7 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 				return err
 			}
 			made = append(made, o)
-		} else if o, ok, err := r.other(ctx, p.File); err != nil || ok {
+		} else if o, ok, err := r.other(ctx, spec.Dep{Path: p.File}); err != nil || ok {
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,9 @@ type beside struct {
 }
 
 func (b *beside) Output(_ context.Context, at repopath.Path) (engine.Other, bool, error) {
-	return b.out, b.out.Path.Holds(at), nil
+	o := b.out
+	o.At = o.Path
+	return o, o.At.Holds(at), nil
 }
 
 func (b *beside) Tree(context.Context, engine.Other) (*object.Tree, error) { return b.tree, nil }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -36,20 +37,22 @@ func (r *run) private(ctx context.Context, st *state, in *gathered) (*private, e
 			p.names = append(p.names, string(o.Path))
 		}
 	}
+	for _, o := range in.others {
+		if o.Top && o.Private {
+			p.names = append(p.names, o.name())
+		}
+	}
 	var hidden []hiddenFile
 	for i, src := range in.sources {
 		kept := false
 		for _, e := range r.ownFiles(src).Entries {
-			at := src.top
-			if e.Path != repopath.Root {
-				at = at.Child(string(e.Path))
-			}
-			said := saysOf(st.Stage, at)
+			at := src.at(e)
+			said := saysOf(st.Stage, at, src.outside)
 			switch said.Push {
 			case spec.PushNo:
-				p.names, kept = append(p.names, said.String()), true
+				p.names, kept = append(p.names, said.Name()), true
 			case spec.PushUnsaid:
-				is, real, err := r.Inputs.Hidden(at)
+				is, real, err := r.reader(src.outside).Hidden(at)
 				if err != nil {
 					return nil, err
 				}
@@ -67,11 +70,27 @@ func (r *run) private(ctx context.Context, st *state, in *gathered) (*private, e
 	return p, r.refuseHidden(ctx, st.Stage, hidden)
 }
 
+// reader reads what is in the project, or what lies outside.
+func (r *run) reader(outside bool) *inputs.Reader {
+	if outside {
+		return r.Top.Inputs
+	}
+	return r.Inputs
+}
+
+// files is where it lies.
+func (r *run) files(outside bool) *worktree.Work {
+	if outside {
+		return r.Top.Work
+	}
+	return r.Work
+}
+
 // saysOf returns the dep that decides about the file at p: of those that say push, the nearest
 // one; else one that says nothing.
-func saysOf(s *spec.Stage, p repopath.Path) (nearest spec.Dep) {
+func saysOf(s *spec.Stage, p repopath.Path, outside bool) (nearest spec.Dep) {
 	for _, d := range s.Deps {
-		if d.Push != spec.PushUnsaid && d.Path.Holds(p) && (nearest.Push == spec.PushUnsaid || nearest.Path.Holds(d.Path)) {
+		if d.Push != spec.PushUnsaid && d.Top == outside && d.Path.Holds(p) && (nearest.Push == spec.PushUnsaid || nearest.Path.Holds(d.Path)) {
 			nearest = d
 		}
 	}
@@ -103,27 +122,32 @@ func (r *run) refuseHidden(ctx context.Context, s *spec.Stage, files []hiddenFil
 		return nil
 	}
 	f := files[0]
-	what := fmt.Sprintf("git ignores %s", f.path)
-	if f.real != r.Work.OS(f.path) {
-		what = fmt.Sprintf("%s leads to %s, which git ignores or which is outside the repository", f.path, f.real)
+	name := spec.Dep{Path: f.path, Top: f.dep.Top}.Name()
+	what := "git ignores " + name
+	if f.real != r.files(f.dep.Top).OS(f.path) {
+		what = fmt.Sprintf("%s leads to %s, which git ignores or which is outside the repository", name, f.real)
 	}
 	if n := len(files) - 1; n > 0 {
 		what += fmt.Sprintf(" (and %d more)", n)
 	}
-	name := r.nameIn(s, f)
 	return diag.New(diag.Policy, "%s: not deployed: %s, but a deployment uploads its dependencies", s.Name, what).At(f.dep.Place).
-		Hinted("write {path: %s, push: false} in deps to keep it on this machine, or push: true to upload it", name)
+		Hinted("write {path: %s, push: false} in deps to keep it on this machine, or push: true to upload it", r.nameIn(s, f))
 }
 
 // nameIn returns how deps would name what a hint speaks of: the dep itself where it is ignored
 // as a whole, else the one file.
 func (r *run) nameIn(s *spec.Stage, f hiddenFile) string {
 	p := f.path
-	if whole, err := r.Inputs.Ignored(f.dep.Path, true); err == nil && whole && f.dep.Glob == "" {
+	if whole, err := r.reader(f.dep.Top).Ignored(f.dep.Path, true); err == nil && whole && f.dep.Glob == "" {
 		p = f.dep.Path
 	}
-	if s.Wdir.Holds(p) {
-		return string(s.Wdir.Rel(p))
+	wdir := s.Wdir
+	if f.dep.Top {
+		wdir = under(r.At, s.Wdir)
 	}
-	return strings.Repeat("../", strings.Count(string(s.Wdir), "/")+1) + string(p)
+	up := ""
+	for ; !wdir.Holds(p); wdir = wdir.Dir() {
+		up += "../"
+	}
+	return up + string(wdir.Rel(p))
 }

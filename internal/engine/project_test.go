@@ -98,6 +98,7 @@ func (p *project) start() {
 	carrier := &transfer.Carrier{Cache: p.cache, Workers: 2}
 	cells := store.Cells(p.cache.Store)
 	p.engine = &engine.Engine{
+		At: repopath.Root,
 		Publisher: engine.Publisher{
 			Workspace: &local.Workspace{Work: p.work, Inputs: inputs.New(p.work, ignore.NoRepoRules()), Cache: p.cache, Carrier: carrier, Note: func(stage, text string) {
 				p.emit(event.Event{Type: event.Note, Stage: stage, Text: text})

@@ -108,7 +108,7 @@ func (p *Publisher) objects(ctx context.Context, s *spec.Stage, l *lockfile.Stag
 		notes = append(notes, object.Ref{Shelf: object.Logs, Digest: rec.Log})
 	}
 	for _, d := range l.Deps {
-		if d.Kind != artifact.OneFile {
+		if d.Kind.Plain() != artifact.OneFile {
 			notes = append(notes, object.Ref{Shelf: object.Inputs, Digest: d.Digest})
 		}
 	}

@@ -195,7 +195,7 @@ func (r *run) build(ctx context.Context, st *state) error {
 // lock says. Then the lock must name the new one, or every fresh clone fetches
 // that tree only to look the input up.
 func moved(l *lockfile.Stage, in *gathered) bool {
-	return !slices.EqualFunc(l.Deps, in.Deps, func(o, d artifact.Input) bool { return o.Path == d.Path && o.In == d.In })
+	return !slices.EqualFunc(l.Deps, in.Deps, func(o, d artifact.Input) bool { return o.Name() == d.Name() && o.In == d.In })
 }
 
 // lookAtOuts hashes what lies at the stage's outs. A skip needs them too: only the bytes show

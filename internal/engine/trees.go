@@ -10,18 +10,15 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// entries collects one tree out of several, by path from the project's root.
+// entries collects one tree out of several, by path from the project's root, or with something
+// outside of it from the repository's top.
 type entries map[repopath.Path]object.Entry
 
 // add takes in all of t, which lies at top, but for outs of stages that it names
 // as a whole.
 func (es entries) add(top repopath.Path, t *object.Tree) {
 	for _, e := range t.Entries {
-		if e.Path == repopath.Root {
-			e.Path = top
-		} else {
-			e.Path = top.Child(string(e.Path))
-		}
+		e.Path = under(top, e.Path)
 		if e.Kind != object.Nested {
 			es[e.Path] = e
 		}
@@ -38,25 +35,58 @@ func (es entries) tree() *object.Tree {
 	return t
 }
 
+// place is where a path lies in a tree of the inputs.
+func (g *gathered) place(p repopath.Path, outside bool) repopath.Path {
+	if outside {
+		return p
+	}
+	return under(g.under, p)
+}
+
+// outputs yields the outputs that stages made, and where each lies in a tree of the inputs.
+func (g *gathered) outputs(yield func(at repopath.Path, o artifact.Output) bool) {
+	for _, o := range g.made {
+		if !yield(g.place(o.Path, false), o) {
+			return
+		}
+	}
+	for _, o := range g.above {
+		if !yield(o.Path, o) {
+			return
+		}
+	}
+}
+
+// isWhole reports whether all of an output counts, which lies at a place in a tree of the inputs.
+func (g *gathered) isWhole(at repopath.Path, o artifact.Output) bool {
+	if at == g.place(o.Path, false) && g.whole[o.Path] {
+		return true
+	}
+	return slices.ContainsFunc(g.Deps, func(d artifact.Input) bool {
+		return d.Kind.IsTop() && d.Kind != artifact.TopGlob && d.Path == at
+	})
+}
+
 // sourceEntries are the files that no stage makes. A tree of one file does not know its
 // executable bit; the dep does.
 func sourceEntries(in *gathered) entries {
 	es := entries{}
 	for _, src := range in.sources {
-		es.add(src.top, src.tree)
+		es.add(in.place(src.top, src.outside), src.tree)
 	}
 	for _, d := range in.Deps {
-		if e, ok := es[d.Path]; ok && d.Kind == artifact.OneFile && d.Exec {
+		at := in.place(d.Path, d.Kind.IsTop())
+		if e, ok := es[at]; ok && d.Kind.Plain() == artifact.OneFile && d.Exec {
 			e.Kind = object.Executable
-			es[d.Path] = e
+			es[at] = e
 		}
 	}
 	return es
 }
 
-// fileEntry is an output that is a file, at its path.
-func fileEntry(o artifact.Output) object.Entry {
-	e := object.Entry{Kind: object.File, Path: o.Path, Digest: o.Digest, Size: o.Size}
+// fileEntry is an output that is a file, at a path.
+func fileEntry(at repopath.Path, o artifact.Output) object.Entry {
+	e := object.Entry{Kind: object.File, Path: at, Digest: o.Digest, Size: o.Size}
 	if o.Exec {
 		e.Kind = object.Executable
 	}
@@ -68,12 +98,12 @@ func fileEntry(o artifact.Output) object.Entry {
 // the files lie.
 func inputTree(in *gathered) *object.Tree {
 	es := sourceEntries(in)
-	for _, o := range in.made {
-		e := fileEntry(o)
+	for at, o := range in.outputs {
+		e := fileEntry(at, o)
 		if o.Dir {
 			e.Kind, e.Size = object.Nested, 0
 		}
-		es[o.Path] = e
+		es[at] = e
 	}
 	return es.tree()
 }
@@ -84,9 +114,10 @@ func inputTree(in *gathered) *object.Tree {
 // that these name are taken.
 func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*object.Tree, error) {
 	es := sourceEntries(in)
-	for _, o := range in.made {
-		if !o.Dir && in.whole[o.Path] {
-			es[o.Path] = fileEntry(o)
+	for at, o := range in.outputs {
+		whole, outside := in.isWhole(at, o), !in.under.Holds(at)
+		if !o.Dir && whole {
+			es[at] = fileEntry(at, o)
 		}
 		if !o.Dir {
 			continue
@@ -95,12 +126,14 @@ func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*ob
 		if err != nil {
 			return nil, err
 		}
-		if !in.whole[o.Path] {
+		if !whole {
 			t = &object.Tree{Entries: slices.DeleteFunc(slices.Clone(t.Entries), func(e object.Entry) bool {
-				return !slices.ContainsFunc(in.parts, func(d spec.Dep) bool { return s.Takes(d, o.Path.Child(string(e.Path))) })
+				return !slices.ContainsFunc(in.parts, func(d spec.Dep) bool {
+					return d.Top == outside && s.Takes(d, o.Path.Child(string(e.Path)))
+				})
 			})}
 		}
-		es.add(o.Path, t)
+		es.add(at, t)
 	}
 	tree := es.tree()
 	return tree, tree.Check()
@@ -112,11 +145,7 @@ func (r *run) closureTree(ctx context.Context, s *spec.Stage, in *gathered) (*ob
 func (r *run) ownFiles(src source) *object.Tree {
 	own := &object.Tree{}
 	for _, e := range src.tree.Entries {
-		p := src.top
-		if e.Path != repopath.Root {
-			p = p.Child(string(e.Path))
-		}
-		if !r.outs.is(p) {
+		if src.outside || !r.outs.is(src.at(e)) {
 			own.Entries = append(own.Entries, e)
 		}
 	}

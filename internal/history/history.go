@@ -181,7 +181,7 @@ func (f *finder) stage(s *lockfile.Stage) (hits []*Hit) {
 	}
 	for _, d := range s.Deps {
 		if f.match(d.Digest) {
-			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: d.Path, Ref: object.OfInput(d), Exec: d.Exec, Size: d.Size, Key: s.Key}))
+			hits = append(hits, f.add(Hit{What: Dep, Stage: s.Name, Path: repopath.Path(d.Name()), Ref: object.OfInput(d), Exec: d.Exec, Size: d.Size, Key: s.Key}))
 		}
 	}
 	return hits

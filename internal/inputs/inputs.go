@@ -19,6 +19,7 @@ package inputs
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -49,16 +50,31 @@ type Reader struct {
 	work  *worktree.Work
 	rules *ignore.Rules // above the root
 	known sync.Map      // repopath.Path -> ruled: what was read of ignore files
+	inner repopath.Path // the project, when work is the whole git repository around it; else empty
 }
 
 // New returns a reader of a workspace. The rules are those that hold at its root
 // before the root's own files are read; nil: nothing is ignored.
 func New(w *worktree.Work, rules *ignore.Rules) *Reader { return &Reader{work: w, rules: rules} }
 
+// Outside returns a reader of what lies outside a project: work is the git repository that it is
+// in, and inner is its directory there. Nothing in the project is read, and, by whatever symlink,
+// nothing outside the repository.
+func Outside(w *worktree.Work, rules *ignore.Rules, inner repopath.Path) *Reader {
+	return &Reader{work: w, rules: rules, inner: inner}
+}
+
 // Read returns the state of a dep. The list is nil for a file; for a directory its
 // paths are relative to it, for a glob to the repository, and an out directory
 // inside it is one Nested entry. A missing dep is a diag.Usage error.
 func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
+	if d.Top {
+		// An exclude is a pattern in the project.
+		exclude, made.Is = nil, func(p repopath.Path) bool { return p == r.inner }
+		if err := r.confined(d.Base(), d.Place); err != nil {
+			return artifact.Input{}, nil, err
+		}
+	}
 	if d.Glob != "" {
 		return r.glob(ctx, d, exclude, made)
 	}
@@ -66,7 +82,7 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	here := !errors.Is(err, worktree.ErrAbsent)
 	switch {
 	case !here && len(made.Inside) == 0:
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s does not exist, and no stage creates it", d.Path).At(d.Place).
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s does not exist, and no stage creates it", d.Name()).At(d.Place).
 			Hinted("create it, correct its name, or add it to the outs of the stage that creates it")
 	case here && err != nil:
 		return artifact.Input{}, nil, err
@@ -78,13 +94,39 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	return r.dir(ctx, d, exclude, made, here)
 }
 
+// kindOf is the kind of a dep that turned out to be of a sort.
+func kindOf(d spec.Dep, k artifact.Kind) artifact.Kind {
+	if d.Top {
+		return k.Top()
+	}
+	return k
+}
+
+// confined refuses what leads out of the git repository, which other clones do not have, or back
+// into the project, where an output counts by its record and not as it lies there.
+func (r *Reader) confined(p repopath.Path, place string) error {
+	real, err := filepath.EvalSymlinks(r.work.OS(p))
+	if err != nil {
+		return nil //nolint:nilerr // what is absent, or cannot be read, is reported by who reads it
+	}
+	to, ok := r.project(real)
+	if ok && r.inner.Holds(to) {
+		return diag.New(diag.Usage, "%s%s leads back into the project, to %s", artifact.AtTop, p, r.inner.Rel(to)).At(place).Hinted("add %s to deps instead", r.inner.Rel(to))
+	}
+	if !ok {
+		return diag.New(diag.Usage, "%s%s leads to %s, outside the git repository", artifact.AtTop, p, real).At(place).
+			Hinted("copy it into the repository, so that every clone has it")
+	}
+	return nil
+}
+
 // file reads a dep that is a file. No ignore rule is asked: it was named.
 func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.Tree, error) {
 	if d.Dir {
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s/ is a file, not a directory", d.Path).At(d.Place).Hinted("remove the slash at its end")
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s/ is a file, not a directory", d.Name()).At(d.Place).Hinted("remove the slash at its end")
 	}
 	e, err := r.work.File(ctx, d.Path)
-	return artifact.Input{Path: d.Path, Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
+	return artifact.Input{Path: d.Path, Kind: kindOf(d, artifact.OneFile), Exec: e.Kind == object.Executable, Digest: e.Digest, Size: e.Size}, nil, err
 }
 
 // dir reads a dep that is a directory; here is false when it only exists as the place
@@ -104,7 +146,7 @@ func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern
 		}
 	}
 	addMade(t, d.Path, made.Inside)
-	return t.Input(d.Path, artifact.Dir), t, nil
+	return t.Input(d.Path, kindOf(d, artifact.Dir)), t, nil
 }
 
 // glob reads the files below the pattern's fixed part that it names. That part need not
@@ -129,10 +171,10 @@ func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	}
 	addMade(t, repopath.Root, made.Inside)
 	if len(t.Entries) == 0 {
-		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s matches no file", d.Glob).At(d.Place).
+		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s matches no file", d.Name()).At(d.Place).
 			Hinted("correct the pattern (it does not match files that git ignores)")
 	}
-	return t.Input(repopath.Path(d.Glob), artifact.Glob), t, nil
+	return t.Input(repopath.Path(d.Glob), kindOf(d, artifact.Glob)), t, nil
 }
 
 // addMade puts recorded outs into a list of paths relative to top. The scan has left

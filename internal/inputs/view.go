@@ -45,6 +45,9 @@ func (v *view) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), p.IsGit():
 		return false, nil
 	}
+	if k == statindex.IsDir && v.only != "" && v.inner != "" {
+		return v.only.Reaches(p), nil // ../*.json is not worth a walk over the whole repository
+	}
 	return v.only == "" || k == statindex.IsDir || v.only.Match(p), nil
 }
 
@@ -70,6 +73,8 @@ func (v *view) Link(ctx context.Context, p repopath.Path, target string) (object
 		return object.Link(target), inside, nil // dangling; outside there is nothing to hash
 	case err != nil:
 		return object.Entry{}, false, err
+	case k == statindex.IsFile && v.inner != "" && v.confined(p, string(p)) != nil:
+		return object.Entry{}, false, v.confined(p, string(p))
 	case k == statindex.IsFile:
 		e, err := v.work.File(ctx, p)
 		return e, true, err

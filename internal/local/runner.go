@@ -116,11 +116,12 @@ func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made,
 	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
 		return nil, err
 	}
-	if err := dir.MkdirAll(filepath.Join(top, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
+	root := filepath.Join(top, filepath.FromSlash(string(job.Under)))
+	if err := dir.MkdirAll(filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
 		return nil, err
 	}
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), top))
+	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root))
 	return made, err
 }
 
@@ -286,6 +287,9 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 		})
 		r.Hold.ended(job.Stage.Name)
 		r.Inputs.Forget() // the command may have changed ignore files
+		if r.Top != nil {
+			r.Top.Inputs.Forget()
+		}
 		if err != nil {
 			break
 		}
@@ -309,7 +313,7 @@ func wdir(root string, wdir repopath.Path) (string, error) {
 // written names the files of a directory or glob that are new or different now: they are the
 // command's own as a rule, and whoever is to take them out of deps must know them.
 func written(was *object.Tree, d spec.Dep, now *object.Tree) (files []string) {
-	if was == nil || now == nil {
+	if was == nil || now == nil || d.Top { // outside of the project no command is meant to write
 		return nil
 	}
 	top := d.Path
@@ -331,12 +335,12 @@ func written(was *object.Tree, d spec.Dep, now *object.Tree) (files []string) {
 func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 	var changed, files []string
 	for _, read := range job.Reads {
-		now, tree, err := r.Inputs.Read(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
+		now, tree, err := r.ReadDep(ctx, read.Dep, job.Stage.Excludes, inputs.Made{Is: r.IsOut, Inside: read.Inside})
 		if err != nil && !diag.Is(err, diag.Usage) {
 			return err
 		}
 		if err != nil || now.Digest != read.Was.Digest || now.Exec != read.Was.Exec {
-			changed = append(changed, read.Dep.String())
+			changed = append(changed, read.Dep.Name())
 			files = append(files, written(job.Inputs, read.Dep, tree)...)
 		}
 	}
@@ -347,6 +351,15 @@ func (r *Runner) recheck(ctx context.Context, job *action.Job) error {
 		}
 		if err != nil || !here.Same(o) {
 			changed = append(changed, string(o.Path))
+		}
+	}
+	for _, o := range job.Above {
+		here, _, err := r.Top.Work.Output(ctx, o.Path)
+		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
+			return err
+		}
+		if err != nil || !here.Same(o) {
+			changed = append(changed, artifact.AtTop+string(o.Path))
 		}
 	}
 	values, err := r.Params(ctx, job.Stage, job.Made)

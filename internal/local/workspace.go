@@ -46,11 +46,26 @@ import (
 type Workspace struct {
 	Work    *worktree.Work
 	Inputs  *inputs.Reader // of Work
+	Top     *Top           // nil: no stage reads anything outside the project
 	Cache   store.Cache
 	Carrier *transfer.Carrier
 	Note    func(stage, text string)
 
 	placing sync.Map // repopath.Path -> *sync.Mutex: two stages may want the same output at once
+}
+
+// Top is the git repository around the project, of which pipe only reads what stages name.
+type Top struct {
+	Work   *worktree.Work
+	Inputs *inputs.Reader
+}
+
+// ReadDep reads a dep that no stage makes, in the project or outside of it.
+func (w *Workspace) ReadDep(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made inputs.Made) (artifact.Input, *object.Tree, error) {
+	if d.Top {
+		return w.Top.Inputs.Read(ctx, d, nil, made)
+	}
+	return w.Inputs.Read(ctx, d, exclude, made)
 }
 
 // Place makes an output lie at its path, and reports whether that changed

@@ -40,7 +40,7 @@ func Of(o artifact.Output) Ref {
 
 // OfInput names what an input's digest is of: a file's bytes, or a list.
 func OfInput(in artifact.Input) Ref {
-	if in.Kind == artifact.OneFile {
+	if in.Kind.Plain() == artifact.OneFile {
 		return Ref{Files, in.Digest}
 	}
 	return Ref{Inputs, in.Digest}

@@ -17,6 +17,7 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Options say which environment is meant and how to deploy to it. Those who only
@@ -126,6 +127,7 @@ type Deployment struct {
 	Stage     string
 	Key       digest.Key
 	Closure   digest.Digest    // tree of all that the command sees; in cache and, unless Local, remote
+	Dir       repopath.Path    // of the project in it, when its paths are from the top of the git repository; else empty
 	Local     bool             // some of it must not leave this machine, so no other one can deploy it
 	Deps      []artifact.Input // what the stage declares
 	Tools     []artifact.Tool
@@ -147,7 +149,7 @@ func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, er
 	}
 	st := Stage{
 		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
+		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Dir: d.Dir, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
 	}
 	err = e.mutate(ctx, func(s *State) error {
 		if s.absent && !e.mayCreate() {

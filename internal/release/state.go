@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Schema is the number of the state's form that this version reads and writes.
@@ -47,6 +48,7 @@ type Stage struct {
 	At         time.Time         `json:"at"`
 	Commit     string            `json:"commit,omitempty"`
 	Closure    digest.Digest     `json:"closure"`             // tree of all files that the command got
+	Dir        repopath.Path     `json:"dir,omitempty"`       // of the project in it; empty: the closure has the project alone
 	Local      bool              `json:"local,omitempty"`     // the closure is not in the remote: a part of it stays on one machine
 	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
 	Deps       []artifact.Input  `json:"deps,omitempty"`
@@ -199,6 +201,11 @@ func (s *Stage) check() error {
 		return errors.New("it lacks a status or a key")
 	case east != 0 || s.At.Nanosecond() != 0:
 		return errors.New("the time is not in UTC and whole seconds")
+	}
+	if s.Dir != "" {
+		if _, err := repopath.Parse(string(s.Dir)); err != nil {
+			return fmt.Errorf("dir: %w", err)
+		}
 	}
 	for _, in := range s.Deps {
 		if err := in.Check(); err != nil {

@@ -68,9 +68,10 @@ func (x *outIndex) below(p repopath.Path, yield func(made)) {
 
 // LeavesOut says that an exclude of the stage takes p from what the dep d names: it
 // names p, or a directory that holds p. A dep that is a path is asked for by its
-// name: no exclude touches it, or what is above it, only what lies inside.
+// name: no exclude touches it, or what is above it, only what lies inside. Excludes are of the
+// project; nothing outside of it is left out.
 func (s *Stage) LeavesOut(d Dep, p repopath.Path) bool {
-	if len(s.Excludes) == 0 || d.Glob == "" && !d.Path.Holds(p) {
+	if len(s.Excludes) == 0 || d.Top || d.Glob == "" && !d.Path.Holds(p) {
 		return false
 	}
 	for ; p != repopath.Root && p != d.Path; p = p.Dir() {
@@ -95,10 +96,10 @@ func (s *Stage) TakesOut(d Dep, o *Out) bool { return !(d.Glob != "" && o.Dir) &
 // files count as deps. A leaf inside a directory is no part of it.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
-		at := d.Path
-		if d.Glob != "" {
-			at = d.Glob.Base()
+		if d.Top {
+			continue
 		}
+		at := d.Base()
 		x.above(at, func(m made) { yield(d, m) })
 		x.below(at, func(m made) {
 			if !m.leaf && s.TakesOut(d, m.out) {
@@ -218,7 +219,7 @@ func (r *reader) ownOuts(i int, s *Stage, x *outIndex) {
 // does not, whoever reads them.
 func (r *reader) pushed(p *Project, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
-		if d.Push == PushUnsaid {
+		if d.Push == PushUnsaid || d.Top {
 			continue
 		}
 		x.above(d.Path, func(m made) {
@@ -276,7 +277,7 @@ func (r *reader) stored(p *Project, i int) {
 // dep.
 func (r *reader) leaves(p *Project, s *Stage, x *outIndex) {
 	for _, d := range s.Deps {
-		if d.Path == repopath.Root || d.Glob != "" {
+		if d.Path == repopath.Root || d.Glob != "" || d.Top {
 			continue
 		}
 		x.below(d.Path, func(m made) {

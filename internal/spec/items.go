@@ -41,6 +41,10 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		if trimmed := strings.TrimRight(exclude, "/"); trimmed != "" {
 			exclude = trimmed
 		}
+		if s.leaves(exclude) {
+			_ = s.bad(n, "dependency %q: what lies outside the project cannot be excluded", text).Hinted("name what the stage reads there instead, such as ../shared/*.txt")
+			return
+		}
 		if g, ok := s.glob(n, exclude); ok && s.once(n, "dependency", "!"+g.String()) {
 			s.st.Excludes = append(s.st.Excludes, g)
 		}
@@ -48,6 +52,10 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 	}
 	if !repopath.HasMeta(text) {
 		s.plainDep(n, PushUnsaid)
+		return
+	}
+	if s.leaves(text) {
+		s.outsideGlob(n, text)
 		return
 	}
 	if g, ok := s.glob(n, text); ok {
@@ -98,6 +106,10 @@ func (s *stageReader) tool(n, at *yamldoc.Node) {
 // plainDep reads a dep that is a path, whatever characters it has.
 func (s *stageReader) plainDep(n *yamldoc.Node, push Push) {
 	d := Dep{Push: push, Place: n.Place(s.file)}
+	if s.leaves(n.Value) {
+		s.outsideDep(n, d)
+		return
+	}
 	var ok bool
 	if d.Path, d.Dir, ok = s.path(n, s.st.Wdir, "dependency"); ok {
 		s.addDep(n, d, d.Path)
@@ -111,7 +123,7 @@ func (s *stageReader) addDep(n *yamldoc.Node, d Dep, where repopath.Path) {
 		s.bad(n, "dependency %s: .pipe is reserved for pipe", n.Value)
 	case strings.EqualFold(string(where), lockName):
 		s.bad(n, "dependency %s: pipe.lock cannot be a dependency", n.Value)
-	case s.once(n, "dependency", d.String()):
+	case s.once(n, "dependency", d.Name()):
 		s.st.Deps = append(s.st.Deps, d)
 	}
 }

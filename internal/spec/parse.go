@@ -8,13 +8,18 @@ import (
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Parse reads a whole pipe.yaml; file is its name in places. The error is a diag.List of kind
 // Usage with all faults, sorted by place, and then there is no Project. What can be read of a
 // broken file is read, so that faults of syntax and of meaning come together.
-func Parse(file string, data []byte) (*Project, error) {
-	r := &reader{file: file}
+func Parse(file string, data []byte) (*Project, error) { return ParseAt(file, data, "") }
+
+// ParseAt is Parse for a project in a git repository: dir is its directory from the repository's
+// top, "" outside of one. It says what a dep with ../ means.
+func ParseAt(file string, data []byte, dir repopath.Path) (*Project, error) {
+	r := &reader{file: file, dir: dir}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	r.faults = diag.All(err)
 	// The syntax is broken or a bound was passed: there is nothing to check.
@@ -33,6 +38,7 @@ func Parse(file string, data []byte) (*Project, error) {
 // reader collects the faults of one file.
 type reader struct {
 	file   string
+	dir    repopath.Path // of the project, from the top of its git repository; "": there is none
 	faults diag.List
 }
 

@@ -5,7 +5,8 @@
 //
 //   - All lists of a stage are sorted and without repetitions, whatever their order in the
 //     file, so the key does not depend on it. Only scripts keep their order.
-//   - All paths are relative to the project's root and stay inside it; wdir is resolved.
+//   - All paths are relative to the project's root and stay inside it; wdir is resolved. Only a
+//     dep may lie outside: Dep.Top says so, and its path is from the top of the git repository.
 //   - No two outs are equal or lie inside one another, so each path has at most one maker.
 //   - The graph has no cycle.
 //
@@ -23,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -83,6 +85,7 @@ type Stage struct {
 type Dep struct {
 	Path  repopath.Path    // empty for a glob
 	Glob  repopath.Pattern // empty for a path
+	Top   bool             // it lies outside the project: from the top of its git repository
 	Dir   bool             // written with a slash at its end: must be a directory
 	Push  Push             // of a deploy stage's dep that is a path
 	Place string
@@ -111,6 +114,25 @@ func (d Dep) String() string {
 	}
 	return string(d.Path)
 }
+
+// Name is String for people: no two deps of a stage have the same.
+func (d Dep) Name() string {
+	if d.Top {
+		return artifact.AtTop + d.String()
+	}
+	return d.String()
+}
+
+// Base is the file or directory where reading the dep begins.
+func (d Dep) Base() repopath.Path {
+	if d.Glob != "" {
+		return d.Glob.Base()
+	}
+	return d.Path
+}
+
+// Outside reports whether the stage reads something outside the project.
+func (s *Stage) Outside() bool { return slices.ContainsFunc(s.Deps, func(d Dep) bool { return d.Top }) }
 
 // Need is a stage that must be done before another one.
 type Need struct {

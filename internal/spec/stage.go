@@ -138,7 +138,15 @@ func (s *stageReader) kind(p yamldoc.Pair) {
 
 // order sorts the lists: their order in the file means nothing.
 func (s *stageReader) order() {
-	slices.SortFunc(s.st.Deps, func(a, b Dep) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(s.st.Deps, func(a, b Dep) int {
+		if c := strings.Compare(a.String(), b.String()); c != 0 || a.Top == b.Top {
+			return c
+		}
+		if a.Top { // as the lock sorts kinds
+			return 1
+		}
+		return -1
+	})
 	slices.SortFunc(s.st.Tools, func(a, b Tool) int { return strings.Compare(a.Cmd, b.Cmd) })
 	slices.Sort(s.st.Excludes)
 	slices.SortFunc(s.st.Params, func(a, b Params) int { return strings.Compare(string(a.File), string(b.File)) })

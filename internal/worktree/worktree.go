@@ -17,7 +17,7 @@
 // An input is what its path leads to, symlinks followed (adr/0011). Pipe's own directory
 // holds none (CheckOwn).
 //
-// Pipe's own directory is .pipe below the root: lock, index, tmp, aside, partial, runs
+// Pipe's own directory is .pipe below the root: lock, index, index-top, tmp, aside, partial, runs
 // and, unless it is elsewhere, the cache. tmp is on the same file system as the
 // outputs, so that a rename works.
 package worktree
@@ -58,7 +58,10 @@ type Options struct {
 	// Foreign is a directory that is no project of this user's: what lies in its .pipe is
 	// neither believed nor written.
 	Foreign bool
-	Note    func(text string) // takes what a person should know of a saved out, once each; may be nil
+	// Home has the stat index in its .pipe: this directory is only read, for a project that lies in
+	// it. nil: it has a .pipe of its own.
+	Home *Work
+	Note func(text string) // takes what a person should know of a saved out, once each; may be nil
 
 	lstat   func(d *statindex.Directory, name string) (statindex.Stat, statindex.Kind, error)
 	folds   func(in folder.Dir) (bool, error)
@@ -98,9 +101,11 @@ func Open(root string, opt Options) (*Work, error) {
 	}
 	w := &Work{root: root, dir: dir, opt: opt, index: statindex.New()}
 	if !opt.Foreign {
-		w.index = statindex.Load(filepath.Join(root, Dir, "index"))
+		w.index = statindex.Load(filepath.Join(w.home().root, Dir, w.indexName()))
 	}
 	switch {
+	case opt.Now == nil && opt.Home != nil:
+		w.opt.Now = opt.Home.opt.Now
 	case opt.Now == nil && opt.Foreign:
 		w.opt.Now = func() int64 { return opt.machine().UnixNano() }
 	case opt.Now == nil:
@@ -108,6 +113,21 @@ func Open(root string, opt Options) (*Work, error) {
 	}
 	w.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	return w, nil
+}
+
+// home is the workspace whose .pipe has the index.
+func (w *Work) home() *Work {
+	if w.opt.Home != nil {
+		return w.opt.Home
+	}
+	return w
+}
+
+func (w *Work) indexName() string {
+	if w.opt.Home != nil {
+		return "index-top"
+	}
+	return "index"
 }
 
 // Close writes the stat index if it changed, and lets go of the root.
@@ -232,11 +252,11 @@ func (w *Work) saveIndex() error {
 	if w.opt.Foreign {
 		return nil
 	}
-	own, err := w.Own("")
+	own, err := w.home().Own("")
 	if err != nil {
 		return absentIsNil(err) // a question makes no directories
 	}
-	return errors.Join(w.index.Save(atomicfile.Files{Root: own}, "index"), own.Close())
+	return errors.Join(w.index.Save(atomicfile.Files{Root: own}, w.indexName()), own.Close())
 }
 
 // ErrAbsent says that nothing lies at a path.

@@ -37,10 +37,43 @@ type Kind string
 
 // The kinds of inputs.
 const (
-	OneFile Kind = ""     // one file
-	Dir     Kind = "dir"  // a directory
-	Glob    Kind = "glob" // all files that a pattern names
+	OneFile Kind = ""        // one file
+	Dir     Kind = "dir"     // a directory
+	Glob    Kind = "glob"    // all files that a pattern names
+	TopFile Kind = "top"     // one file outside the project; Path is from the top of its git repository
+	TopDir  Kind = "topdir"  // a directory there
+	TopGlob Kind = "topglob" // all files there that a pattern names
 )
+
+// plain are the kinds inside a project by those outside.
+var plain = map[Kind]Kind{TopFile: OneFile, TopDir: Dir, TopGlob: Glob}
+
+// IsTop reports whether the path is from the top of the git repository, and not from the project.
+func (k Kind) IsTop() bool { _, is := plain[k]; return is }
+
+// Plain returns the sort alone, wherever the input lies.
+func (k Kind) Plain() Kind {
+	if p, is := plain[k]; is {
+		return p
+	}
+	return k
+}
+
+// Top returns the kind of the same sort outside the project.
+func (k Kind) Top() Kind {
+	switch k {
+	case OneFile:
+		return TopFile
+	case Dir:
+		return TopDir
+	case Glob:
+		return TopGlob
+	}
+	return k
+}
+
+// AtTop is what names of paths from the top of the git repository begin with, as in git.
+const AtTop = ":/"
 
 // Input is the state of one declared input.
 type Input struct {
@@ -53,6 +86,14 @@ type Input struct {
 	// In is the tree that Path was looked up in when it lies inside a directory
 	// that another stage makes: as long as that tree is the same, so is Digest.
 	In digest.Digest `json:"in,omitzero"`
+}
+
+// Name returns the path or pattern for people. No two inputs of a stage have the same.
+func (i Input) Name() string {
+	if i.Kind.IsTop() {
+		return AtTop + string(i.Path)
+	}
+	return string(i.Path)
 }
 
 // Tool is a command whose output is an input: mostly a tool that says its version.
@@ -96,12 +137,13 @@ func (i Input) Check() error {
 	if err := i.checkPath(); err != nil {
 		return err
 	}
+	kind := i.Kind.Plain()
 	switch {
-	case i.Kind != OneFile && i.Kind != Dir && i.Kind != Glob:
+	case kind != OneFile && kind != Dir && kind != Glob:
 		return fmt.Errorf("%s has the unknown kind %q", i.Path, i.Kind)
-	case i.Kind != OneFile && i.Exec:
+	case kind != OneFile && i.Exec:
 		return fmt.Errorf("%s is a directory or pattern, but executable", i.Path)
-	case i.Kind == OneFile && i.Files != 0:
+	case kind == OneFile && i.Files != 0:
 		return fmt.Errorf("%s is a file, but says how many files it holds", i.Path)
 	}
 	return checkNumbers(i.Path, i.Digest, i.Size, i.Files)
@@ -120,7 +162,7 @@ func (i Input) checkPath() error {
 	if i.Kind == Dir && i.Path == repopath.Root {
 		return nil
 	}
-	if i.Kind != Glob {
+	if i.Kind.Plain() != Glob {
 		_, err := repopath.Parse(string(i.Path))
 		return err
 	}

@@ -58,7 +58,7 @@ func facts(s *Stage) []fact {
 	}
 	list := []fact{{what: "command", value: s.Cmd.String()}}
 	for _, d := range s.Deps {
-		list = append(list, fact{"dep", string(d.Path), content(d.Digest.String(), d.Exec), d.Size})
+		list = append(list, fact{"dep", d.Name(), content(d.Digest.String(), d.Exec), d.Size})
 	}
 	for _, t := range s.Tools {
 		value := t.Digest.String()

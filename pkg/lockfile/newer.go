@@ -22,6 +22,11 @@ func isKnown(list, name string) bool {
 	return strings.HasPrefix(name, "x-") || strings.Contains(fieldsOf[list], " "+name+" ")
 }
 
+// isKind reports whether an item of a list can have the kind.
+func isKind(list string, k artifact.Kind) bool {
+	return k == artifact.Dir || list != "outs" && (k == artifact.Glob || k.IsTop())
+}
+
 // newer returns what in a block only a later version can have written, and where
 // in text it stands: an unknown field, key, hash or kind. "" is nothing.
 func newer(text string) (what string, at int) {
@@ -75,7 +80,7 @@ func newerField(list, name, value string) string {
 		if _, err := digest.ParseKey(value); errors.Is(err, digest.ErrNewer) {
 			return "key " + form
 		}
-	case name == "kind" && isField(value) && value != string(artifact.Dir) && (list == "outs" || value != string(artifact.Glob)):
+	case name == "kind" && isField(value) && !isKind(list, artifact.Kind(value)):
 		return "kind " + value
 	case (name == "cmd" && list == "" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:
 		return "hash " + form

@@ -217,6 +217,7 @@ func newers() map[string]string {
 		"field of a tool": forge("    outs:", "    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1, exit: 1} # b\n    outs:"),
 		"kind of an out":  forge("path: out", "path: out, kind: image"),
 		"glob of an out":  forge("path: out", "path: out, kind: glob"),
+		"top of an out":   forge("path: out", "path: out, kind: topdir"),
 		"key":             forge("key: k1:", "key: k2:"),
 		"hash":            forge("hash: blake3:", "hash: sha3:"),
 		"and not in form": forge("size: 1}", "size:  1, mode: 493}"),

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/artifact"
 )
 
 // vectors is where another implementation finds them; README.md there says how to use them.
@@ -110,6 +111,20 @@ func outs(s *Stage) (out []map[string]any) {
 	return out
 }
 
+// outside has deps outside the project, beside those inside with the same paths.
+func outside() *File {
+	return &File{Stages: []Stage{{
+		Name: "build", Key: keyOf("build"), Cmd: sum("make"),
+		Deps: []artifact.Input{
+			{Path: "lib", Kind: artifact.Dir, Digest: sum("lib"), Size: 1, Files: 1},
+			{Path: "lib", Kind: artifact.TopDir, Digest: sum("the other lib"), Size: 2, Files: 1},
+			{Path: "lib/*.c", Kind: artifact.TopGlob, Digest: sum("glob"), Size: 3, Files: 1},
+			{Path: "run.sh", Kind: artifact.TopFile, Exec: true, Digest: sum("run"), Size: 4, In: sum("tree")},
+		},
+		Outs: []artifact.Output{{Path: "out", Digest: sum("out"), Size: 5}},
+	}}}
+}
+
 // writeVectors makes the files anew from the cases of the other tests.
 func writeVectors(t *testing.T) {
 	t.Helper()
@@ -117,7 +132,7 @@ func writeVectors(t *testing.T) {
 	first := string(example().Stages[0].append(nil))
 	extra := forged(forged(first, "size: 120}", "size: 120, x-mode: 0o755, x-note: \"a } b\"}"), "files: 1} # build\n", "files: 1} # build\n    x-a: anything {\n    x-b:\n      - 1\n")
 	locks := map[string]map[string]string{
-		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra},
+		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra, "outside": string(outside().Encode())},
 		"damaged": {
 			"windows": strings.ReplaceAll("\ufeff"+head+a+b, "\n", "\r\n"), "another order": head + b + a, "twice the same": head + a + b + a,
 			"union of an empty": banner + "schema: 1\nstages: {}\nstages:\n" + a + b, "no last newline": strings.TrimSuffix(head+a+b, "\n"),
@@ -156,7 +171,7 @@ func TestVectorsAreReadAsTheySay(t *testing.T) {
 	if *update {
 		writeVectors(t)
 	}
-	for dir, least := range map[string]int{"valid": 3, "damaged": 40, "newer": 10, "refused": 2} {
+	for dir, least := range map[string]int{"valid": 4, "damaged": 40, "newer": 10, "refused": 2} {
 		files, err := filepath.Glob(filepath.Join(vectors, dir, "*.lock"))
 		if err != nil || len(files) < least {
 			t.Fatalf("%s: %d vectors, %v", dir, len(files), err)

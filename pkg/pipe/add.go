@@ -146,7 +146,7 @@ func (p *Project) overlap(at repopath.Path) error {
 
 // takeInputs has the engine take the inputs, with pipe.yaml as it is going to be.
 func (p *Project) takeInputs(ctx context.Context, r *Added, text string, lock *lockfile.File, paths []repopath.Path) error {
-	next, err := spec.Parse(spec.FileName, []byte(text))
+	next, err := p.parse([]byte(text))
 	if err != nil {
 		return err
 	}

@@ -17,20 +17,21 @@ import (
 // checkout is the engine's view of git's work tree, for one run.
 type checkout struct {
 	*Project
+	work    *worktree.Work // what lies in top
+	top     repopath.Path  // from git's root; paths are relative to it
 	leftOut func() ([]repopath.Path, error)
 }
 
 // checkout looks at the index once, when it is first asked.
-func (p *Project) checkout(ctx context.Context) *checkout {
-	return &checkout{p, sync.OnceValues(func() (files []repopath.Path, err error) {
+func (p *Project) checkout(ctx context.Context, work *worktree.Work, top repopath.Path) *checkout {
+	return &checkout{p, work, top, sync.OnceValues(func() (files []repopath.Path, err error) {
 		all, err := p.repo.LeftOut(ctx)
-		top := p.lockAt.Dir()
 		for _, f := range all {
 			if !top.Holds(f) {
 				continue
 			}
 			at := top.Rel(f)
-			if _, err := os.Lstat(p.work.OS(at)); worktree.Gone(err) {
+			if _, err := os.Lstat(work.OS(at)); worktree.Gone(err) {
 				files = append(files, at)
 			}
 		}
@@ -44,9 +45,9 @@ func (c *checkout) LeftOut(context.Context) ([]repopath.Path, error) { return c.
 // Widen implements engine.Checkout. Git takes the path from where it is called in some modes and
 // from its root in others, so it is called at its root.
 func (c *checkout) Widen(p repopath.Path) string {
-	git, at := "git", c.lockAt.Dir().Child(string(p))
+	git, at := "git", c.top.Child(string(p))
 	if p == repopath.Root {
-		at = c.lockAt.Dir()
+		at = c.top
 	}
 	if up := strings.Count(string(c.lockAt), "/"); up > 0 {
 		git += " -C " + strings.TrimSuffix(strings.Repeat("../", up), "/")
@@ -64,16 +65,15 @@ func (c *checkout) Widen(p repopath.Path) string {
 
 // Pointers implements engine.Checkout.
 func (c *checkout) Pointers(ctx context.Context, files []object.Entry) ([]repopath.Path, error) {
-	top := c.lockAt.Dir()
 	var maybe []repopath.Path
 	for _, e := range files {
 		if gitlog.PointerSize(e.Size) {
-			maybe = append(maybe, top.Child(string(e.Path)))
+			maybe = append(maybe, c.top.Child(string(e.Path)))
 		}
 	}
 	found, err := c.repo.Pointers(ctx, maybe)
 	for i := range found {
-		found[i] = top.Rel(found[i])
+		found[i] = c.top.Rel(found[i])
 	}
 	return found, err
 }

@@ -65,7 +65,7 @@ func inputOf(s *lockfile.Stage, c lockfile.Change) (artifact.Input, bool) {
 	switch c.What {
 	case "dep":
 		for _, d := range s.Deps {
-			if string(d.Path) == c.Path {
+			if d.Name() == c.Path {
 				return d, true
 			}
 		}

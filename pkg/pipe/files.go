@@ -54,15 +54,15 @@ func (l lists) changedFiles(ctx context.Context, s *StageResult) (files []lockfi
 	for w := range s.Because {
 		why := &s.Because[w]
 		d, err := digest.Parse(why.Old)
-		i := slices.IndexFunc(s.deps, func(in artifact.Input) bool { return string(in.Path) == why.Path })
+		i := slices.IndexFunc(s.deps, func(in artifact.Input) bool { return in.Name() == why.Path })
 		if why.Code != event.DepChanged || err != nil || i < 0 {
 			continue // without digests, only its executable bit changed
 		}
-		now := side{l, s.deps[i], s.trees[repopath.Path(why.Path)]}
+		now := side{l, s.deps[i], s.trees[why.Path]}
 		was := now
 		was.tree = nil
 		for _, in := range s.was {
-			if in.Path == now.in.Path && in.Digest == d {
+			if in.Name() == now.in.Name() && in.Digest == d {
 				was.in = in
 			}
 		}
@@ -88,7 +88,7 @@ func (l lists) changedOut(ctx context.Context, stage string, was artifact.Output
 
 // differing compares two states of a directory or a glob; the note says why it cannot.
 func differing(ctx context.Context, stage string, was, now side) (files []lockfile.Change, note string, err error) {
-	if was.in.Kind == artifact.OneFile || now.in.Kind == artifact.OneFile {
+	if was.in.Kind.Plain() == artifact.OneFile || now.in.Kind.Plain() == artifact.OneFile {
 		return nil, "", nil
 	}
 	which := [...]string{"old", "new"}
@@ -108,12 +108,12 @@ func differing(ctx context.Context, stage string, was, now side) (files []lockfi
 		}
 	}
 	for _, c := range object.Diff(was.tree, now.tree) {
-		path := c.Path
-		if now.in.Kind == artifact.Dir {
-			path = now.in.Path.Child(string(path)) // a glob's list has paths from the root
+		at := artifact.Input{Path: c.Path, Kind: now.in.Kind}
+		if now.in.Kind.Plain() == artifact.Dir {
+			at.Path = now.in.Path.Child(string(c.Path)) // a glob's list has paths from the root
 		}
 		files = append(files, lockfile.Change{
-			Stage: stage, What: "file", Path: string(path), Old: c.Old, New: c.New, In: string(now.in.Path), OldSize: c.OldSize, NewSize: c.NewSize,
+			Stage: stage, What: "file", Path: at.Name(), Old: c.Old, New: c.New, In: now.in.Name(), OldSize: c.OldSize, NewSize: c.NewSize,
 		})
 	}
 	return files, "", nil
@@ -126,7 +126,7 @@ func (l lists) find(ctx context.Context, stage string, in artifact.Input) (*obje
 		return l.part(ctx, stage, in)
 	}
 	t, err := l.c.List(ctx, in.Digest)
-	if errors.Is(err, store.ErrNotFound) && in.Kind == artifact.Dir {
+	if errors.Is(err, store.ErrNotFound) && in.Kind.Plain() == artifact.Dir {
 		t, err = l.c.Tree(ctx, in.Path, in.Digest)
 	}
 	return t, err
@@ -170,6 +170,9 @@ func (l lists) part(ctx context.Context, stage string, in artifact.Input) (*obje
 // holder returns the output that a dep lies in.
 func (l lists) holder(in artifact.Input) (repopath.Path, bool) {
 	at := in.Path
+	if in.Kind.IsTop() {
+		return "", false // of a project outside, whose lock this is not
+	}
 	if in.Kind == artifact.Glob {
 		at = repopath.Pattern(in.Path).Base()
 	}

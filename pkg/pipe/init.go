@@ -86,7 +86,7 @@ func (p *Project) firstFiles(ctx context.Context, r *Initialized) ([]change, err
 	if changed {
 		changes = append(changes, change{spec.FileName, text})
 	}
-	if p.spec, err = spec.Parse(spec.FileName, []byte(text)); err != nil {
+	if p.spec, err = p.parse([]byte(text)); err != nil {
 		return nil, err
 	}
 	if err := checkRemotes(p.spec.Remotes); err != nil || p.repo == nil {
@@ -132,7 +132,7 @@ func (p *Project) firstSpec(ctx context.Context, r *Initialized) (text string, c
 	if err != nil {
 		return "", false, err
 	}
-	now, err := spec.Parse(spec.FileName, data)
+	now, err := p.parse(data)
 	if err != nil || now.Name != "" || !now.Deploys() || len(now.Remotes) == 0 {
 		return string(data), false, err
 	}

@@ -64,7 +64,7 @@ func (p *Project) onlyEndings(path, was, now string) *ended {
 	if err != nil {
 		return nil
 	}
-	b, err := atomicfile.Read(p.work.OS(repopath.Path(path)), maxText)
+	b, err := atomicfile.Read(p.inTop(p.fromTop(path)), maxText)
 	if err != nil || digest.Of(b).String() != strings.TrimSuffix(now, lockfile.Executable) {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (p *Project) conversions(ctx context.Context, all []*ended) (auto string, e
 	}
 	var paths []repopath.Path
 	for _, e := range all {
-		paths = append(paths, p.lockAt.Dir().Child(e.path))
+		paths = append(paths, p.fromTop(e.path))
 	}
 	attributes, err := p.repo.Attributes(ctx, paths, "eol", "text")
 	for i := range attributes {

@@ -18,8 +18,7 @@ func (ps *Projects) sort() error {
 		for _, i := range append(cycle, cycle[0]) {
 			names = append(names, ps.all[i].opt.name)
 		}
-		return diag.New(diag.Usage, "projects depend on each other: %s", strings.Join(names, " -> ")).
-			Hinted("move a stage to another project, so that one of them needs nothing of the other")
+		return eachOther(names...)
 	}
 	// A directory that holds a project is better read when that is done, where it can be.
 	for _, n := range near {
@@ -44,6 +43,12 @@ func (ps *Projects) sort() error {
 		p.beside = ps.all
 	}
 	return nil
+}
+
+// eachOther refuses projects of which each needs an output of the next.
+func eachOther(names ...string) error {
+	return diag.New(diag.Usage, "projects depend on each other: %s", strings.Join(names, " -> ")).
+		Hinted("move a stage to another project, so that one of them needs nothing of the other")
 }
 
 // holding says that a dep of a project is a directory that holds another one.
@@ -74,11 +79,11 @@ func (p *Project) reads() (paths []string) {
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		for _, d := range s.Deps {
-			at := d.Path
-			if d.Glob != "" {
-				at = d.Glob.Base()
+			if d.Top {
+				paths = append(paths, p.inTop(d.Base()))
+				continue
 			}
-			paths = append(paths, p.work.OS(at))
+			paths = append(paths, p.work.OS(d.Base()))
 		}
 		for _, f := range s.Params {
 			paths = append(paths, p.work.OS(f.File))

@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ func (o *others) Output(ctx context.Context, at repopath.Path) (engine.Other, bo
 	for p := dir.Rel(at); p != repopath.Root; p = p.Dir() {
 		if s, out := owner.maker(p); s != nil && !s.Check {
 			found, err := o.state(owner, s, out)
-			found.Path = dir.Child(string(p))
+			found.At = dir.Child(string(p))
 			return found, true, err
 		}
 	}
@@ -88,7 +89,7 @@ func (o *others) state(owner *Project, s *spec.Stage, out *spec.Out) (engine.Oth
 func (o *others) Tree(ctx context.Context, out engine.Other) (*object.Tree, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	owner, dir, err := o.owner(ctx, out.Path)
+	owner, dir, err := o.owner(ctx, out.At)
 	if err != nil {
 		return nil, err
 	}
@@ -96,18 +97,18 @@ func (o *others) Tree(ctx context.Context, out engine.Other) (*object.Tree, erro
 	if err != nil {
 		return nil, err
 	}
-	return c.Tree(ctx, dir.Rel(out.Path), out.Digest)
+	return c.Tree(ctx, dir.Rel(out.At), out.Digest)
 }
 
 // Bring implements engine.Others. Where the output lies there already, nobody is waited for.
 func (o *others) Bring(ctx context.Context, out engine.Other) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	owner, dir, err := o.owner(ctx, out.Path)
+	owner, dir, err := o.owner(ctx, out.At)
 	if err != nil {
 		return err
 	}
-	at := dir.Rel(out.Path)
+	at := dir.Rel(out.At)
 	if here, _, err := owner.work.Output(ctx, at); err == nil && here.Same(out.Output) {
 		return nil
 	}
@@ -116,25 +117,42 @@ func (o *others) Bring(ctx context.Context, out engine.Other) error {
 	return inProject(owner.opt.name, owner.root, err)
 }
 
-// owner returns the other project that a path lies in, the nearest one, and its directory. What
-// lies in another repository is nobody's here.
+// owner returns the other project that a path lies in, the nearest one, and its directory, both
+// from the repository's top. What lies in another repository is nobody's here.
 func (o *others) owner(ctx context.Context, at repopath.Path) (*Project, repopath.Path, error) {
-	for dir := at.Dir(); dir != repopath.Root; dir = dir.Dir() {
-		if _, err := os.Lstat(o.p.work.OS(dir) + "/.git"); err == nil {
+	for dir := at.Dir(); dir != o.p.at(); dir = dir.Dir() {
+		if _, err := os.Lstat(filepath.Join(o.p.inTop(dir), ".git")); err == nil && dir != repopath.Root {
 			break
 		}
 		p, err := o.open(ctx, dir)
-		if err != nil || p != nil {
+		if err != nil || p != nil || dir == repopath.Root {
 			return p, dir, err
 		}
 	}
 	return nil, "", nil
 }
 
-// open returns the project whose root is a directory of this one; nil: there is none. It is the
+// at is the project's directory from the repository's top; without git the project is all there is.
+func (p *Project) at() repopath.Path {
+	if p.repo == nil {
+		return repopath.Root
+	}
+	return p.lockAt.Dir()
+}
+
+// inTop returns where a path from the repository's top lies.
+func (p *Project) inTop(at repopath.Path) string {
+	top := p.root
+	for dir := p.at(); dir != repopath.Root; dir = dir.Dir() {
+		top = filepath.Dir(top)
+	}
+	return filepath.Join(top, filepath.FromSlash(string(at)))
+}
+
+// open returns the project whose root is a directory of the repository; nil: there is none. It is the
 // one that OpenAll has opened, if it did, because a plan of it may be known there.
 func (o *others) open(ctx context.Context, dir repopath.Path) (*Project, error) {
-	root := o.p.work.OS(dir)
+	root := o.p.inTop(dir)
 	if p, ok := o.by[root]; ok {
 		return p, nil
 	}
@@ -148,9 +166,19 @@ func (o *others) open(ctx context.Context, dir repopath.Path) (*Project, error) 
 			return p, nil
 		}
 	}
-	p, err := Open(ctx, o.p.opt.of(root, string(dir)))
+	name := root
+	if rel, err := filepath.Rel(o.p.root, root); err == nil {
+		name = filepath.ToSlash(rel)
+	}
+	p, err := Open(ctx, o.p.opt.of(root, name))
 	if err != nil {
-		return nil, inProject(string(dir), root, err)
+		return nil, inProject(name, root, err)
+	}
+	// Each would wait for the other's lock to bring what it needs. What lies in the inner one of the
+	// two is that one's own.
+	own := func(at string) bool { return len(root) > len(o.p.root) && holds(root, at) }
+	if slices.ContainsFunc(p.reads(), func(at string) bool { return holds(o.p.root, at) && !own(at) && o.p.makes(at) }) {
+		return nil, errors.Join(eachOther(".", name, "."), p.Close())
 	}
 	o.by[root], o.p.beside = p, append(slices.Clip(o.p.beside), p)
 	o.p.opened = append(o.p.opened, p)

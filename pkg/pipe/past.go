@@ -64,7 +64,7 @@ func (p *past) project(name string, read func() ([]byte, error)) *spec.Project {
 		return was
 	}
 	if data, err := read(); err == nil {
-		if was, err = spec.Parse(spec.FileName, data); err != nil {
+		if was, err = p.parse(data); err != nil {
 			was = nil
 		}
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/inputs"
+	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -83,6 +84,7 @@ type Project struct {
 	lockAt repopath.Path // pipe.lock relative to git's root
 	work   *worktree.Work
 	inputs *inputs.Reader
+	top    *local.Top // the repository around the project; nil: no stage reads anything there
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
@@ -116,7 +118,10 @@ func (p *Project) read(ctx context.Context) error {
 		return err
 	}
 	p.yaml = data
-	p.spec, err = spec.Parse(spec.FileName, data)
+	p.spec, err = p.parse(data)
+	if err == nil {
+		err = p.openTop(ctx)
+	}
 	if err == nil && len(p.spec.Remotes) > 0 {
 		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))
 	}
@@ -161,7 +166,7 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	exec, err := p.execBits(ctx)
+	exec, err := p.execBits(ctx, p.at())
 	if err != nil {
 		return nil, err
 	}
@@ -206,8 +211,13 @@ func (p *Project) openGit() (*ignore.Rules, error) {
 		return nil, err
 	}
 	p.repo, p.lockAt = repo, at
-	above := ignore.Repo{Root: repo.Root(), GitDir: repo.GitDir(), CommonDir: repo.CommonDir(), Env: p.env}
-	return above.Rules(at.Dir())
+	return p.ignored(at.Dir())
+}
+
+// ignored returns the rules above a directory of the repository.
+func (p *Project) ignored(dir repopath.Path) (*ignore.Rules, error) {
+	above := ignore.Repo{Root: p.repo.Root(), GitDir: p.repo.GitDir(), CommonDir: p.repo.CommonDir(), Env: p.env}
+	return above.Rules(dir)
 }
 
 // needGit refuses what only git can answer, outside of a repository.
@@ -236,7 +246,8 @@ func (p *Project) checkOwn(ctx context.Context) error {
 // execBits returns who says whether a file is executable where its mode does not
 // (core.fileMode is false, as on Windows): git's index, else commits that everybody
 // shares would have other keys there. nil: the mode tells.
-func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, known bool), error) {
+// Paths are in the directory top of the repository.
+func (p *Project) execBits(ctx context.Context, top repopath.Path) (func(repopath.Path) (exec, known bool), error) {
 	if p.repo == nil {
 		return nil, nil
 	}
@@ -244,7 +255,6 @@ func (p *Project) execBits(ctx context.Context) (func(repopath.Path) (exec, know
 	if err != nil || trust {
 		return nil, err
 	}
-	top := p.lockAt.Dir()
 	return func(at repopath.Path) (exec, known bool) {
 		exec, known, err := executable(top.Child(string(at)))
 		return exec, known && err == nil
@@ -299,7 +309,11 @@ func noProject(start, dvc string) error {
 // Close writes the stat index and frees connections. A stat index that was not written costs
 // the next call the time to hash again, and nothing else.
 func (p *Project) Close() error {
-	err := p.work.Close()
+	var err error
+	if p.top != nil {
+		err = p.top.Work.Close() // its index goes into the workspace, which is closed after it
+	}
+	err = errors.Join(err, p.work.Close())
 	for _, other := range p.opened {
 		err = errors.Join(err, other.Close())
 	}

@@ -70,7 +70,7 @@ type StageResult struct {
 	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
 	Assumed []string `json:"assumed,omitempty"`
 
-	trees     map[repopath.Path]*object.Tree
+	trees     map[string]*object.Tree
 	deps, was []artifact.Input
 }
 
@@ -260,7 +260,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	files := p.files(carrier)
 	e := &engine.Engine{
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
-		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, opt.ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
 	if p.remote != nil {
@@ -270,7 +270,10 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Remote = p.remote
 	}
 	if p.repo != nil {
-		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx)
+		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
+	}
+	if p.top != nil {
+		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
 	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
@@ -303,7 +306,7 @@ func (p *Project) tracked(ctx context.Context, files []string) (tracked []string
 // files is the workspace with the cache behind it, as one call of a verb uses it.
 func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 	return &local.Workspace{
-		Work: p.work, Inputs: p.inputs, Cache: p.cache, Carrier: c,
+		Work: p.work, Inputs: p.inputs, Top: p.top, Cache: p.cache, Carrier: c,
 		Note: func(stage, text string) { p.emit(event.Event{Type: event.Note, Stage: stage, Text: text}) },
 	}
 }

@@ -57,7 +57,7 @@ func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, ba
 	}
 	seen := map[string]bool{}
 	for _, s := range snapshots {
-		project, lock, err := parsed(s)
+		project, lock, err := p.parsed(s)
 		if err != nil {
 			bad = errors.Join(bad, fmt.Errorf("%s: %w", s.Name, err))
 			continue
@@ -82,7 +82,7 @@ func (p *Project) snapshots(ctx context.Context, opt RevOptions) ([]gitlog.Snaps
 }
 
 // parsed reads the files of a commit. One without pipe.lock or without pipe.yaml names nothing.
-func parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
+func (p *Project) parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
 	if s.Files[0] == nil || s.Files[1] == nil {
 		return &spec.Project{}, &lockfile.File{}, nil
 	}
@@ -90,7 +90,7 @@ func parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := spec.Parse(spec.FileName, s.Files[1])
+	project, err := p.parse(s.Files[1])
 	return project, lock, err
 }
 

@@ -273,5 +273,41 @@ func (g Pattern) Base() Path {
 	return Path(base)
 }
 
+// Rel returns the pattern relative to dir; false: its fixed part does not lie inside dir.
+func (g Pattern) Rel(dir Path) (Pattern, bool) {
+	rest, ok := strings.CutPrefix(string(g), literal.Replace(string(dir))+"/")
+	return Pattern(rest), ok
+}
+
+// Reaches reports whether the pattern may name something inside dir. It errs on the side of yes,
+// for braces and classes that may span directories.
+func (g Pattern) Reaches(dir Path) bool {
+	elems := strings.Split(string(g), "/")
+	for i, name := range strings.Split(string(dir), "/") {
+		if i == len(elems) {
+			return false
+		}
+		if spans(elems[i]) {
+			return true
+		}
+		if !doublestar.MatchUnvalidated(elems[i], name) {
+			return false
+		}
+	}
+	return len(elems) > strings.Count(string(dir), "/")+1
+}
+
+// spans reports whether a piece of a pattern between slashes may match more than one element of a
+// path: it has **, is a part of braces, or has a class that a slash may be in.
+func spans(piece string) bool {
+	for i := 1; i+1 < len(piece); i++ {
+		if piece[i] == '-' && piece[i-1] <= '/' && piece[i+1] >= '/' {
+			return true
+		}
+	}
+	return strings.Contains(piece, "**") || strings.Contains(piece, "[!") || strings.Contains(piece, "[^") ||
+		strings.Count(piece, "{") != strings.Count(piece, "}") || strings.Count(piece, "[") != strings.Count(piece, "]")
+}
+
 // String returns the pattern.
 func (g Pattern) String() string { return string(g) }

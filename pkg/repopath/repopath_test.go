@@ -302,3 +302,49 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAPatternMayReachIntoADirectory(t *testing.T) {
+	for _, c := range []struct {
+		pattern Pattern
+		dir     Path
+		want    bool
+	}{
+		{"*.txt", "web", false},
+		{"*", "web", false},
+		{"*/x", "web", true},
+		{"w*/x", "web", true},
+		{"l*/x", "web", false},
+		{"**", "web", true},
+		{"**/*.go", "a/web", true},
+		{"a/*.txt", "a/web", false},
+		{"a/w?b/x", "a/web", true},
+		{"b/*/x", "a/web", false},
+		{"a/lib/**", "a/web", false},
+		{"a", "a/web", false},
+		{"{a/web,b}/x", "a/web", true},
+		{"{lib,api}/x", "web", false},
+		{"{web,api}/x", "web", true},
+		{"a[!b]web/x", "a/web", true},
+		{"a[+-9]web/x", "a/web", true},
+		{"w[a-f]b/x", "web", true},
+		{"w[a-d]b/x", "web", false},
+		{"a/web", "a/web", false},
+	} {
+		if got := c.pattern.Reaches(c.dir); got != c.want {
+			t.Errorf("%s reaches into %s: %t", c.pattern, c.dir, got)
+		}
+	}
+}
+
+func TestAPatternIsRelativeToADirectoryThatHoldsItsBase(t *testing.T) {
+	in, err := JoinPattern("a[b]", "c/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rel, ok := in.Rel("a[b]"); !ok || rel != "c/*.go" {
+		t.Errorf("%s, %t", rel, ok)
+	}
+	if rel, ok := in.Rel("a"); ok {
+		t.Errorf("%s", rel)
+	}
+}
