@@ -17,7 +17,7 @@ import (
 type Missing struct {
 	Path repopath.Path
 	Ref  object.Ref
-	URL  string // of the remote; "" when there is none
+	URL  string // of the remote; "" when none was asked
 	More int    // if not 0, it stands for so many more files of the output Path
 }
 
@@ -26,12 +26,10 @@ func (m *Missing) Error() string {
 	if m.More > 0 {
 		return fmt.Sprintf("%s: and %d more files", m.Path, m.More)
 	}
-	where := "in the cache, and there is no remote"
-	if m.URL != "" {
-		where = "in the cache nor in " + m.URL
-		return fmt.Sprintf("%s: %s is neither %s", m.Path, m.Ref, where)
+	if m.URL == "" {
+		return fmt.Sprintf("%s: %s is not in the cache", m.Path, m.Ref)
 	}
-	return fmt.Sprintf("%s: %s is not %s", m.Path, m.Ref, where)
+	return fmt.Sprintf("%s: %s is neither in the cache nor in %s", m.Path, m.Ref, m.URL)
 }
 
 // Unwrap makes it a store.ErrNotFound.

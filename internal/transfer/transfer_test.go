@@ -201,10 +201,10 @@ func TestAMissingTreeIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	alone := &transfer.Carrier{Cache: p.cache, Workers: 1}
-	if err := alone.Fetch(t.Context(), p.outs[:1]); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "there is no remote") {
+	if err := alone.Fetch(t.Context(), p.outs[:1]); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "is not in the cache") {
 		t.Errorf("a file without a remote: %v", err)
 	}
-	if err := alone.Fetch(t.Context(), p.outs); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "there is no remote") {
+	if err := alone.Fetch(t.Context(), p.outs); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "is not in the cache") {
 		t.Errorf("without a remote: %v", err)
 	}
 	if err := alone.Publish(t.Context(), p.outs); err != nil {
