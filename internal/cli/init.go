@@ -39,7 +39,7 @@ func (a *app) initHooksCmd() *cobra.Command {
 	c := command("hooks", "Run pipe push and pipe checkout from git's hooks",
 		`Add one line each to two of git's hooks:
 
-pre-push       pipe push: what pipe.lock names is in the remote before the commit is.
+pre-push       pipe push --rev: what the pushed commits name is in the remote first.
                If that fails, git push stops; git push --no-verify skips it.
 post-checkout  pipe checkout, when git switches to a commit with another pipe.lock:
                the outputs in the workspace are those of the commit. It never stops git.

@@ -2,8 +2,8 @@
 //
 // Each hook has one line of pipe's in it, from the file of its name in lines; everything else
 // in the script is somebody else's and stays, byte for byte. The line stands first: a script
-// may end before its end, and its own last command decides whether git goes on. It reads no
-// input, which is for the script, and does nothing where pipe is not installed.
+// may end before its end, and its own last command decides whether git goes on. What it
+// reads of its input the script gets again, and it does nothing where pipe is not installed.
 package githook
 
 import (

@@ -75,10 +75,10 @@ func TestDirectoriesThatDifferInSpacesHaveTheirOwnLines(t *testing.T) {
 func TestALineNamesTheFilesOfItsDirectory(t *testing.T) {
 	for i := range 2 {
 		inside, top := hook(t, "a b's/{pipe}", i).Line, hook(t, ".", i).Line
-		if !strings.Contains(inside, ` 'a b'\''s/{pipe}/pipe.lock' `) || !strings.Contains(inside, ` 'a b'\''s/{pipe}/pipe.yaml' `) {
+		if !strings.Contains(inside, `'a b'\''s/{pipe}/pipe.lock' `) || !strings.Contains(inside, ` 'a b'\''s/{pipe}/pipe.yaml' `) {
 			t.Errorf("other files: %s", inside)
 		}
-		if !strings.Contains(top, " pipe.lock ") || strings.Contains(top, "{pipe") {
+		if !strings.Contains(top, "pipe.lock ") || strings.Contains(top, "{pipe") {
 			t.Errorf("other files: %s", top)
 		}
 	}
