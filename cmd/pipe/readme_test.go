@@ -226,7 +226,7 @@ func TestEachExampleDoesWhatItsPageSays(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(quickDir(t), "copy")
 			must(t, os.CopyFS(dir, os.DirFS(from)))
-			// What somebody has built there is no part of the example.
+			// What somebody has built there does not belong to the example.
 			must(t, os.RemoveAll(filepath.Join(dir, ".pipe")))
 			follow(t, filepath.Join(from, "README.md"), dir)
 		})

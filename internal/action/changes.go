@@ -293,7 +293,7 @@ func mapChanges(codes [3]string, old, now map[string]string) (why []Reason) {
 }
 
 // outChanges lists outputs that were added to or removed from the declaration; what they
-// contain is no input and plays no part.
+// contain is not an input and does not matter.
 func outChanges(s *spec.Stage, locked *lockfile.Stage) []Reason {
 	old, now := map[string]string{}, map[string]string{}
 	for _, o := range locked.Outs {

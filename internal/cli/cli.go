@@ -271,7 +271,7 @@ func (a *app) complain(err error) {
 		}
 		first, rest, more := strings.Cut(text, "\n")
 		view.Print(a.Err, view.Paint(a.Err, view.Red, "pipe:")+" %s\n", first)
-		// A list is no part of a line. What a command said is not shown: the run has shown it.
+		// A list does not fit on a line. What a command said is not shown: the run has shown it.
 		for more {
 			var line string
 			line, rest, more = strings.Cut(rest, "\n")

@@ -11,7 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// group is the arguments of a command that only has others: there are none but a slip.
+// group checks the arguments of a command that only has subcommands: any argument is a mistake.
 func group(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

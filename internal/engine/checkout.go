@@ -17,7 +17,7 @@ import (
 )
 
 // Checkout says in what git's work tree differs from the commit though nobody changed a file. It
-// is asked only for stages that are not skipped, so what it costs is no part of a run in which
+// is asked only for stages that are not skipped, so it costs nothing in a run in which
 // nothing changed. All paths are relative to one directory.
 type Checkout interface {
 	// LeftOut returns the files that git tracks and a sparse checkout leaves out.

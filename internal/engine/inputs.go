@@ -227,7 +227,7 @@ func (r *run) insideOf(ctx context.Context, st *state, d spec.Dep) (inside []art
 		return nil, nil
 	}
 	for _, p := range r.outs.inside(d.Base()) {
-		// A stage's own outs are no inputs, even inside a directory that it reads, and those of a
+		// A stage's own outs are not inputs, even inside a directory that it reads, and those of a
 		// check are nobody's.
 		maker := &r.Project.Stages[r.outs.by[p]]
 		if r.outs.by[p] == st.index || maker.Leaf(maker.Out(p)) || !st.Stage.TakesOut(d, maker.Out(p)) {

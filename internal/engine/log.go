@@ -70,7 +70,7 @@ func (r *run) ended(ctx context.Context, st *state, log *output, made *action.Ma
 	log.file.End(*run)
 }
 
-// whole masks the first line of a text that is no output.
+// whole masks the first line of a text that is not a command's output.
 func (o *output) whole(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	o.hidden = 0

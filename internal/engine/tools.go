@@ -93,7 +93,7 @@ func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (a
 	case got.err != nil:
 		return artifact.Tool{}, toolError(st.Stage, t, got)
 	case len(got.out) == 0 && len(got.tail) > 0:
-		r.note(st.Stage.Name, "%s printed only to standard error, which is no part of its output; add 2>&1 to it", t.Cmd)
+		r.note(st.Stage.Name, "%s printed only to standard error, which does not count; add 2>&1 to it", t.Cmd)
 	}
 	return artifact.Tool{Cmd: t.Cmd, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, in.Env, got.out)}, nil
 }

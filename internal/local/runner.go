@@ -186,7 +186,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 }
 
 // kept puts into the cache what lies at an output, and returns it. A report of a failed run is
-// in no lock, and is no edit that somebody should be told of.
+// in no lock, and is not an edit that somebody should be told about.
 func (r *Runner) kept(ctx context.Context, job *action.Job, o spec.Out) (artifact.Output, error) {
 	if o.Report {
 		return r.Work.Save(ctx, r.Cache, o.Path)
@@ -208,7 +208,7 @@ func (r *Runner) clear(p repopath.Path) error {
 }
 
 // putBack restores the old outputs after a failure and says what was kept. A report stays where
-// the command left it, unless it is no output at all (a named pipe, say), which no later run
+// the command left it, unless it cannot be an output (a named pipe, for example), which no later run
 // could read.
 func (r *Runner) putBack(ctx context.Context, job *action.Job, old *aside.Outs) error {
 	partial, err := old.Restore()

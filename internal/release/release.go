@@ -186,7 +186,7 @@ func (e *Environment) Exists(ctx context.Context) error {
 }
 
 // unknown says that nobody has deployed to the environment, and which name may be meant. A
-// store that refuses to list gives no proposal, and that is no reason for another error.
+// store that refuses to list gives no proposal; it does not cause another error.
 func (e *Environment) unknown(ctx context.Context) error {
 	const makes = "pipe env lists the environments; --create-env makes a new one"
 	err := diag.New(diag.Usage, "no environment named %q", e.opt.Name).Hinted(makes)

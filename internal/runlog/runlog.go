@@ -105,7 +105,7 @@ func suffix(stage string) string {
 	}, stage[:min(len(stage), most)])
 }
 
-// began returns when the run of a name began, and the name's stage; false for what is no run.
+// began returns when the run of a name began, and the name's stage; false if the name is not a run's.
 func began(name string) (at time.Time, stage string, ok bool) {
 	if len(name) < len(layout)+2 || name[len(layout)] != '-' {
 		return at, "", false

@@ -35,7 +35,7 @@ func askGroup(pgid int, sig os.Signal) {
 	_ = syscall.Kill(-pgid, s)
 }
 
-// killGroup ends all processes of the group; none can refuse or clean up. 0 is no group.
+// killGroup ends all processes of the group; none can refuse or clean up. 0 means that there is none.
 func killGroup(pgid int) {
 	if pgid > 0 {
 		_ = syscall.Kill(-pgid, syscall.SIGKILL)

@@ -93,7 +93,7 @@ func (s *Stage) Takes(d Dep, p repopath.Path) bool {
 func (s *Stage) TakesOut(d Dep, o *Out) bool { return !(d.Glob != "" && o.Dir) && s.Takes(d, o.Path) }
 
 // reads yields each out that the stage reads, and through which dep; params
-// files count as deps. A leaf inside a directory is no part of it.
+// files count as deps. What nothing may depend on is left out of a directory.
 func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 	for _, d := range s.Deps {
 		if d.Top {
@@ -250,7 +250,7 @@ func (r *reader) needed(p *Project, s *Stage) {
 	}
 }
 
-// stored reports outs whose remote is none of the file's.
+// stored reports outs whose remote the file does not declare.
 func (r *reader) stored(p *Project, i int) {
 	var names []string
 	for _, m := range p.Remotes {

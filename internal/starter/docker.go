@@ -106,7 +106,7 @@ func copied(text string) (sources []string) {
 		}
 		if list := strings.Join(words, " "); strings.HasPrefix(list, "[") {
 			words = nil
-			_ = json.Unmarshal([]byte(list), &words) // what is no list names nothing
+			_ = json.Unmarshal([]byte(list), &words) // anything but a list names nothing
 		}
 		if from || len(words) < 2 || strings.HasPrefix(words[0], "<<") {
 			continue

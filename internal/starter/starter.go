@@ -150,7 +150,7 @@ func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
 	return parts, rest, err
 }
 
-// below finds projects in directories of a repository that is none itself. A few are enough to
+// below finds projects in directories of a repository whose top is not a project. A few are enough to
 // say what to do.
 func (t *Tree) below() (found []Found) {
 	signs := []string{"go.mod", "package.json", "pyproject.toml", "Dockerfile", "Makefile", DVC}

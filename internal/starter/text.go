@@ -23,7 +23,8 @@ func item(s string) string {
 	return yamldoc.Quote(s)
 }
 
-// file is the item for a path. A name with the characters of patterns says that it is none.
+// file is the item for a path. A name with the characters of
+// patterns is written in the form that takes it literally.
 func file(name string) string {
 	if strings.HasPrefix(name, "!") || strings.ContainsAny(name, "*?[{") {
 		return "{path: " + yamldoc.Quote(name) + "}"
@@ -42,7 +43,7 @@ func files(names ...string) (items []string) {
 // not is the item for an exclusion.
 func not(pattern string) string { return yamldoc.Quote("!" + pattern) }
 
-// literal makes a pattern that matches a name alone: there is no escape but a class.
+// literal makes a pattern that matches a name alone: a class is the only way to escape.
 func literal(name string) string {
 	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]", "{", "[{]").Replace(name)
 }
@@ -75,7 +76,7 @@ func scalar(s string) string {
 	return yamldoc.Quote(s)
 }
 
-// stage is the text of a stage: a note about it, and its keys. An empty text is no key.
+// stage is the text of a stage: a note about it, and its keys. Empty keys are skipped.
 func stage(note, name string, keys ...string) string {
 	text := comment(note) + "  " + name + ":\n"
 	for _, k := range keys {
@@ -86,7 +87,7 @@ func stage(note, name string, keys ...string) string {
 	return text
 }
 
-// script is the key for a command of several lines. An empty text is no line.
+// script is the key for a command of several lines. Empty lines are skipped.
 func script(lines ...string) string {
 	text := "cmd: |"
 	for _, l := range lines {

@@ -65,7 +65,7 @@ func TestBytesThatOutputsOfTwoRemotesShareAreInBoth(t *testing.T) {
 			t.Errorf("%s: %v, %v", o.Path, there, err)
 		}
 	}
-	// What one remote has is no answer for the other.
+	// What one remote has says nothing about the other.
 	here := p.apart("twin", mem.New())
 	if there, err := here.HasOutput(t.Context(), twin); err != nil || there {
 		t.Errorf("there %v, %v", there, err)

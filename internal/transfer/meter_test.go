@@ -98,7 +98,7 @@ func TestTheMeterGoesOnInsideAnObjectAndBackWhenItComesAgain(t *testing.T) {
 	var seen []int64
 	c := &transfer.Carrier{Cache: disk.Open(t.TempDir()), Meter: &event.Meter{}}
 	c.Remote = &shaky{Store: remote, times: 1, seen: map[object.Ref]int{}, how: func(r io.ReadCloser, ref object.Ref) io.ReadCloser {
-		if ref.Shelf == object.Trees { // its first reading is none of the transfer's
+		if ref.Shelf == object.Trees { // its first reading does not belong to the transfer
 			return r
 		}
 		return after{slow{r, func() {

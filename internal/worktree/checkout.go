@@ -21,7 +21,7 @@ import (
 // Checkout puts an out's bytes at its path, all or nothing, in place of what
 // lies there. The tree is nil for a file. The objects must be in the cache:
 // ErrNotFound and ErrCorrupt are the cache's. here is the tree of what lies there, as Output
-// has read it, nil if that is no directory: what is the same stays.
+// has read it, or nil if that is not a directory. What has not changed stays.
 //
 // Of a directory only the smallest part that holds all that differs is replaced, at best one
 // file. It is made and verified in pipe's tmp before anything at the path changes;

@@ -214,7 +214,7 @@ func alike(a, b statindex.Stat) bool {
 	return a == b
 }
 
-// stats looks at files in a directory; zero stands for one that is not there, or is no file.
+// stats looks at files in a directory; the value is zero for one that does not exist or is not a regular file.
 func stats(in folder.Dir, files []object.Entry) ([]statindex.Stat, error) {
 	d, err := statindex.DirOf(in.Root)
 	if err != nil {

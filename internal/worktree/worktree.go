@@ -55,7 +55,7 @@ type Options struct {
 	// whether it knows; nil: it never does. Git's index is asked where
 	// core.fileMode is false.
 	Exec func(p repopath.Path) (exec, known bool)
-	// Foreign is a directory that is no project of this user's: what lies in its .pipe is
+	// Foreign is a directory that is not this user's project: what lies in its .pipe is
 	// neither believed nor written.
 	Foreign bool
 	// Home has the stat index in its .pipe: this directory is only read, for a project that lies in

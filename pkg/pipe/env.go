@@ -47,7 +47,7 @@ func (p *Project) Environments(ctx context.Context) (*Environments, error) {
 	list := &Environments{Environments: []Environment{}}
 	if o.Project != "" {
 		list.Remote = p.remote.URL()
-		// An empty list of a remote that is not mounted is no answer.
+		// An empty list of a remote that is not mounted says nothing.
 		if err := store.Present(ctx, p.remote); err != nil {
 			return nil, err
 		}

@@ -38,7 +38,7 @@ func (p *Project) propose(ctx context.Context) (*starter.Proposal, error) {
 	return starter.Propose(p.proposedName(ctx), t)
 }
 
-// readSource reads a file. One that is too large is empty, and a directory is no file.
+// readSource reads a file. A file that is too large reads as empty; a directory counts as missing.
 func (p *Project) readSource(name string) ([]byte, error) {
 	info, err := os.Stat(p.path(name))
 	switch {
