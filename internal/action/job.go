@@ -1,6 +1,7 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -32,9 +33,20 @@ type Job struct {
 	// Recorded are the outputs that the lock names: edits of other bytes that lie
 	// there are kept before the command replaces them.
 	Recorded []artifact.Output
+	// Beats has an item whenever the run has proved that it may still deploy; a deployment's
+	// command ends when none comes for Silence. nil: the run need not prove it.
+	Beats   <-chan time.Time
+	Silence time.Duration
 	// Line is called with each line that the command prints, from one goroutine; with a long one
 	// in pieces of shell.MaxLine bytes and a rest, which may be empty.
 	Line func(line []byte)
+}
+
+// Runner makes outputs from inputs. local.Runner is one; a remote engine can be
+// another. After an error nothing is left of the job but what the error names;
+// when ctx ends, the job ends, and no process of it is left when Run returns.
+type Runner interface {
+	Run(ctx context.Context, job *Job) (*Made, error)
 }
 
 // Read is an input that was read from the project, and how to read it again. After the command

@@ -45,20 +45,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Runner makes outputs from inputs. local.Runner is one; a remote engine can be
-// another. After an error nothing is left of the job but what the error names;
-// when ctx ends, the job ends, and no process of it is left when Run returns.
-type Runner interface {
-	Run(ctx context.Context, job *action.Job) (*action.Made, error)
-}
-
 // Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
 // for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
 	Project   *spec.Project
 	Graph     *dag.Graph // Project.Edges()
 	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
-	Runner    Runner
+	Runner    action.Runner
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act

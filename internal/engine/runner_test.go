@@ -20,7 +20,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// runner is an engine.Runner that runs nothing: it puts bytes for the outs into
+// runner is an action.Runner that runs nothing: it puts bytes for the outs into
 // the cache, and never looks at the workspace.
 type runner struct {
 	cache   *disk.Store
@@ -36,7 +36,7 @@ type runner struct {
 	settled []bool
 }
 
-// Run implements engine.Runner.
+// Run implements action.Runner.
 func (r *runner) Run(ctx context.Context, job *action.Job) (*action.Made, error) {
 	r.mu.Lock()
 	r.jobs = append(r.jobs, job)

@@ -37,6 +37,11 @@ type Project struct {
 	Remotes []Remote // in the file's order; the first is the default
 	Loose   bool     // env_mode: loose: build stages see the whole environment
 	Stages  []Stage  // sorted by name; the inputs are among them
+
+	Sources      []Source      // sorted by path
+	Limits       []Limit       // sorted by mutex
+	Environments []Environment // sorted by name; those of each: files are added by Expand
+	StateRemote  string        // of those in Remotes, keeps the environments' states; empty: the first
 }
 
 // Remote is one shared store.
@@ -77,6 +82,10 @@ type Stage struct {
 	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
 	Timeout       time.Duration // 0: none
 	Mutex         string        // stages with the same one never run at once
+	Verify        Verify        // of a deploy stage, decides whether it works; without Cmd the command's own success does
+	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
+	Undeploy      string        // of a deploy stage: the command that takes it down; may be empty
+	Barrier       bool          // of a deploy stage: a rollback that would change its key needs a yes of its own
 	Desc          string
 	Meta          string // canonical text of a value, for others to read
 }
