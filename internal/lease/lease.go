@@ -107,3 +107,14 @@ func (h *Held) Beats() <-chan time.Time { panic("not written") }
 func (h *Held) Free(ctx context.Context, last func(Seen) ([]byte, error)) error {
 	panic("not written")
 }
+
+// Slot is a place in a limit.
+type Slot struct{}
+
+// Acquire takes a place.
+func Acquire(ctx context.Context, cells store.Cells, name string, most int, l Lease) (*Slot, error) {
+	panic("not written")
+}
+
+// Free gives it back.
+func (s *Slot) Free(ctx context.Context) error { panic("not written") }
