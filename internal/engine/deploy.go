@@ -240,7 +240,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if !keep.any() {
 		outs = append(outs, o)
 	}
-	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
+	return o, tree, r.Deployer.Carrier.Publish(ctx, outs, lists...)
 }
 
 // saveAbove puts an output of a project outside this one into the cache, from where that project

@@ -134,7 +134,7 @@ func (r *run) work() *deploy.Work {
 			}
 			if !st.parked {
 				live := r.live.state.Stages[st.Stage.Name]
-				a.Part.Closure, a.Part.Local = live.Closure, live.Local
+				a.Part.Closure, a.Part.Size, a.Part.Files, a.Part.Local = live.Closure, live.Size, live.Files, live.Local
 			}
 			w.Stages[st.Stage.Name], w.Values[st.Stage.Name] = a, st.in.Env
 		}
@@ -194,7 +194,7 @@ func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
 		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(st.keep.names, ", "))
 	}
 	a := w.Stages[st.Stage.Name]
-	a.Part.Closure, a.Part.Local = closure.Digest, a.Part.Local || st.keep.any()
+	a.Part.Closure, a.Part.Size, a.Part.Files, a.Part.Local = closure.Digest, closure.Size, closure.Files, a.Part.Local || st.keep.any()
 	w.Stages[st.Stage.Name] = a
 	if st.Stage.InRepo {
 		w.Base[st.Stage.Name] = r.inputsOf(st, st.in)

@@ -49,6 +49,8 @@ type Part struct {
 	InRepo        bool               `json:"in_repo,omitempty"` // it runs in a checkout alone
 
 	Closure   digest.Digest     `json:"closure"`             // tree of all files that the command gets
+	Size      int64             `json:"size"`                // of these files, in bytes
+	Files     int64             `json:"files,omitempty"`     // how many there are
 	Dir       repopath.Path     `json:"dir,omitempty"`       // of the project in it; empty: the closure has the project alone
 	Local     bool              `json:"local,omitempty"`     // a part of it must not leave the machine that made it
 	Artifacts []artifact.Output `json:"artifacts,omitempty"` // outs of other stages in the closure
@@ -192,8 +194,7 @@ func (p *Part) Hashes() []string {
 
 // Output is the closure as an output, by which a carrier copies it.
 func (p *Part) Output() artifact.Output {
-	o := artifact.Output{Path: ".pipe/closure", Dir: true, Digest: p.Closure}
-	return o
+	return artifact.Output{Path: ".pipe/closure", Dir: true, Digest: p.Closure, Size: p.Size, Files: p.Files}
 }
 
 // Encode returns the release's bytes and its name.

@@ -94,6 +94,8 @@ type Stage struct {
 	Values    map[string]string `json:"values,omitempty"`   // of its variables, those that pipe.yaml or --set gave
 	Outside   map[string]string `json:"outside,omitempty"`  // hashes of those that came from outside
 	Closure   digest.Digest     `json:"closure"`            // tree of all files that the command got
+	Size      int64             `json:"size,omitempty"`     // of these files, in bytes
+	Files     int64             `json:"files,omitempty"`    // how many there are
 	Dir       repopath.Path     `json:"dir,omitempty"`      // of the project in it; empty: the closure has the project alone
 	Local     bool              `json:"local,omitempty"`    // the closure is not in the remote: a part of it stays on one machine
 	Gone      uint64            `json:"gone,omitempty"`     // deployment since which no release has the stage

@@ -15,7 +15,6 @@ import (
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
-	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 )
 
@@ -117,9 +116,19 @@ func (p *Project) leaseTTL() (time.Duration, error) {
 	return d, nil
 }
 
-// deployer deploys to an environment from this machine. c must be for this use alone.
-func (p *Project) deployer(ctx context.Context, env *release.Environment, c *transfer.Carrier, h *local.Hold, jobs int, keepGoing bool) (*deploy.Deployer, error) {
+// ci reports whether a CI system runs pipe.
+func (p *Project) ci() bool {
+	v, _ := shell.Getenv(p.env, "CI")
+	return v != "" && v != "false" && v != "0"
+}
+
+// deployer deploys to an environment from this machine.
+func (p *Project) deployer(ctx context.Context, env *release.Environment, h *local.Hold, jobs int, keepGoing bool) (*deploy.Deployer, error) {
 	cells, o, err := p.environments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.carry(ctx)
 	if err != nil {
 		return nil, err
 	}

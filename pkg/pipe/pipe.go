@@ -86,6 +86,7 @@ type Project struct {
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
+	home   store.Remote // that keeps the environments, likewise
 	owned  []owned      // the other remotes that outputs name, opened when first asked for
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
