@@ -148,6 +148,8 @@ func (r *reader) check(p *Project) {
 		r.leaves(p, &p.Stages[i], x)
 	}
 	r.stored(p)
+	r.limited(p)
+	r.apart(p, x)
 	r.cycles(p.edges(x), "dependency cycle", func(i int) (name, place string) { return p.Stages[i].Name, p.Stages[i].Place })
 }
 
@@ -251,8 +253,11 @@ func (r *reader) known(p *Project, whose, name, place string) {
 	_ = guess(r.faultAt(place, "%s: no remote named %q", whose, name), name, names, "add "+name+": URL to the map remote:")
 }
 
-// stored reports outs whose remote the file does not declare.
+// stored reports outs whose remote the file does not declare, and such a remote of the environments.
 func (r *reader) stored(p *Project) {
+	if p.StateRemote != "" {
+		r.known(p, "state_remote", p.StateRemote, p.stateAt)
+	}
 	for i := range p.Stages {
 		for j := range p.Stages[i].Outs {
 			if o := &p.Stages[i].Outs[j]; o.Remote != "" {

@@ -6,21 +6,6 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Source is another git repository, whose files lie at a path of this one.
-type Source struct {
-	Path  repopath.Path // where its files are put; git ignores it
-	Git   string        // URL, or a directory relative to the project
-	Ref   string        // branch, tag or commit; empty: the repository's HEAD
-	Place string
-}
-
-// Limit is how many deploy stages with one mutex may run at once, over all runs and environments.
-type Limit struct {
-	Mutex string
-	Most  int
-	Place string
-}
-
 // Environment is where deploy stages act, as pipe.yaml declares it. extends and each are
 // resolved: what stands here is all of it.
 type Environment struct {

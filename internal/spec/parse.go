@@ -136,8 +136,15 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 			p.Remotes = r.remotes(pair.Value)
 		case "env_mode":
 			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
+		case "sources":
+			p.Sources = r.sources(pair.Value)
+		case "limits":
+			p.Limits = r.limits(pair.Value)
+		case "state_remote":
+			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
+			p.stateAt = pair.Value.Place(r.file)
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "state_remote"})
 		}
 	}
 	if root.Get("stages") == nil && root.Get("inputs") == nil {

@@ -42,6 +42,7 @@ type Project struct {
 	Limits       []Limit       // sorted by mutex
 	Environments []Environment // sorted by name; those of each: files are added by Expand
 	StateRemote  string        // of those in Remotes, keeps the environments' states; empty: the first
+	stateAt      string        // place of StateRemote
 }
 
 // Remote is one shared store.
