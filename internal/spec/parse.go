@@ -40,6 +40,7 @@ type reader struct {
 	file   string
 	dir    repopath.Path // of the project, from the top of its git repository; "": there is none
 	faults diag.List
+	kept   []keptFile // named by environments
 }
 
 // fault notes a fault at a node, and returns it for a hint.
@@ -85,7 +86,7 @@ func fileLineCol(place string) (file string, line, col int) {
 
 // later are keys of the schema that a coming version will read.
 var (
-	laterTop   = []string{"vars", "params", "environments", "plots", "metrics", "artifacts"}
+	laterTop   = []string{"vars", "params", "plots", "metrics", "artifacts"}
 	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
@@ -140,11 +141,13 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 			p.Sources = r.sources(pair.Value)
 		case "limits":
 			p.Limits = r.limits(pair.Value)
+		case "environments":
+			p.entries = r.environments(pair.Value)
 		case "state_remote":
 			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
 			p.stateAt = pair.Value.Place(r.file)
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "state_remote"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote"})
 		}
 	}
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
