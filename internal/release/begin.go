@@ -270,18 +270,14 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Probed = b.day
 	}
 	if w.Hold != nil {
-		h := *w.Hold
-		if s.Hold != nil {
-			h.Veto = append(slices.Clone(s.Hold.Veto), h.Veto...)
-		}
-		s.Hold = &h
+		s.keep(w.Hold)
 	}
 	if !w.Guard.IsZero() {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves
 	s.Live = ID{}
-	b.pending = w.pending(s)
+	b.pending = w.Pending(s)
 	first := w.ready(b.pending)
 	if w.First != nil {
 		first = w.First(w, first)

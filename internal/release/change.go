@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -127,4 +128,23 @@ func (e *Environment) Ask(ctx context.Context, plan digest.Digest) error {
 		s.Asked = s.Asked[max(0, len(s.Asked)-maxAsked):]
 		return true, nil
 	})
+}
+
+// Keep sets a hold as a rollback does that finds nothing to deploy.
+func (e *Environment) Keep(ctx context.Context, h *Hold) error {
+	return e.changeIf(ctx, func(s *State) (bool, error) {
+		s.keep(h)
+		return true, nil
+	})
+}
+
+// keep sets a hold. Releases that were vetoed before still are.
+func (s *State) keep(h *Hold) {
+	set := *h
+	if s.Hold != nil {
+		set.Veto = append(slices.Clone(s.Hold.Veto), h.Veto...)
+		slices.SortFunc(set.Veto, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+		set.Veto = slices.Compact(set.Veto)
+	}
+	s.Hold = &set
 }
