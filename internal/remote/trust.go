@@ -196,6 +196,11 @@ func (r refused) Record(context.Context, object.RunID, []byte) ([]byte, error) {
 // Load implements store.Cells.
 func (r refused) Load(context.Context, string) ([]byte, string, error) { return nil, "", r.reason() }
 
+// Look implements store.Cells.
+func (r refused) Look(context.Context, string, string) (store.Cell, error) {
+	return store.Cell{}, r.reason()
+}
+
 // Swap implements store.Cells.
 func (r refused) Swap(context.Context, string, string, []byte) error { return r.reason() }
 

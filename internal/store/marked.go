@@ -89,6 +89,15 @@ func (m *marked) Load(ctx context.Context, name string) (b []byte, version strin
 	return b, version, err
 }
 
+// Look implements Cells.
+func (m *marked) Look(ctx context.Context, name, known string) (c Cell, err error) {
+	err = m.reading(ctx, func() (err error) {
+		c, err = m.Remote.Look(ctx, name, known)
+		return err
+	})
+	return c, err
+}
+
 // reading runs a call that only asks.
 func (m *marked) reading(ctx context.Context, ask func() error) error {
 	if m.past.Mount {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -51,6 +52,51 @@ func (s *Store) loaded(b []byte, err error, name string) ([]byte, string, error)
 		return nil, "", s.mapped(err, name)
 	}
 	return b, digest.Of(b).Hex(), nil
+}
+
+// Look implements store.Cells. The clock is that of the file system, which may be a server's:
+// a file that is made now tells the time. A value has the time at which its bytes were written,
+// before the disk made them durable and they got their name, so it may seem a little too old.
+func (s *Store) Look(ctx context.Context, name, known string) (c store.Cell, err error) {
+	if err := check(ctx, name); err != nil {
+		return c, err
+	}
+	if _, err := os.Lstat(s.path(name) + lockSuffix); err != nil {
+		return c, s.mapped(err, name)
+	}
+	// Alone, so that the time is that of these very bytes.
+	lock, err := s.files.Acquire(ctx, s.path(name)+lockSuffix, atomicfile.Shared, nil)
+	if err != nil {
+		return c, s.mapped(err, name)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	b, err := small(s.path(name))
+	if c.Value, c.Version, err = s.loaded(b, err, name); err != nil {
+		return store.Cell{}, err
+	}
+	if c.Version == known {
+		return store.Cell{}, store.ErrUnchanged
+	}
+	c.Age = s.age(s.path(name))
+	return c, nil
+}
+
+// age returns how long ago a file was written; negative where that cannot be told.
+func (s *Store) age(path string) time.Duration {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	now, err := os.CreateTemp(s.path("tmp"), "clock-")
+	if err != nil {
+		return -1
+	}
+	defer func() { _ = errors.Join(now.Close(), os.Remove(now.Name())) }()
+	made, err := now.Stat()
+	if err != nil {
+		return -1
+	}
+	return store.Age(info.ModTime(), made.ModTime())
 }
 
 // Swap implements store.Cells: compare and replace under a file lock.

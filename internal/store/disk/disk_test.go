@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -320,5 +321,31 @@ func TestAStoreThatIsAFileIsAnError(t *testing.T) {
 	f := target(t)
 	if err := disk.Open(f.Name()).Put(t.Context(), storetest.File([]byte("x")), store.Bytes([]byte("x"))); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestACellIsAsOldAsItsFile(t *testing.T) {
+	dir := t.TempDir()
+	s := disk.Open(dir)
+	if err := s.Swap(t.Context(), "env/state", "", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "env/state"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Look(t.Context(), "env/state", "")
+	if err != nil || c.Age < time.Hour-time.Second || c.Age > time.Hour+time.Minute {
+		t.Errorf("%v, %v", c.Age, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	// Who cannot write there cannot see what time it is there.
+	if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.Look(t.Context(), "env/state", ""); err != nil || c.Age >= 0 || string(c.Value) != "one" {
+		t.Errorf("%q, %v, %v", c.Value, c.Age, err)
 	}
 }

@@ -37,6 +37,7 @@ type blob struct {
 type cell struct {
 	value   []byte
 	version string
+	at      time.Time
 }
 
 var (
@@ -173,6 +174,20 @@ func (s *Store) Load(ctx context.Context, name string) (value []byte, version st
 	return bytes.Clone(c.value), c.version, nil
 }
 
+// Look implements store.Cells.
+func (s *Store) Look(ctx context.Context, name, known string) (store.Cell, error) {
+	value, version, err := s.Load(ctx, name)
+	switch {
+	case err != nil:
+		return store.Cell{}, err
+	case version == known:
+		return store.Cell{}, store.ErrUnchanged
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return store.Cell{Value: value, Version: version, Age: time.Since(s.cells[name].at)}, nil
+}
+
 // Swap implements store.Cells.
 func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
 	if err := check(ctx, name); err != nil {
@@ -184,7 +199,7 @@ func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error 
 		return &diag.Error{Kind: diag.Busy, Place: "mem:" + name, What: store.ErrConflict.Error(), Err: store.ErrConflict}
 	}
 	s.writes++
-	s.cells[name] = cell{bytes.Clone(value), strconv.Itoa(s.writes)}
+	s.cells[name] = cell{bytes.Clone(value), strconv.Itoa(s.writes), time.Now()}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -83,6 +84,7 @@ func (s *suite) cells(t *testing.T) {
 		wantCell(t, h, n, "one")
 	})
 	t.Run("SwapByVersion", s.swapByVersion)
+	t.Run("Look", s.look)
 	t.Run("EmptyValue", func(t *testing.T) {
 		h, n := s.handle(t), name("cells")
 		swap(t, h, n, "", "")
@@ -122,6 +124,31 @@ func wantCell(t *testing.T, c store.Cells, name, want string) string {
 		t.Errorf("load %s: %q version %q, %v; want %q", name, got, v, err, want)
 	}
 	return v
+}
+
+// look expects ages on the store's own clock: those who look need not agree on the time.
+func (s *suite) look(t *testing.T) {
+	h, other, n := s.handle(t), s.handle(t), name("cells/looked")
+	_, err := h.Look(t.Context(), n, "")
+	wantError(t, "look", err, store.ErrNotFound)
+	began := time.Now()
+	swap(t, h, n, "", "one")
+	c, err := other.Look(t.Context(), n, "")
+	if err != nil || string(c.Value) != "one" || c.Version != wantCell(t, h, n, "one") {
+		t.Errorf("look: %q version %q, %v", c.Value, c.Version, err)
+	}
+	// A store tells whole seconds, of the writing and of the reading.
+	if most := time.Since(began) + 2*time.Second; c.Age < 0 || c.Age > most {
+		t.Errorf("a value is %v old, written at most %v ago", c.Age, most)
+	}
+	for range 2 {
+		_, err = other.Look(t.Context(), n, c.Version)
+		wantError(t, "look again", err, store.ErrUnchanged)
+	}
+	swap(t, h, n, c.Version, "two")
+	if c, err = other.Look(t.Context(), n, c.Version); err != nil || string(c.Value) != "two" || c.Version != wantCell(t, h, n, "two") {
+		t.Errorf("look at a change: %q version %q, %v", c.Value, c.Version, err)
+	}
 }
 
 func (s *suite) swapByVersion(t *testing.T) {
