@@ -34,7 +34,7 @@ func mutate(ctx context.Context, cells store.Cells, name string, change func(old
 		if err != nil {
 			return err
 		}
-		err = cells.Swap(ctx, name, version, value)
+		_, err = cells.Swap(ctx, name, version, value)
 		if err == nil {
 			return nil
 		}

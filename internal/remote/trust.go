@@ -202,7 +202,9 @@ func (r refused) Look(context.Context, string, string) (store.Cell, error) {
 }
 
 // Swap implements store.Cells.
-func (r refused) Swap(context.Context, string, string, []byte) error { return r.reason() }
+func (r refused) Swap(context.Context, string, string, []byte) (string, error) {
+	return "", r.reason()
+}
 
 // List implements store.Lister.
 func (r refused) List(context.Context, func(store.Entry) error) error { return r.reason() }

@@ -131,9 +131,9 @@ func (m *marked) Record(ctx context.Context, id object.RunID, value []byte) ([]b
 }
 
 // Swap implements Cells.
-func (m *marked) Swap(ctx context.Context, name, old string, value []byte) error {
+func (m *marked) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if err := m.look(ctx, true); err != nil {
-		return err
+		return "", err
 	}
 	return m.Remote.Swap(ctx, name, old, value)
 }
@@ -213,7 +213,7 @@ func (m *marked) mark(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := m.Remote.Swap(ctx, MarkerName, "", b)
+	_, failed := m.Remote.Swap(ctx, MarkerName, "", b)
 	if failed == nil {
 		return b, nil
 	}

@@ -66,10 +66,11 @@ type Cells interface {
 	// Look is Load for those who wait for a change: it also tells the value's age, and fails
 	// with ErrUnchanged while the cell's version is known.
 	Look(ctx context.Context, name, known string) (Cell, error)
-	// Swap stores value if the cell's version is still old ("" = there is none),
-	// else it fails with ErrConflict. After any other error the caller must
-	// Load again and look whether its own value is in.
-	Swap(ctx context.Context, name, old string, value []byte) error
+	// Swap stores value if the cell's version is still old ("" = there is none), and returns
+	// the version that the cell has then ("" = the store does not tell), else it fails with
+	// ErrConflict. After any other error the caller must Load again and look whether its own
+	// value is in.
+	Swap(ctx context.Context, name, old string, value []byte) (version string, err error)
 }
 
 // Cell is a small mutable value as it was read.

@@ -153,9 +153,8 @@ func (s *watched) Look(ctx context.Context, name, known string) (Cell, error) {
 }
 
 // Swap implements Cells.
-func (s *watched) Swap(ctx context.Context, name, old string, value []byte) error {
-	_, err := watch(ctx, s.w, none(func(ctx context.Context) error { return s.listed.Swap(ctx, name, old, value) }))
-	return err
+func (s *watched) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
+	return watch(ctx, s.w, func(ctx context.Context) (string, error) { return s.listed.Swap(ctx, name, old, value) })
 }
 
 // Probe implements Remote.

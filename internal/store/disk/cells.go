@@ -100,28 +100,28 @@ func (s *Store) age(path string) time.Duration {
 }
 
 // Swap implements store.Cells: compare and replace under a file lock.
-func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err error) {
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (version string, err error) {
 	if err := check(ctx, name); err != nil {
-		return err
+		return "", err
 	}
 	path := s.path(name)
 	if err := s.room(filepath.Dir(path)); err != nil {
-		return err
+		return "", err
 	}
 	lock, err := s.files.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)
 	if err != nil {
-		return s.mapped(err, name)
+		return "", s.mapped(err, name)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	b, err := small(path)
-	_, version, err := s.loaded(b, err, name)
+	_, now, err := s.loaded(b, err, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return "", err
 	}
-	if version != old {
-		return fmt.Errorf("%s: %w", name, store.ErrConflict)
+	if now != old {
+		return "", fmt.Errorf("%s: %w", name, store.ErrConflict)
 	}
-	return s.mapped(s.files.Write(path, value, 0o666, s.path("tmp")), name)
+	return digest.Of(value).Hex(), s.mapped(s.files.Write(path, value, 0o666, s.path("tmp")), name)
 }
 
 // check refuses a name that could lead out of the store.
@@ -161,7 +161,7 @@ func (s *Store) probe(ctx context.Context, try locker) (err error) {
 		{"replace by a stale version", digest.Of(nil).Hex(), store.ErrConflict},
 	}
 	for _, st := range steps {
-		err := s.Swap(ctx, name, st.version, []byte("probe\n"))
+		_, err := s.Swap(ctx, name, st.version, []byte("probe\n"))
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return err // it did not get so far: that says nothing about conditions
 		}

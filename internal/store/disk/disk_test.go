@@ -253,7 +253,7 @@ func TestHandlesOfItsOwnPerRacerAgreeOnOneRecordAndLoseNoSwap(t *testing.T) {
 			if lerr != nil && !errors.Is(lerr, store.ErrNotFound) {
 				return lerr
 			}
-			switch serr := s.Swap(ctx, "counter", version, append(old, '.')); {
+			switch _, serr := s.Swap(ctx, "counter", version, append(old, '.')); {
 			case serr == nil:
 				n++
 			case !errors.Is(serr, store.ErrConflict):
@@ -302,9 +302,10 @@ func TestAdoptReplacesARecord(t *testing.T) {
 func TestAMissingParentIsNamedWithTheNextCommand(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "not", "mounted")
 	s, ref := disk.Open(root), storetest.File([]byte("x"))
+	_, swap := s.Swap(t.Context(), "cell", "", []byte("x"))
 	for what, err := range map[string]error{
 		"put":   s.Put(t.Context(), ref, store.Bytes([]byte("x"))),
-		"swap":  s.Swap(t.Context(), "cell", "", []byte("x")),
+		"swap":  swap,
 		"probe": s.Probe(t.Context()),
 	} {
 		var e *diag.Error
@@ -327,7 +328,7 @@ func TestAStoreThatIsAFileIsAnError(t *testing.T) {
 func TestACellIsAsOldAsItsFile(t *testing.T) {
 	dir := t.TempDir()
 	s := disk.Open(dir)
-	if err := s.Swap(t.Context(), "env/state", "", []byte("one")); err != nil {
+	if _, err := s.Swap(t.Context(), "env/state", "", []byte("one")); err != nil {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-time.Hour)

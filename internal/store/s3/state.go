@@ -75,8 +75,8 @@ func (s *Store) Look(ctx context.Context, name, known string) (store.Cell, error
 	return c, err
 }
 
-// small returns a record or a cell, unless it has the ETag that is known. A body that broke off or was damaged on
-// the way is fetched again.
+// small returns a record or a cell, unless it has the ETag that is known. A body that broke
+// off or was damaged on the way is fetched again.
 func (s *Store) small(ctx context.Context, doing, name, known string) (c store.Cell, err error) {
 	for n := 1; ; n++ {
 		err = store.Again(ctx, func() (err error) {
@@ -135,33 +135,33 @@ func (s *Store) whole(ctx context.Context, name, known string) (store.Cell, erro
 // the first is preceded by a look. Values never come twice, as Cells says, so to find
 // ours is to have won; and while the old version is there, a first try that arrives late
 // and the next one exclude each other.
-func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (version string, err error) {
 	if err := s.checkName(ctx, name); err != nil {
-		return err
+		return "", err
 	}
 	for n := 1; ; n++ {
-		_, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
+		out, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
 		if err == nil {
-			return nil
+			return aws.ToString(out.ETag), nil
 		}
 		lost := codeIs(err, 412) || codeIs(err, 409) || (old != "" && missing(err))
 		if lost && n == 1 {
-			return s.conflict(name)
+			return "", s.conflict(name)
 		}
 		if !lost && (n == maxAttempts || !s.client.Options().Retryer.IsErrorRetryable(err)) {
-			return s.mapped(ctx, "swap", name, err)
+			return "", s.mapped(ctx, "swap", name, err)
 		}
 		if err := pause(ctx, n, err); err != nil {
-			return s.mapped(ctx, "swap", name, err)
+			return "", s.mapped(ctx, "swap", name, err)
 		}
 		now, rerr := s.small(ctx, "load", name, "")
 		switch {
 		case rerr != nil && !errors.Is(rerr, store.ErrNotFound):
-			return s.mapped(ctx, "swap", name, err)
+			return "", s.mapped(ctx, "swap", name, err)
 		case rerr == nil && bytes.Equal(now.Value, value):
-			return nil
+			return now.Version, nil
 		case lost || now.Version != old:
-			return s.conflict(name)
+			return "", s.conflict(name)
 		}
 	}
 }
@@ -195,14 +195,14 @@ func (s *Store) Probe(ctx context.Context) error {
 }
 
 func (s *Store) probe(ctx context.Context, name string) error {
-	if err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
+	if _, err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
 		return s.expect(name, err, nil, "the server refused a conditional create of a new object")
 	}
-	again := s.Swap(ctx, name, "", []byte("probe 2\n"))
+	_, again := s.Swap(ctx, name, "", []byte("probe 2\n"))
 	if err := s.expect(name, again, store.ErrConflict, "the server accepted a second conditional create"); err != nil {
 		return err
 	}
-	stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
+	_, stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
 	if err := s.expect(name, stale, store.ErrConflict, "the server accepted a write with a stale If-Match"); err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (s *Store) probe(ctx context.Context, name string) error {
 		return err
 	}
 	last := []byte("probe 4\n")
-	good := s.Swap(ctx, name, version, last)
+	_, good := s.Swap(ctx, name, version, last)
 	if err := s.expect(name, good, nil, "the server refused a write with the current If-Match"); err != nil {
 		return err
 	}
