@@ -132,9 +132,9 @@ func (d *Doc) Change(ctx context.Context, change func(Seen) ([]byte, error)) (se
 type writing struct {
 	d      *Doc
 	change func(Seen) ([]byte, error)
-	// stubborn writes go on until their context ends, while they only meet other writers and
-	// a store that does not answer.
-	stubborn bool
+	// stubborn gets each failure of a write that goes on until its context ends, while it only
+	// meets other writers and a store that does not answer; nil: it gives up after some.
+	stubborn func(error)
 
 	again  bool      // the document must be read
 	lost   []byte    // a value that may or may not have been written
@@ -144,7 +144,7 @@ type writing struct {
 
 // run makes attempts until the change is in.
 func (w *writing) run(ctx context.Context) error {
-	for try := 0; w.stubborn || try < tries; try++ {
+	for try := 0; w.stubborn != nil || try < tries; try++ {
 		if done, err := w.try(ctx); done || err != nil {
 			return err
 		}
@@ -206,10 +206,16 @@ func (w *writing) failure(ctx context.Context, doing string, err error) error {
 		return context.Cause(ctx)
 	}
 	w.failed++
-	if (w.stubborn || w.failed < failures) && diag.Is(err, diag.Network) {
+	again := w.failed < failures
+	err, network := fmt.Errorf("%s %s: %w", doing, w.d.name, err), diag.Is(err, diag.Network)
+	if w.stubborn != nil {
+		w.stubborn(err)
+		again = true
+	}
+	if again && network {
 		return nil
 	}
-	return fmt.Errorf("%s %s: %w", doing, w.d.name, err)
+	return err
 }
 
 // wrote remembers what was written a moment ago.
@@ -227,7 +233,7 @@ func (d *Doc) wrote(value []byte, version string) {
 // there are, the longer. But a holder, who has little time, goes before those who wait.
 func (w *writing) most(try int) time.Duration {
 	most := time.Second
-	if w.stubborn {
+	if w.stubborn != nil {
 		most = 50 * time.Millisecond
 	}
 	return min(most, 5*time.Millisecond<<min(try, 8))

@@ -204,7 +204,7 @@ func (h *Held) finish(err error) {
 // write makes all changes that wait, or a beat. sent is zero when nothing was written.
 func (h *Held) write(ctx context.Context) (sent time.Time, err error) {
 	var taken []*asked
-	w := writing{d: h.d, stubborn: true, change: func(seen Seen) ([]byte, error) {
+	w := writing{d: h.d, stubborn: h.fail, change: func(seen Seen) ([]byte, error) {
 		// Here, because the process may have stood still since the last look.
 		if err := h.expired(); err != nil {
 			return nil, err
@@ -221,9 +221,6 @@ func (h *Held) write(ctx context.Context) (sent time.Time, err error) {
 	if err == nil && !w.sent.IsZero() {
 		h.renewed(w.sent)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.failed = err
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -252,10 +249,18 @@ func all(seen Seen, changes []*asked) ([]byte, error) {
 	return seen.Value, nil
 }
 
+// fail takes note of why a beat failed.
+func (h *Held) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = err
+}
+
 // renewed takes note of a good beat.
 func (h *Held) renewed(sent time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.failed = nil
 	if sent.After(h.good) {
 		h.good = sent
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,6 +147,9 @@ func TestALeaseThatCannotBeRenewedIsLostInTime(t *testing.T) {
 				l.fate = func(write bool) fate { return f }
 				l.mu.Unlock()
 				<-h.Context().Done()
+				if err := context.Cause(h.Context()); f == refused && !diag.Is(err, diag.Network) {
+					t.Errorf("%d: without its reason: %v", f, err)
+				}
 				if took := time.Since(began); took < ttl*2/3 || took > ttl*2/3+ttl/30 {
 					t.Errorf("%d: lost after %v", f, took)
 				}
@@ -289,5 +293,52 @@ func TestFreeEndsInTimeAndWithAnErrorOfItsChange(t *testing.T) {
 		if l.state(t).Lease == nil {
 			t.Error("taken out after all")
 		}
+	})
+}
+
+// A write that was stuck in the network arrives when another has taken over.
+func TestAWriteThatArrivesLateDoesNoHarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stuck := &server{}, make(chan struct{})
+		l := &late{line: &line{server: s}}
+		d := lease.Open(l, "doc")
+		sent, err := d.Change(t.Context(), edit("mine", func(s *state) error { s.Lease = &lease.Lease{Nonce: "mine", TTL: 120}; return nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := d.Hold(t.Context(), ttl, sent, renew)
+		l.stuck.Store(&stuck)
+		<-h.Context().Done()
+		if err := takeOver(t.Context(), lease.Open(&line{server: s}, "doc"), "theirs", nothing); err != nil {
+			t.Fatal(err)
+		}
+		close(stuck)
+		synctest.Wait()
+		if n := l.arrived.Load(); n == 0 {
+			t.Error("nothing arrived")
+		}
+		if got := s.state(t).Lease; got.Nonce != "theirs" || got.Beat != 0 {
+			t.Errorf("%+v", got)
+		}
+		wantLost(t, h)
+	})
+}
+
+// late is a line on which writes may be stuck, and arrive though nobody waits for them any more.
+type late struct {
+	*line
+	stuck   atomic.Pointer[chan struct{}]
+	arrived atomic.Int64
+}
+
+func (l *late) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
+	stuck := l.stuck.Load()
+	if stuck == nil {
+		return l.line.Swap(ctx, name, old, value)
+	}
+	return par.Await(ctx, func() (string, error) {
+		<-*stuck
+		defer l.arrived.Add(1)
+		return l.put(old, value)
 	})
 }

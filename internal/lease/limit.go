@@ -175,7 +175,11 @@ func parseLimit(name string, b []byte) (*limit, error) {
 	return m, nil
 }
 
+// check finds what the form alone does not: see FORMAT.md.
 func (m *limit) check() error {
+	if m.Schema != limitSchema {
+		return fmt.Errorf("schema %d was never released", m.Schema)
+	}
 	seen := map[string]bool{}
 	for i, h := range m.Holders {
 		switch {
