@@ -34,6 +34,7 @@ const (
 	beat      = '.' // the run has proved that it may go on
 	interrupt = 'I' // end the command by SIGINT
 	terminate = 'T' // end it by SIGTERM
+	killNow   = 'K' // kill it: the rest of its grace is taken away
 )
 
 // What the keeper answers: the first word of a line.
@@ -101,11 +102,11 @@ func (c *Command) kept(ctx context.Context, args []string) error {
 	return a.err
 }
 
-// tell passes on beats, and the signal that ends ctx, until the keeper has ended. A keeper
+// tell passes on beats, the signal that ends ctx and WithKill's kill, until the keeper has ended. A keeper
 // that is gone is not told anything: its answer says how it ended.
 func (c *Command) tell(ctx context.Context, control io.WriteCloser, answered <-chan answer) answer {
 	defer func() { _ = control.Close() }()
-	done := ctx.Done()
+	done, kill := ctx.Done(), (<-chan struct{})(nil)
 	for {
 		select {
 		case a := <-answered:
@@ -113,13 +114,16 @@ func (c *Command) tell(ctx context.Context, control io.WriteCloser, answered <-c
 		case <-c.Keep.Beats:
 			_, _ = control.Write([]byte{beat})
 		case <-done:
-			done = nil
+			done, kill = nil, killed(ctx).Done()
 			var sig SignalError
 			if errors.As(context.Cause(ctx), &sig) && sig.Signal == os.Interrupt {
 				_, _ = control.Write([]byte{interrupt})
 			} else {
 				_, _ = control.Write([]byte{terminate})
 			}
+		case <-kill:
+			kill = nil
+			_, _ = control.Write([]byte{killNow})
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/process"
@@ -37,7 +38,9 @@ func Keeper(ctx context.Context, args []string, in io.Reader, out io.Writer) int
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go heed(in, silence, cancel)
+	ctx, kill := WithKill(ctx)
+	defer kill()
+	go heed(in, silence, cancel, kill)
 	k := keeper{out: out, grace: grace}
 	err = k.run(ctx, args[2:])
 	cause := context.Cause(ctx)
@@ -98,8 +101,8 @@ func (k *keeper) run(ctx context.Context, args []string) error {
 }
 
 // heed takes what the run says and ends the command when it must: by what ends cancel's
-// context. It returns when the run is gone; the process ends soon after that.
-func heed(in io.Reader, silence time.Duration, cancel context.CancelCauseFunc) {
+// context, and kill. It returns when the run is gone; the process ends soon after that.
+func heed(in io.Reader, silence time.Duration, cancel context.CancelCauseFunc, kill context.CancelFunc) {
 	told := make(chan byte)
 	go func() {
 		defer close(told)
@@ -111,25 +114,34 @@ func heed(in io.Reader, silence time.Duration, cancel context.CancelCauseFunc) {
 			told <- b[0]
 		}
 	}()
+	// A command that was asked to end before has no more time than one that is asked now.
+	end := func(cause error) {
+		cancel(cause)
+		time.AfterFunc(orphanGrace, kill)
+	}
 	look := time.NewTicker(max(silence/50, poll))
 	defer look.Stop()
 	for last := time.Now(); ; {
 		select {
 		case b, ok := <-told:
-			switch {
-			case !ok:
-				cancel(errOrphan)
+			if !ok {
+				end(errOrphan)
 				return
-			case b == beat:
+			}
+			switch b {
+			case beat:
 				last = time.Now()
-			case b == interrupt:
+			case interrupt:
 				cancel(SignalError{Signal: os.Interrupt})
-			default:
-				cancel(errors.New("asked to end"))
+			case terminate:
+				cancel(SignalError{Signal: syscall.SIGTERM})
+			case killNow:
+				kill()
 			}
 		case now := <-look.C:
 			if quiet(last, now) > silence {
-				cancel(ErrFenced)
+				look.Stop()
+				end(ErrFenced)
 			}
 		}
 	}

@@ -207,6 +207,7 @@ func kill(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
 func keeperOf(pipe int) int { return process.Descendants(pipe)[0].PID }
 
 func TestNoCommandOutlivesItsRun(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		script string
 		hurt   func(pipe int) error

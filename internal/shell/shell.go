@@ -77,6 +77,26 @@ func signalText(s os.Signal) string {
 	return "signal " + s.String()
 }
 
+// killKey is the key of a context's second end.
+type killKey struct{}
+
+// WithKill returns a context that can end twice: once it has ended, for whatever cause, commands
+// below it have their grace, and kill takes the rest of it away from them and kills them at once.
+// All else goes on as before: what must be written after a command's end is written. kill may be
+// called again, and before the context ends.
+func WithKill(ctx context.Context) (_ context.Context, kill context.CancelFunc) {
+	second, kill := context.WithCancel(killed(ctx))
+	return context.WithValue(ctx, killKey{}, second), kill
+}
+
+// killed returns the context that ends when commands below ctx have no grace any more.
+func killed(ctx context.Context) context.Context {
+	if second, ok := ctx.Value(killKey{}).(context.Context); ok {
+		return second
+	}
+	return context.WithoutCancel(ctx)
+}
+
 // Getenv returns a variable of an environment in the form of os.Environ, where
 // the last one of a name counts, and whether it is set.
 func Getenv(environ []string, name string) (string, bool) {
@@ -86,6 +106,12 @@ func Getenv(environ []string, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// IsSet reports whether a variable that means yes or no means yes.
+func IsSet(environ []string, name string) bool {
+	v, _ := Getenv(environ, name)
+	return v != "" && v != "0" && v != "false"
 }
 
 // Interrupted is the error of a run that a signal or another cause ended; the
@@ -135,7 +161,7 @@ func (c *Command) args(script string, file bool) []string {
 
 // Run runs the script in a process group of its own, without input. When ctx
 // ends, the group gets the signal that ended it (SIGTERM for another cause),
-// and SIGKILL after Grace. When Run returns, no process of the group is left.
+// and SIGKILL after Grace or by WithKill's kill. When Run returns, no process of the group is left.
 // A script that fails is an *ExitError; the context's cause comes first.
 func Run(ctx context.Context, c Command) (err error) {
 	if ctx.Err() != nil {
@@ -270,28 +296,25 @@ func writeScript(dir, script string) (string, error) {
 }
 
 // await returns when the command has exited, with what cmd.Wait said. When ctx ends it
-// asks the group to end, gives it one grace period in all, and kills it after that.
+// asks the group to end, gives it one grace period in all, unless WithKill's kill cuts it
+// short, and kills it after that.
 func (c *Command) await(ctx context.Context, pgid int, exited <-chan error) error {
 	select {
 	case err := <-exited:
 		return err
 	case <-ctx.Done():
 	}
-	limit, cause := cmp.Or(c.Grace, Grace), context.Cause(ctx)
-	if errors.Is(cause, ErrFenced) || errors.Is(cause, errOrphan) {
-		limit = min(limit, orphanGrace)
-	}
 	var sig SignalError
-	if !errors.As(cause, &sig) {
+	if !errors.As(context.Cause(ctx), &sig) {
 		sig.Signal = nil
 	}
 	askGroup(pgid, sig.Signal)
-	grace := time.NewTimer(limit)
-	defer grace.Stop()
+	grace, cancel := context.WithTimeout(killed(ctx), cmp.Or(c.Grace, Grace))
+	defer cancel()
 	var err error
 	select {
 	case err = <-exited:
-	case <-grace.C:
+	case <-grace.Done():
 		killGroup(pgid)
 		return <-exited
 	}
@@ -301,7 +324,7 @@ func (c *Command) await(ctx context.Context, pgid int, exited <-chan error) erro
 	for process.GroupAlive(pgid) {
 		select {
 		case <-look.C:
-		case <-grace.C:
+		case <-grace.Done():
 			return err
 		}
 	}
