@@ -108,7 +108,7 @@ func TestACommandThatWasAskedToEndHasFiveSecondsOnceItsRunIsGone(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			keeper := exec.CommandContext(ctx, os.Args[0], shell.KeeperArg, "1h", "1h", "sh", "-c", lingers)
+			keeper := exec.CommandContext(ctx, os.Args[0], shell.KeeperArg, "1h", "0s", "1h", "sh", "-c", lingers)
 			in, err := keeper.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
