@@ -192,13 +192,14 @@ const maxStageName = 255
 // never share one: a byte that a lock's names do not have is = and two hexadecimal digits, and a
 // path that gets too long by that is == and its hash.
 func PathName(prefix string, p repopath.Path) string {
+	const digits = "0123456789ABCDEF"
 	var b strings.Builder
 	b.WriteString(prefix)
 	for _, c := range []byte(p) {
 		if c != '=' && isNameByte(c) {
 			b.WriteByte(c)
 		} else {
-			fmt.Fprintf(&b, "=%02X", c)
+			b.WriteString("=" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
 		}
 	}
 	if b.Len() > maxStageName {

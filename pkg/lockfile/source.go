@@ -12,10 +12,10 @@ import (
 // Source says at which commit another git repository lies at a path of this one. It holds for
 // what pipe.yaml says there, Git and Ref: when that changes, the source is not locked.
 type Source struct {
-	Path   repopath.Path
-	Git    string // where it is fetched from, as in pipe.yaml
-	Ref    string // as in pipe.yaml; empty: the repository's HEAD
-	Commit string // full hash: 40 digits, or 64 in a sha256 repository
+	Path   repopath.Path // where its files lie
+	Git    string        // where it is fetched from, as in pipe.yaml
+	Ref    string        // as in pipe.yaml; empty: the repository's HEAD
+	Commit string        // full hash: 40 digits, or 64 in a sha256 repository
 
 	raw string // as in Stage
 }
