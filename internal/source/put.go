@@ -14,10 +14,28 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
+
+// Look reports whether the files at the path of a source are those of a commit, and all of them.
+// It fails with diag.Policy when pipe has put that commit there and somebody has changed a file.
+func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State, bool, error) {
+	was, have := k.read(s)
+	if was.Commit != commit || was.Toward != "" {
+		return State{}, false, nil
+	}
+	here, err := k.look(ctx, s, have)
+	if err != nil {
+		return State{}, false, k.about(s, err)
+	}
+	if wrong := k.differing(here, have); len(wrong) > 0 {
+		return State{}, false, edited(s, commit, wrong)
+	}
+	return State{commit, have, was.Omitted}, len(here.Entries) == len(have.Entries) && k.isDir(s), nil
+}
 
 // Keep makes the files at the path of a source be those of a commit, and reports whether anything
 // had to be put there. Where they are, no git runs. ref, which may be empty, is the full name
@@ -27,27 +45,25 @@ import (
 // put there nor what it would put. After a kill some files may be the new ones; the next call
 // knows them, and goes on.
 func (k *Keeper) Keep(ctx context.Context, s spec.Source, ref, commit string) (State, bool, error) {
-	was, have := k.read(s)
-	if was.Commit == commit && was.Toward == "" {
-		here, err := k.look(ctx, s, have)
-		if err != nil {
-			return State{}, false, k.about(s, err)
-		}
-		if wrong := k.differing(here, have); len(wrong) > 0 {
-			return State{}, false, edited(s, commit, wrong)
-		}
-		if len(here.Entries) == len(have.Entries) {
-			return State{commit, have, was.Omitted}, false, nil
-		}
+	st, ok, err := k.Look(ctx, s, commit)
+	if err != nil || ok {
+		return st, false, err
 	}
+	was, have := k.read(s)
 	if was.Commit == "" && was.Toward == "" {
 		if err := k.inTheWay(s); err != nil {
 			return State{}, false, err
 		}
 	}
 	p := &put{Keeper: k, s: s, repo: k.repo(s, len(commit)), was: was, have: have, commit: commit}
-	st, err := p.run(ctx, ref)
+	st, err = p.run(ctx, ref)
 	return st, err == nil, k.about(s, err)
+}
+
+// isDir reports whether the path of a source is a directory: a commit may have no files.
+func (k *Keeper) isDir(s spec.Source) bool {
+	kind, err := k.Work.Kind(s.Path)
+	return err == nil && kind == statindex.IsDir
 }
 
 // differing returns the paths at which something else lies than in a tree. What is absent does not
