@@ -107,12 +107,11 @@ func (r *Reader) readSource(ctx context.Context, s *Source, d spec.Dep, exclude 
 		}
 	case file:
 		return r.file(ctx, d)
-	case !s.dirs[base] && len(made.Inside) == 0:
+	case !s.dirs[base]:
 		return artifact.Input{}, nil, diag.New(diag.Usage, "dependency %s is not in the commit of source %s", d.Name(), s.Path).At(d.Place).
 			Hinted("correct its name, or run pipe update %s", s.Path)
 	}
-	_, err := r.work.Kind(d.Path)
-	return r.dir(ctx, d, exclude, made, err == nil)
+	return r.dir(ctx, d, exclude, made, true)
 }
 
 // whole refuses a dep that reaches into a submodule.

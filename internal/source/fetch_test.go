@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/source"
-	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -95,27 +93,12 @@ func TestNothingThatARepositoryHoldsIsRun(t *testing.T) {
 	if _, err := os.Lstat(trap); err == nil {
 		t.Error("something was run")
 	}
-	for _, url := range []string{"ext::sh -c " + sh, "ext::" + sh, "fd::17", "-ufoo", "", "a\nb", "https://me:secret@example.com/x"} {
-		if err := source.Check(spec.Source{Path: "x", Git: url, Place: "p"}); !diag.Is(err, diag.Usage) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: %v", url, err)
-		}
-	}
 	w.src.Git = "ext::sh -c " + strings.ReplaceAll(sh, " ", "% ")
 	if _, err := w.keeper().Tip(t.Context(), w.src); err == nil {
 		t.Error("ext:: was taken")
 	}
 	if _, err := os.Lstat(trap); err == nil {
 		t.Error("ext:: was run")
-	}
-	for _, good := range []string{"https://example.com/x", "ssh://git@example.com/x", "git@example.com:x.git", "../x", "/x"} {
-		if err := source.Check(spec.Source{Path: "x", Git: good, Ref: "feature/x"}); err != nil {
-			t.Errorf("%q: %v", good, err)
-		}
-	}
-	for _, ref := range []string{"-x", "+x", "a..b", "a b", "a:b", "a*", "@{u}", "a^"} {
-		if err := source.Check(spec.Source{Path: "x", Git: "x", Ref: ref}); !diag.Is(err, diag.Usage) {
-			t.Errorf("%q: %v", ref, err)
-		}
 	}
 }
 
@@ -153,21 +136,5 @@ func TestSubmodulesAreNamed(t *testing.T) {
 	st, _, err := w.keep(w.commit(nil))
 	if err != nil || len(st.Omitted) != 1 || st.Omitted[0] != repopath.Path("vendor/lib") {
 		t.Errorf("%+v, %v", st, err)
-	}
-}
-
-func TestASourceGoesByItsPathItsDirectoryOrItsRepository(t *testing.T) {
-	all := []spec.Source{
-		{Path: "src/api", Git: "https://example.com/acme/project-api"}, {Path: "src/web", Git: "git@example.com:project-web.git"}, {Path: "old/web", Git: "../project-web-old/"},
-	}
-	for name, want := range map[string]repopath.Path{"src/api": "src/api", "src/api/": "src/api", "./src/api": "src/api", "api": "src/api", "project-api": "src/api", "project-web": "src/web", "project-web-old": "old/web"} {
-		if s, err := source.Find(all, name); err != nil || s.Path != want {
-			t.Errorf("%s: %+v, %v", name, s, err)
-		}
-	}
-	for name, hint := range map[string]string{"web": "src/web, old/web", "apo": "did you mean api?", "nothing-like-it": "sources: "} {
-		if s, err := source.Find(all, name); !diag.Is(err, diag.Usage) || !strings.Contains(diag.All(err)[0].Hint, hint) {
-			t.Errorf("%s: %+v, %v", name, s, err)
-		}
 	}
 }

@@ -121,7 +121,8 @@ func (p *Project) read(ctx context.Context) error {
 	p.yaml = data
 	p.spec, err = p.parse(data)
 	if err == nil {
-		err = errors.Join(p.checkSources(), p.openTop(ctx))
+		p.recallSources()
+		err = p.openTop(ctx)
 	}
 	if err == nil && len(p.spec.Remotes) > 0 {
 		err = errors.Join(checkRemotes(p.spec.Remotes), p.checkName(ctx))

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,17 +19,14 @@ func (p *Project) keeper() *source.Keeper {
 	return &source.Keeper{Work: p.work, Env: p.env, Prompt: p.opt.Prompt, Modeless: p.modeless}
 }
 
-// checkSources returns the faults of all sources, and lets inputs be read as pipe has last put
-// them there.
-func (p *Project) checkSources() (err error) {
+// recallSources lets inputs be read as pipe has last put them there.
+func (p *Project) recallSources() {
 	var known []inputs.Source
 	for _, s := range p.spec.Sources {
-		err = errors.Join(err, source.Check(s))
 		st := p.keeper().State(s)
 		known = append(known, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
 	}
 	p.inputs.SetSources(known)
-	return err
 }
 
 // placeSources makes the files of all sources be those of the locked commits, or for this run alone those
@@ -141,17 +137,15 @@ func (p *Project) lockedAt(lock *lockfile.File, s spec.Source) (string, error) {
 func (p *Project) overrides(refs map[string]string) (map[repopath.Path]string, error) {
 	chosen := map[repopath.Path]string{}
 	for _, name := range slices.Sorted(maps.Keys(refs)) {
-		s, err := source.Find(p.spec.Sources, name)
+		s, err := p.spec.Source(name)
 		if err != nil {
 			return nil, err
 		}
 		if old, twice := chosen[s.Path]; twice && old != refs[name] {
 			return nil, diag.New(diag.Usage, "source %s is given two refs, %s and %s", s.Path, old, refs[name]).Hinted("give it one")
 		}
-		other := *s
-		other.Ref = refs[name]
-		if err := source.Check(other); err != nil {
-			return nil, err
+		if !spec.IsRef(refs[name]) {
+			return nil, diag.New(diag.Usage, "source %s: %q is not a valid branch, tag or commit", s.Path, refs[name]).Hinted("write its name, such as main, v1.2 or a commit's full hash")
 		}
 		chosen[s.Path] = refs[name]
 	}

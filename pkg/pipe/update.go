@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/pipe-build/pipe/internal/source"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -99,7 +98,7 @@ func (p *Project) chosenSources(names []string) (chosen []spec.Source, err error
 		return p.spec.Sources, nil
 	}
 	for _, name := range names {
-		s, ferr := source.Find(p.spec.Sources, p.sourceName(name))
+		s, ferr := p.spec.Source(p.sourceName(name))
 		if ferr != nil {
 			err = errors.Join(err, ferr)
 			continue
