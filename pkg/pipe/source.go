@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -194,5 +195,24 @@ func (p *Project) sourceBits(git func(repopath.Path) (exec, known bool)) func(re
 			return exec, known
 		}
 		return git(at)
+	}
+}
+
+// trySources asks each source for the newest commit of its ref.
+func (p *Project) trySources(ctx context.Context, lock *lockfile.File, add func(name, text string, err error)) {
+	for _, s := range p.spec.Sources {
+		err := p.mayPut(s)
+		locked := "none"
+		if err == nil && lock != nil {
+			var commit string
+			if commit, err = p.lockedAt(lock, s); commit != "" {
+				locked = commit[:12]
+			}
+		}
+		var tip source.Tip
+		if err == nil {
+			tip, err = p.keeper().Tip(ctx, s)
+		}
+		add("source "+string(s.Path), fmt.Sprintf("%s is %.12s, locked is %s", cmp.Or(s.Ref, "HEAD"), tip.Commit, locked), err)
 	}
 }
