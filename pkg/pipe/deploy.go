@@ -82,7 +82,7 @@ type target struct {
 	state *release.State
 	given map[string]string // values of its variables
 
-	source source
+	source origin
 	work   *deploy.Work
 	verbs  map[string]action.Verdict
 	order  []string // of stages, for people
@@ -91,8 +91,8 @@ type target struct {
 	err    error
 }
 
-// source is where a release comes from: the workspace, or the store.
-type source interface {
+// origin is where a release comes from: the workspace, or the store.
+type origin interface {
 	// For describes the deployment to an environment.
 	For(ctx context.Context, s *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error)
 	// Supply brings what the pending stages need to where their commands take it from.
