@@ -22,6 +22,11 @@ func TestTwoPeopleApprove(t *testing.T) {
 	d.says(q, "1 of 2 approvals: alice@acme.io; missing: 1 of bob@acme.io, carol@acme.io", false)
 	d.sign(&q, approval.Approve, "carol")
 	r := d.says(q, "approved by alice@acme.io, carol@acme.io", true)
+	for _, b := range q.Votes { // the request is what all of them sign
+		if v, err := approval.ParseVote(b); err != nil || v.Turn != 0 {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
 	if len(r.Problems) != 0 || r.Good[0].At != time.Unix(1_800_000_100, 0).UTC() || r.Good[0].Verdict != approval.Approve {
 		t.Errorf("%+v", r)
 	}
@@ -119,6 +124,8 @@ func TestADamagedVoteKeepsNoOtherFromCounting(t *testing.T) {
 		strings.Replace(good, sig, sig[:80], 1),                              // truncated
 		strings.Replace(good, sig, strings.ReplaceAll(sig, `\n`, `\r\n`), 1), // not in the one form
 		strings.Replace(good, sig, "x"+sig, 1),
+		strings.Replace(good, "U1NIU0lH", "U1NIU0lI", 1), // SSHSIH
+		strings.Replace(good, `"principal":"`, `"principal":"`+strings.Repeat("x", 64<<10), 1),
 		strings.Replace(good, `"verdict":"approve"`, `"verdict":"maybe"`, 1),
 		strings.Replace(good, `"verdict"`, `"Verdict"`, 1),
 		strings.Replace(good, `"schema":1`, `"schema":2`, 1),
@@ -129,7 +136,7 @@ func TestADamagedVoteKeepsNoOtherFromCounting(t *testing.T) {
 			t.Fatal("nothing was damaged")
 		}
 		q.Votes = [][]byte{[]byte(bad)}
-		d.problem(d.says(q, "0 of 1 approval; missing: 1 of alice@acme.io, bob@acme.io, carol@acme.io", false), "approval")
+		d.problem(d.says(q, "0 of 1 approval; missing: 1 of alice@acme.io, bob@acme.io, carol@acme.io", false), "the approval")
 		q.Votes = append(q.Votes, []byte(good))
 		d.says(q, "approved by bob@acme.io", true)
 	}

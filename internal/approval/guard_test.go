@@ -101,7 +101,7 @@ func TestFaultsOfASignersFileAreNamedTogether(t *testing.T) {
 	d.must(err)
 	bad := []string{
 		"alice@acme.io", "alice@acme.io ssh-ed25519", "alice@acme.io ssh-ed25519 AAAA", "alice@acme.io ssh-rsa " + strings.Fields(k)[1],
-		"alice@acme.io ssh-ed25519 " + strings.Fields(k)[1][:30] + "!", "alice@acme.io ssh-dss AAAAB3NzaC1kc3M", k,
+		"alice@acme.io ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", "alice@acme.io ssh-ed25519 " + strings.Fields(k)[1][:30] + "!", "alice@acme.io ssh-dss AAAAB3NzaC1kc3M", k,
 		",alice@acme.io " + k, "!alice@acme.io " + k, `"alice ` + k, `al"ice" ` + k, `"" ` + k,
 		"alice@acme.io no-touch " + k, "alice@acme.io namespaces=git " + k, `alice@acme.io namespaces="git ` + k, `alice@acme.io namespaces="" ` + k,
 		"alice@acme.io cert-authority, " + k, "alice@acme.io cert-authority,cert-authority " + k, `alice@acme.io valid-before="tomorrow" ` + k,
@@ -118,7 +118,10 @@ func TestFaultsOfASignersFileAreNamedTogether(t *testing.T) {
 			t.Errorf("%+v", all[i])
 		}
 	}
-	if all[0].Place != "ops/.approvers:2" || all[len(all)-1].Place != "ops/.approvers:24" {
+	if !strings.Contains(err.Error(), "this is a certificate") || !strings.Contains(err.Error(), "the name is missing") {
+		t.Error(err)
+	}
+	if all[0].Place != "ops/.approvers:2" || all[len(all)-1].Place != "ops/.approvers:25" {
 		t.Error(err)
 	}
 }
@@ -131,7 +134,7 @@ func TestACountThatCannotBeReachedIsAFault(t *testing.T) {
 	}
 	bob, bob2, alice := d.line("bob@acme.io", "bob"), d.line("bob@acme.io", "bob2"), d.line("alice@acme.io", "alice")
 	for _, err := range []error{
-		make(1), make(1, "# nobody\n"), make(2, bob), make(2, bob, bob2), make(2, bob, d.line(`alice@acme.io namespaces="git"`, "alice")), make(1, strings.Repeat("#", 3<<20)),
+		make(1), make(1, "# nobody\n"), make(2, bob), make(2, bob, bob2), make(2, bob, d.line(`alice@acme.io namespaces="git"`, "alice")), make(1, bob, strings.Repeat("#", 3<<20)),
 	} {
 		if !diag.Is(err, diag.Usage) || diag.All(err)[0].Place != ".approvers" {
 			t.Error(err)

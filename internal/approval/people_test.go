@@ -1,7 +1,10 @@
 package approval_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/approval"
@@ -95,10 +98,17 @@ func TestOptionsOfSignersHold(t *testing.T) {
 		`valid-after="20990101"`:                             "is not yet valid",
 		`cert-authority`:                                     "not listed",
 		`namespaces="git,pipe-*",valid-after="202001010000"`: "",
-		`NAMESPACES="pipe-approval"`:                         "",
-		`valid-after="20200101000000",namespaces="*"`:        "",
+		`namespaces="pipe-approvalx"`:                        "excludes it", `namespaces="*x"`: "excludes it", `namespaces="pipe-?approval"`: "excludes it",
+		`namespaces="*,!pipe-a*"`: "excludes it", `namespaces="!*-?pproval,*"`: "excludes it", `namespaces="ipe-approval,pipe-approva"`: "excludes it",
+		`namespaces="p*e-a*p*l"`: "", `namespaces="**"`: "", `namespaces="pipe-approval?*"`: "excludes it", `namespaces="pipe-approval*"`: "", `namespaces="!git,p?pe-approval"`: "",
+		`NAMESPACES="pipe-approval"`:                  "",
+		`valid-after="20200101000000",namespaces="*"`: "",
 	} {
 		q := d.question(d.guard(1, false, d.line("bob@acme.io "+options, "bob"), alice), "dave@acme.io")
+		// Our own reading of the patterns says who is missing, and must agree with ssh-keygen's.
+		if listed := slices.Contains(d.check(q).Missing, "bob@acme.io"); strings.Contains(problem, "excludes") == listed {
+			t.Errorf("%s: listed: %t", options, listed)
+		}
 		d.forge(&q, approval.Approve, "bob", "pipe-approval", string(q.Request))
 		r := d.check(q)
 		if r.Enough() != (problem == "") {
@@ -110,6 +120,43 @@ func TestOptionsOfSignersHold(t *testing.T) {
 	}
 	g := d.guard(1, false, d.line(`bob@acme.io namespaces="git"`, "bob"), alice)
 	d.says(d.question(g, "dave@acme.io"), "0 of 1 approval; missing: 1 of alice@acme.io", false)
+}
+
+func TestWhatALineTakesOutIsNoName(t *testing.T) {
+	d := newDesk(t)
+	g := d.guard(1, false, d.line("!bob@acme.io,*@acme.io", "k1"), d.line("zoe@acme.io,!bob@acme.io", "k2"), d.line("!bob@acme.io,carol@acme.io", "k3"))
+	q := d.question(g, "dave@acme.io")
+	d.forge(&q, approval.Approve, "k1", "pipe-approval", string(q.Request))
+	d.says(q, "approved by *@acme.io", true)
+	q.Votes = nil
+	d.forge(&q, approval.Approve, "k2", "pipe-approval", string(q.Request))
+	d.forge(&q, approval.Approve, "k3", "pipe-approval", string(q.Request)) // they share no name
+	d.says(q, "approved by carol@acme.io, zoe@acme.io", true)
+}
+
+func TestACertificateOfSeveralNamesIsOnePerson(t *testing.T) {
+	d := newDesk(t)
+	certify := func(who, names string) string {
+		d.ssh("", "-q", "-s", d.key("ca"), "-I", "id", "-n", names, d.key(who)+".pub")
+		return who + "-cert.pub"
+	}
+	q := d.question(d.guard(2, false, d.line("alice@acme.io,bob@acme.io,robert@acme.io cert-authority", "ca")), "dave@acme.io")
+	d.forge(&q, approval.Approve, certify("k1", "robert@acme.io,bob@acme.io"), "pipe-approval", string(q.Request))
+	d.forge(&q, approval.Approve, certify("k2", "bob@acme.io"), "pipe-approval", string(q.Request))
+	if r := d.check(q); r.Enough() || len(r.Good) != 1 || strings.Join(r.Missing, " ") != "alice@acme.io" {
+		t.Errorf("%s, %q", r, r.Problems)
+	}
+	d.forge(&q, approval.Approve, certify("k3", "alice@acme.io"), "pipe-approval", string(q.Request)) // of one authority, but not one person
+	if r := d.check(q); !r.Enough() || len(r.Good) != 2 {
+		t.Errorf("%s, %q", r, r.Problems)
+	}
+	many := "alice@acme.io"
+	for i := range 16 {
+		many += fmt.Sprintf(",a%d@acme.io", i)
+	}
+	q = d.question(d.guard(1, false, d.line("* cert-authority", "ca")), "dave@acme.io")
+	d.forge(&q, approval.Approve, certify("k4", many), "pipe-approval", string(q.Request))
+	d.problem(d.check(q), "more than 16 names")
 }
 
 func TestTheHolderOfACertificateIsWhoItNames(t *testing.T) {

@@ -60,6 +60,10 @@ func TestTheKeyIsTheOneThatIsListed(t *testing.T) {
 		git["user.signingkey"] = other
 		d.who(q, "carol@acme.io")
 	}
+	t.Chdir(d.dir)
+	d.key("ssh-work")
+	git["user.signingkey"] = "ssh-work" // a file
+	d.who(d.question(d.guard(1, false, d.line("work@acme.io", "ssh-work"), d.line("carol@acme.io", "carol")), "dave@acme.io"), "work@acme.io")
 	v, _, err := d.k.Sign(t.Context(), q, approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: d.key("alice")})
 	if err != nil || v.Principal != "alice@acme.io" {
 		t.Error(v, err)
@@ -80,6 +84,15 @@ func TestAVoteThatWouldNotCountIsNotMade(t *testing.T) {
 	git := d.question(d.guard(1, false, d.line(`bob@acme.io namespaces="git"`, "bob")+d.line("alice@acme.io", "alice")), "dave@acme.io")
 	_, _, err := d.k.Sign(t.Context(), git, approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: d.key("bob")})
 	if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), "excludes it") {
+		t.Error(err)
+	}
+}
+
+// The authority's own key certifies people; it is nobody's.
+func TestTheKeyOfAnAuthorityIsNotFound(t *testing.T) {
+	d := newDesk(t)
+	d.putHome("ca", "id_ed25519")
+	if _, err := d.found(d.question(d.guard(1, false, d.line("*@acme.io cert-authority", "ca")), "dave@acme.io")); err == nil || !strings.Contains(err.Error(), "none of your ssh keys") {
 		t.Error(err)
 	}
 }

@@ -42,7 +42,7 @@ func TestAPassphraseIsAskedForOnTheTerminal(t *testing.T) {
 		t.Error(err)
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestAPassphraseIsAskedForOnTheTerminal$")
-	child.Env = append(d.k.Env, "PIPE_TEST_LOCKED="+file)
+	child.Env = append(d.k.Env, "PIPE_TEST_LOCKED="+file, "DISPLAY=:99", "SSH_ASKPASS=/nowhere") // a window is the second choice
 	terminal, err := pty.Start(child)
 	d.must(err)
 	defer terminal.Close() //nolint:errcheck // it was read to its end

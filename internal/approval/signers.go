@@ -79,8 +79,11 @@ func readSigner(line string) (s signer, err error) {
 	if s.principals = s.field; strings.HasPrefix(s.field, `"`) {
 		s.principals = strings.Trim(s.field, `"`)
 	}
+	if slices.Contains(keyKinds[:], s.field) {
+		return s, errors.New("the name is missing")
+	}
 	names := strings.Split(s.principals, ",")
-	if strings.Contains(s.principals, `"`) || strings.Count(s.field, `"`)%2 != 0 || slices.Contains(names, "") || len(s.positive()) == 0 {
+	if strings.Contains(s.principals, `"`) || slices.Contains(names, "") || len(s.positive()) == 0 {
 		return s, fmt.Errorf("%s is not a list of names", s.field)
 	}
 	if word, _ := cutField(line); !isKind(word) {
@@ -96,13 +99,11 @@ func readSigner(line string) (s signer, err error) {
 }
 
 // cutField returns the text up to the first white space outside of quotes, and what follows
-// that. Inside quotes a backslash goes before a quote.
+// that. A quote inside of quotes is nowhere allowed.
 func cutField(line string) (field, rest string) {
 	quoted := false
-	for i := 0; i < len(line); i++ {
+	for i := range len(line) {
 		switch c := line[i]; {
-		case c == '\\' && quoted && i+1 < len(line) && line[i+1] == '"':
-			i++
 		case c == '"':
 			quoted = !quoted
 		case !quoted && (c == ' ' || c == '\t'):
