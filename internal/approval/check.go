@@ -36,7 +36,7 @@ type Result struct {
 	Need     int      // approvals; 0: nobody is asked
 	Good     []Signed // approvals that count, one for each person
 	Rejected []Signed // rejections that count, one for each person
-	Missing  []string // whose approvals would count, by name, when some are missing
+	Missing  []string // who else may approve, by name
 	Problems []string // why other votes do not count, each a line for people
 
 	all []Signed
@@ -230,9 +230,7 @@ func (a *Approvers) tally(req *Request, all []Signed, problems []string) (*Resul
 		done = append(done, p.who(s.ids[0]))
 	}
 	r.settle()
-	if len(r.Good) < r.Need {
-		r.Missing = p.names(done...)
-	}
+	r.Missing = p.names(done...)
 	return r, nil
 }
 

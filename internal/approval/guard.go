@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -66,9 +65,6 @@ func (g *Guard) Digest() (digest.Digest, error) {
 
 // ParseGuard reads the bytes of Encode. It fails as ParseRequest does.
 func ParseGuard(b []byte) (*Guard, error) {
-	if n := canon.Schema(b); n > Schema {
-		return nil, diag.Newer("the environment's guard", n)
-	}
 	g := new(Guard)
 	return g, parse("the environment's guard", b, store.MaxSmall, g)
 }

@@ -81,7 +81,10 @@ func TestNotSelfKnowsARequesterByAllNames(t *testing.T) {
 		allowed := d.question(d.guard(1, false, bob, alice), by)
 		d.sign(&allowed, approval.Approve, self)
 	}
-	q := d.question(d.guard(1, true, bob, alice), "Bob@acme.io")
+	q := d.question(d.guard(1, true, bob, d.line("bob@acme.io", "bob2"), alice), "bob-ci") // a name that his second key lacks
+	d.forge(&q, approval.Approve, "bob2", "pipe-approval", string(q.Request))
+	d.problem(d.says(q, "0 of 1 approval; missing: 1 of *@corp.io, alice@acme.io", false), "they requested")
+	q = d.question(d.guard(1, true, bob, alice), "Bob@acme.io")
 	d.says(q, "0 of 1 approval; missing: 1 of *@corp.io, alice@acme.io", false)
 	q = d.question(d.guard(1, true, alice), "alice@acme.io")
 	d.says(q, "0 of 1 approval; missing: 1, but there are no other signers", false)

@@ -45,6 +45,12 @@ func TestTheKeyIsTheOneThatIsListed(t *testing.T) {
 	d.putHome("mallory", "id_ed25519") // the first that ssh would take
 	d.putHome("carol", "id_rsa")
 	d.who(q, "carol@acme.io")
+	t.Chdir(d.home) // without a home, .ssh of a repository is none
+	d.k.Home = ""
+	if _, err := d.found(q); !diag.Is(err, diag.Policy) {
+		t.Error(err)
+	}
+	d.k.Home = d.home
 
 	git := map[string]string{"user.signingkey": d.key("bob")}
 	d.k.Git = func(name string) string { return git[name] }
@@ -81,8 +87,18 @@ func TestAVoteThatWouldNotCountIsNotMade(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
+	said, err := os.Create(filepath.Join(d.dir, "said"))
+	d.must(err)
+	defer said.Close() //nolint:errcheck // it is read by its name
+	d.k.Err = said
+	if _, _, err := d.k.Sign(t.Context(), q, approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: d.dir}); !diag.Is(err, diag.Failed) {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(said.Name()); err != nil || len(b) == 0 {
+		t.Errorf("%v: ssh-keygen's own words do not reach the terminal", err)
+	}
 	git := d.question(d.guard(1, false, d.line(`bob@acme.io namespaces="git"`, "bob")+d.line("alice@acme.io", "alice")), "dave@acme.io")
-	_, _, err := d.k.Sign(t.Context(), git, approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: d.key("bob")})
+	_, _, err = d.k.Sign(t.Context(), git, approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: d.key("bob")})
 	if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), "excludes it") {
 		t.Error(err)
 	}

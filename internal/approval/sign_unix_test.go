@@ -28,6 +28,7 @@ func TestAPassphraseIsAskedForOnTheTerminal(t *testing.T) {
 	if file != "" {
 		d.dir = filepath.Dir(file)
 		d.k.In, d.k.Err = os.Stdin, os.Stderr
+		d.k.Env = append(d.k.Env, "DISPLAY=:99", "SSH_ASKPASS=/nowhere") // a window would be the second choice
 	} else {
 		file = filepath.Join(d.dir, "locked")
 		d.ssh("", "-q", "-t", "ed25519", "-N", "open sesame", "-f", file)
@@ -42,7 +43,7 @@ func TestAPassphraseIsAskedForOnTheTerminal(t *testing.T) {
 		t.Error(err)
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestAPassphraseIsAskedForOnTheTerminal$")
-	child.Env = append(d.k.Env, "PIPE_TEST_LOCKED="+file, "DISPLAY=:99", "SSH_ASKPASS=/nowhere") // a window is the second choice
+	child.Env = append(d.k.Env, "PIPE_TEST_LOCKED="+file)
 	terminal, err := pty.Start(child)
 	d.must(err)
 	defer terminal.Close() //nolint:errcheck // it was read to its end
