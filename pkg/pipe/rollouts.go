@@ -22,7 +22,6 @@ type rollouts struct {
 	p       *Project
 	opt     *DeployOptions
 	targets []*target
-	failed  error // that concerns no single environment
 }
 
 // run deploys to all targets: those that wait for another one's verified release come after it.
@@ -114,8 +113,8 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 }
 
 // level deploys to some targets at the same time.
-func (r *rollouts) level(ctx context.Context, targets []*target) error {
-	err := r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
+func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
+	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
@@ -135,7 +134,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = free() }()
+	defer func() { err = errors.Join(err, free()) }()
 	if err := r.each(ctx, targets, r.judge); err != nil {
 		return err
 	}
@@ -147,6 +146,12 @@ func (r *rollouts) level(ctx context.Context, targets []*target) error {
 	}
 	if err := r.each(ctx, targets, r.supply); err != nil {
 		return err
+	}
+	// Only commands that run in the workspace itself need it for themselves.
+	if !slices.ContainsFunc(unsettled(targets), func(t *target) bool { return len(t.work.Base) > 0 }) {
+		if err := free(); err != nil {
+			return err
+		}
 	}
 	return r.each(ctx, targets, r.deploy)
 }
