@@ -86,7 +86,7 @@ func (s *stageReader) inputPath(n *yamldoc.Node) (o Out, ok bool) {
 	if o.Path, o.Dir, ok = s.path(at, repopath.Root, "path"); !ok {
 		return o, false
 	}
-	return o, s.reserved(at, o.Path, "path")
+	return o, s.reserved(at, o.Path, s.prefix()+"path")
 }
 
 // Inputs returns the inputs among the stages.

@@ -86,6 +86,7 @@ type Project struct {
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
+	home   store.Remote // that keeps the environments, likewise
 	owned  []owned      // the other remotes that outputs name, opened when first asked for
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
@@ -316,45 +317,4 @@ func (p *Project) typed(at repopath.Path) string {
 		return string(at)
 	}
 	return filepath.ToSlash(rel)
-}
-
-// environment opens the environment that the options name, for deployments. Only a shared
-// environment is probed: on a disk of our own conditional writes are known to work.
-func (p *Project) environment(ctx context.Context, opt ReproOptions) (*release.Environment, error) {
-	cells, o, err := p.environments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o.Now, o.Stamp, o.Note, o.Create = p.opt.Now, p.stamp(ctx), p.note, opt.CreateEnv
-	if o.Project != "" {
-		o.Probe = p.remote.Probe
-	}
-	return release.Open(cells, o)
-}
-
-// environments returns where the project's environments live, and which one the options
-// name. Without a remote they live in the workspace, and so they do when the project needs
-// no name because it deploys nothing: those in the remote are then other projects'.
-func (p *Project) environments(ctx context.Context) (store.Cells, release.Options, error) {
-	o := release.Options{Name: p.opt.Env}
-	shared, err := p.openRemote(ctx)
-	if err == nil && shared != nil {
-		err = p.checkName(ctx)
-	}
-	if err != nil {
-		return nil, o, err
-	}
-	if shared == nil || p.spec.Name == "" {
-		local := p.local()
-		o.Lister = local
-		return local, o, nil
-	}
-	o.Project = p.spec.Name
-	o.Lister, _ = store.As[store.Lister](shared)
-	return shared, o, nil
-}
-
-// local is where the workspace keeps its own environments.
-func (p *Project) local() *disk.Store {
-	return disk.OpenOn(p.work.Below(), filepath.Join(p.root, worktree.Dir))
 }
