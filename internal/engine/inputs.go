@@ -208,6 +208,9 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		return artifact.Input{}, nil, err
 	}
 	in, tree, err := r.ReadDep(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
+	if u := (*inputs.Unfetched)(nil); errors.As(err, &u) {
+		err = errUnknown{what: "source " + string(u.Source), note: "pipe repro fetches it"}
+	}
 	if err != nil {
 		return in, tree, err
 	}

@@ -22,7 +22,7 @@ func (e *Environment) mustExist(ctx context.Context, s *State) error {
 
 // Hold keeps automatic deployments away until Resume, whatever goes on meanwhile.
 func (e *Environment) Hold(ctx context.Context, reason string) error {
-	return e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
@@ -33,6 +33,7 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 		s.Hold = h
 		return nil
 	})
+	return err
 }
 
 // Resume ends the hold and forgets what was vetoed. It returns the hold; nil: there was none, and
@@ -48,7 +49,7 @@ func (e *Environment) Resume(ctx context.Context) (old *Hold, err error) {
 
 // changeIf writes what f makes of the state, if f says that it has changed it.
 func (e *Environment) changeIf(ctx context.Context, f func(*State) (bool, error)) error {
-	err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}

@@ -45,9 +45,9 @@ func (p *Project) knownEnvironment(name string) error {
 
 // Pinned is what Pin has written.
 type Pinned struct {
-	Env     string `json:"env"`
-	File    string `json:"file"` // in the project
-	Release string `json:"release"`
+	Env     string `json:"env"`              // whose pin it is
+	File    string `json:"file"`             // in the project
+	Release string `json:"release"`          // its name
 	Commit  string `json:"commit,omitempty"` // that made it
 }
 

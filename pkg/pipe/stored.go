@@ -77,7 +77,7 @@ func (p *Project) stored(ctx context.Context, env *release.Environment, id relea
 	return &stored{p: p, id: id, release: r, want: want, opt: opt}, nil
 }
 
-// For implements source.
+// For implements origin.
 func (s *stored) For(_ context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
 	chosen, err := choose(s.opt, s.release.Names())
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 	return w, verbs, nil
 }
 
-// Supply implements source: what the release names is fetched, which proves that it is there.
+// Supply implements origin: what the release names is fetched, which proves that it is there.
 func (s *stored) Supply(ctx context.Context, env *release.Environment, w *deploy.Work, pending []string) error {
 	d, err := s.p.deployer(ctx, env, nil, 1, false)
 	if err != nil {
