@@ -102,7 +102,7 @@ func (d *Deployer) Fetch(ctx context.Context, w *Work, stages []string) error {
 			continue
 		}
 		if p.InRepo {
-			return diag.New(diag.Policy, "%s has workdir: repo, so it can be deployed from its checkout alone", name).
+			return diag.New(diag.Policy, "%s has workdir: repo, so it can only be deployed from its checkout", name).
 				Hinted("check the commit out and run pipe deploy %s, or remove workdir: repo", d.Env.Name())
 		}
 		outs = append(outs, p.Output())
