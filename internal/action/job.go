@@ -70,6 +70,22 @@ type Made struct {
 	Settle func(recorded bool) error
 }
 
+// Declared returns the values of a stage's declared variables. Those that are given count before what
+// the stage itself says, and that before the variables of this process; of the last ones it is a part of the
+// key whether they are set.
+func Declared(s *spec.Stage, given map[string]string, process func(name string) (string, bool)) (values []EnvValue) {
+	for _, v := range s.Env {
+		e := EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal, Secret: v.Secret == spec.IsSecret}
+		if text, ok := given[v.Name]; ok {
+			e.Value, e.Set, e.Literal = text, true, true
+		} else if !v.Literal {
+			e.Value, e.Set = process(v.Name)
+		}
+		values = append(values, e)
+	}
+	return values
+}
+
 // Question is one run of a command whose output is an input.
 type Question struct {
 	Stage   string // that asks

@@ -65,7 +65,7 @@ func (a *app) options() pipe.Options {
 		}
 	}
 	return pipe.Options{
-		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait,
+		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait, Prompt: a.Terminal,
 		Emit: a.progress.Event, Meter: a.progress.Meter, Program: a.Program,
 	}
 }
