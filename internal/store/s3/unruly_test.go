@@ -33,7 +33,7 @@ func behind(t *testing.T, opt s3server.Unruly) (p *s3server.Proxy, through, dire
 
 func TestAProxyPassesOnAndCounts(t *testing.T) {
 	p, s, _ := behind(t, s3server.Unruly{})
-	if err := errors.Join(s.Probe(t.Context()), s.Swap(t.Context(), state, "", []byte("1"))); err != nil {
+	if err := errors.Join(s.Probe(t.Context()), swap(t.Context(), s, state, "1")); err != nil {
 		t.Fatal(err)
 	}
 	if n := p.Count(http.MethodPut, state); n != 1 {
@@ -48,7 +48,7 @@ func TestADeafProxyHasNoConditions(t *testing.T) {
 	_, s, direct := behind(t, s3server.Unruly{Deaf: true})
 	wantKind(t, s.Probe(t.Context()), diag.Policy, "If-None-Match")
 	for _, v := range []string{"1", "2"} {
-		if err := s.Swap(t.Context(), state, "", []byte(v)); err != nil {
+		if err := swap(t.Context(), s, state, v); err != nil {
 			t.Errorf("%s: %v", v, err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestADeafProxyHasNoConditions(t *testing.T) {
 func TestAnAnswerIsLostAfterTheWrite(t *testing.T) {
 	p, s, _ := behind(t, s3server.Unruly{Lost: 1})
 	// A write finds itself when its answer does not come: that takes more than one request.
-	if err := s.Swap(t.Context(), state, "", []byte("1")); err != nil || p.Count("", state) < 2 {
+	if err := swap(t.Context(), s, state, "1"); err != nil || p.Count("", state) < 2 {
 		t.Errorf("%v, %q", err, p.Log())
 	}
 	if b, _, err := s.Load(t.Context(), state); err != nil || string(b) != "1" {
@@ -70,7 +70,7 @@ func TestAnAnswerIsLostAfterTheWrite(t *testing.T) {
 
 func TestARefusedRequestDoesNotReachTheServer(t *testing.T) {
 	_, s, direct := behind(t, s3server.Unruly{Refused: 1})
-	wantKind(t, s.Swap(t.Context(), state, "", []byte("1")), diag.Network, "")
+	wantKind(t, swap(t.Context(), s, state, "1"), diag.Network, "")
 	if _, _, err := direct.Load(t.Context(), state); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
@@ -95,7 +95,7 @@ func TestALateWriteComesThoughNobodyWaitsForIt(t *testing.T) {
 	p.Late(state, 300*time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
-	go func() { failed <- s.Swap(ctx, state, "", []byte("late")) }()
+	go func() { failed <- swap(ctx, s, state, "late") }()
 	for p.Count(http.MethodPut, state) == 0 {
 		runtime.Gosched()
 	}
@@ -104,13 +104,19 @@ func TestALateWriteComesThoughNobodyWaitsForIt(t *testing.T) {
 		t.Errorf("swap: %v", err)
 	}
 	// The next one does not wait for it.
-	if err := s.Swap(t.Context(), "env/y/state", "", []byte("1")); err != nil {
+	if err := swap(t.Context(), s, "env/y/state", "1"); err != nil {
 		t.Error(err)
 	}
 	p.Close()
 	if b, _, err := direct.Load(t.Context(), state); err != nil || string(b) != "late" {
 		t.Errorf("%q, %v", b, err)
 	}
+}
+
+// swap writes a value in place of none.
+func swap(ctx context.Context, s *s3.Store, name, value string) error {
+	_, err := s.Swap(ctx, name, "", []byte(value))
+	return err
 }
 
 // listening passes requests on to a URL, and the answers' headers to heard.
@@ -130,7 +136,7 @@ func listening(t *testing.T, to string, heard func(http.Header)) string {
 
 func TestDatesOfAnswers(t *testing.T) {
 	server := start(t, s3server.Options{})
-	if err := open(t, s3.Config{Endpoint: server.Endpoint}).Swap(t.Context(), state, "", []byte("1")); err != nil {
+	if err := swap(t.Context(), open(t, s3.Config{Endpoint: server.Endpoint}), state, "1"); err != nil {
 		t.Fatal(err)
 	}
 	for opt, want := range map[s3server.Dates]func(date, modified string) bool{
