@@ -147,7 +147,7 @@ func TestWritesByProcessesThatEndDoNotKeepADeadLeaseAlive(t *testing.T) {
 		s := &server{}
 		dead(t, s, ttl)
 		began := time.Now()
-		for time.Since(began) < ttl+lease.Grace+4*time.Second {
+		for time.Since(began) < ttl+2*lease.Grace {
 			d := lease.Open(&line{server: s, delay: upTo(20 * time.Millisecond)}, "doc")
 			if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
 				t.Fatal(err)
@@ -161,6 +161,30 @@ func TestWritesByProcessesThatEndDoNotKeepADeadLeaseAlive(t *testing.T) {
 		seen, err := d.Read(t.Context())
 		if err != nil || !d.Dead(seen, s.state(t).Lease) {
 			t.Errorf("not dead: %d ms, %v", s.state(t).Lease.Aged, err)
+		}
+	})
+}
+
+// Where the store tells no age, what one has seen is told to those who come later.
+func TestWhatAWaiterHasSeenStandsInTheDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{mute: true}
+		dead(t, s, ttl)
+		began := time.Now()
+		var last time.Duration
+		for range 4 {
+			d := lease.Open(&line{server: s}, "doc")
+			for range 3 {
+				if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+					t.Fatal(err)
+				}
+				last = time.Since(began)
+				<-time.After(10 * time.Second)
+			}
+		}
+		// The time between two of them nobody has seen.
+		if got := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; got != last-3*10*time.Second {
+			t.Errorf("aged %v after %v", got, last)
 		}
 	})
 }

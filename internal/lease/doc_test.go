@@ -35,10 +35,10 @@ func edit(nonce string, f func(*state) error) func(lease.Seen) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease.Age(seen, nonce, s.Lease)
 		if err := f(&s); err != nil {
 			return nil, err
 		}
+		lease.Age(seen, nonce, s.Lease)
 		s.Seq++
 		return json.Marshal(s)
 	}
