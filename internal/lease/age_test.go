@@ -231,3 +231,32 @@ func TestNumbersThatAreOutOfRangeDoNotWrapAround(t *testing.T) {
 		t.Errorf("aged %d", l.Aged)
 	}
 }
+
+// A server tells whole seconds: whoever reads late in one, and writes early in the next, must not
+// make more of it.
+func TestNoWayToWriteMakesALeaseOlderThanItIs(t *testing.T) {
+	for _, phase := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond} {
+		for _, think := range []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{}
+				<-time.After(phase)
+				dead(t, s, ttl)
+				began := time.Now()
+				for range 60 {
+					d := lease.Open(&line{server: s}, "doc")
+					if _, err := d.Read(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					<-time.After(think)
+					if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+						t.Fatal(err)
+					}
+					<-time.After(time.Second - think)
+				}
+				if age := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; age > time.Since(began)+time.Second {
+					t.Errorf("%v, %v: %v old after %v", phase, think, age, time.Since(began))
+				}
+			})
+		}
+	}
+}
