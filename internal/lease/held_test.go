@@ -81,6 +81,7 @@ func TestABeatIsOneRequestInASixthOfTheTime(t *testing.T) {
 			if since := time.Since(at); since != ttl/6 || sent != time.Now() {
 				t.Errorf("a beat after %v", since)
 			}
+			synctest.Wait()
 			l.wantRequests(t, 1, 2+i)
 		}
 		if sent := <-more; sent != time.Now() {
