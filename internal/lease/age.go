@@ -38,7 +38,7 @@ func (s *sights) look(seen Seen, l *Lease) time.Duration {
 	now := time.Now()
 	fresh := sight{l.Beat, l.aged(), seen.At}
 	if seen.Age >= 0 {
-		fresh.age = max(0, l.aged()+seen.Age-slack)
+		fresh.age = max(0, l.age(seen)-slack)
 	}
 	if old, ok := s.seen[l.Nonce]; ok && old.beat == l.Beat && old.least(now) >= fresh.least(now) {
 		return old.least(now)
@@ -52,16 +52,16 @@ func (s *sights) look(seen Seen, l *Lease) time.Duration {
 // store tells whole seconds, which add up to the truth only as long as each begins where the one
 // before ended.
 func (s *sights) age(seen Seen, l *Lease) time.Duration {
-	return max(l.aged()+max(seen.Age, 0), s.look(seen, l))
+	return max(l.age(seen), s.look(seen, l))
 }
 
 // Age adds to all leases but the one with the nonce what a write by somebody else hides: the
-// age of the document. It must be called once on the other leases of each value that Change
-// writes, whoever writes it, and last: Dead adds the age of the document itself.
+// age of the document. It must be called on the leases of each value that Change writes,
+// whoever writes it. Neither it nor Dead counts the age twice.
 func Age(seen Seen, nonce string, leases ...*Lease) {
 	for _, l := range leases {
 		if l != nil && l.Nonce != nonce {
-			l.Aged = seen.sights.age(seen, l).Milliseconds()
+			l.Aged, l.counted = seen.sights.age(seen, l).Milliseconds(), true
 		}
 	}
 }

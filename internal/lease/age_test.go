@@ -260,3 +260,28 @@ func TestNoWayToWriteMakesALeaseOlderThanItIs(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAgeOfADocumentIsCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		dead(t, s, ttl)
+		d := lease.Open(&line{server: s}, "doc")
+		for _, c := range []struct {
+			after time.Duration
+			dead  bool
+		}{{(ttl + lease.Grace) * 3 / 4, false}, {ttl + lease.Grace + time.Second, true}} {
+			<-time.After(c.after - time.Since(s.at))
+			seen, err := d.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := s.state(t).Lease
+			lease.Age(seen, "", l)
+			once := l.Aged
+			lease.Age(seen, "", l)
+			if l.Aged != once || d.Dead(seen, l) != c.dead {
+				t.Errorf("after %v: aged %d, then %d, dead: %v", c.after, once, l.Aged, d.Dead(seen, l))
+			}
+		}
+	})
+}
