@@ -71,6 +71,11 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		var busy *State
 		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
 			seen, busy = now, nil
+			if s.Lease != nil && s.Lease.Nonce == b.nonce {
+				// The answer to the write was lost, and somebody has written on top of it.
+				v, b.last = Verdict{}, s
+				return errKeep
+			}
 			if v, err = b.Judge(ctx, s, b.want); err != nil {
 				return err
 			}

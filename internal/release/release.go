@@ -154,7 +154,9 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	lease.Age(seen, mine, s.leases()...)
-	if err := f(seen, s); err != nil {
+	if err := f(seen, s); errors.Is(err, errKeep) {
+		return seen.Value, nil
+	} else if err != nil {
 		return nil, err
 	}
 	s.Seq++
@@ -243,6 +245,9 @@ func (e *Environment) probe(ctx context.Context, s *State) (day string, err erro
 	}
 	return now.Format(dayForm), err
 }
+
+// errKeep ends a change that leaves everything as it is.
+var errKeep = errors.New("nothing to change")
 
 // errAbsent ends a write that would make an environment out of a typing error.
 var errAbsent = errors.New("no such environment")
