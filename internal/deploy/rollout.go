@@ -135,6 +135,9 @@ func (r *rollout) collect(n note) {
 	r.running--
 	r.mutex[r.mutexOf(n.stage)] = false
 	r.ended[n.stage] = n.end
+	if cause := context.Cause(r.ctx); n.err == nil && errors.Is(cause, lease.ErrLost) {
+		n.err = cause // the command has succeeded, but nobody will know
+	}
 	r.result.Stages[n.stage] = Outcome{Ran: true, Seconds: n.end.Seconds, Err: n.err}
 	if n.err != nil {
 		r.Emit(event.Event{
@@ -183,14 +186,19 @@ func (r *rollout) end() error {
 	}
 	x, err := r.dep.End(ctx, r.ended, status, cause)
 	r.result.Entry = x
-	if errors.Is(outer, lease.ErrLost) {
-		err = outer // what the environment says by now is another run's
+	if errors.Is(err, lease.ErrLost) {
+		// What the environment says by now is another run's. That its commands were stopped is no news beside it.
+		errs = slices.DeleteFunc(errs, fenced)
+		return errors.Join(append([]error{err}, errs...)...)
 	}
-	if err != nil || r.lost == nil {
-		return errors.Join(append(errs, err)...)
+	if err == nil {
+		err = r.lost
 	}
-	return errors.Join(append(errs, r.lost)...)
+	return errors.Join(append(errs, err)...)
 }
+
+// fenced reports whether a command was stopped because another run may deploy now.
+func fenced(err error) bool { return errors.Is(err, lease.ErrLost) || errors.Is(err, shell.ErrFenced) }
 
 // stage runs a stage's commands and returns how they ended. It waits for a slot before, where
 // the stage counts against a limit.
@@ -266,8 +274,8 @@ func (r *rollout) command(ctx context.Context, name string, log *runlog.Output) 
 	if err == nil {
 		err = made.Settle(true)
 	}
-	if errors.Is(err, shell.ErrFenced) && r.ctx.Err() == nil {
-		err = fmt.Errorf("%s: %w", name, err)
+	if fenced(err) {
+		err = diag.New(diag.Busy, "%s: %w", name, err).Hinted("run the command again")
 	}
 	return made, err
 }

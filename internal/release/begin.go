@@ -172,16 +172,19 @@ func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
 	if !b.registered {
 		b.opt.Say(b.busy(s).What + "; waiting")
 		_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
-			if s.Lease == nil {
+			switch {
+			case slices.ContainsFunc(s.Next, func(n Waiting) bool { return n.Nonce == b.nonce }):
+				return errKeep
+			case s.Lease == nil:
 				return errNothing
 			}
+			b.registered = true // it may be, whatever becomes of the write
 			b.join(ctx, s)
 			return nil
 		})
 		if errors.Is(err, errNothing) {
 			return nil
 		}
-		b.registered = err == nil
 		return err
 	}
 	var l *lease.Lease
@@ -271,6 +274,9 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	s.Epoch++
 	s.N++
 	s.Lease = b.lease(s.N)
+	// Its place among those who wait had the same nonce, and no beats. Who has seen that for a
+	// while must not take the lease for as old.
+	s.Lease.Beat = 1
 	b.forget(s)
 	if b.day != "" {
 		s.Probed = b.day

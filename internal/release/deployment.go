@@ -29,6 +29,7 @@ type Deployment struct {
 	First   []string // those of them that have begun
 
 	ends map[string]*End // of stages that have ended
+	told bool            // the write of the end may be in
 }
 
 // End is how the commands of a stage ended.
@@ -69,6 +70,9 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 	return func(seen lease.Seen) ([]byte, error) {
 		return d.e.next(seen, d.nonce, func(_ lease.Seen, s *State) error {
 			if s.Lease == nil || s.Lease.Nonce != d.nonce {
+				if d.told && d.knows(s) {
+					return errKeep
+				}
 				return d.fenced(s)
 			}
 			s.Lease.Aged = 0
@@ -79,6 +83,17 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 			return change(s)
 		})
 	}
+}
+
+// knows reports whether a state that others have written since has how this deployment ended. Whoever
+// takes a run for dead says of its stages that they are unknown.
+func (d *Deployment) knows(s *State) bool {
+	for name := range d.ends {
+		if st := s.Stages[name]; st.N == d.N && st.Status == action.StatusUnknown {
+			return false
+		}
+	}
+	return true
 }
 
 // fenced says who has the environment in place of this run.
@@ -93,6 +108,17 @@ func (d *Deployment) fenced(s *State) error {
 	}
 }
 
+// lost says why this run may not deploy any more, and who may, as far as the store tells.
+func (d *Deployment) lost(ctx context.Context, cause error) error {
+	if diag.Is(cause, diag.Busy) {
+		return cause
+	}
+	if s, err := d.e.Read(ctx); err == nil && (s.Lease == nil || s.Lease.Nonce != d.nonce) {
+		return d.fenced(s)
+	}
+	return diag.New(diag.Busy, "%s: #%d: %w", d.e.opt.Name, d.N, cause).At(d.e.cell()).Hinted("run the command again")
+}
+
 // Step writes in one go how stages have ended, and which ones begin now. No command of theirs may
 // run before it.
 func (d *Deployment) Step(ctx context.Context, ended map[string]*End, start []string) error {
@@ -100,6 +126,9 @@ func (d *Deployment) Step(ctx context.Context, ended map[string]*End, start []st
 	return d.held.Change(ctx, d.write(func(s *State) error {
 		d.settle(s)
 		for _, name := range start {
+			if s.Stages[name].N == d.N {
+				continue // the answer to the write that began it was lost
+			}
 			s.Stages[name] = d.want.stage(d.want.Stages[name], d.N, s.Stages[name], d.e.opt.Stamp.By, d.e.now())
 		}
 		return nil
@@ -144,10 +173,14 @@ func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cau
 			x, s.Logged = logged, logged.N
 		}
 		d.leave(s, x)
+		d.told = true
 		return nil
 	}))
-	if err == nil || errors.Is(err, lease.ErrLost) {
-		return x, err
+	switch {
+	case err == nil:
+		return x, nil
+	case errors.Is(err, lease.ErrLost):
+		return x, d.lost(ctx, err)
 	}
 	return x, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
 }
