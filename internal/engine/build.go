@@ -8,6 +8,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -27,9 +28,9 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 	defer func() { r.ended(ctx, a.state, log, made, err) }()
 	made, err = r.Runner.Run(ctx, r.job(a.state, a.in, log))
 	if err != nil {
-		return r.lostOr(commandError(a.Stage, log, err))
+		return r.lostOr(log.Explain(a.Stage, err))
 	}
-	outs, err := r.record(ctx, a, made, log.bytes())
+	outs, err := r.record(ctx, a, made, log.Bytes())
 	if err == nil {
 		err = r.mended(ctx, a, outs)
 	}
@@ -46,16 +47,23 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 
 // job describes one run of a stage's command in the project. Every line that the command
 // prints is masked before anyone sees it.
-func (r *run) job(st *state, in *gathered, log *output) *action.Job {
-	log.file = r.Runs.Begin(log.run)
+func (r *run) job(st *state, in *gathered, log *runlog.Output) *action.Job {
+	log.Begin(r.Runs)
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
+	job := r.inputsOf(st, in)
+	job.Env = r.environ(st, in)
+	job.Line = func(line []byte) {
+		if text, ok := log.Add(line); ok {
+			r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
+		}
+	}
+	return job
+}
+
+// inputsOf is the part of a job that says what the command reads.
+func (r *run) inputsOf(st *state, in *gathered) *action.Job {
 	return &action.Job{
-		Stage: st.Stage, Inputs: inputTree(in), Under: in.under, Made: in.made, Above: in.above, Reads: in.reads, Params: in.Params, Env: r.environ(st, in), Recorded: lockedOuts(st),
-		Line: func(line []byte) {
-			if text, ok := log.add(line); ok {
-				r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
-			}
-		},
+		Stage: st.Stage, Inputs: inputTree(in), Under: in.under, Made: in.made, Above: in.above, Reads: in.reads, Params: in.Params, Recorded: lockedOuts(st),
 	}
 }
 
@@ -202,7 +210,7 @@ func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 }
 
 // environ is what a command sees. A build command sees little but what its stage
-// declares, so that its result depends on nothing else; a deploy command sees
+// declares, so that its result depends on nothing else; one that an input of a deploy stage comes from sees
 // everything, credentials too. The hash variables are those of its own inputs.
 func (r *run) environ(st *state, in *gathered) []string {
 	var env []string

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -16,24 +16,24 @@ import (
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// deploy brings a deploy stage up to date: done is what the environment says. The order is the
-// promise: a failure in any step before Begin leaves the environment as it was.
-func (r *run) deploy(ctx context.Context, st *state) error {
+// decideDeploy decides about a deploy stage: done is what the environment says. One that must be
+// deployed is parked until nothing that could be built is left, and wave takes it from there.
+func (r *run) decideDeploy(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
 	if err != nil {
 		return err
 	}
-	live, err := r.Env.Live(ctx, st.Stage.Name)
-	if err == nil {
-		err = r.tools(ctx, st, in, live.Tools)
-	}
+	env, err := r.environment(ctx)
 	if err != nil {
 		return err
 	}
-	st.Key, st.Trees, st.Deps, st.Was = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps, live.Deps
+	live := env.StageNow(st.Stage.Name)
+	if err := r.tools(ctx, st, in, live.Tools); err != nil {
+		return err
+	}
+	st.Key, st.Trees, st.Deps, st.Was, st.in = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps, live.Deps, in
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
 	if err := r.checkedOut(ctx, st, in); err != nil {
 		return err
@@ -43,36 +43,22 @@ func (r *run) deploy(ctx context.Context, st *state) error {
 		r.replayDeploy(st)
 		return nil
 	}
-	keep, err := r.private(ctx, st, in)
-	if err != nil || r.opt.Dry {
-		return err
-	}
-	if err := r.confirmed(st); err != nil {
-		return err
-	}
-	// What goes live is what its records say, and anyone can fetch it again:
-	// both before the environment is touched.
-	if err := errors.Join(r.crossCheck(ctx, st), r.crossCheckOthers(ctx, in)); err != nil {
-		return err
-	}
-	if err := r.publishMakers(ctx, st); err != nil {
-		return r.lostOr(err)
-	}
-	closure, tree, err := r.closure(ctx, st, in, keep)
-	if err != nil {
-		return r.lostOr(err)
-	}
-	if keep.any() {
-		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(keep.names, ", "))
-	}
-	d := release.Deployment{
-		Stage: st.Stage.Name, Key: st.Key, Closure: closure.Digest, Local: keep.any(), Deps: in.Deps, Tools: in.Tools, Artifacts: slices.Concat(in.made, in.above),
-		Again: r.forced(st.Stage) || st.Stage.AlwaysChanged,
-	}
-	if in.under != repopath.Root {
-		d.Dir = in.under
-	}
-	return r.runDeploy(ctx, st, in, d, tree)
+	st.parked = true
+	st.keep, err = r.private(ctx, st, in)
+	return err
+}
+
+// environment returns what the environment says, read once in a pass.
+func (r *run) environment(ctx context.Context) (*release.State, error) {
+	r.live.Do(func() { r.live.state, r.live.err = r.Env.Read(ctx) })
+	return r.live.state, r.live.err
+}
+
+// live is the environment as a pass has found it.
+type live struct {
+	sync.Once
+	state *release.State
+	err   error
 }
 
 // environmentExists refuses a deployment to an environment that a typing error would make,
@@ -90,7 +76,7 @@ func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
 	return nil
 }
 
-// confirmed asks once per run. Workers that deploy at the same time wait for the one answer.
+// confirmed asks once per run.
 func (r *run) confirmed(st *state) error {
 	if r.opt.Confirm == nil {
 		return nil
@@ -254,7 +240,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if !keep.any() {
 		outs = append(outs, o)
 	}
-	return o, tree, r.Carrier.Publish(ctx, outs, lists...)
+	return o, tree, r.Deployer.Carrier.Publish(ctx, outs, lists...)
 }
 
 // saveAbove puts an output of a project outside this one into the cache, from where that project
@@ -270,40 +256,4 @@ func (r *run) saveAbove(ctx context.Context, st *state, want artifact.Output) er
 func changedMeanwhile(st *state, name string) error {
 	return diag.New(diag.Stage, "%s: %s changed while pipe read it", st.Stage.Name, name).At(st.Stage.Place).
 		Hinted("wait for the writer to finish, then run pipe repro again")
-}
-
-// runDeploy runs the command between "deploying" and "ok" or "failed". Begin decides once more
-// in the write that says "deploying", which excludes that a run repeats what another has just
-// done. A crash before End leaves "deploying", which the next run takes for unknown and
-// deploys again.
-func (r *run) runDeploy(ctx context.Context, st *state, in *gathered, d release.Deployment, tree *object.Tree) (err error) {
-	token, err := r.Env.Begin(ctx, d)
-	if errors.Is(err, release.ErrLive) {
-		r.note(st.Stage.Name, "another run has deployed this version in the meantime")
-		st.Verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: event.LiveSame, Path: r.Env.Name()}}}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	log := r.newLog(st, in)
-	log.run.Env, log.run.Deployment = r.Env.Name(), token
-	var made *action.Made
-	defer func() { r.ended(ctx, st, log, made, err) }()
-	job := r.job(st, in, log)
-	job.Env = append(job.Env, "PIPE_STAGE="+st.Stage.Name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+token)
-	if !st.Stage.InRepo {
-		job.Fresh, job.Inputs, job.Under = true, tree, in.under
-	}
-	made, err = r.Runner.Run(ctx, job)
-	if err == nil {
-		err = made.Settle(true)
-	}
-	// The environment learns how it ended even when this run is being stopped.
-	eerr := r.Env.End(context.WithoutCancel(ctx), d, token, err == nil)
-	if err = errors.Join(commandError(st.Stage, log, err), eerr); err != nil {
-		return err
-	}
-	r.emit(event.Event{Type: event.Done, Stage: st.Stage.Name, Deploy: true, Verb: event.Run, Seconds: made.Seconds, Key: st.Key.String()})
-	return nil
 }

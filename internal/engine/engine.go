@@ -30,6 +30,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/dag"
+	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
@@ -55,6 +56,8 @@ type Engine struct {
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
 	Env       *release.Environment // where deploy stages act
+	Deployer  *deploy.Deployer     // deploys there; nil for a dry run
+	Given     map[string]string    // values of variables of deploy stages, as the environment has them
 	Others    Others               // the other projects of the repository; nil: none
 	At        repopath.Path        // the project's directory from the repository's top; Root without git
 	Environ   []string             // pipe's own environment
@@ -67,7 +70,10 @@ type Engine struct {
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.
-	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	Past func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	// Dirty reports whether one of the paths, or a file below one, is not as in the commit; top are those
+	// from the repository's top. nil: there is no git.
+	Dirty    func(ctx context.Context, paths, top []repopath.Path) (bool, error)
 	Checkout Checkout // nil: there is no git
 	Around   Checkout // of the whole repository, with paths from its top; nil: no stage reads anything outside the project
 	Now      func() time.Time
@@ -92,6 +98,8 @@ type Options struct {
 	Replay         bool     // tell what the commands printed that need not run
 	Take           bool     // take what lies at the inputs of the project, also what was added before
 	Dry            bool     // decide only: change nothing
+	// Want is what the run's deployment is, but for the release and its stages.
+	Want release.Want
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
 }
@@ -120,6 +128,11 @@ type Outcome struct {
 type Result struct {
 	Stages []Outcome // in an order in which each comes after what it needs; those selected
 	Counts event.Counts
+	// Deployment is the last one; nil: there was none.
+	Deployment *deploy.Result
+	// Turned says in a dry run what would become of the deployment, and Refused why it would fail.
+	Turned  release.Verdict
+	Refused error
 }
 
 // Pending reports whether something would run or be restored. A stage that waits for another
@@ -157,7 +170,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked,
+			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked, live: &live{},
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -355,7 +368,10 @@ type run struct {
 
 	settled []*state // by an earlier pass; nil entries are decided now
 	confirm *question
-	answers *answers
+	live    *live
+
+	deployment *deploy.Result // the last one
+	answers    *answers
 
 	dirty   bool // lock differs from the file
 	flushed time.Time
@@ -372,6 +388,13 @@ type state struct {
 	before  *lockfile.Stage // what the lock says of it, whether it fits or not: for reasons alone
 	locked  *lockfile.Stage // the same if it fits, else nil
 	newLock *lockfile.Stage // what the collector puts into the lock
+
+	// Of a deploy stage:
+	in      *gathered
+	parked  bool             // it is to be deployed
+	told    bool             // the deploy stages that need it know that it is parked
+	keep    *private         // what of it stays on this machine; nil: it is live
+	closure *artifact.Output // all that its command will see, once that is known
 }
 
 // block returns what the lock says of the stage after this run; nil: nothing.

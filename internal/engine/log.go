@@ -8,19 +8,17 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
 // newLog is for the output of a stage's command, which is about to run. It ends with ended.
-func (r *run) newLog(st *state, in *gathered) *output {
-	o := newOutput(in.Env)
-	o.run = runlog.Run{
+func (r *run) newLog(st *state, in *gathered) *runlog.Output {
+	o := runlog.NewOutput(in.Env)
+	o.Run = runlog.Run{
 		Stage: st.Stage.Name, Kind: kind(st.Stage), Key: st.Key, Generation: st.Generation, Project: r.Stamp.Project,
 		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.Stamp.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),
 	}
@@ -40,41 +38,13 @@ func kind(s *spec.Stage) string {
 
 // ended writes to this machine's copy how the run ended; made is nil when the command failed. The
 // generation may have become another one since the command began.
-func (r *run) ended(ctx context.Context, st *state, log *output, made *action.Made, err error) {
-	run := &log.run
-	run.Status, run.Generation, run.Exit = runlog.OK, st.Generation, exitCode(err)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		run.Status = runlog.Interrupted
-	case errors.Is(err, action.ErrTimeout):
-		run.Status = runlog.TimedOut
-	default:
-		run.Status = runlog.Failed
-	}
+func (r *run) ended(ctx context.Context, st *state, log *runlog.Output, made *action.Made, err error) {
+	log.Run.Generation = st.Generation
+	seconds := r.Now().Sub(log.Run.At).Seconds()
 	if made != nil {
-		run.Seconds = made.Seconds
-	} else {
-		run.Seconds = r.Now().Sub(run.At).Seconds()
+		seconds = made.Seconds
 	}
-	if err != nil {
-		run.Error = log.whole(diag.All(err)[0].What)
-	}
-	all := log.bytes()
-	if len(all) > 0 {
-		run.Log = digest.Of(all)
-	}
-	if log.cut {
-		log.file.Replace(all)
-	}
-	log.file.End(*run)
-}
-
-// whole masks the first line of a text that is not a command's output.
-func (o *output) whole(text string) string {
-	text, _, _ = strings.Cut(text, "\n")
-	o.hidden = 0
-	return masked(text, o.found(text))
+	log.End(seconds, err, ctx.Err() != nil)
 }
 
 // replay tells, where that was asked for, what the command of a stage printed when it ran. The

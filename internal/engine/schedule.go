@@ -98,10 +98,16 @@ func (r *run) next(s *schedule) (int, bool) {
 }
 
 // done frees the stages that waited for i. It is not called for a stage that failed, so what
-// depends on that one never gets ready and is reported as not run.
+// depends on that one never gets ready and is reported as not run. A deploy stage is done twice:
+// once it is parked, the deploy stages that need it can be decided; builds and checks wait until
+// it is deployed. A dry run deploys nothing, and decides all.
 func (r *run) done(s *schedule, i int) {
+	st := &r.states[i]
+	first, second := st.parked && !st.Done, st.told
+	st.told = first
 	for _, d := range r.Graph.Down(i) {
-		if !r.selected[d] || r.opt.Single {
+		deploys := r.Project.Stages[d].Deploy
+		if !r.selected[d] || r.opt.Single || first && !deploys || second && deploys {
 			continue
 		}
 		if s.waiting[d]--; s.waiting[d] == 0 {
@@ -134,13 +140,6 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 			if !ok {
 				break
 			}
-			if err := r.before(i); err != nil {
-				// The lock could not be written, so the deployment does not begin.
-				r.states[i].Err = err
-				failures = append(failures, err)
-				s.mutex[r.Project.Stages[i].Mutex] = false
-				continue
-			}
 			running++
 			group.Go(func() error {
 				r.stage(ctx, i)
@@ -149,7 +148,13 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 			})
 		}
 		if running == 0 {
-			break
+			if len(r.parked()) == 0 || ctx.Err() != nil || r.opt.Dry || len(failures) > 0 && !r.opt.KeepGoing {
+				break
+			}
+			if err := r.deploy(ctx, s); err != nil {
+				failures = append(failures, err)
+			}
+			continue
 		}
 		i, err := r.await(results)
 		if err != nil {
@@ -170,7 +175,11 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	if cause := context.Cause(ctx); cause != nil {
 		err = interrupted(cause, err)
 	}
-	return r.result(s), err
+	result := r.result(s)
+	if result.Deployment = r.deployment; r.opt.Dry && len(r.parked()) > 0 {
+		result.Turned, result.Refused = r.foresee(ctx)
+	}
+	return result, err
 }
 
 // await returns the next stage that has ended. While it waits for long, as for a command of
@@ -223,15 +232,6 @@ func (r *run) prepare() {
 	r.flushed = r.Now()
 }
 
-// before is called by the collector ahead of each stage.
-func (r *run) before(i int) error {
-	if r.Project.Stages[i].Deploy {
-		// The lock before a deployment: what is about to be live is on record.
-		return r.flush()
-	}
-	return nil
-}
-
 // collect takes over what a worker found. A failed stage may have a new block, too: it was
 // restored, but could not be published.
 func (r *run) collect(i int) error {
@@ -243,7 +243,7 @@ func (r *run) collect(i int) error {
 	if st.Err != nil {
 		return st.Err
 	}
-	st.Done = true
+	st.Done = !st.parked || r.opt.Dry
 	if r.dirty && r.Now().Sub(r.flushed) > flushEvery {
 		return r.flush()
 	}

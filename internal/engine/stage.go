@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -35,7 +36,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	case st.Stage.Frozen:
 		err = r.frozen(ctx, st)
 	case st.Stage.Deploy:
-		err = r.deploy(ctx, st)
+		err = r.decideDeploy(ctx, st)
 	default:
 		err = r.build(ctx, st)
 	}
@@ -47,11 +48,15 @@ func (r *run) stage(ctx context.Context, i int) {
 		return
 	}
 	if err != nil {
-		st.Err = r.about(st, err)
-		// A failure that only leads to another pass is not shown as one.
-		if !restarts(err) {
-			r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: howFailed(err), Exit: exitCode(err)})
-		}
+		r.fail(st, err)
+	}
+}
+
+// fail says that a stage has failed. A failure that only leads to another pass is not shown as one.
+func (r *run) fail(st *state, err error) {
+	st.Err = r.about(st, err)
+	if !restarts(err) {
+		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err)})
 	}
 }
 

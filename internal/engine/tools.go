@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -74,18 +75,18 @@ func (r *run) assumed(cmd string) {
 
 // tool runs one command, unless the same one was run for another stage.
 func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (artifact.Tool, error) {
-	log := newOutput(in.Env)
+	log := runlog.NewOutput(in.Env)
 	env := r.environ(st, &gathered{Inputs: action.Inputs{Env: in.Env}})
-	if st.Stage.Deploy {
+	if st.Stage.Deploy && r.Env != nil {
 		env = append(env, "PIPE_ENV="+r.Env.Name())
 	}
 	q := action.Question{
 		Stage: st.Stage.Name, Cmd: t.Cmd, Shell: st.Stage.Shell, Wdir: st.Stage.Wdir, Env: env, Timeout: toolTime, Most: toolBytes,
-		Line: func(line []byte) { log.add(line) },
+		Line: func(line []byte) { log.Add(line) },
 	}
 	got := r.answers.of(q, func() answer {
 		out, err := r.Ask(ctx, q)
-		return answer{out, log.tail(), err}
+		return answer{out, log.Tail(), err}
 	})
 	switch {
 	case errors.Is(got.err, action.ErrNotAsked), ctx.Err() != nil:

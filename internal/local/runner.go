@@ -16,7 +16,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -73,7 +72,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		return r.putBack(ctx, job, old)
 	}}
 	if err = r.makeWdir(job.Stage); err == nil {
-		made.Seconds, err = r.command(ctx, job, r.Work.Root())
+		made.Seconds, err = r.command(ctx, job, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
 	}
 	if err == nil {
 		err = r.recheck(ctx, job)
@@ -107,11 +106,11 @@ func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.O
 // the cache. What the user edits in the project meanwhile cannot get into it, so nothing
 // is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
-	dir, err := r.Work.Temp(worktree.Tmp, "deploy-")
+	dir, err := newFresh(ctx, r.Work)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Discard()
+	defer dir.discard()
 	const top = "work"
 	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
 		return nil, err
@@ -121,7 +120,11 @@ func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made,
 		return nil, err
 	}
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root))
+	hold := r.Hold.file()
+	if hold == nil {
+		hold = dir.file()
+	}
+	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root), hold, dir.Name())
 	return made, err
 }
 
@@ -246,68 +249,6 @@ func (r *Runner) makeWdir(s *spec.Stage) error {
 		return err
 	}
 	return in.Close()
-}
-
-// A deployment's command ends when its run has been stopped, or hangs, for this long; until
-// then another run may not believe that it is dead.
-const (
-	silence = 80 * time.Second
-	beat    = 20 * time.Second
-)
-
-// command runs the scripts in order, up to the first that fails, and returns how many
-// seconds they took. The stage's timeout is for all of them together; its error wraps
-// action.ErrTimeout.
-func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
-	dir, err := wdir(root, job.Stage.Wdir)
-	if err != nil {
-		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
-	}
-	if t := job.Stage.Timeout; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, action.ErrTimeout)
-		defer cancel()
-	}
-	var keep *shell.Keep
-	if job.Stage.Deploy && r.Program != "" {
-		beats := time.NewTicker(beat)
-		defer beats.Stop()
-		keep = &shell.Keep{Program: r.Program, Silence: silence, Beats: beats.C, Left: func(name string) {
-			r.Note(job.Stage.Name, "the command left a process running: "+name)
-		}}
-	}
-	began := r.Now()
-	for _, script := range job.Stage.Cmd {
-		// Before the start: a command that calls pipe at once finds itself in the note.
-		r.Hold.running(job.Stage.Name, 0)
-		err = shell.Run(ctx, shell.Command{
-			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
-			Hold: r.Hold.file(), Tmp: r.Work.OS(worktree.Dir + "/" + worktree.Tmp), Line: job.Line,
-			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) }, Keep: keep,
-		})
-		r.Hold.ended(job.Stage.Name)
-		r.Inputs.Forget() // the command may have changed ignore files
-		if r.Top != nil {
-			r.Top.Inputs.Forget()
-		}
-		if err != nil {
-			break
-		}
-	}
-	return r.Now().Sub(began).Seconds(), err
-}
-
-// wdir returns the working directory, which must be there.
-func wdir(root string, wdir repopath.Path) (string, error) {
-	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("the working directory %s does not exist", wdir)
-	case err == nil && !info.IsDir():
-		return "", fmt.Errorf("the working directory %s is not a directory", wdir)
-	}
-	return dir, err
 }
 
 // written names the files of a directory or glob that are new or different now: they are the

@@ -1,9 +1,23 @@
 // Package release keeps environments: what is live, and what is being deployed.
+//
+// An environment has one mutable document, its State, changed by compare-and-swap and held by a
+// lease while a deployment goes on. All else never changes once it is written: releases, which
+// say what was deployed and are named by their content; the history of deployments; and the
+// index of commits.
+//
+// What holds at every moment:
+//
+//   - Whether a stage is live is said by the state alone: "ok" with the very key.
+//   - Nobody deploys without the lease, and whoever may take it over waits until the command of
+//     the one before must be dead (package lease, and the keeper in package shell).
+//   - What is decided about a deployment is decided on the very bytes that the write which
+//     begins it replaces.
+//   - The entry of the history comes before the write that ends a deployment, so that none is
+//     missing; the state holds the newest one in any case.
 package release
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"regexp"
 	"strings"
@@ -12,12 +26,10 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/artifact"
-	"github.com/pipe-build/pipe/pkg/digest"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Options say which environment is meant and how to deploy to it. Those who only
@@ -26,54 +38,72 @@ type Options struct {
 	Project string // as pipe.yaml names it; empty: the cells belong to one workspace
 	Name    string
 	Now     func() time.Time
-	Stamp   object.Stamp // who deploys
+	Stamp   object.Stamp  // who deploys
+	Run     string        // what deploys: a URL of the CI's run, else host and process
+	TTL     time.Duration // of the lease; 0: the usual one
 	// Probe proves that the cells honour conditional writes, without which two
-	// runs could both believe that they deploy. It is asked before the first
-	// deployment, and not again once it has passed. nil: the cells are this
-	// workspace's own, which Note is told once.
+	// runs could both believe that they deploy. It is asked before a
+	// deployment, unless it has passed in the last 30 days. nil: the cells are this
+	// workspace's own, which Say is told once.
 	Probe func(context.Context) error
-	Note  func(text string)
+	Say   func(text string)
 	// Lister finds the project's other environments; nil: the store cannot list.
 	Lister store.Lister
 	Create bool // Begin may make an environment that does not exist
+	// Older reports whether commit a is an ancestor of b, and whether that is known.
+	Older func(ctx context.Context, a, b string) (older, known bool, err error)
 }
 
 // Default is the environment of those who name none. It needs no permission to be made.
 const Default = "default"
 
+// TTL is how long a lease lasts without a beat, unless somebody says otherwise.
+const TTL = 120 * time.Second
+
 // Environment is one named place to deploy to. The value is safe for many goroutines.
 type Environment struct {
 	cells store.Cells
 	opt   Options
+	doc   *lease.Doc
 
 	mu     sync.Mutex
-	probed bool
+	noted  bool
+	recent *State // as Read has last found it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
-func isName(s string) bool { return nameForm.MatchString(s) && !strings.HasSuffix(s, ".lock") }
+// IsName reports whether an environment may have the name.
+func IsName(s string) bool { return nameForm.MatchString(s) && !strings.HasSuffix(s, ".lock") }
 
 // Open returns the environment that o names; it need not exist.
 func Open(cells store.Cells, o Options) (*Environment, error) {
-	if !isName(o.Name) {
+	if !IsName(o.Name) {
 		return nil, diag.New(diag.Usage, "%q is not a valid environment name; use lower-case letters, digits, '.', '_' and '-'", o.Name).
 			Hinted("pipe repro --env staging")
 	}
-	return &Environment{cells: cells, opt: o}, nil
+	if o.TTL == 0 {
+		o.TTL = TTL
+	}
+	e := &Environment{cells: cells, opt: o}
+	e.doc = lease.Open(cells, e.cell())
+	return e, nil
 }
 
 // Name returns the environment's name.
 func (e *Environment) Name() string { return e.opt.Name }
 
-// root is the path of all environments of a project.
-func root(project string) string {
+// base is what the paths of all that belongs to a project begin with.
+func base(project string) string {
 	if project == "" {
-		return "env"
+		return ""
 	}
-	return "projects/" + project + "/env"
+	return "projects/" + project + "/"
 }
+
+// root is the path of all environments of a project.
+func root(project string) string { return base(project) + "env" }
 
 func (e *Environment) cell() string { return root(e.opt.Project) + "/" + e.opt.Name + "/state" }
 
@@ -81,94 +111,75 @@ func (e *Environment) now() time.Time { return e.opt.Now().UTC().Truncate(time.S
 
 // Read returns the state; one that was never written is empty.
 func (e *Environment) Read(ctx context.Context) (*State, error) {
-	b, _, err := e.cells.Load(ctx, e.cell())
-	if errors.Is(err, store.ErrNotFound) {
-		b, err = nil, nil
-	}
+	seen, err := e.doc.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return e.parse(b)
-}
-
-// mutate writes what change makes of the state.
-func (e *Environment) mutate(ctx context.Context, change func(*State) error) error {
-	return mutate(ctx, e.cells, e.cell(), func(old []byte) ([]byte, error) {
-		s, err := e.parse(old)
-		if err != nil {
-			return nil, err
-		}
-		if err := e.writable(s); err != nil {
-			return nil, err
-		}
-		if err := change(s); err != nil {
-			return nil, err
-		}
-		s.Seq++
-		return s.encode()
-	})
-}
-
-// Live returns what the environment says of a deploy stage now.
-func (e *Environment) Live(ctx context.Context, stage string) (action.Live, error) {
-	live := action.Live{Env: e.opt.Name}
-	s, err := e.Read(ctx)
-	if err != nil {
-		return live, err
+	s, err := e.parse(seen.Value)
+	if err == nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.recent = s
 	}
+	return s, err
+}
+
+// lately returns the state as this run has read it last, or reads it: what is decided by it is
+// decided again on what is there then.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	e.mu.Lock()
+	s := e.recent
+	e.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	return e.Read(ctx)
+}
+
+// Exists reports whether somebody has written the state.
+func (s *State) Exists() bool { return !s.absent }
+
+// change writes what f makes of the state. Leases of others that stand in it get older by it.
+func (e *Environment) change(ctx context.Context, mine string, f func(lease.Seen, *State) error) (sent time.Time, err error) {
+	return e.doc.Change(ctx, func(seen lease.Seen) ([]byte, error) { return e.next(seen, mine, f) })
+}
+
+// next returns the value that f makes of what was seen.
+func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *State) error) ([]byte, error) {
+	s, err := e.parse(seen.Value)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.writable(s); err != nil {
+		return nil, err
+	}
+	lease.Age(seen, mine, s.leases()...)
+	if err := f(seen, s); err != nil {
+		return nil, err
+	}
+	s.Seq++
+	return s.encode()
+}
+
+// leases returns all that stands in the state and ages.
+func (s *State) leases() (all []*lease.Lease) {
+	if s.Lease != nil {
+		all = append(all, s.Lease)
+	}
+	for i := range s.Next {
+		all = append(all, &s.Next[i].Lease)
+	}
+	return all
+}
+
+// Live returns what the state says of a deploy stage now.
+func (s *State) StageNow(stage string) action.Live {
+	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
 		live.Status, live.Key, live.Deps, live.Tools, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Commit
 	}
-	return live, nil
+	return live
 }
-
-// Deployment is what is being deployed.
-type Deployment struct {
-	Stage     string
-	Key       digest.Key
-	Closure   digest.Digest    // tree of all that the command sees; in cache and, unless Local, remote
-	Dir       repopath.Path    // of the project in it, when its paths are from the top of the git repository; else empty
-	Local     bool             // some of it must not leave this machine, so no other one can deploy it
-	Deps      []artifact.Input // what the stage declares
-	Tools     []artifact.Tool
-	Artifacts []artifact.Output // outs of other stages among it
-	Again     bool              // deploy although this version is live
-}
-
-// ErrLive says that the very version that was to be deployed is live by now:
-// another run was faster.
-var ErrLive = errors.New("already live")
-
-// Begin writes that d is being deployed and returns the deployment's name. It
-// decides once more, in the same write: when the version is live by now it fails
-// with ErrLive, unless d.Again is set, and changes nothing; so it does with the error
-// of Exists. No command may run when it fails.
-func (e *Environment) Begin(ctx context.Context, d Deployment) (token string, err error) {
-	if err := e.probe(ctx); err != nil {
-		return "", err
-	}
-	st := Stage{
-		Status: action.StatusDeploying, Key: d.Key, Deployment: rand.Text(), At: e.now(), By: e.opt.Stamp.By,
-		Commit: e.opt.Stamp.Commit, Closure: d.Closure, Dir: d.Dir, Local: d.Local, Deps: d.Deps, Tools: d.Tools, Artifacts: d.Artifacts,
-	}
-	err = e.mutate(ctx, func(s *State) error {
-		if s.absent && !e.mayCreate() {
-			return errAbsent
-		}
-		if old := s.Stages[d.Stage]; !d.Again && old.Status == action.StatusOK && old.Key == d.Key {
-			return ErrLive
-		}
-		s.Stages[d.Stage] = st
-		return nil
-	})
-	if errors.Is(err, errAbsent) {
-		err = e.unknown(ctx)
-	}
-	return st.Deployment, err
-}
-
-// errAbsent ends a write that would make an environment out of a typing error.
-var errAbsent = errors.New("no such environment")
 
 func (e *Environment) mayCreate() bool { return e.opt.Create || e.opt.Name == Default }
 
@@ -197,67 +208,36 @@ func (e *Environment) unknown(ctx context.Context) error {
 	return err
 }
 
-// probe proves once that Begin can keep its promise.
-func (e *Environment) probe(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.probed {
-		return nil
-	}
+// probeFor is how long a store's proof counts.
+const probeFor = 30 * 24 * time.Hour
+
+// dayForm is how the day of the proof stands in the state.
+const dayForm = time.DateOnly
+
+// probe proves that Begin can keep its promise, and returns the day to write into the state; ""
+// when there is nothing to write.
+func (e *Environment) probe(ctx context.Context, s *State) (day string, err error) {
 	if e.opt.Probe == nil {
-		e.opt.Note("no remote: only this workspace knows of the deployment")
-		e.probed = true
-		return nil
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if !e.noted {
+			e.opt.Say("no remote: only this workspace knows of the deployment")
+			e.noted = true
+		}
+		return "", nil
 	}
-	err := e.opt.Probe(ctx)
-	e.probed = err == nil
+	now := e.now()
+	// A day that lies ahead is a mistake of somebody's clock, and proves nothing.
+	if at, err := time.Parse(dayForm, s.Probed); err == nil && now.Sub(at) < probeFor && now.After(at) {
+		return "", nil
+	}
+	err = e.opt.Probe(ctx)
 	if diag.Is(err, diag.Policy) {
-		return diag.New(diag.Policy, "not deployed: the remote does not support conditional writes: %w", err).
+		err = diag.New(diag.Policy, "not deployed: the remote does not support conditional writes: %w", err).
 			Hinted("use a remote that passes pipe remote probe")
 	}
-	return err
+	return now.Format(dayForm), err
 }
 
-// errTheirs ends a write that is not ours to make.
-var errTheirs = errors.New("another deployment of the same version")
-
-// End writes how the deployment ended. When another run began meanwhile, two
-// commands have worked on the target at once. If both deployed the same version
-// and well, nothing is lost; else what is live is not known, and the environment
-// says so, whichever of them ends last: an error of kind Busy.
-func (e *Environment) End(ctx context.Context, d Deployment, token string, ok bool) error {
-	var busy error
-	err := e.mutate(ctx, func(s *State) error {
-		st := s.Stages[d.Stage]
-		busy = nil
-		switch {
-		case st.Deployment != token && ok && st.Key == d.Key && (st.Status == action.StatusOK || st.Status == action.StatusDeploying):
-			return errTheirs
-		case st.Deployment != token:
-			busy = e.contested(d.Stage, st)
-			st.Contested = true
-			if st.Status != action.StatusDeploying {
-				st.Status = action.StatusUnknown
-			}
-		case st.Contested:
-			busy = e.contested(d.Stage, st)
-			st.Status, st.Contested = action.StatusUnknown, false
-		case ok:
-			st.Status = action.StatusOK
-		default:
-			st.Status = action.StatusFailed
-		}
-		st.At = e.now()
-		s.Stages[d.Stage] = st
-		return nil
-	})
-	if errors.Is(err, errTheirs) {
-		return nil
-	}
-	return errors.Join(err, busy)
-}
-
-func (e *Environment) contested(stage string, st Stage) error {
-	return diag.New(diag.Busy, "%s: another run (%s) deployed at the same time; it is unknown which version is live", stage, st.By).
-		At(e.cell()).Hinted("run pipe repro again")
-}
+// errAbsent ends a write that would make an environment out of a typing error.
+var errAbsent = errors.New("no such environment")

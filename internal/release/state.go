@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -30,30 +31,77 @@ const Schema = 2
 type State struct {
 	Schema   int              `json:"schema"`
 	Project  string           `json:"project,omitempty"`  // empty in a workspace's own state
+	Env      string           `json:"env,omitempty"`      // its name
 	Seq      uint64           `json:"seq"`                // grows with every write
 	Requires []string         `json:"requires,omitempty"` // what a writer must understand
+	Epoch    uint64           `json:"epoch,omitempty"`    // grows whenever somebody takes the lease, or takes it away
+	N        uint64           `json:"n,omitempty"`        // number of the newest deployment
+	Probed   string           `json:"probed,omitempty"`   // the day on which the store last proved that it honours conditional writes
+	Lease    *lease.Lease     `json:"lease,omitempty"`    // of the deployment that goes on
+	Next     []Waiting        `json:"next,omitempty"`     // who waits for it to end, the first one first
+	Hold     *Hold            `json:"hold,omitempty"`
+	Guard    digest.Digest    `json:"guard,omitzero"`     // of the rules that the next deployment must keep
+	Asked    []digest.Digest  `json:"asked,omitempty"`    // plans that wait for an approval, the newest last
+	Live     ID               `json:"live,omitzero"`      // the release of which every stage is live; zero: of none
+	Verified []ID             `json:"verified,omitempty"` // releases that were live and worked, the newest first
 	Stages   map[string]Stage `json:"stages"`
+	Last     *Entry           `json:"last,omitempty"`   // the newest deployment that has ended
+	Logged   uint64           `json:"logged,omitempty"` // the newest one that is known to be in the history
 
-	env    string // its name, which stands in the path alone
-	absent bool   // nobody has written it
+	absent bool // nobody has written it
 	rest   map[string]json.RawMessage
 }
 
+// Waiting is a run that waits for an environment.
+type Waiting struct {
+	lease.Lease
+	Commit    string    `json:"commit,omitempty"`
+	Committed time.Time `json:"committed,omitzero"`
+	Automatic bool      `json:"automatic,omitempty"`
+}
+
+// Hold keeps automatic deployments away.
+type Hold struct {
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
+	Until  string    `json:"until"`          // resume: nothing comes; next: the releases of Veto do not come
+	Veto   []ID      `json:"veto,omitempty"` // releases that were rolled away from
+}
+
+// The values of Hold.Until.
+const (
+	UntilResume = "resume"
+	UntilNext   = "next"
+)
+
+// vetoes reports whether the hold keeps a release away from those who deploy on their own.
+func (h *Hold) vetoes(id ID) bool { return h != nil && slices.Contains(h.Veto, id) }
+
 // Stage is a deploy stage in an environment.
 type Stage struct {
-	Status     string            `json:"status"` // ok, failed, deploying, unknown
-	Key        digest.Key        `json:"key"`
-	Deployment string            `json:"deployment"` // unlike any other; the command sees it
-	By         string            `json:"by,omitempty"`
-	At         time.Time         `json:"at"`
-	Commit     string            `json:"commit,omitempty"`
-	Closure    digest.Digest     `json:"closure"`             // tree of all files that the command got
-	Dir        repopath.Path     `json:"dir,omitempty"`       // of the project in it; empty: the closure has the project alone
-	Local      bool              `json:"local,omitempty"`     // the closure is not in the remote: a part of it stays on one machine
-	Contested  bool              `json:"contested,omitempty"` // another command worked on the target meanwhile
-	Deps       []artifact.Input  `json:"deps,omitempty"`
-	Tools      []artifact.Tool   `json:"tools,omitempty"`     // without their lines
-	Artifacts  []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
+	Status    string            `json:"status"` // ok, failed, deploying, unknown
+	Key       digest.Key        `json:"key"`
+	Was       digest.Key        `json:"was,omitzero"`     // the version before this one
+	Release   ID                `json:"release,omitzero"` // that it belongs to
+	N         uint64            `json:"n,omitempty"`      // number of the deployment
+	By        string            `json:"by,omitempty"`
+	At        time.Time         `json:"at"`
+	Commit    string            `json:"commit,omitempty"`
+	Committed time.Time         `json:"committed,omitzero"` // when, by the committer's clock
+	Dirty     bool              `json:"dirty,omitempty"`    // inputs were not as in the commit
+	Override  bool              `json:"override,omitempty"` // it was made of other sources than the commit's
+	Values    map[string]string `json:"values,omitempty"`   // of its variables, those that pipe.yaml or --set gave
+	Outside   map[string]string `json:"outside,omitempty"`  // hashes of those that came from outside
+	Closure   digest.Digest     `json:"closure"`            // tree of all files that the command got
+	Size      int64             `json:"size,omitempty"`     // of these files, in bytes
+	Files     int64             `json:"files,omitempty"`    // how many there are
+	Dir       repopath.Path     `json:"dir,omitempty"`      // of the project in it; empty: the closure has the project alone
+	Local     bool              `json:"local,omitempty"`    // the closure is not in the remote: a part of it stays on one machine
+	Gone      uint64            `json:"gone,omitempty"`     // deployment since which no release has the stage
+	Deps      []artifact.Input  `json:"deps,omitempty"`
+	Tools     []artifact.Tool   `json:"tools,omitempty"`     // without their lines
+	Artifacts []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
 
 	rest map[string]json.RawMessage
 }
@@ -109,13 +157,10 @@ func withRest(known any, rest map[string]json.RawMessage) ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// Env returns the environment's name.
-func (s *State) Env() string { return s.env }
-
 // parse reads the state that lies in the environment's cell; nil is one that was
 // never written.
 func (e *Environment) parse(b []byte) (*State, error) {
-	s := &State{Schema: Schema, Project: e.opt.Project, Stages: map[string]Stage{}, env: e.opt.Name}
+	s := &State{Schema: Schema, Project: e.opt.Project, Env: e.opt.Name, Stages: map[string]Stage{}}
 	if b == nil {
 		s.absent = true
 		return s, nil
@@ -123,7 +168,7 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	if err := e.newer(b); err != nil {
 		return nil, err
 	}
-	*s = State{env: e.opt.Name}
+	*s = State{}
 	err := canon.Unmarshal(b, s)
 	if err == nil {
 		err = s.check()
@@ -135,6 +180,11 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	if s.Project != e.opt.Project {
 		return nil, e.foreign(s)
 	}
+	if s.Env != "" && s.Env != e.opt.Name {
+		return nil, diag.New(diag.Policy, "%s is that of environment %s", e.what(), s.Env).At(e.cell()).
+			Hinted("delete the object, which somebody has copied; %s deploys again", e.anew())
+	}
+	s.Env = e.opt.Name
 	return s, nil
 }
 
@@ -180,8 +230,21 @@ var statuses = [...]string{action.StatusOK, action.StatusFailed, action.StatusDe
 
 // check holds what canonical JSON alone does not say.
 func (s *State) check() error {
-	if s.Schema != Schema || s.Seq > artifact.MaxNumber {
-		return fmt.Errorf("the schema is not %d, or seq is above %d", Schema, int64(artifact.MaxNumber))
+	if s.Schema != Schema {
+		return fmt.Errorf("the schema is not %d", Schema)
+	}
+	for _, n := range []uint64{s.Seq, s.Epoch, s.N, s.Logged} {
+		if err := checkNumber(n); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Lease != nil && (s.Lease.Nonce == "" || s.Lease.TTL <= 0):
+		return errors.New("the lease lacks a nonce or a time to live")
+	case s.Last != nil && s.Last.N > s.N, s.Logged > s.N:
+		return errors.New("it names a deployment that has not begun")
+	case s.Hold != nil && s.Hold.Until != UntilResume && s.Hold.Until != UntilNext:
+		return errors.New("the hold does not say until when")
 	}
 	for name, st := range s.Stages {
 		if !artifact.IsStageName(name) {
@@ -202,22 +265,27 @@ func (s *Stage) check() error {
 	case east != 0 || s.At.Nanosecond() != 0:
 		return errors.New("the time is not in UTC and whole seconds")
 	}
-	if s.Dir != "" {
-		if _, err := repopath.Parse(string(s.Dir)); err != nil {
+	return checkParts(s.Dir, s.Deps, s.Tools, s.Artifacts)
+}
+
+// checkParts checks what a state and a release both say of a stage.
+func checkParts(dir repopath.Path, deps []artifact.Input, tools []artifact.Tool, artifacts []artifact.Output) error {
+	if dir != "" {
+		if _, err := repopath.Parse(string(dir)); err != nil {
 			return fmt.Errorf("dir: %w", err)
 		}
 	}
-	for _, in := range s.Deps {
+	for _, in := range deps {
 		if err := in.Check(); err != nil {
 			return err
 		}
 	}
-	for _, t := range s.Tools {
+	for _, t := range tools {
 		if err := t.Check(); err != nil {
 			return err
 		}
 	}
-	for _, o := range s.Artifacts {
+	for _, o := range artifacts {
 		if err := o.Check(); err != nil {
 			return err
 		}
@@ -255,7 +323,7 @@ func (e *Environment) writable(s *State) error {
 func (s *State) encode() ([]byte, error) {
 	b, err := canon.Marshal(s)
 	if err == nil && len(b) > store.MaxSmall {
-		return nil, fmt.Errorf("the state of environment %s would be larger than %d MiB", s.env, store.MaxSmall>>20)
+		return nil, fmt.Errorf("the state of environment %s would be larger than %d MiB", s.Env, store.MaxSmall>>20)
 	}
 	return b, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -42,7 +43,7 @@ func names(ctx context.Context, o Options) (all []string, err error) {
 	top := root(o.Project)
 	err = o.Lister.Names(ctx, top, func(cell string) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(cell, top+"/"), "/state")
-		if ok && isName(name) {
+		if ok && IsName(name) {
 			all = append(all, name)
 		}
 		return nil
@@ -66,14 +67,35 @@ func (s *State) Names(digests ...digest.Digest) []Live {
 	for name, st := range s.Stages {
 		named := func(r object.Ref) bool { return !r.Digest.IsZero() && slices.Contains(digests, r.Digest) }
 		if slices.ContainsFunc(st.roots(), named) {
-			out = append(out, Live{Env: s.env, Stage: name, Status: st.now(), At: st.At, Commit: st.Commit})
+			out = append(out, Live{Env: s.Env, Stage: name, Status: st.now(), At: st.At, Commit: st.Commit})
 		}
 	}
 	slices.SortFunc(out, func(a, b Live) int { return strings.Compare(a.Stage, b.Stage) })
 	return out
 }
 
-// Roots returns the objects that the state names: what gc must keep.
+// Roots returns the objects that the environment needs, to say what is live, to go back, and to
+// show what commands have printed: what gc must keep.
+func (e *Environment) Roots(ctx context.Context, s *State) ([]object.Ref, error) {
+	refs := s.Roots()
+	for _, id := range s.Releases() {
+		r, err := e.Release(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, r.Roots()...)
+	}
+	return refs, e.Chain(ctx, s, func(x *Entry) error {
+		for _, a := range x.Stages {
+			if !a.Log.IsZero() {
+				refs = append(refs, object.Ref{Shelf: object.Logs, Digest: a.Log})
+			}
+		}
+		return nil
+	})
+}
+
+// Roots returns the objects that the state names.
 func (s *State) Roots() []object.Ref {
 	var refs []object.Ref
 	for _, st := range s.Stages {
@@ -82,22 +104,52 @@ func (s *State) Roots() []object.Ref {
 	return refs
 }
 
-func (s Stage) roots() []object.Ref {
-	refs := []object.Ref{{Shelf: object.Trees, Digest: s.Closure}}
-	for _, in := range s.Deps {
+func (s Stage) roots() []object.Ref { return roots(s.Closure, s.Deps, s.Artifacts) }
+
+// roots returns the objects that a stage of a state or a release names.
+func roots(closure digest.Digest, deps []artifact.Input, artifacts []artifact.Output) []object.Ref {
+	refs := []object.Ref{{Shelf: object.Trees, Digest: closure}}
+	for _, in := range deps {
 		refs = append(refs, object.Ref{Shelf: object.Inputs, Digest: in.Digest})
 	}
-	for _, o := range s.Artifacts {
+	for _, o := range artifacts {
 		refs = append(refs, object.Of(o))
 	}
 	return refs
 }
 
-// now is the status for those who only read: a "deploying" counts as unknown,
-// because whether the run that wrote it is alive cannot be told.
+// now is the status for those who only read: a "deploying" counts as unknown, because whether
+// the run that wrote it is alive is another question.
 func (s Stage) now() string {
 	if s.Status == action.StatusDeploying {
 		return action.StatusUnknown
 	}
 	return s.Status
+}
+
+// Releases returns the names of all releases that the state knows.
+func (s *State) Releases() (ids []ID) {
+	ids = append(ids, s.Verified...)
+	for _, st := range s.Stages {
+		ids = append(ids, st.Release)
+	}
+	if s.Last != nil {
+		ids = append(ids, s.Last.Release)
+	}
+	ids = slices.DeleteFunc(append(ids, s.Live), ID.IsZero)
+	slices.SortFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(ids)
+}
+
+// CommitOf returns the commit that a release was deployed from, "" where the state does not know.
+func (s *State) CommitOf(id ID) string {
+	if s.Last != nil && s.Last.Release == id {
+		return s.Last.Commit
+	}
+	for _, st := range s.Stages {
+		if st.Release == id {
+			return st.Commit
+		}
+	}
+	return ""
 }

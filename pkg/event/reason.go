@@ -65,6 +65,8 @@ const (
 	NotDeployed   = "not-deployed"
 	LastFailed    = "last-failed"
 	LastUnknown   = "last-unknown"
+	Superseded    = "superseded"
+	Held          = "held"
 	NeedsRun      = "needs-run"
 	NeedFailed    = "need-failed"
 )
@@ -104,6 +106,8 @@ var texts = map[string]string{
 	NotDeployed:   "not deployed to %s yet",
 	LastFailed:    "the last deployment to %s failed",
 	LastUnknown:   "the last deployment to %s did not finish",
+	Superseded:    "not deployed to %s",
+	Held:          "not deployed to %s",
 	NeedsRun:      "%s must run first",
 	NeedFailed:    "needs %s, which failed",
 }

@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -54,12 +55,12 @@ func (p *Project) Environments(ctx context.Context) (*Environments, error) {
 	}
 	states, err := release.All(ctx, cells, o)
 	for _, s := range states {
-		e := Environment{Name: s.Env(), Stages: []DeployedStage{}}
+		e := Environment{Name: s.Env, Stages: []DeployedStage{}}
 		for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
 			st := s.Stages[name]
 			e.Stages = append(e.Stages, DeployedStage{
 				Stage: name, Status: st.Status, Key: st.Key.String(), Artifacts: append([]artifact.Output{}, st.Artifacts...), Closure: st.Closure,
-				Commit: st.Commit, At: st.At, By: st.By, Deployment: st.Deployment,
+				Commit: st.Commit, At: st.At, By: st.By, Deployment: fmt.Sprintf("%s-%d", s.Env, st.N),
 			})
 		}
 		list.Environments = append(list.Environments, e)

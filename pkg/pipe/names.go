@@ -45,7 +45,7 @@ func (p *Project) Names(ctx context.Context) Names {
 	local := p.local()
 	states, _ := release.All(ctx, local, release.Options{Lister: local})
 	for _, s := range states {
-		n.Environments = append(n.Environments, s.Env())
+		n.Environments = append(n.Environments, s.Env)
 	}
 	slices.Sort(n.Environments)
 	n.Environments = slices.Compact(n.Environments)

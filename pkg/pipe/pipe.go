@@ -59,6 +59,7 @@ type Options struct {
 	Env     string            // the environment; "" is "default"
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
+	Prompt  bool              // git may ask for a password on the terminal when it fetches a source
 	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
 	// Program is the file of the pipe command, of this version. A deployment's command runs below
@@ -86,10 +87,12 @@ type Project struct {
 	cache  *disk.Store
 	emitMu sync.Mutex
 	remote store.Remote // opened when first asked for
+	home   store.Remote // that keeps the environments, likewise
 	owned  []owned      // the other remotes that outputs name, opened when first asked for
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
+	modeless bool          // the file system does not keep executable bits
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
@@ -118,6 +121,7 @@ func (p *Project) read(ctx context.Context) error {
 	p.yaml = data
 	p.spec, err = p.parse(data)
 	if err == nil {
+		p.recallSources()
 		err = p.openTop(ctx)
 	}
 	if err == nil && len(p.spec.Remotes) > 0 {
@@ -167,6 +171,9 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	exec, err := p.execBits(ctx, p.at())
 	if err != nil {
 		return nil, err
+	}
+	if p.modeless = exec != nil; p.modeless {
+		exec = p.sourceBits(exec)
 	}
 	p.work, err = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
 	if err != nil {
@@ -316,45 +323,4 @@ func (p *Project) typed(at repopath.Path) string {
 		return string(at)
 	}
 	return filepath.ToSlash(rel)
-}
-
-// environment opens the environment that the options name, for deployments. Only a shared
-// environment is probed: on a disk of our own conditional writes are known to work.
-func (p *Project) environment(ctx context.Context, opt ReproOptions) (*release.Environment, error) {
-	cells, o, err := p.environments(ctx)
-	if err != nil {
-		return nil, err
-	}
-	o.Now, o.Stamp, o.Note, o.Create = p.opt.Now, p.stamp(ctx), p.note, opt.CreateEnv
-	if o.Project != "" {
-		o.Probe = p.remote.Probe
-	}
-	return release.Open(cells, o)
-}
-
-// environments returns where the project's environments live, and which one the options
-// name. Without a remote they live in the workspace, and so they do when the project needs
-// no name because it deploys nothing: those in the remote are then other projects'.
-func (p *Project) environments(ctx context.Context) (store.Cells, release.Options, error) {
-	o := release.Options{Name: p.opt.Env}
-	shared, err := p.openRemote(ctx)
-	if err == nil && shared != nil {
-		err = p.checkName(ctx)
-	}
-	if err != nil {
-		return nil, o, err
-	}
-	if shared == nil || p.spec.Name == "" {
-		local := p.local()
-		o.Lister = local
-		return local, o, nil
-	}
-	o.Project = p.spec.Name
-	o.Lister, _ = store.As[store.Lister](shared)
-	return shared, o, nil
-}
-
-// local is where the workspace keeps its own environments.
-func (p *Project) local() *disk.Store {
-	return disk.OpenOn(p.work.Below(), filepath.Join(p.root, worktree.Dir))
 }

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/view"
@@ -36,8 +38,12 @@ type ReproOptions struct {
 	RebuildMissing bool     // run a stage whose recorded bytes are nowhere
 	TrustLock      bool     // deploy what pipe.lock names though a record of the same inputs names other outputs
 	CreateEnv      bool     // the environment may be a new one
+	AllowOlder     bool     // in CI, deploy a commit although the environment has a later one
 	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
-	Replay         bool     // tell what the commands printed that need not run, as events of type replayed
+	// Sources are refs, for this run alone, of sources by their names: "api": "hotfix/x". Then nothing
+	// is written to pipe.lock.
+	Sources map[string]string
+	Replay  bool // tell what the commands printed that need not run, as events of type replayed
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
@@ -166,10 +172,6 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
-	e, err := p.engine(ctx, opt, h)
-	if err != nil {
-		return nil, err
-	}
 	if opt.Jobs < 0 {
 		return nil, diag.New(diag.Usage, "-j must be 1 or more, not %d", opt.Jobs).Hinted("pipe repro -j 4")
 	}
@@ -177,9 +179,23 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
+	// Before any input is read.
+	if dry {
+		err = p.lookAtSources(ctx, lock, opt.Sources)
+	} else {
+		err = p.placeSources(ctx, lock, opt.Sources)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.engine(ctx, opt, h)
+	if err != nil {
+		return nil, err
+	}
 	o := engine.Options{
 		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay, Dry: dry,
+		Want: p.deployment(ctx, opt),
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
@@ -252,7 +268,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if err != nil {
 		return nil, err
 	}
-	env, err := p.environment(ctx, opt)
+	env, err := p.environment(ctx, p.opt.Env, opt.CreateEnv)
 	if err != nil {
 		return nil, err
 	}
@@ -263,6 +279,9 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, opt.ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
+	if len(opt.Sources) > 0 {
+		e.SaveLock = func(*lockfile.File) error { return nil }
+	}
 	if p.remote != nil {
 		e.Records = p.remote
 	}
@@ -272,13 +291,26 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if p.repo != nil {
 		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
 	}
+	if p.repo != nil {
+		e.Dirty = func(ctx context.Context, paths, top []repopath.Path) (bool, error) {
+			for _, at := range paths {
+				if at == repopath.Root {
+					top = append(top, p.at())
+				} else {
+					top = append(top, p.at().Child(string(at)))
+				}
+			}
+			return p.repo.Dirty(ctx, top, p.lockAt)
+		}
+	}
 	if p.top != nil {
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
 	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
+		e.Deployer, err = p.deployer(ctx, env, h, cmp.Or(opt.Jobs, runtime.GOMAXPROCS(0)), opt.KeepGoing)
 	}
-	return e, nil
+	return e, err
 }
 
 // tracked returns which of the files, by their absolute names, git tracks. What lies in no
@@ -330,4 +362,14 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 		}
 	}
 	return r
+}
+
+// deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
+// runs it: a job that is started again must not take back what came after it.
+func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
+	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx), Automatic: p.ci(), MayGoBack: opt.AllowOlder, Newest: true, NoWait: p.opt.NoWait}
+	if w.Commit != "" {
+		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
+	}
+	return w
 }

@@ -1,4 +1,4 @@
-package engine
+package runlog
 
 import (
 	"errors"
@@ -7,17 +7,18 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // maxLog is how many bytes of a command's output are kept with its record: the first half and
 // the last half of what is more. The beginning says what was started, the end how it failed.
 const maxLog = 4 << 20
 
-// output keeps what a command prints, within maxLog, with secrets masked.
-type output struct {
+// Output keeps what a command prints, within maxLog, with secrets masked. Who begins one sets
+// Run; a copy of what is kept goes to this machine's files.
+type Output struct {
 	secrets    []string // none is empty
 	head, last []byte
 	cut        bool
@@ -26,15 +27,15 @@ type output struct {
 	held   string // the end of that piece, where a secret may begin
 	hidden int    // how many bytes at its beginning end a secret that was masked
 
-	run  runlog.Run
-	file *runlog.Writer // the copy of head and last on this machine; nil: there is none
+	Run  Run
+	file *Writer // the copy of head and last on this machine; nil: there is none
 }
 
-// newOutput masks the values of the stage's secrets, line by line: a command prints lines, and
+// NewOutput masks the values of the stage's secrets, line by line: a command prints lines, and
 // so a value of several lines is several. An empty line is no secret: it would match
 // everywhere.
-func newOutput(env []action.EnvValue) *output {
-	o := &output{}
+func NewOutput(env []action.EnvValue) *Output {
+	o := &Output{}
 	for _, e := range env {
 		if !e.Secret {
 			continue
@@ -51,7 +52,7 @@ func newOutput(env []action.EnvValue) *output {
 // masked returns the text with *** in place of secrets. What is so long that it comes in pieces
 // is masked as if it were whole: the end of a piece is held until the next one tells whether a
 // secret begins there.
-func (o *output) masked(piece []byte) string {
+func (o *Output) masked(piece []byte) string {
 	text := o.held + string(piece)
 	if len(o.secrets) == 0 {
 		return text
@@ -75,7 +76,7 @@ func (o *output) masked(piece []byte) string {
 
 // found tells which bytes belong to secrets. All are looked for before any is replaced: one may
 // begin another, and what is left of it would be shown.
-func (o *output) found(text string) []bool {
+func (o *Output) found(text string) []bool {
 	hidden := make([]bool, len(text))
 	for i := range o.hidden {
 		hidden[i] = true
@@ -112,9 +113,9 @@ func masked(text string, hidden []bool) string {
 // half of maxLog is kept of the beginning, and half of the end.
 const half = maxLog / 2
 
-// add keeps a line, or the next piece of one, and returns it as it may be shown; false when
+// Add keeps a line, or the next piece of one, and returns it as it may be shown; false when
 // nothing of the piece may be shown yet, or is left.
-func (o *output) add(line []byte) (string, bool) {
+func (o *Output) Add(line []byte) (string, bool) {
 	began := o.more
 	o.more = len(line) == shell.MaxLine
 	text := o.masked(line)
@@ -130,22 +131,22 @@ func (o *output) add(line []byte) (string, bool) {
 	o.last = append(append(o.last, text...), '\n')
 	o.file.Line(text)
 	if len(o.last) > 2*half { // seldom, because it copies
-		o.file.Replace(o.bytes())
+		o.file.Replace(o.Bytes())
 	}
 	return text, true
 }
 
 // trim drops what is between the two halves. It runs each time that last has grown to twice
 // its share, so that the cost per byte stays constant.
-func (o *output) trim() {
+func (o *Output) trim() {
 	if len(o.last) > half {
 		o.last = append([]byte(nil), o.last[len(o.last)-half:]...)
 		o.cut = true
 	}
 }
 
-// bytes returns what is kept, with a mark where something was dropped.
-func (o *output) bytes() []byte {
+// Bytes returns what is kept, with a mark where something was dropped.
+func (o *Output) Bytes() []byte {
 	o.trim()
 	b := append([]byte(nil), o.head...)
 	if o.cut {
@@ -154,9 +155,9 @@ func (o *output) bytes() []byte {
 	return append(b, o.last...)
 }
 
-// tail returns the last lines, for an error. What it returns is masked: add kept only masked
+// Tail returns the last lines, for an error. What it returns is masked: Add kept only masked
 // text.
-func (o *output) tail() []string {
+func (o *Output) Tail() []string {
 	const lines = 20
 	text := strings.TrimRight(string(append(append([]byte(nil), o.head...), o.last...)), "\n")
 	if text == "" {
@@ -166,9 +167,46 @@ func (o *output) tail() []string {
 	return all[max(0, len(all)-lines):]
 }
 
-// exitCode returns the exit code of the command that err is about, 0 when err is about
+// Begin begins this machine's copy.
+func (o *Output) Begin(d *Dir) { o.file = d.Begin(o.Run) }
+
+// End writes to this machine's copy how the run ended: how long it took, in seconds, and its
+// error. ended is set when the run was stopped from outside.
+func (o *Output) End(seconds float64, err error, ended bool) {
+	run := &o.Run
+	run.Status, run.Exit, run.Seconds = OK, ExitCode(err), seconds
+	switch {
+	case err == nil:
+	case ended:
+		run.Status = Interrupted
+	case errors.Is(err, action.ErrTimeout):
+		run.Status = TimedOut
+	default:
+		run.Status = Failed
+	}
+	if err != nil {
+		run.Error = o.whole(diag.All(err)[0].What)
+	}
+	all := o.Bytes()
+	if len(all) > 0 {
+		run.Log = digest.Of(all)
+	}
+	if o.cut {
+		o.file.Replace(all)
+	}
+	o.file.End(*run)
+}
+
+// whole masks the first line of a text that is not a command's output.
+func (o *Output) whole(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	o.hidden = 0
+	return masked(text, o.found(text))
+}
+
+// ExitCode returns the exit code of the command that err is about, 0 when err is about
 // something else.
-func exitCode(err error) int {
+func ExitCode(err error) int {
 	var exit *shell.ExitError
 	if errors.As(err, &exit) {
 		return exit.Code
@@ -176,9 +214,9 @@ func exitCode(err error) int {
 	return 0
 }
 
-// howFailed says in a few words how the command that err is about ended; "" when err is about
+// HowFailed says in a few words how the command that err is about ended; "" when err is about
 // something else.
-func howFailed(err error) string {
+func HowFailed(err error) string {
 	var exit *shell.ExitError
 	switch {
 	case errors.Is(err, action.ErrTimeout):
@@ -189,16 +227,19 @@ func howFailed(err error) string {
 	return ""
 }
 
-// commandError says how a command failed, with its last lines. Errors that are not the
+// Explain says how a stage's command failed, with its last lines. Errors that are not the
 // command's own are returned as they are, and so is nil.
-func commandError(s *spec.Stage, out *output, err error) error {
+func (o *Output) Explain(s *spec.Stage, err error) error {
 	var exit *shell.ExitError
 	switch {
+	case errors.Is(err, action.ErrVerify):
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: %s", s.Name, err), Err: err, Output: o.Tail()}
+		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, and run pipe repro again")
 	case errors.Is(err, action.ErrTimeout):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err}
 		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: out.tail()}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: o.Tail()}
 		return e.Hinted("%s", failureHint(s))
 	}
 	return err

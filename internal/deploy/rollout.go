@@ -1,0 +1,305 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/lease"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/runlog"
+	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// rollout is one deployment that goes on. The goroutine of run alone changes it and tells the
+// environment; a worker for each stage runs its commands.
+type rollout struct {
+	*Deployer
+	work   *Work
+	dep    *release.Deployment
+	ctx    context.Context // ends when this run may not deploy any more
+	result *Result
+
+	notes   chan note
+	mutex   map[string]bool // taken in this run
+	begun   map[string]bool
+	running int
+	ended   map[string]*release.End // not told yet
+	lost    error                   // why the environment cannot be told anything more
+}
+
+// note is how a stage ended.
+type note struct {
+	stage string
+	end   *release.End
+	err   error
+}
+
+// run deploys all pending stages, and ends the deployment in any case.
+func (r *rollout) run() error {
+	group, _ := par.NewGroup(context.WithoutCancel(r.ctx), 0)
+	for begin := r.dep.First; ; {
+		for _, name := range begin {
+			r.begun[name], r.mutex[r.mutexOf(name)] = true, true
+			r.running++
+			group.Go(func() error {
+				end, err := r.stage(name)
+				r.notes <- note{name, end, err}
+				return nil
+			})
+		}
+		if r.running == 0 {
+			break
+		}
+		r.collect(<-r.notes)
+		begin = r.ready()
+		// The write that ends the deployment says how its last stages ended.
+		if r.running == 0 && len(begin) == 0 {
+			break
+		}
+		if err := r.dep.Step(r.ctx, r.ended, begin); err != nil {
+			r.lost, begin = err, nil // no command may begin
+			continue
+		}
+		r.ended = map[string]*release.End{}
+	}
+	_ = group.Wait()
+	return r.end()
+}
+
+func (r *rollout) part(name string) *release.Part { p := r.work.Stages[name].Part; return &p }
+
+// mutexOf returns the mutex that counts in this run: of one with a limit, the limit does.
+func (r *rollout) mutexOf(name string) string {
+	m := r.part(name).Mutex
+	if r.limited(m) {
+		return ""
+	}
+	return m
+}
+
+// ready returns the stages that may begin now: all that they need is done, their mutex is free,
+// and there are workers left.
+func (r *rollout) ready() (names []string) {
+	if r.ctx.Err() != nil || r.lost != nil || r.failed() != "" && !r.KeepGoing {
+		return nil
+	}
+	taken := maps.Clone(r.mutex)
+	for _, name := range r.dep.Pending {
+		m := r.mutexOf(name)
+		if r.running+len(names) < r.Jobs && !r.begun[name] && (m == "" || !taken[m]) && r.waitsFor(name) == "" {
+			names, taken[m] = append(names, name), true
+		}
+	}
+	return names
+}
+
+// waitsFor returns a stage that must be done before this one, or that one's own need; "" when all are.
+func (r *rollout) waitsFor(name string) string {
+	for _, n := range r.part(name).Needs {
+		if _, ok := r.work.Stages[n]; !ok {
+			continue // left out on purpose
+		}
+		if o := r.result.Stages[n]; slices.Contains(r.dep.Pending, n) && (!o.Ran || o.Err != nil) {
+			return n
+		}
+		if n := r.waitsFor(n); n != "" {
+			return n
+		}
+	}
+	return ""
+}
+
+// failed returns the first stage that failed, by name; "" when none has.
+func (r *rollout) failed() string {
+	for _, name := range r.dep.Pending {
+		if r.result.Stages[name].Err != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// collect takes over how a stage ended.
+func (r *rollout) collect(n note) {
+	r.running--
+	r.mutex[r.mutexOf(n.stage)] = false
+	r.ended[n.stage] = n.end
+	r.result.Stages[n.stage] = Outcome{Ran: true, Seconds: n.end.Seconds, Err: n.err}
+	if n.err != nil {
+		r.Emit(event.Event{
+			Schema: event.Schema, Type: event.Failed, Stage: n.stage, Deploy: true, Text: n.err.Error(), How: runlog.HowFailed(n.err), Exit: runlog.ExitCode(n.err),
+		})
+		return
+	}
+	key := r.work.Stages[n.stage].Key.String()
+	r.Emit(event.Event{Schema: event.Schema, Type: event.Done, Stage: n.stage, Deploy: true, Verb: event.Run, Seconds: n.end.Seconds, Key: key})
+}
+
+// endWithin bounds how long a run that is over tries to tell the environment so. A CI system that
+// cancels a job kills it ten seconds after it has asked.
+const endWithin = 8 * time.Second
+
+// end tells the environment how the deployment ended, also when this run is being stopped, and
+// returns all that went wrong.
+func (r *rollout) end() error {
+	status, cause := release.EndOK, ""
+	var errs []error
+	for _, name := range r.dep.Pending {
+		o := r.result.Stages[name]
+		switch {
+		case o.Err != nil:
+			status, errs = release.EndFailed, append(errs, o.Err)
+		case !o.Ran:
+			if o.Blocked = r.waitsFor(name); r.result.Stages[o.Blocked].Err == nil {
+				o.Blocked = ""
+			}
+			r.result.Stages[name] = o
+			status = release.EndFailed
+		}
+	}
+	outer := context.Cause(r.ctx)
+	if outer != nil && !errors.Is(outer, lease.ErrLost) {
+		status = release.EndStopped
+	}
+	if len(errs) > 0 {
+		cause = diag.All(errs[0])[0].What
+	}
+	ctx := context.WithoutCancel(r.ctx)
+	if outer != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, endWithin)
+		defer cancel()
+	}
+	x, err := r.dep.End(ctx, r.ended, status, cause)
+	r.result.Entry = x
+	if errors.Is(outer, lease.ErrLost) {
+		err = outer // what the environment says by now is another run's
+	}
+	if err != nil || r.lost == nil {
+		return errors.Join(append(errs, err)...)
+	}
+	return errors.Join(append(errs, r.lost)...)
+}
+
+// stage runs a stage's commands and returns how they ended. It waits for a slot before, where
+// the stage counts against a limit.
+func (r *rollout) stage(name string) (end *release.End, err error) {
+	end = &release.End{}
+	s, in := r.part(name).Stage(name, r.work.Values[name])
+	ctx := r.ctx
+	if m := s.Mutex; r.limited(m) {
+		slot, err := r.slot(name, m)
+		if err != nil {
+			return end, fmt.Errorf("%s: wait for limit %s: %w", name, m, err)
+		}
+		// Before the environment is free, and whatever happened.
+		defer func() { err = errors.Join(err, slot.Free(context.WithoutCancel(r.ctx))) }()
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(slot.Context(), func() { cancel(context.Cause(slot.Context())) })()
+	}
+	log := runlog.NewOutput(in.Env)
+	log.Run = runlog.Run{
+		Stage: name, Kind: "deploy", Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),
+		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.work.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),
+	}
+	log.Begin(r.Runs)
+	began := r.Now()
+	made, err := r.command(ctx, name, log)
+	end.Seconds = r.Now().Sub(began).Seconds()
+	if made != nil {
+		end.Seconds = made.Seconds
+	}
+	log.End(end.Seconds, err, r.ctx.Err() != nil)
+	end.OK = err == nil
+	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
+	return end, log.Explain(s, err)
+}
+
+// slot waits for one of the places that a limit leaves.
+func (r *rollout) slot(name, mutex string) (*lease.Slot, error) {
+	l := r.dep.Lease()
+	l.Nonce = "" // two stages of one run may have a place each
+	told := false
+	return lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+mutex, r.Limits.Most[mutex], l, func(holders []lease.Lease) error {
+		if !told && len(holders) > 0 {
+			told = true
+			r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: name, Text: "waits for limit " + mutex + ", which " + holders[0].By + " has"})
+		}
+		return nil
+	})
+}
+
+// command runs the stage's job.
+func (r *rollout) command(ctx context.Context, name string, log *runlog.Output) (*action.Made, error) {
+	job, err := r.job(name)
+	if err != nil {
+		return nil, err
+	}
+	r.Emit(event.Event{Schema: event.Schema, Type: event.Started, Stage: name, Deploy: true, Verb: event.Run})
+	job.Env, job.Beats, job.Silence = r.environ(name), r.dep.Beats(), r.dep.Silence()
+	job.Line = func(line []byte) {
+		if text, ok := log.Add(line); ok {
+			r.Emit(event.Event{Schema: event.Schema, Type: event.Output, Stage: name, Text: text})
+		}
+	}
+	made, err := r.Runner.Run(ctx, job)
+	if err == nil {
+		err = made.Settle(true)
+	}
+	if errors.Is(err, shell.ErrFenced) && r.ctx.Err() == nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return made, err
+}
+
+// job describes the stage's commands to the runner. What another run has deployed meanwhile may
+// make a stage pending whose objects are not here yet.
+func (r *rollout) job(name string) (*action.Job, error) {
+	p := r.part(name)
+	s, in := p.Stage(name, r.work.Values[name])
+	if base := r.work.Base[name]; base != nil {
+		job := *base
+		return &job, nil
+	}
+	if err := r.Fetch(r.ctx, r.work, []string{name}); err != nil {
+		return nil, err
+	}
+	tree, err := r.Carrier.Tree(r.ctx, p.Output().Path, p.Closure)
+	if err != nil {
+		return nil, err
+	}
+	return &action.Job{Stage: s, Inputs: tree, Under: p.Dir, Params: in.Params, Fresh: true}, nil
+}
+
+// keep puts what a command printed, masked, where everybody finds it, and returns its digest. A
+// log that cannot be kept is said to be so, and changes nothing else.
+func (r *rollout) keep(stage string, log []byte) digest.Digest {
+	if len(log) == 0 {
+		return digest.Digest{}
+	}
+	ref := object.Ref{Shelf: object.Logs, Digest: digest.Of(log)}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), endWithin/2)
+	defer cancel()
+	err := r.Carrier.Cache.Put(ctx, ref, store.Bytes(log))
+	if err == nil && r.Carrier.Remote != nil {
+		err = r.Carrier.Publish(ctx, nil, ref)
+	}
+	if err != nil {
+		r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: stage, Text: "the log is kept on this machine only: " + err.Error()})
+		return digest.Digest{}
+	}
+	return ref.Digest
+}

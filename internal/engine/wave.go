@@ -1,0 +1,276 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// deploy deploys what is parked, and frees what waits for it. The lock is written before: what is about to
+// be live is on record.
+func (r *run) deploy(ctx context.Context, s *schedule) error {
+	if err := r.flush(); err != nil {
+		return errors.Join(err, r.unpark())
+	}
+	done, err := r.wave(ctx)
+	for _, i := range done {
+		r.states[i].Done = true
+		r.done(s, i)
+	}
+	r.live = &live{} // the environment has moved
+	return errors.Join(err, r.unpark())
+}
+
+// unpark leaves what is still parked as it is: not deployed.
+func (r *run) unpark() error {
+	for _, i := range r.parked() {
+		r.states[i].parked = false
+	}
+	return nil
+}
+
+// foresee says what would become of the deployment of what is parked.
+func (r *run) foresee(ctx context.Context) (release.Verdict, error) {
+	env, err := r.environment(ctx)
+	if err != nil {
+		return release.Verdict{}, err
+	}
+	w, err := r.work(ctx, env, r.Given)
+	if err != nil {
+		return release.Verdict{}, err
+	}
+	return r.Env.Judge(ctx, env, &w.Want)
+}
+
+// wave deploys what is parked: one deployment, for which the environment is held. It comes when
+// nothing is left to build that does not need one of these stages. The order is the promise: a
+// failure in any step before the deployment begins leaves the environment as it was.
+func (r *run) wave(ctx context.Context) (done []int, err error) {
+	env, err := r.environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := r.work(ctx, env, r.Given)
+	if err != nil {
+		return nil, r.lostOr(err)
+	}
+	verdict, err := r.Env.Judge(ctx, env, &w.Want)
+	if err != nil || verdict.Do != release.Go {
+		return r.turnedDown(verdict), err
+	}
+	parked := r.parked()
+	if err := r.confirmed(&r.states[parked[0]]); err != nil {
+		return nil, err
+	}
+	var failures error
+	for _, i := range parked {
+		if err := r.supply(ctx, &r.states[i], w); err != nil {
+			r.states[i].parked = false
+			r.fail(&r.states[i], err)
+			if failures = errors.Join(failures, r.states[i].Err); !r.opt.KeepGoing || restarts(err) {
+				return nil, failures
+			}
+			w.Without(r.states[i].Stage.Name)
+		}
+	}
+	if len(r.parked()) == 0 {
+		return nil, failures
+	}
+	if err := r.publish(ctx, r.Env, w); err != nil {
+		return nil, errors.Join(failures, err)
+	}
+	result, err := r.Deployer.Run(ctx, w)
+	if err = errors.Join(failures, err); result.Verdict.Do != release.Go {
+		return r.turnedDown(result.Verdict), err
+	}
+	r.deployment = result
+	return r.deployed(result), err
+}
+
+// publish puts the release into the store, once all that it names is there.
+func (e *Engine) publish(ctx context.Context, env *release.Environment, w *deploy.Work) (err error) {
+	w.Release, err = env.Publish(ctx, e.releaseOf(w), indexed(w))
+	return err
+}
+
+// releaseOf returns the release that a deployment is about.
+func (e *Engine) releaseOf(w *deploy.Work) *release.Release {
+	made := &release.Release{Schema: release.ReleaseSchema, Project: e.Project.Name, Stages: map[string]release.Part{}}
+	for name, a := range w.Stages {
+		made.Stages[name] = a.Part
+	}
+	return made
+}
+
+// indexed returns the commit whose release this is; "" when it is that of none.
+func indexed(w *deploy.Work) string {
+	if w.Dirty || w.Override || !w.Whole {
+		return ""
+	}
+	return w.Commit
+}
+
+// parked returns the deploy stages that are ready to be deployed, by index.
+func (r *run) parked() (all []int) {
+	for i := range r.states {
+		if r.states[i].parked {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// work describes the deployment to an environment of all deploy stages that this run has decided
+// about. Those that are live are part of the release, too. given are the values of the
+// environment.
+func (r *run) work(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, error) {
+	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Base: map[string]*action.Job{}}
+	w.Stages, w.Whole = map[string]release.Aim{}, !w.Override
+	for i := range r.states {
+		st := &r.states[i]
+		s := &r.Project.Stages[i]
+		switch {
+		case !s.Deploy:
+		case s.Frozen:
+			w.Frozen = append(w.Frozen, s.Name)
+		case st.in == nil || st.Err != nil:
+			w.Whole = false // it was not selected, or could not be decided
+		default:
+			values := r.declared(s, given)
+			a, err := r.aim(ctx, st, env, values)
+			if err != nil {
+				return nil, err
+			}
+			w.Stages[s.Name], w.Values[s.Name] = a, values
+		}
+	}
+	w.Tidy()
+	var err error
+	if w.Dirty, err = r.isDirty(ctx, w); err == nil {
+		_, w.Release, err = r.releaseOf(w).Encode()
+	}
+	return w, err
+}
+
+// aim describes one stage as it is to be live in an environment.
+func (r *run) aim(ctx context.Context, st *state, env *release.State, values []action.EnvValue) (a release.Aim, err error) {
+	in := st.in.Inputs
+	in.Env = values
+	a = release.Aim{Part: release.PartOf(st.Stage, in), Key: action.KeyOf(st.Stage, in), Again: r.forced(st.Stage) && !st.Done}
+	a.Values, a.Outside = release.Known(values)
+	p := &a.Part
+	p.Needs, p.Artifacts, p.Whole = r.deploysBefore(st.index), slices.Concat(st.in.made, st.in.above), st.in.wholes()
+	if st.in.under != repopath.Root {
+		p.Dir = st.in.under
+	}
+	live, known := env.Stages[st.Stage.Name]
+	switch {
+	case st.closure != nil:
+		p.Closure, p.Size, p.Files = st.closure.Digest, st.closure.Size, st.closure.Files
+	case known && live.Key == a.Key && live.Dir == p.Dir && !live.Closure.IsZero():
+		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
+	default:
+		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if err != nil {
+			return a, err
+		}
+		o := tree.Output(worktree.Dir + "/closure")
+		p.Closure, p.Size, p.Files, st.closure = o.Digest, o.Size, o.Files, &o
+	}
+	p.Local = p.Local || st.keep.any() || st.keep == nil && live.Local
+	return a, nil
+}
+
+// deploysBefore returns the deploy stages that a stage needs, directly or through builds and checks.
+func (r *run) deploysBefore(i int) (names []string) {
+	seen := map[int]bool{}
+	var visit func(i int)
+	visit = func(i int) {
+		for _, u := range r.Graph.Up(i) {
+			if seen[u] {
+				continue
+			}
+			seen[u] = true
+			if s := &r.Project.Stages[u]; s.Deploy {
+				names = append(names, s.Name)
+				continue
+			}
+			visit(u)
+		}
+	}
+	visit(i)
+	slices.Sort(names)
+	return names
+}
+
+// wholes returns the outputs that count as a whole, by where they lie in the closure.
+func (g *gathered) wholes() (paths []repopath.Path) {
+	for at, o := range g.outputs {
+		if g.isWhole(at, o) {
+			paths = append(paths, o.Path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// supply puts all that a stage's command will see where the deployment takes it from, and
+// anyone can fetch it again: what goes live is what its records say.
+func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
+	if err := errors.Join(r.crossCheck(ctx, st), r.crossCheckOthers(ctx, st.in)); err != nil {
+		return err
+	}
+	if err := r.publishMakers(ctx, st); err != nil {
+		return r.lostOr(err)
+	}
+	closure, _, err := r.closure(ctx, st, st.in, st.keep)
+	if err != nil {
+		return r.lostOr(err)
+	}
+	if st.keep.any() {
+		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(st.keep.names, ", "))
+	}
+	a := w.Stages[st.Stage.Name]
+	a.Part.Closure, a.Part.Size, a.Part.Files = closure.Digest, closure.Size, closure.Files
+	w.Stages[st.Stage.Name] = a
+	if st.Stage.InRepo {
+		w.Base[st.Stage.Name] = r.inputsOf(st, st.in)
+	}
+	return nil
+}
+
+// turnedDown settles the parked stages of a deployment that does not come, and is no failure.
+func (r *run) turnedDown(v release.Verdict) (done []int) {
+	code := map[release.Do]string{release.Nothing: event.LiveSame, release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]
+	for _, i := range r.parked() {
+		st := &r.states[i]
+		if v.Do == release.Nothing {
+			r.note(st.Stage.Name, "another run has deployed this version in the meantime")
+		}
+		st.parked, st.Verdict = false, action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: r.Env.Name(), Note: v.Why}}}
+		r.decided(st)
+		done = append(done, i)
+	}
+	return done
+}
+
+// deployed takes over what became of the parked stages.
+func (r *run) deployed(result *deploy.Result) (done []int) {
+	for _, i := range r.parked() {
+		st := &r.states[i]
+		o := result.Stages[st.Stage.Name]
+		st.parked, st.Seconds, st.Err = false, o.Seconds, o.Err
+		if o.Ran && o.Err == nil {
+			done = append(done, i)
+		}
+	}
+	return done
+}

@@ -1,0 +1,373 @@
+package release
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/lease"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Begin waits until nobody else deploys to the environment, decides, and begins the deployment:
+// one write takes the lease, counts epoch and number up, says of stages that a dead run left
+// behind that they are unknown, and that the first stages are being deployed. No command may run
+// before it. Where the verdict is not Go there is no deployment, and nothing was written but
+// who waits. The caller must call End.
+func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict, error) {
+	s, err := e.lately(ctx)
+	if err != nil {
+		return nil, Verdict{}, err
+	}
+	// Most runs find nothing to do, and need no proof of anything.
+	if v, err := e.Judge(ctx, s, w); err != nil || v.Do != Go && s.Lease == nil {
+		return nil, v, err
+	}
+	day, err := e.probe(ctx, s)
+	if err != nil {
+		return nil, Verdict{}, err
+	}
+	b := &beginning{Environment: e, want: w, day: day, nonce: rand.Text()}
+	v, err := b.turn(ctx)
+	if b.registered && (err != nil || v.Do != Go) {
+		// Whoever comes next must not wait for a run that has gone.
+		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
+	}
+	if err != nil || v.Do != Go {
+		return nil, v, err
+	}
+	return b.deployment(ctx), v, nil
+}
+
+// beginning is a run on its way to a deployment.
+type beginning struct {
+	*Environment
+	want       *Want
+	day        string // of the proof that is new
+	nonce      string // of the lease, and of the place among those who wait
+	registered bool   // it stands among those who wait
+
+	sent    time.Time // when the write was sent that took the lease
+	last    *State    // as that write left it
+	pending []string  // the stages that it found to be done
+	first   []string  // those that it began
+}
+
+// errWait ends a change that must wait for another deployment.
+var errWait = errors.New("another deployment goes on")
+
+// leaveWithin bounds how long the end of a run is delayed by taking it off the list of those who wait.
+const leaveWithin = 5 * time.Second
+
+// turn waits for the turn of this run and takes the lease.
+func (b *beginning) turn(ctx context.Context) (Verdict, error) {
+	for {
+		var v Verdict
+		var seen lease.Seen
+		var busy *State
+		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
+			seen, busy = now, nil
+			if v, err = b.Judge(ctx, s, b.want); err != nil {
+				return err
+			}
+			// What is live now may not be live when the deployment that goes on has ended.
+			if v.Do == Go || v.Do == Nothing && s.Lease != nil {
+				if v = b.superseded(ctx, s, v); v.Do != Superseded && b.mustWait(now, s) {
+					busy = s
+					return errWait
+				}
+			}
+			if v.Do != Go {
+				return errNothing
+			}
+			return b.take(ctx, now, s)
+		})
+		switch {
+		case errors.Is(err, errNothing):
+			return v, nil
+		case errors.Is(err, errAbsent):
+			return v, b.unknown(ctx)
+		case !errors.Is(err, errWait):
+			b.sent = sent
+			return v, err
+		}
+		if err := b.wait(ctx, seen, busy); err != nil {
+			return v, err
+		}
+	}
+}
+
+// errNothing ends a change that has nothing to write.
+var errNothing = errors.New("nothing to deploy")
+
+// mustWait reports whether another run deploys, or comes first. A run among those who wait that does not
+// take a free environment has died, and is passed over.
+func (b *beginning) mustWait(seen lease.Seen, s *State) bool {
+	if s.Lease != nil {
+		return !b.doc.Dead(seen, s.Lease)
+	}
+	for i := range s.Next {
+		n := &s.Next[i]
+		switch {
+		case n.Nonce == b.nonce, b.same(n):
+			return false
+		case !b.doc.Dead(seen, &n.Lease):
+			return true
+		}
+	}
+	return false
+}
+
+// same reports whether a run that waits wants the same as this one; then either may go first.
+func (b *beginning) same(n *Waiting) bool {
+	return b.want.Newest && b.want.Automatic && n.Automatic && n.Commit != "" && n.Commit == b.want.Commit
+}
+
+// superseded ends a run when a newer commit waits for the environment: what this one would deploy
+// would be replaced at once.
+func (b *beginning) superseded(ctx context.Context, s *State, v Verdict) Verdict {
+	if !b.want.Newest || !b.want.Automatic || b.want.Commit == "" {
+		return v
+	}
+	for i := range s.Next {
+		n := &s.Next[i]
+		if n.Nonce != b.nonce && n.Automatic && b.precedes(ctx, b.want.Commit, b.want.Committed, n.Commit, n.Committed) {
+			return Verdict{Superseded, "superseded by commit " + short(n.Commit) + by(n.By)}
+		}
+	}
+	return v
+}
+
+// precedes reports whether commit x comes before y: by git, else by their dates.
+func (b *beginning) precedes(ctx context.Context, x string, xAt time.Time, y string, yAt time.Time) bool {
+	if x == y || y == "" {
+		return false
+	}
+	older, known, err := b.opt.Older(ctx, x, y)
+	if err == nil && known {
+		return older
+	}
+	return xAt.Before(yAt)
+}
+
+// waiting is the time to live of a place among those who wait: how long a free environment may
+// not be taken by the run that is next. Package lease adds its grace.
+const waiting = 20 * time.Second
+
+// wait waits until the environment is free, or may be: somebody has written, or its holder is
+// dead. The first time it says so, and takes a place among those who wait.
+func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
+	if b.want.NoWait {
+		return b.busy(s)
+	}
+	if !b.registered {
+		b.opt.Say(b.busy(s).What + "; waiting")
+		_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
+			if s.Lease == nil {
+				return errNothing
+			}
+			b.join(ctx, s)
+			return nil
+		})
+		if errors.Is(err, errNothing) {
+			return nil
+		}
+		b.registered = err == nil
+		return err
+	}
+	var l *lease.Lease
+	if s.Lease != nil {
+		l = s.Lease
+	} else if len(s.Next) > 0 {
+		l = &s.Next[0].Lease
+	}
+	_, err := b.doc.Wait(ctx, seen, l)
+	return err
+}
+
+// join takes a place. Where only the newest goes on, it takes that of runs with older commits,
+// which then find out that they were superseded; a run for the same commit needs no second place.
+func (b *beginning) join(ctx context.Context, s *State) {
+	w := b.want
+	if slices.ContainsFunc(s.Next, func(n Waiting) bool { return b.same(&n) }) {
+		return
+	}
+	if w.Newest && w.Automatic {
+		s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool {
+			return n.Automatic && b.precedes(ctx, n.Commit, n.Committed, w.Commit, w.Committed)
+		})
+	}
+	me := b.lease(0)
+	me.TTL = int64(waiting / time.Second)
+	s.Next = append(s.Next, Waiting{Lease: *me, Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second), Automatic: w.Automatic})
+}
+
+// leave gives up the place among those who wait.
+func (b *beginning) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
+	defer cancel()
+	_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
+		before := len(s.Next)
+		b.forget(s)
+		if len(s.Next) == before {
+			return errNothing
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errNothing) {
+		// It costs the next run half a minute, and is no reason to fail.
+		b.opt.Say("could not leave the queue of " + b.opt.Name + ": " + err.Error())
+	}
+	return nil
+}
+
+// forget takes this run off the list.
+func (b *beginning) forget(s *State) {
+	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool { return n.Nonce == b.nonce })
+}
+
+// busy says who deploys, since when, and what ends it.
+func (e *Environment) busy(s *State) *diag.Error {
+	if s.Lease == nil {
+		return diag.New(diag.Busy, "%s: %d runs wait to deploy", e.opt.Name, len(s.Next)).At(e.cell()).Hinted("pipe env show %s", e.opt.Name)
+	}
+	run := ""
+	if s.Lease.Run != "" {
+		run = " (" + s.Lease.Run + ")"
+	}
+	at := ""
+	if t, err := time.Parse(time.RFC3339, s.Lease.At); err == nil {
+		at = since(t)
+	}
+	return diag.New(diag.Busy, "%s is being deployed%s%s%s", e.opt.Name, by(s.Lease.By), at, run).At(e.cell()).
+		Hinted("it ends when that deployment does, or %d s after its run has died; pipe env show %s", s.Lease.TTL+int64(lease.Grace/time.Second), e.opt.Name)
+}
+
+// lease makes this run's lease.
+func (b *beginning) lease(n uint64) *lease.Lease {
+	return &lease.Lease{
+		Nonce: b.nonce, N: n, By: b.opt.Stamp.By, Run: b.opt.Run, At: b.now().Format(time.RFC3339), TTL: int64((b.opt.TTL + time.Second - 1) / time.Second),
+	}
+}
+
+// take is the write that begins a deployment.
+func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
+	w := b.want
+	if s.absent && !b.mayCreate() {
+		return errAbsent
+	}
+	if err := b.catchUp(ctx, s); err != nil {
+		return err
+	}
+	s.Epoch++
+	s.N++
+	s.Lease = b.lease(s.N)
+	b.forget(s)
+	if b.day != "" {
+		s.Probed = b.day
+	}
+	if w.Hold != nil {
+		s.keep(w.Hold)
+	}
+	if !w.Guard.IsZero() {
+		s.Guard = w.Guard
+	}
+	s.Asked = nil // whatever was asked for, the environment moves
+	s.Live = ID{}
+	b.pending = w.Pending(s)
+	first := w.ready(b.pending)
+	if w.First != nil {
+		first = w.First(w, first)
+	}
+	for _, name := range first {
+		b.start(s, name, w.Stages[name])
+	}
+	b.last, b.first = s, first
+	return nil
+}
+
+// catchUp writes what is missing in the history: the newest entry, if its run could not, and that
+// of a deployment whose run has died.
+func (e *Environment) catchUp(ctx context.Context, s *State) error {
+	if s.Last != nil && s.Logged < s.Last.N {
+		x, err := e.log(ctx, s.Last)
+		if err != nil {
+			return err
+		}
+		s.Last, s.Logged = x, x.N
+	}
+	if s.Lease != nil {
+		if err := e.bury(ctx, s, KindDeploy); err != nil {
+			return err
+		}
+	}
+	// What no lease stands behind is nobody's any more.
+	for name, st := range s.Stages {
+		if st.Status == action.StatusDeploying {
+			st.Status, st.At = action.StatusUnknown, e.now()
+			s.Stages[name] = st
+		}
+	}
+	return nil
+}
+
+// bury writes the history's entry of a deployment that its run did not end. When the run has
+// written one, that stands: it says how the command ended, and the environment could not be told.
+func (e *Environment) bury(ctx context.Context, s *State, kind string) error {
+	l := s.Lease
+	at, err := time.Parse(time.RFC3339, l.At)
+	if err != nil {
+		at = e.now()
+	}
+	x := &Entry{
+		Schema: EntrySchema, Project: e.opt.Project, Env: e.opt.Name, N: l.N, Kind: kind, Status: EndUnknown, By: l.By, Run: l.Run, At: at.UTC(), Ended: e.now(),
+		Error: "its run ended without a word", Stages: map[string]Attempt{},
+	}
+	for name, st := range s.Stages {
+		if st.N != l.N {
+			continue
+		}
+		x.Release, x.Commit, x.Dirty, x.Override = st.Release, st.Commit, st.Dirty, st.Override
+		status := st.now()
+		x.Stages[name] = Attempt{Do: "run", Status: status, Was: st.Was, Key: st.Key, Commit: st.Commit, Values: st.Values, Outside: st.Outside}
+	}
+	if x.Prev, err = s.lastDigest(); err != nil {
+		return err
+	}
+	if x, err = e.log(ctx, x); err != nil {
+		return err
+	}
+	s.Lease, s.Last, s.Logged = nil, x, x.N
+	return nil
+}
+
+// lastDigest names the newest entry of the history for the next one.
+func (s *State) lastDigest() (digest.Digest, error) {
+	if s.Last == nil {
+		return digest.Digest{}, nil
+	}
+	return s.Last.digest()
+}
+
+// start writes that a stage is being deployed.
+func (b *beginning) start(s *State, name string, a Aim) {
+	s.Stages[name] = b.want.stage(a, s.N, s.Stages[name], b.opt.Stamp.By, b.now())
+}
+
+// stage is what a state says of a stage whose deployment begins.
+func (w *Want) stage(a Aim, n uint64, old Stage, by string, at time.Time) Stage {
+	commit := a.Commit
+	if commit == "" {
+		commit = w.Commit
+	}
+	p := &a.Part
+	return Stage{
+		Status: action.StatusDeploying, Key: a.Key, Was: old.Key, Release: w.Release, N: n, By: by, At: at,
+		Commit: commit, Committed: w.Committed.UTC().Truncate(time.Second), Dirty: w.Dirty, Override: w.Override, Values: a.Values, Outside: a.Outside,
+		Closure: p.Closure, Size: p.Size, Files: p.Files, Dir: p.Dir, Local: p.Local, Deps: p.Deps, Tools: p.Tools, Artifacts: p.Artifacts, rest: old.rest,
+	}
+}

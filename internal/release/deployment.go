@@ -1,0 +1,219 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/lease"
+)
+
+// Deployment is one that goes on: this run holds the environment. Its methods are called from
+// one goroutine, but for Context and Beats.
+type Deployment struct {
+	e     *Environment
+	want  *Want
+	held  *lease.Held
+	nonce string
+	lease lease.Lease
+	began time.Time
+
+	N       uint64   // its number
+	Epoch   uint64   // grows with each holder: a fence for what the command calls
+	Pending []string // the stages that must run, sorted
+	First   []string // those of them that have begun
+
+	ends map[string]*End // of stages that have ended
+}
+
+// End is how the commands of a stage ended.
+type End struct {
+	OK      bool
+	Seconds float64
+	Attempt Attempt // Error, Exit and Log; the rest is filled in
+}
+
+// deployment is what a successful write has begun.
+func (b *beginning) deployment(ctx context.Context) *Deployment {
+	d := &Deployment{
+		e: b.Environment, want: b.want, nonce: b.nonce, began: b.now(), lease: *b.last.Lease, N: b.last.N, Epoch: b.last.Epoch,
+		Pending: b.pending, First: b.first, ends: map[string]*End{},
+	}
+	d.held = b.doc.Hold(ctx, time.Duration(b.last.Lease.TTL)*time.Second, b.sent, d.write(nil))
+	return d
+}
+
+// Token is the deployment's name, which its commands get.
+func (d *Deployment) Token() string { return fmt.Sprintf("%s-%d", d.e.opt.Name, d.N) }
+
+// Lease returns the deployment's lease, by which it takes other things while it goes on.
+func (d *Deployment) Lease() lease.Lease { return d.lease }
+
+// Context ends when this run may not deploy any more: the lease was lost, or ctx of Begin ended.
+func (d *Deployment) Context() context.Context { return d.held.Context() }
+
+// Beats has an item whenever the lease was found to be good; what a command lives by.
+func (d *Deployment) Beats() <-chan time.Time { return d.held.Beats() }
+
+// Silence is how long a command may go on without a beat.
+func (d *Deployment) Silence() time.Duration { return d.e.opt.TTL * 2 / 3 }
+
+// write is a change of the holder's. It counts as a beat, and fails when somebody else holds the
+// environment.
+func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, error) {
+	return func(seen lease.Seen) ([]byte, error) {
+		return d.e.next(seen, d.nonce, func(_ lease.Seen, s *State) error {
+			if s.Lease == nil || s.Lease.Nonce != d.nonce {
+				return d.fenced(s)
+			}
+			s.Lease.Aged = 0
+			s.Lease.Beat++
+			if change == nil {
+				return nil
+			}
+			return change(s)
+		})
+	}
+}
+
+// fenced says who has the environment in place of this run.
+func (d *Deployment) fenced(s *State) error {
+	who := fmt.Sprintf("fenced by #%d", s.N)
+	if s.Lease != nil {
+		who += by(s.Lease.By)
+	}
+	return &diag.Error{
+		Kind: diag.Busy, Place: d.e.cell(), What: fmt.Sprintf("%s: %s: this run (#%d) took too long to prove that it was alive", d.e.opt.Name, who, d.N),
+		Hint: "pipe env history " + d.e.opt.Name, Err: lease.ErrLost,
+	}
+}
+
+// Step writes in one go how stages have ended, and which ones begin now. No command of theirs may
+// run before it.
+func (d *Deployment) Step(ctx context.Context, ended map[string]*End, start []string) error {
+	maps.Copy(d.ends, ended)
+	return d.held.Change(ctx, d.write(func(s *State) error {
+		d.settle(s)
+		for _, name := range start {
+			s.Stages[name] = d.want.stage(d.want.Stages[name], d.N, s.Stages[name], d.e.opt.Stamp.By, d.e.now())
+		}
+		return nil
+	}))
+}
+
+// settle says of the stages that have ended how. What a run after this one has written stays.
+func (d *Deployment) settle(s *State) {
+	for name, end := range d.ends {
+		st := s.Stages[name]
+		if st.N != d.N || st.Status != action.StatusDeploying {
+			continue
+		}
+		st.Status, st.At = action.StatusFailed, d.e.now()
+		if end.OK {
+			st.Status = action.StatusOK
+		}
+		s.Stages[name] = st
+	}
+}
+
+// End writes how the deployment ended, and gives the lease up: the history's entry first, then
+// one write of the state. status is EndOK, EndFailed or EndStopped; cause is for people.
+func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cause string) (x *Entry, err error) {
+	maps.Copy(d.ends, ended)
+	var logged *Entry
+	err = d.held.Free(ctx, d.write(func(s *State) error {
+		d.settle(s)
+		if logged == nil {
+			if x, err = d.entry(s, status, cause); err != nil {
+				return err
+			}
+			// A history that cannot be written now is written by the next run, from the state.
+			if was, lerr := d.e.log(ctx, x); lerr == nil {
+				if was.Status != x.Status || !was.Ended.Equal(x.Ended) {
+					return d.fenced(s) // somebody took this run for dead
+				}
+				logged = was
+			}
+		}
+		if logged != nil {
+			x, s.Logged = logged, logged.N
+		}
+		d.leave(s, x)
+		return nil
+	}))
+	if err == nil || errors.Is(err, lease.ErrLost) {
+		return x, err
+	}
+	return x, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
+}
+
+// leave is the state after the deployment.
+func (d *Deployment) leave(s *State, x *Entry) {
+	s.Lease, s.Last = nil, x
+	for i := range s.Next {
+		s.Next[i].Aged = 0 // from now on it is their turn
+	}
+	w := d.want
+	if w.Kind == KindDestroy {
+		return
+	}
+	whole := w.Whole
+	for name := range w.Stages {
+		whole = whole && s.Stages[name].Status == action.StatusOK && s.Stages[name].Key == w.Stages[name].Key
+	}
+	if !whole {
+		return
+	}
+	s.Live = w.Release
+	for name, st := range s.Stages {
+		if _, ok := w.Stages[name]; !ok && st.Gone == 0 && !slices.Contains(w.Frozen, name) {
+			st.Gone = d.N
+			s.Stages[name] = st
+		}
+	}
+	if w.Dirty || w.Override || w.Release.IsZero() {
+		return
+	}
+	// A rollback leaves the order alone: the next one goes on from there.
+	if w.Kind == KindRollback && slices.Contains(s.Verified, w.Release) {
+		return
+	}
+	s.Verified = append([]ID{w.Release}, slices.DeleteFunc(s.Verified, func(id ID) bool { return id == w.Release })...)
+	s.Verified = s.Verified[:min(len(s.Verified), maxVerified)]
+}
+
+// maxVerified is how many releases a rollback can choose from without being told.
+const maxVerified = 25
+
+// entry describes the deployment for the history.
+func (d *Deployment) entry(s *State, status, cause string) (*Entry, error) {
+	w := d.want
+	prev, err := s.lastDigest()
+	if err != nil {
+		return nil, err
+	}
+	x := &Entry{
+		Schema: EntrySchema, Project: d.e.opt.Project, Env: d.e.opt.Name, N: d.N, Prev: prev, Kind: w.Kind, Status: status, Release: w.Release, From: w.From,
+		Commit: w.Commit, Dirty: w.Dirty, Override: w.Override, By: d.e.opt.Stamp.By, Run: d.e.opt.Run, Version: d.e.opt.Stamp.Version,
+		At: d.began, Ended: d.e.now(), Reason: w.Reason, Options: w.Options, Error: cause, Stages: map[string]Attempt{},
+	}
+	for name, a := range w.Stages {
+		st := s.Stages[name]
+		at := Attempt{Do: "skip"}
+		switch end := d.ends[name]; {
+		case end != nil:
+			at = end.Attempt
+			at.Do, at.Seconds = "run", end.Seconds
+		case slices.Contains(d.Pending, name):
+			at.Do = "not"
+		}
+		at.Status, at.Was, at.Key, at.Values, at.Outside, at.Commit = st.now(), st.Was, a.Key, a.Values, a.Outside, a.Commit
+		x.Stages[name] = at
+	}
+	return x, nil
+}

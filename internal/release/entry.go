@@ -1,0 +1,200 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/canon"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// EntrySchema is the number of the form of an Entry that this version reads and writes.
+const EntrySchema = 1
+
+// The kinds of deployments.
+const (
+	KindDeploy   = "deploy"
+	KindPromote  = "promote"
+	KindRollback = "rollback"
+	KindDestroy  = "destroy"
+	KindUnlock   = "unlock" // no deployment: somebody ended one by hand
+)
+
+// How a deployment ended.
+const (
+	EndOK      = "ok"
+	EndFailed  = "failed"
+	EndStopped = "stopped" // by a signal
+	EndUnknown = "unknown" // its run died, or lost its lease
+)
+
+// Entry is one deployment in the history of an environment. Entries are immutable, numbered
+// without gaps, and each names the one before by its bytes.
+type Entry struct {
+	Schema   int                `json:"schema"`
+	Project  string             `json:"project,omitempty"`
+	Env      string             `json:"env"`
+	N        uint64             `json:"n"`
+	Prev     digest.Digest      `json:"prev,omitzero"` // of the bytes of entry N-1; absent in the first
+	Kind     string             `json:"kind"`
+	Status   string             `json:"status"`
+	Release  ID                 `json:"release,omitzero"`
+	From     string             `json:"from,omitempty"` // the environment that it was promoted from
+	Commit   string             `json:"commit,omitempty"`
+	Dirty    bool               `json:"dirty,omitempty"`    // inputs were not as in the commit
+	Override bool               `json:"override,omitempty"` // --source or --set: the release is that of no commit
+	By       string             `json:"by,omitempty"`
+	Run      string             `json:"run,omitempty"`
+	Version  string             `json:"version,omitempty"` // of pipe
+	At       time.Time          `json:"at"`                // RFC 3339 in UTC, whole seconds
+	Ended    time.Time          `json:"ended"`
+	Reason   string             `json:"reason,omitempty"`  // as --reason says
+	Options  []string           `json:"options,omitempty"` // what narrowed or overrode it, as on the command line
+	Error    string             `json:"error,omitempty"`
+	Stages   map[string]Attempt `json:"stages"`
+}
+
+// Attempt is what one deployment did about one stage.
+type Attempt struct {
+	Do      string            `json:"do"`     // run, skip (it was live) or not (it did not come to that)
+	Status  string            `json:"status"` // of the stage at the end; empty: never deployed
+	Was     digest.Key        `json:"was,omitzero"`
+	Key     digest.Key        `json:"key,omitzero"`
+	Commit  string            `json:"commit,omitempty"`
+	Values  map[string]string `json:"values,omitempty"`  // of its variables, those that pipe.yaml or --set gave
+	Outside map[string]string `json:"outside,omitempty"` // hashes of those that came from outside
+	Seconds float64           `json:"seconds,omitempty"`
+	Exit    int               `json:"exit,omitempty"`
+	Error   string            `json:"error,omitempty"`
+	Log     digest.Digest     `json:"log,omitzero"` // what the commands printed, masked
+}
+
+// entryAt is where an entry of the history lies.
+func (e *Environment) entryAt(n uint64) string {
+	return root(e.opt.Project) + "/" + e.opt.Name + "/log/" + strconv.FormatUint(n, 10)
+}
+
+// Encode returns the entry's bytes.
+func (x *Entry) Encode() ([]byte, error) { return canon.Marshal(x) }
+
+// digest names an entry for the one that comes after.
+func (x *Entry) digest() (digest.Digest, error) {
+	b, err := x.Encode()
+	return digest.Of(b), err
+}
+
+// parseEntry reads an entry that lies at n.
+func (e *Environment) parseEntry(b []byte, n uint64) (*Entry, error) {
+	what := fmt.Sprintf("deployment #%d of %s", n, e.opt.Name)
+	if s := canon.Schema(b); s > EntrySchema {
+		return nil, diag.Newer(what, s).At(e.entryAt(n))
+	}
+	x := &Entry{}
+	err := canon.Unmarshal(b, x)
+	if err == nil && (x.Schema != EntrySchema || x.N != n || x.Env != e.opt.Name || x.Project != e.opt.Project) {
+		err = errors.New("it is the entry of another deployment")
+	}
+	if err != nil {
+		return nil, diag.New(diag.Integrity, "cannot read %s: %w", what, err).At(e.entryAt(n)).Hinted("pipe env history %s --verify", e.opt.Name)
+	}
+	return x, nil
+}
+
+// Entry reads deployment n of the history; s is the environment's state, which has the newest
+// one. An error of kind not-found says that there is no such deployment.
+func (e *Environment) Entry(ctx context.Context, s *State, n uint64) (*Entry, error) {
+	if s.Last != nil && s.Last.N == n {
+		return s.Last, nil
+	}
+	none := diag.New(diag.NotFound, "%s has no deployment #%d", e.opt.Name, n).Hinted("pipe env history %s", e.opt.Name)
+	if n == 0 || n > s.N {
+		return nil, none
+	}
+	b, _, err := e.cells.Load(ctx, e.entryAt(n))
+	if errors.Is(err, store.ErrNotFound) {
+		if s.Lease != nil && s.Lease.N == n {
+			return nil, diag.New(diag.NotFound, "deployment #%d of %s has not ended", n, e.opt.Name).Hinted("pipe env show %s", e.opt.Name)
+		}
+		return nil, none.At(e.entryAt(n))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.parseEntry(b, n)
+}
+
+// log writes an entry. Whoever comes first wins; the entry that is there in the end is returned.
+func (e *Environment) log(ctx context.Context, x *Entry) (*Entry, error) {
+	b, err := x.Encode()
+	if err != nil {
+		return nil, err
+	}
+	winner, err := keep(ctx, e.cells, e.entryAt(x.N), b)
+	if err != nil {
+		return nil, err
+	}
+	return e.parseEntry(winner, x.N)
+}
+
+// Chain walks the history from the newest entry to the first and reports the first fault: an
+// entry that is missing or not the one that its successor names. It calls f for each entry.
+func (e *Environment) Chain(ctx context.Context, s *State, f func(*Entry) error) error {
+	if s.Last == nil {
+		return nil
+	}
+	for x := s.Last; ; {
+		if err := f(x); err != nil {
+			return err
+		}
+		if x.N <= 1 {
+			return nil
+		}
+		before, err := e.Entry(ctx, s, x.N-1)
+		if diag.Is(err, diag.NotFound) {
+			return diag.New(diag.Integrity, "the history of %s lacks deployment #%d", e.opt.Name, x.N-1).At(e.entryAt(x.N - 1))
+		}
+		if err != nil {
+			return err
+		}
+		d, err := before.digest()
+		if err != nil {
+			return err
+		}
+		if d != x.Prev {
+			return diag.New(diag.Integrity, "deployment #%d of %s is not the one that #%d names: it was changed", before.N, e.opt.Name, x.N).At(e.entryAt(before.N))
+		}
+		x = before
+	}
+}
+
+// keep puts a value that never changes. It returns the one that is there in the end: value, or
+// what somebody has put earlier.
+func keep(ctx context.Context, cells store.Cells, name string, value []byte) ([]byte, error) {
+	_, err := cells.Swap(ctx, name, "", value)
+	if err == nil {
+		return value, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// A conflict, or an answer that was lost: what is there says which.
+	there, _, rerr := cells.Load(ctx, name)
+	if rerr == nil {
+		return there, nil
+	}
+	return nil, errors.Join(err, rerr)
+}
+
+// maxNumber bounds what numbers in documents may be.
+func checkNumber(n uint64) error {
+	if n > artifact.MaxNumber {
+		return fmt.Errorf("a number is above %d", int64(artifact.MaxNumber))
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package release
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/digest"
+)
+
+// Want is what a deployment is to reach.
+type Want struct {
+	Kind      string // KindDeploy, ...
+	Release   ID
+	Stages    map[string]Aim // every stage of the release that the deployment is about
+	Whole     bool           // they are all of the release's
+	Frozen    []string       // stages that no release has, because they are not to be deployed; they stay as they are
+	From      string         // the environment that the release was verified in
+	Commit    string         // that made the release; may be empty
+	Committed time.Time      // when, by the committer's clock
+	Dirty     bool           // inputs were not as in Commit
+	Override  bool           // it is the release of no commit: other sources or values were asked for
+	Automatic bool           // nobody asked for this very deployment: a hold and a newer commit keep it away
+	MayGoBack bool           // a newer commit does not
+	Newest    bool           // of those who wait and are automatic, only the newest goes on
+	NoWait    bool           // fail when another deployment goes on
+	Hold      *Hold          // to be set by the write that begins; nil: none
+	Held      bool           // deploy although there is a hold, which stays
+	Reason    string
+	Options   []string      // what narrowed or overrode it, for the history
+	Guard     digest.Digest // of the rules that pipe.yaml sets now
+	// First returns which of the stages that are ready begin with the deployment; nil: all of them.
+	First func(w *Want, ready []string) []string
+	// Gate refuses what the rules of pipe.yaml, or those of the last deployment, do not allow.
+	// It is asked about the very state that the deployment begins on. nil: there are none.
+	Gate func(ctx context.Context, s *State) error
+}
+
+// Aim is one stage as it is to be live.
+type Aim struct {
+	Part    Part
+	Key     digest.Key
+	Values  map[string]string // of its variables, those that pipe.yaml or --set gave
+	Outside map[string]string // hashes of those that came from outside
+	Commit  string            // that made this stage; empty: the deployment's
+	Again   bool              // run the command although this version is live
+}
+
+// done reports whether a stage is as it is to be, by what the state says.
+func (w *Want) done(s *State, name string) bool {
+	a := w.Stages[name]
+	st := s.Stages[name]
+	return !a.Again && !a.Part.AlwaysChanged && st.Status == action.StatusOK && st.Key == a.Key
+}
+
+// Without takes a stage out of the deployment, and those that need it: it could not be made.
+func (w *Want) Without(name string) {
+	delete(w.Stages, name)
+	w.Whole = false
+	for other, a := range w.Stages {
+		if slices.Contains(a.Part.Needs, name) {
+			w.Without(other)
+		}
+	}
+}
+
+// Tidy drops the needs that no stage of the deployment has: what is left out is waited for by
+// nobody.
+func (w *Want) Tidy() {
+	for name, a := range w.Stages {
+		a.Part.Needs = slices.DeleteFunc(slices.Clone(a.Part.Needs), func(n string) bool { _, ok := w.Stages[n]; return !ok })
+		w.Stages[name] = a
+	}
+}
+
+// names returns the stages that the deployment is about, sorted.
+func (w *Want) names() []string { return slices.Sorted(maps.Keys(w.Stages)) }
+
+// Pending returns the stages that must run, sorted, by what the state says.
+func (w *Want) Pending(s *State) []string {
+	return slices.DeleteFunc(w.names(), func(name string) bool { return w.done(s, name) })
+}
+
+// ready returns those of the pending stages that need none of the others.
+func (w *Want) ready(pending []string) []string {
+	return slices.DeleteFunc(slices.Clone(pending), func(name string) bool {
+		return slices.ContainsFunc(w.Stages[name].Part.Needs, func(n string) bool { return w.reaches(n, pending) })
+	})
+}
+
+// reaches reports whether a stage, or one that it needs, is pending. What is needed through a
+// stage that is live already still comes first.
+func (w *Want) reaches(name string, pending []string) bool {
+	if slices.Contains(pending, name) {
+		return true
+	}
+	return slices.ContainsFunc(w.Stages[name].Part.Needs, func(n string) bool { return w.reaches(n, pending) })
+}
+
+// Verdict is what becomes of a deployment that is not an error.
+type Verdict struct {
+	Do  Do
+	Why string // for people; empty for Go
+}
+
+// Do is the sort of a Verdict.
+type Do uint8
+
+// The verdicts.
+const (
+	Go         Do = iota // there is something to deploy
+	Nothing              // all of it is live
+	Superseded           // a newer commit is there, or waits
+	Held                 // a hold keeps it away
+)
+
+// Judge decides by the state what becomes of a deployment. It is asked by those who only want to
+// know, and by Begin on the bytes that its write replaces.
+func (e *Environment) Judge(ctx context.Context, s *State, w *Want) (Verdict, error) {
+	if len(w.Pending(s)) == 0 {
+		return Verdict{Nothing, "live in " + e.opt.Name}, nil
+	}
+	if v, err := e.held(s, w); err != nil || v.Do != Go {
+		return v, err
+	}
+	if v, err := e.older(ctx, s, w); err != nil || v.Do != Go {
+		return v, err
+	}
+	if w.Gate != nil {
+		return Verdict{}, w.Gate(ctx, s)
+	}
+	return Verdict{}, nil
+}
+
+// held obeys a hold: who deploys on its own stays away without a failure, who asked for it is told. A rollback
+// goes on: it is how a hold is made.
+func (e *Environment) held(s *State, w *Want) (Verdict, error) {
+	h := s.Hold
+	if h == nil || w.Kind == KindRollback || w.Kind == KindDestroy || w.Held {
+		return Verdict{}, nil
+	}
+	why := e.HeldWhy(h)
+	if h.Until == UntilNext {
+		if !h.vetoes(w.Release) {
+			return Verdict{}, nil
+		}
+		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + since(h.At)
+	}
+	if w.Automatic {
+		return Verdict{Held, why}, nil
+	}
+	return Verdict{}, diag.New(diag.Policy, "%s", why).At(e.cell()).
+		Hinted("pipe resume %s ends the hold; --hold deploys and keeps it", e.opt.Name)
+}
+
+// HeldWhy says for people who holds the environment, since when and why.
+func (e *Environment) HeldWhy(h *Hold) string {
+	why := e.opt.Name + " is held" + by(h.By) + since(h.At)
+	if h.Reason != "" {
+		why += ": " + h.Reason
+	}
+	return why + "; pipe resume " + e.opt.Name + " ends that"
+}
+
+// older keeps an automatic deployment from replacing a commit by one of its ancestors, however it
+// ended: an old run that is started again would otherwise take back what came after it.
+func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, error) {
+	if !w.Automatic || w.MayGoBack || w.Commit == "" {
+		return Verdict{}, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
+		st := s.Stages[name]
+		if st.Commit == "" || st.Commit == w.Commit || st.Gone > 0 {
+			continue
+		}
+		older, known, err := e.opt.Older(ctx, w.Commit, st.Commit)
+		if err != nil {
+			return Verdict{}, err
+		}
+		note := ""
+		if !known {
+			// The clocks of committers are all that is left.
+			older, note = !w.Committed.IsZero() && w.Committed.Before(st.Committed), " by their dates, as git does not know both commits"
+		}
+		if older {
+			return Verdict{Superseded, "commit " + short(w.Commit) + " is older than " + short(st.Commit) + ", which " + name + " in " + e.opt.Name + " has" + note}, nil
+		}
+	}
+	return Verdict{}, nil
+}
+
+func short(commit string) string { return commit[:min(len(commit), 12)] }
+
+// by names who did something, where that is known.
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}
+
+// since tells people when something began.
+func since(at time.Time) string { return " since " + at.UTC().Format("2006-01-02 15:04 MST") }
