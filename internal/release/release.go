@@ -44,7 +44,7 @@ type Options struct {
 	// Probe proves that the cells honour conditional writes, without which two
 	// runs could both believe that they deploy. It is asked before a
 	// deployment, unless it has passed in the last 30 days. nil: the cells are this
-	// workspace's own, which Say is told once.
+	// workspace's own.
 	Probe func(context.Context) error
 	Say   func(text string)
 	// Lister finds the project's other environments; nil: the store cannot list.
@@ -208,6 +208,17 @@ func (e *Environment) unknown(ctx context.Context) error {
 	return err
 }
 
+// SayLocal says once, where the environment is this workspace's own, that nobody else knows of it:
+// what is decided by it holds for this workspace.
+func (e *Environment) SayLocal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.opt.Probe == nil && !e.noted {
+		e.noted = true
+		e.opt.Say("no remote: only this workspace knows what is deployed")
+	}
+}
+
 // probeFor is how long a store's proof counts.
 const probeFor = 30 * 24 * time.Hour
 
@@ -218,12 +229,6 @@ const dayForm = time.DateOnly
 // when there is nothing to write.
 func (e *Environment) probe(ctx context.Context, s *State) (day string, err error) {
 	if e.opt.Probe == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if !e.noted {
-			e.opt.Say("no remote: only this workspace knows of the deployment")
-			e.noted = true
-		}
 		return "", nil
 	}
 	now := e.now()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
@@ -22,6 +23,8 @@ type rollouts struct {
 	p       *Project
 	opt     *DeployOptions
 	targets []*target
+	mutexes deploy.Mutexes
+	noted   sync.Once // the release of a commit that changes nothing is noted
 }
 
 // run deploys to all targets: those that wait for another one's verified release come after it.
@@ -118,6 +121,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
+		t.env.SayLocal()
 		// A held environment costs no build.
 		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
 			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
@@ -175,8 +179,20 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
+		return r.note(ctx, t)
 	}
 	return nil
+}
+
+// note notes that a commit which changes nothing has the release that is live, so that it can be
+// deployed by that commit's name, too.
+func (r *rollouts) note(ctx context.Context, t *target) (err error) {
+	w := t.work
+	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" || w.Release != t.state.Live || t.state.CommitOf(w.Release) == w.Commit {
+		return nil
+	}
+	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
+	return err
 }
 
 func parts(w *deploy.Work) map[string]release.Part {
@@ -251,7 +267,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	d.Emit = func(e event.Event) { r.emit(t, e) }
+	d.Emit, d.Mutexes = func(e event.Event) { r.emit(t, e) }, &r.mutexes
 	result, err := d.Run(ctx, t.work)
 	if x := result.Entry; x != nil {
 		t.result.N = x.N
