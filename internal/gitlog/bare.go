@@ -78,18 +78,19 @@ func (b *Bare) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 	return out, err
 }
 
-// Init makes the repository, for commits whose hashes have so many digits, or leaves the one that
-// is there; it fails when that is none. What a git that was killed has left behind is removed: the
-// caller sees to it that no other one works here.
+// Init makes the repository, for commits whose hashes have so many digits.
 func (b *Bare) Init(ctx context.Context, digits int) error {
-	if !exists(filepath.Join(b.dir, "HEAD")) {
-		format := "sha1"
-		if digits == 64 {
-			format = "sha256"
-		}
-		_, err := b.git(ctx, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, b.dir)
-		return err
+	format := "sha1"
+	if digits == 64 {
+		format = "sha256"
 	}
+	_, err := b.git(ctx, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, b.dir)
+	return err
+}
+
+// Tidy removes what a git that was killed has left behind, and fails when there is no repository:
+// the caller sees to it that no other git works here.
+func (b *Bare) Tidy(ctx context.Context) error {
 	for _, pattern := range []string{"*.lock", "refs/pipe/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*"} {
 		left, err := filepath.Glob(filepath.Join(escapeGlob(b.dir), pattern))
 		if err != nil {

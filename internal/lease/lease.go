@@ -61,6 +61,7 @@ func (d *Doc) Read(ctx context.Context) (Seen, error) {
 	}
 	return s, err
 }
+
 func (d *Doc) Change(ctx context.Context, change func(Seen) ([]byte, error)) error {
 	for {
 		s, err := d.Read(ctx)
@@ -77,6 +78,7 @@ func (d *Doc) Change(ctx context.Context, change func(Seen) ([]byte, error)) err
 		}
 	}
 }
+
 func (d *Doc) Wait(ctx context.Context, known Seen, l *Lease) (Seen, error) {
 	for {
 		s, err := d.Read(ctx)
@@ -90,7 +92,7 @@ func (d *Doc) Wait(ctx context.Context, known Seen, l *Lease) (Seen, error) {
 		}
 	}
 }
-func (d *Doc) Dead(seen Seen, l *Lease) bool { return false }
+func (d *Doc) Dead(seen Seen, l *Lease) bool        { return false }
 func Age(seen Seen, nonce string, leases ...*Lease) {}
 
 type Held struct {
@@ -101,6 +103,7 @@ type Held struct {
 func (d *Doc) Hold(ctx context.Context, ttl time.Duration, sent time.Time, renew func(Seen) ([]byte, error)) *Held {
 	return &Held{d, ctx}
 }
+
 func (h *Held) Change(ctx context.Context, change func(Seen) ([]byte, error)) error {
 	return h.d.Change(ctx, change)
 }

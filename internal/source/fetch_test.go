@@ -62,7 +62,7 @@ func TestAServerThatGivesOutNoHashIsAskedForTheRefOrForAll(t *testing.T) {
 	two := w.commit(map[string]string{"a": "2"})
 	w.env = append(w.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=protocol.version", "GIT_CONFIG_VALUE_0=0")
 	w.reopen()
-	if _, _, err := w.keeper().Keep(t.Context(), w.src, "refs/heads/main", two); err != nil {
+	if _, _, err := keep(w, w.keeper(), "refs/heads/main", two); err != nil {
 		t.Fatal(err)
 	}
 	w.want("a=2")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ import (
 )
 
 // Look reports whether the files at the path of a source are those of a commit, and all of them.
+// No git runs for that.
 // It fails with diag.Policy when pipe has put that commit there and somebody has changed a file.
 func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State, bool, error) {
 	was, have := k.read(s)
@@ -37,27 +39,22 @@ func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State,
 	return State{commit, have, was.Omitted}, len(here.Entries) == len(have.Entries) && k.isDir(s), nil
 }
 
-// Keep makes the files at the path of a source be those of a commit, and reports whether anything
-// had to be put there. Where they are, no git runs. ref, which may be empty, is the full name
-// under which the commit was seen.
+// Put makes the files at the path of a source be those of a commit. ref, which may be empty, is the
+// full name under which the commit was seen.
 //
 // It fails with diag.Policy, and has changed nothing, when a file there is neither what pipe has
 // put there nor what it would put. After a kill some files may be the new ones; the next call
 // knows them, and goes on.
-func (k *Keeper) Keep(ctx context.Context, s spec.Source, ref, commit string) (State, bool, error) {
-	st, ok, err := k.Look(ctx, s, commit)
-	if err != nil || ok {
-		return st, false, err
-	}
+func (k *Keeper) Put(ctx context.Context, s spec.Source, ref, commit string) (State, error) {
 	was, have := k.read(s)
 	if was.Commit == "" && was.Toward == "" {
 		if err := k.inTheWay(s); err != nil {
-			return State{}, false, err
+			return State{}, err
 		}
 	}
 	p := &put{Keeper: k, s: s, repo: k.repo(s, len(commit)), was: was, have: have, commit: commit}
-	st, err = p.run(ctx, ref)
-	return st, err == nil, k.about(s, err)
+	st, err := p.run(ctx, ref)
+	return st, k.about(s, err)
 }
 
 // isDir reports whether the path of a source is a directory: a commit may have no files.
@@ -119,7 +116,7 @@ func (p *put) run(ctx context.Context, ref string) (State, error) {
 	if err := p.write(next, nil); err != nil {
 		return State{}, err
 	}
-	if err := p.remove(here, want.tree); err != nil {
+	if err := p.remove(here, want.tree, p.have, toward.tree); err != nil {
 		return State{}, err
 	}
 	if err := p.fill(ctx, here, want); err != nil {
@@ -150,19 +147,35 @@ func (p *put) fetch(ctx context.Context, ref string) error {
 	if err := p.Work.Prepare(); err != nil {
 		return err
 	}
+	if err := p.repo.Tidy(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.forget()
+		if err := p.init(ctx); err != nil {
+			return err
+		}
+	}
+	return p.repo.Fetch(ctx, p.URL(p.s), ref, p.commit)
+}
+
+// init makes the repository among the temporary files, and moves it to its place when it is whole.
+func (p *put) init(ctx context.Context) error {
 	in, err := p.Work.MakeOwn(own)
 	if err != nil {
 		return err
 	}
-	_ = in.Close()
-	if err = p.repo.Init(ctx, len(p.commit)); err != nil && ctx.Err() == nil {
-		p.forget()
-		err = p.repo.Init(ctx, len(p.commit))
-	}
+	defer func() { _ = in.Close() }()
+	tmp, err := p.Work.Temp(worktree.Tmp, "source-")
 	if err != nil {
 		return err
 	}
-	return p.repo.Fetch(ctx, p.URL(p.s), ref, p.commit)
+	defer tmp.Discard()
+	made := gitlog.OpenBare(filepath.Join(tmp.Name(), "repo"), gitlog.BareOptions{Env: p.Env})
+	if err := made.Init(ctx, len(p.commit)); err != nil {
+		return err
+	}
+	return tmp.Move("repo", in, p.repo.Name())
 }
 
 // forget removes what was fetched. What cannot be removed is seen by the next fetch.
@@ -288,28 +301,37 @@ func (p *put) hash(ctx context.Context, c *commitTree, paths []repopath.Path) er
 	})
 }
 
-// remove takes away what the commit does not have, and the directories that this empties.
-func (p *put) remove(here, want *object.Tree) error {
+// remove takes away the files that the commit does not have, and then the directories that are
+// empty and that it does not have either: a kill may have come between the two.
+func (p *put) remove(here, want *object.Tree, was ...*object.Tree) error {
 	for _, e := range here.Entries {
 		if _, ok := want.Find(e.Path); ok {
 			continue
 		}
-		for at := p.s.Path.Child(string(e.Path)); at != p.s.Path; at = at.Dir() {
-			in, err := p.Work.Holder(at)
-			if err != nil {
-				return err
-			}
-			err = in.Remove(at.Base())
-			_ = in.Close()
-			if err != nil && at != p.s.Path.Child(string(e.Path)) {
-				break // something else is in the directory
-			}
-			if err != nil && !worktree.Gone(err) {
-				return err
-			}
+		if err := p.unlink(e.Path); err != nil && !worktree.Gone(err) {
+			return err
 		}
 	}
+	stays, dirs := lensOf(p.s.Path, want), []repopath.Path{}
+	for at, file := range lensOf(p.s.Path, was...).files {
+		if isFile, known := stays.files[at]; !file && (!known || isFile) {
+			dirs = append(dirs, at)
+		}
+	}
+	slices.Sort(dirs)
+	for _, at := range slices.Backward(dirs) {
+		_ = p.unlink(at) // one in which something else lies stays
+	}
 	return nil
+}
+
+// unlink removes a file or an empty directory of the source.
+func (p *put) unlink(at repopath.Path) error {
+	in, err := p.Work.Holder(p.s.Path.Child(string(at)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(in.Remove(at.Base()), in.Close())
 }
 
 // bufSize is read from git at once.

@@ -1,7 +1,7 @@
 // Package source keeps other git repositories at paths of this one.
 //
 // A source is what pipe.yaml names under sources: a repository, a ref, and a path that git ignores
-// here. pipe.lock says which commit of it counts. Keep makes the files at the path be those of
+// here. pipe.lock says which commit of it counts. Put makes the files at the path be those of
 // that commit, byte for byte as git stores them: no filter, no conversion of line ends and no hook
 // of anybody has a say, so that every machine has the same inputs.
 //

@@ -20,14 +20,16 @@ func (p *Project) keeper() *source.Keeper {
 	return &source.Keeper{Work: p.work, Env: p.env, Prompt: p.opt.Prompt, Modeless: p.modeless}
 }
 
-// recallSources lets inputs be read as pipe has last put them there.
+// recallSources lets inputs be read as pipe has last put them there, by a verb that does not look
+// at the sources.
 func (p *Project) recallSources() {
-	var known []inputs.Source
-	for _, s := range p.spec.Sources {
-		st := p.keeper().State(s)
-		known = append(known, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
-	}
-	p.inputs.SetSources(known)
+	p.inputs.SetSources(func() (known []inputs.Source) {
+		for _, s := range p.spec.Sources {
+			st := p.keeper().State(s)
+			known = append(known, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		}
+		return known
+	})
 }
 
 // placeSources makes the files of all sources be those of the locked commits, or for this run alone those
@@ -65,9 +67,9 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 		if err != nil {
 			return err
 		}
-		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted, Looked: true})
 	}
-	p.inputs.SetSources(here)
+	p.inputs.SetSources(func() []inputs.Source { return here })
 	if !dirty {
 		return nil
 	}
@@ -76,16 +78,18 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 
 // placeSource keeps one source at a commit, and says so when something had to be put there.
 func (p *Project) placeSource(ctx context.Context, s spec.Source, tip source.Tip) (source.State, error) {
-	if err := p.mayPut(s); err != nil {
+	err := p.mayPut(s)
+	if err != nil {
 		return source.State{}, err
 	}
-	if _, ok, err := p.keeper().Look(ctx, s, tip.Commit); err == nil && !ok {
-		if err := p.untracked(ctx, s); err != nil {
-			return source.State{}, err
-		}
+	st, ok, err := p.keeper().Look(ctx, s, tip.Commit)
+	if err != nil || ok {
+		return st, err
 	}
-	st, changed, err := p.keeper().Keep(ctx, s, tip.Ref, tip.Commit)
-	if err != nil || !changed {
+	if err := p.untracked(ctx, s); err != nil {
+		return st, err
+	}
+	if st, err = p.keeper().Put(ctx, s, tip.Ref, tip.Commit); err != nil {
 		return st, err
 	}
 	p.inputs.Forget()
@@ -182,9 +186,9 @@ func (p *Project) lookAtSources(ctx context.Context, lock *lockfile.File, refs m
 		case !ok:
 			st = source.State{}
 		}
-		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted, Looked: ok})
 	}
-	p.inputs.SetSources(here)
+	p.inputs.SetSources(func() []inputs.Source { return here })
 	return nil
 }
 
