@@ -49,8 +49,7 @@ func (a *app) variable(name string) string {
 
 // set reports whether a variable that means yes or no means yes.
 func (a *app) set(name string) bool {
-	v := a.variable(name)
-	return v != "" && v != "0" && v != "false"
+	return shell.IsSet(a.Environ, name)
 }
 
 // options are those of package pipe that the global flags say, with events going to the

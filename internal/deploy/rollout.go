@@ -197,13 +197,18 @@ func (r *rollout) end() error {
 func (r *rollout) stage(name string) (end *release.End, err error) {
 	end = &release.End{}
 	s, in := r.part(name).Stage(name, r.work.Values[name])
+	ctx := r.ctx
 	if m := s.Mutex; r.limited(m) {
-		slot, err := lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+m, r.Limits.Most[m], r.dep.Lease())
+		slot, err := r.slot(name, m)
 		if err != nil {
 			return end, fmt.Errorf("%s: wait for limit %s: %w", name, m, err)
 		}
 		// Before the environment is free, and whatever happened.
 		defer func() { err = errors.Join(err, slot.Free(context.WithoutCancel(r.ctx))) }()
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(slot.Context(), func() { cancel(context.Cause(slot.Context())) })()
 	}
 	log := runlog.NewOutput(in.Env)
 	log.Run = runlog.Run{
@@ -212,7 +217,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	}
 	log.Begin(r.Runs)
 	began := r.Now()
-	made, err := r.command(name, log)
+	made, err := r.command(ctx, name, log)
 	end.Seconds = r.Now().Sub(began).Seconds()
 	if made != nil {
 		end.Seconds = made.Seconds
@@ -223,8 +228,22 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	return end, log.Explain(s, err)
 }
 
+// slot waits for one of the places that a limit leaves.
+func (r *rollout) slot(name, mutex string) (*lease.Slot, error) {
+	l := r.dep.Lease()
+	l.Nonce = "" // two stages of one run may have a place each
+	told := false
+	return lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+mutex, r.Limits.Most[mutex], l, func(holders []lease.Lease) error {
+		if !told && len(holders) > 0 {
+			told = true
+			r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: name, Text: "waits for limit " + mutex + ", which " + holders[0].By + " has"})
+		}
+		return nil
+	})
+}
+
 // command runs the stage's job.
-func (r *rollout) command(name string, log *runlog.Output) (*action.Made, error) {
+func (r *rollout) command(ctx context.Context, name string, log *runlog.Output) (*action.Made, error) {
 	job, err := r.job(name)
 	if err != nil {
 		return nil, err
@@ -236,7 +255,7 @@ func (r *rollout) command(name string, log *runlog.Output) (*action.Made, error)
 			r.Emit(event.Event{Schema: event.Schema, Type: event.Output, Stage: name, Text: text})
 		}
 	}
-	made, err := r.Runner.Run(r.ctx, job)
+	made, err := r.Runner.Run(ctx, job)
 	if err == nil {
 		err = made.Settle(true)
 	}

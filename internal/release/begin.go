@@ -69,7 +69,7 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		var v Verdict
 		var seen lease.Seen
 		var busy *State
-		err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
+		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
 			seen, busy = now, nil
 			if v, err = b.Judge(ctx, s, b.want); err != nil {
 				return err
@@ -92,6 +92,7 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		case errors.Is(err, errAbsent):
 			return v, b.unknown(ctx)
 		case !errors.Is(err, errWait):
+			b.sent = sent
 			return v, err
 		}
 		if err := b.wait(ctx, seen, busy); err != nil {
@@ -165,7 +166,7 @@ func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
 	}
 	if !b.registered {
 		b.opt.Say(b.busy(s).What + "; waiting")
-		err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
+		_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
 			if s.Lease == nil {
 				return errNothing
 			}
@@ -209,7 +210,7 @@ func (b *beginning) join(ctx context.Context, s *State) {
 func (b *beginning) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
 	defer cancel()
-	err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
+	_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
 		before := len(s.Next)
 		b.forget(s)
 		if len(s.Next) == before {
@@ -270,18 +271,14 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Probed = b.day
 	}
 	if w.Hold != nil {
-		h := *w.Hold
-		if s.Hold != nil {
-			h.Veto = append(slices.Clone(s.Hold.Veto), h.Veto...)
-		}
-		s.Hold = &h
+		s.keep(w.Hold)
 	}
 	if !w.Guard.IsZero() {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves
 	s.Live = ID{}
-	b.pending = w.pending(s)
+	b.pending = w.Pending(s)
 	first := w.ready(b.pending)
 	if w.First != nil {
 		first = w.First(w, first)
@@ -289,7 +286,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	for _, name := range first {
 		b.start(s, name, w.Stages[name])
 	}
-	b.sent, b.last, b.first = time.Now(), s, first
+	b.last, b.first = s, first
 	return nil
 }
 

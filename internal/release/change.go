@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -21,7 +22,7 @@ func (e *Environment) mustExist(ctx context.Context, s *State) error {
 
 // Hold keeps automatic deployments away until Resume, whatever goes on meanwhile.
 func (e *Environment) Hold(ctx context.Context, reason string) error {
-	return e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
@@ -32,6 +33,7 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 		s.Hold = h
 		return nil
 	})
+	return err
 }
 
 // Resume ends the hold and forgets what was vetoed. It returns the hold; nil: there was none, and
@@ -47,7 +49,7 @@ func (e *Environment) Resume(ctx context.Context) (old *Hold, err error) {
 
 // changeIf writes what f makes of the state, if f says that it has changed it.
 func (e *Environment) changeIf(ctx context.Context, f func(*State) (bool, error)) error {
-	err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
@@ -127,4 +129,23 @@ func (e *Environment) Ask(ctx context.Context, plan digest.Digest) error {
 		s.Asked = s.Asked[max(0, len(s.Asked)-maxAsked):]
 		return true, nil
 	})
+}
+
+// Keep sets a hold as a rollback does that finds nothing to deploy.
+func (e *Environment) Keep(ctx context.Context, h *Hold) error {
+	return e.changeIf(ctx, func(s *State) (bool, error) {
+		s.keep(h)
+		return true, nil
+	})
+}
+
+// keep sets a hold. Releases that were vetoed before still are.
+func (s *State) keep(h *Hold) {
+	set := *h
+	if s.Hold != nil {
+		set.Veto = append(slices.Clone(s.Hold.Veto), h.Veto...)
+		slices.SortFunc(set.Veto, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+		set.Veto = slices.Compact(set.Veto)
+	}
+	s.Hold = &set
 }

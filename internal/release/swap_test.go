@@ -80,18 +80,18 @@ func (f *faulty) Load(ctx context.Context, name string) ([]byte, string, error) 
 	return f.Store.Load(ctx, name)
 }
 
-func (f *faulty) Swap(ctx context.Context, name, old string, value []byte) error {
+func (f *faulty) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if len(f.answers) == 0 {
 		return f.Store.Swap(ctx, name, old, value)
 	}
 	a := f.answers[0]
 	f.answers = f.answers[1:]
 	if a.done {
-		if err := f.Store.Swap(ctx, name, old, value); err != nil {
-			return err
+		if _, err := f.Store.Swap(ctx, name, old, value); err != nil {
+			return "", err
 		}
 	}
-	return a.err
+	return "", a.err
 }
 
 func TestAnAnswerThatWasLostIsNotWrittenTwice(t *testing.T) {
@@ -155,7 +155,7 @@ func TestTheChangeSeesWhatOthersWrote(t *testing.T) {
 	err := mutate(t.Context(), s, "cell", func(old []byte) ([]byte, error) {
 		seen = append(seen, string(old))
 		if len(seen) == 1 { // somebody is faster
-			if err := s.Store.Swap(t.Context(), "cell", "", []byte("theirs")); err != nil {
+			if _, err := s.Store.Swap(t.Context(), "cell", "", []byte("theirs")); err != nil {
 				t.Error(err)
 			}
 		}
