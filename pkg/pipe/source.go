@@ -32,6 +32,14 @@ func (p *Project) recallSources() {
 	})
 }
 
+// readySources makes the sources ready to be read, for a run or, dry, for a plan.
+func (p *Project) readySources(ctx context.Context, lock *lockfile.File, refs map[string]string, dry bool) error {
+	if dry {
+		return p.lookAtSources(ctx, lock, refs)
+	}
+	return p.placeSources(ctx, lock, refs)
+}
+
 // placeSources makes the files of all sources be those of the locked commits, or for this run alone those
 // of other refs, by name. A source that was never locked is locked at the tip of its ref. It is
 // called under the workspace's lock, before any input is read, and writes pipe.lock when a source
