@@ -36,13 +36,12 @@ func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State,
 	return State{commit, have, was.Omitted}, len(here.Entries) == len(have.Entries) && k.isDir(s), nil
 }
 
-// Put makes the files at the path of a source be those of a commit. ref, which may be empty, is the
-// full name under which the commit was seen.
+// Put makes the files at the path of a source be those of a commit.
 //
 // It fails with diag.Policy, and has changed nothing, when a file there is neither what pipe has
 // put there nor what it would put. After a kill some files may be the new ones; the next call
 // knows them, and goes on.
-func (k *Keeper) Put(ctx context.Context, s spec.Source, ref, commit string) (State, error) {
+func (k *Keeper) Put(ctx context.Context, s spec.Source, commit string) (State, error) {
 	was, have := k.read(s)
 	if was.Commit == "" && was.Toward == "" {
 		if err := k.inTheWay(s); err != nil {
@@ -50,7 +49,7 @@ func (k *Keeper) Put(ctx context.Context, s spec.Source, ref, commit string) (St
 		}
 	}
 	p := &put{Keeper: k, s: s, repo: k.repo(s, len(commit)), was: was, have: have, commit: commit}
-	st, err := p.run(ctx, ref)
+	st, err := p.run(ctx)
 	return st, k.about(s, err)
 }
 
@@ -89,8 +88,8 @@ type commitTree struct {
 }
 
 // run brings the commit, compares, and only then writes.
-func (p *put) run(ctx context.Context, ref string) (State, error) {
-	want, err := p.bring(ctx, ref)
+func (p *put) run(ctx context.Context) (State, error) {
+	want, err := p.bring(ctx)
 	if err != nil {
 		return State{}, err
 	}
@@ -125,10 +124,10 @@ func (p *put) run(ctx context.Context, ref string) (State, error) {
 
 // bring sees to it that the commit is in the repository, and lists it. A repository that is damaged
 // is fetched anew, once.
-func (p *put) bring(ctx context.Context, ref string) (*commitTree, error) {
+func (p *put) bring(ctx context.Context) (*commitTree, error) {
 	for again := false; ; again = true {
 		if !p.repo.Has(ctx, p.commit) {
-			if err := p.fetch(ctx, ref); err != nil {
+			if err := p.fetch(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -140,7 +139,7 @@ func (p *put) bring(ctx context.Context, ref string) (*commitTree, error) {
 	}
 }
 
-func (p *put) fetch(ctx context.Context, ref string) error {
+func (p *put) fetch(ctx context.Context) error {
 	if err := p.Work.Prepare(); err != nil {
 		return err
 	}
@@ -153,7 +152,7 @@ func (p *put) fetch(ctx context.Context, ref string) error {
 			return err
 		}
 	}
-	return p.repo.Fetch(ctx, p.URL(p.s), ref, p.commit)
+	return p.repo.Fetch(ctx, p.URL(p.s), p.commit)
 }
 
 // init makes the repository among the temporary files, and moves it to its place when it is whole.

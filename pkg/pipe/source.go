@@ -54,24 +54,24 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 	})
 	var here []inputs.Source
 	for _, s := range p.spec.Sources {
-		var tip source.Tip
+		var commit string
 		locked, err := p.lockedAt(lock, s)
 		switch other, override := chosen[s.Path]; {
 		case override:
 			s.Ref = other
-			tip, err = p.keeper().Tip(ctx, s)
+			commit, err = p.keeper().Tip(ctx, s)
 		case err == nil && locked != "":
-			tip.Commit = locked
+			commit = locked
 		case err == nil:
-			if tip, err = p.keeper().Tip(ctx, s); err == nil {
-				lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: tip.Commit})
+			if commit, err = p.keeper().Tip(ctx, s); err == nil {
+				lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: commit})
 				dirty = true
 			}
 		}
 		if err != nil {
 			return err
 		}
-		st, err := p.placeSource(ctx, s, tip)
+		st, err := p.placeSource(ctx, s, commit)
 		if err != nil {
 			return err
 		}
@@ -85,19 +85,19 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 }
 
 // placeSource keeps one source at a commit, and says so when something had to be put there.
-func (p *Project) placeSource(ctx context.Context, s spec.Source, tip source.Tip) (source.State, error) {
+func (p *Project) placeSource(ctx context.Context, s spec.Source, commit string) (source.State, error) {
 	err := p.mayPut(s)
 	if err != nil {
 		return source.State{}, err
 	}
-	st, ok, err := p.keeper().Look(ctx, s, tip.Commit)
+	st, ok, err := p.keeper().Look(ctx, s, commit)
 	if err != nil || ok {
 		return st, err
 	}
 	if err := p.untracked(ctx, s); err != nil {
 		return st, err
 	}
-	if st, err = p.keeper().Put(ctx, s, tip.Ref, tip.Commit); err != nil {
+	if st, err = p.keeper().Put(ctx, s, commit); err != nil {
 		return st, err
 	}
 	p.inputs.Forget()
@@ -221,10 +221,10 @@ func (p *Project) trySources(ctx context.Context, lock *lockfile.File, add func(
 				locked = commit[:12]
 			}
 		}
-		var tip source.Tip
+		var tip string
 		if err == nil {
 			tip, err = p.keeper().Tip(ctx, s)
 		}
-		add("source "+string(s.Path), fmt.Sprintf("%s is %.12s, locked is %s", cmp.Or(s.Ref, "HEAD"), tip.Commit, locked), err)
+		add("source "+string(s.Path), fmt.Sprintf("%s is %.12s, locked is %s", cmp.Or(s.Ref, "HEAD"), tip, locked), err)
 	}
 }
