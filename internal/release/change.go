@@ -26,10 +26,7 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 			return err
 		}
 		h := &Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume}
-		if s.Hold != nil {
-			h.Veto = s.Hold.Veto
-		}
-		s.Hold = h
+		s.Hold = h.over(s.Hold)
 		return nil
 	})
 }
@@ -38,11 +35,32 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 // nothing is written.
 func (e *Environment) Resume(ctx context.Context) (old *Hold, err error) {
 	err = e.changeIf(ctx, func(s *State) (bool, error) {
-		old = s.Hold
-		s.Hold = nil
-		return old != nil, nil
+		if s.Hold == nil {
+			return false, nil // maybe by a write of ours whose answer was lost
+		}
+		old, s.Hold = s.Hold, nil
+		return true, nil
 	})
 	return old, err
+}
+
+// over returns the hold to set where there is another one. One that lasts until somebody ends it
+// is not replaced by one that keeps a few releases away.
+func (h *Hold) over(old *Hold) *Hold {
+	next := *h
+	if old == nil {
+		return &next
+	}
+	if old.Until == UntilResume && h.Until == UntilNext {
+		next = *old
+	}
+	next.Veto = slices.Clone(old.Veto)
+	for _, id := range h.Veto {
+		if !old.vetoes(id) {
+			next.Veto = append(next.Veto, id)
+		}
+	}
+	return &next
 }
 
 // changeIf writes what f makes of the state, if f says that it has changed it.
@@ -68,33 +86,37 @@ func (e *Environment) changeIf(ctx context.Context, f func(*State) (bool, error)
 // had it. Only who knows that the holder is dead, or accepts two commands at once, may call it.
 func (e *Environment) Unlock(ctx context.Context, nonce string) (old *lease.Lease, err error) {
 	err = e.changeIf(ctx, func(s *State) (bool, error) {
-		old = s.Lease
-		if old == nil {
-			return false, nil
-		}
-		if old.Nonce != nonce {
+		switch {
+		case s.Lease == nil:
+			return false, nil // maybe by a write of ours whose answer was lost
+		case s.Lease.Nonce != nonce:
 			return false, diag.New(diag.Busy, "%s: another run has begun meanwhile", e.opt.Name).Hinted("pipe env show %s", e.opt.Name)
 		}
-		taken := *old
-		old = &taken
+		old = s.Lease
 		s.Epoch++
-		return true, e.catchUp(ctx, s)
+		return true, e.catchUp(ctx, s, "unlocked"+by(e.opt.Stamp.By))
 	})
 	return old, err
 }
 
 // Forget drops a stage from the state: nothing says any more that it is, or was, live.
 func (e *Environment) Forget(ctx context.Context, stage string) error {
+	dropped := false // maybe by a write whose answer was lost
 	return e.changeIf(ctx, func(s *State) (bool, error) {
 		st, ok := s.Stages[stage]
 		switch {
+		case !ok && dropped:
+			return false, nil
 		case !ok:
 			return false, diag.New(diag.NotFound, "%s has no stage %s", e.opt.Name, stage).Hinted("pipe env show %s", e.opt.Name)
 		case st.Status == action.StatusDeploying && s.Lease != nil:
 			return false, e.busy(s)
 		}
 		delete(s.Stages, stage)
-		s.Live = ID{}
+		if st.Gone == 0 {
+			s.Live = ID{}
+		}
+		dropped = true
 		return true, nil
 	})
 }
