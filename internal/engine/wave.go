@@ -55,8 +55,11 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 	}
 	w := r.work()
 	verdict, err := r.Env.Judge(ctx, env, &w.Want)
-	if err != nil || verdict.Do != release.Go {
-		return r.turnedDown(verdict), err
+	if err != nil {
+		return nil, err
+	}
+	if verdict.Do != release.Go {
+		return r.turnedDown(verdict), nil
 	}
 	parked := r.parked()
 	if err := r.confirmed(&r.states[parked[0]]); err != nil {
@@ -124,6 +127,8 @@ func (r *run) work() *deploy.Work {
 			w.Whole = false // it was not selected, or could not be decided
 		case st.aim != nil:
 			w.Stages[st.Stage.Name], w.Values[st.Stage.Name] = *st.aim, st.in.Env
+		case !st.parked && !st.isLive():
+			w.Whole = false // an earlier wave has not come to it, or was turned down
 		default:
 			a := release.Aim{Part: release.PartOf(st.Stage, st.in.Inputs), Key: st.Key}
 			a.Again = st.parked && st.Verdict.Because[0].Code == event.ForcedRun
@@ -142,6 +147,11 @@ func (r *run) work() *deploy.Work {
 	// A stage that is left out is needed by nobody in this release.
 	w.Tidy()
 	return w
+}
+
+// isLive reports whether the stage was found to be live as it is to be.
+func (st *state) isLive() bool {
+	return st.Verdict.Do == event.Skip && st.Verdict.Because[0].Code == event.LiveSame
 }
 
 // deploysBefore returns the deploy stages that a stage needs, directly or through builds and checks.
@@ -202,7 +212,8 @@ func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
 	return nil
 }
 
-// turnedDown settles the parked stages of a deployment that does not come, and is no failure.
+// turnedDown settles the parked stages of a deployment that does not come, and is no failure. What
+// needs one of them goes on only when it is live: a check must not pass for what is not there.
 func (r *run) turnedDown(v release.Verdict) (done []int) {
 	code := map[release.Do]string{release.Nothing: event.LiveSame, release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]
 	for _, i := range r.parked() {
@@ -212,7 +223,9 @@ func (r *run) turnedDown(v release.Verdict) (done []int) {
 		}
 		st.parked, st.Verdict = false, action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: r.Env.Name(), Note: v.Why}}}
 		r.decided(st)
-		done = append(done, i)
+		if st.Done = true; v.Do == release.Nothing {
+			done = append(done, i)
+		}
 	}
 	return done
 }
@@ -223,10 +236,10 @@ func (r *run) deployed(result *deploy.Result) (done []int) {
 		st := &r.states[i]
 		o := result.Stages[st.Stage.Name]
 		st.parked, st.Seconds, st.Err = false, o.Seconds, o.Err
-		if a, ok := r.deployment.Work.Stages[st.Stage.Name]; ok {
-			st.aim = &a
-		}
 		if o.Ran && o.Err == nil {
+			a := result.Work.Stages[st.Stage.Name]
+			a.Done = true
+			st.aim = &a
 			done = append(done, i)
 		}
 	}
