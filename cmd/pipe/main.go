@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -23,22 +24,11 @@ func run() int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
+	ctx, stop := ended()
+	defer stop()
 	// Whoever reads may go (pipe repro | head): a write then fails, and does not kill
 	// the run half-way. What is told, and never received here, is not inherited.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	listening := par.Background(ctx, func(ctx context.Context) {
-		select {
-		case s := <-signals:
-			cancel(shell.SignalError{Signal: s})
-		case <-ctx.Done():
-		}
-	})
-	defer listening()
 	if len(os.Args) > 1 && os.Args[1] == shell.KeeperArg {
 		return shell.Keeper(ctx, os.Args[2:], os.Stdin, os.Stdout)
 	}
@@ -58,6 +48,44 @@ func run() int {
 		}
 	}
 	return cli.Run(ctx, w)
+}
+
+// ciGrace is how long commands may take to end when a CI system cancels the run: GitHub Actions
+// kills it 10 seconds after the first signal, and what the commands left must be written before.
+const ciGrace = 5 * time.Second
+
+// ended returns a context that the first signal ends, which asks the commands to end. The second
+// one kills them, and so does ciGrace where CI is set. Nothing else is cut short by it, and further
+// signals do nothing: what the commands did must be written still, and each request of that
+// has a deadline of its own.
+func ended() (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, kill := shell.WithKill(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	listening := par.Background(context.WithoutCancel(ctx), func(stopped context.Context) {
+		select {
+		case s := <-signals:
+			cancel(shell.SignalError{Signal: s})
+		case <-stopped.Done():
+			return
+		}
+		var late <-chan time.Time
+		if shell.IsSet(os.Environ(), "CI") {
+			late = time.After(ciGrace)
+		}
+		select {
+		case <-signals:
+		case <-late:
+		case <-stopped.Done():
+		}
+		kill()
+	})
+	return ctx, func() {
+		listening()
+		signal.Stop(signals)
+		cancel(nil)
+	}
 }
 
 // program returns the file of this program. /proc leads to the very one that runs, also when

@@ -33,8 +33,10 @@ type Job struct {
 	// Recorded are the outputs that the lock names: edits of other bytes that lie
 	// there are kept before the command replaces them.
 	Recorded []artifact.Output
-	// Beats has an item whenever the run has proved that it may still deploy; a deployment's
-	// command ends when none comes for Silence. nil: the run need not prove it.
+	// Beats has an item whenever the run has proved that it may still deploy, the time at which
+	// it asked for the proof; a deployment's command ends when there is none of the last Silence. It
+	// begins with the newest proof before the job. While no command runs nobody takes
+	// them, so the sender replaces one that was not taken. nil: the run need not prove it.
 	Beats   <-chan time.Time
 	Silence time.Duration
 	// Line is called with each line that the command prints, from one goroutine; with a long one
@@ -102,8 +104,9 @@ var (
 	ErrNotAsked = errors.New("not asked") // whoever looks at a project runs nothing of it
 )
 
-// ErrVerify is what a job's error wraps when its command succeeded, and what verifies it did not.
-var ErrVerify = errors.New("not verified")
+// ErrVerify is what a job's error wraps when the stage's verify command failed, the last time of all
+// that it was tried. What else keeps it from an answer, as the end of the run, is not that.
+var ErrVerify = errors.New("verify failed")
 
 // ErrTimeout is what a job's error wraps when the stage's timeout ended it.
 var ErrTimeout = errors.New("timeout")

@@ -49,8 +49,7 @@ func (a *app) variable(name string) string {
 
 // set reports whether a variable that means yes or no means yes.
 func (a *app) set(name string) bool {
-	v := a.variable(name)
-	return v != "" && v != "0" && v != "false"
+	return shell.IsSet(a.Environ, name)
 }
 
 // options are those of package pipe that the global flags say, with events going to the
@@ -66,7 +65,7 @@ func (a *app) options() pipe.Options {
 		}
 	}
 	return pipe.Options{
-		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait,
+		Dir: a.dir, Environ: a.Environ, Remote: a.remote, Env: a.env, NoWait: a.noWait, Prompt: a.Terminal,
 		Emit: a.progress.Event, Meter: a.progress.Meter, Program: a.Program,
 	}
 }

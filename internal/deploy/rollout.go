@@ -203,15 +203,18 @@ func (r *rollout) blockedBy(name string) string {
 // the stage counts against a limit.
 func (r *rollout) stage(name string) (end *release.End, err error) {
 	s, in := r.part(name).Stage(name, r.work.Values[name])
+	ctx := r.ctx
 	if m := s.Mutex; r.limited(m) {
-		l := r.dep.Lease()
-		l.Nonce = "" // each stage counts for itself
-		slot, err := lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+m, r.Limits.Most[m], l)
+		slot, err := r.slot(name, m)
 		if err != nil {
 			return &release.End{Not: true}, fmt.Errorf("%s: wait for limit %s: %w", name, m, err)
 		}
 		// Before the environment is free, and whatever happened.
 		defer r.give(slot, name, m)
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(slot.Context(), func() { cancel(context.Cause(slot.Context())) })()
 	}
 	end = &release.End{}
 	log := runlog.NewOutput(in.Env)
@@ -225,7 +228,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	end.Not = err != nil
 	var made *action.Made
 	if err == nil {
-		made, err = r.command(name, job, log)
+		made, err = r.command(ctx, name, job, log)
 	}
 	end.Seconds = r.Now().Sub(began).Seconds()
 	if made != nil {
@@ -235,6 +238,20 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	end.OK = err == nil
 	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
 	return end, log.Explain(s, err)
+}
+
+// slot waits for one of the places that a limit leaves.
+func (r *rollout) slot(name, mutex string) (*lease.Slot, error) {
+	l := r.dep.Lease()
+	l.Nonce = "" // two stages of one run may have a place each
+	told := false
+	return lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+mutex, r.Limits.Most[mutex], l, func(holders []lease.Lease) error {
+		if !told && len(holders) > 0 {
+			told = true
+			r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: name, Text: "waits for limit " + mutex + ", which " + holders[0].By + " has"})
+		}
+		return nil
+	})
 }
 
 // give gives a slot up. If that fails the slot is free when its time is over, and the command has
@@ -248,7 +265,7 @@ func (r *rollout) give(slot *lease.Slot, stage, mutex string) {
 }
 
 // command runs the stage's job.
-func (r *rollout) command(name string, job *action.Job, log *runlog.Output) (*action.Made, error) {
+func (r *rollout) command(ctx context.Context, name string, job *action.Job, log *runlog.Output) (*action.Made, error) {
 	r.Emit(event.Event{Schema: event.Schema, Type: event.Started, Stage: name, Deploy: true, Verb: event.Run})
 	job.Env, job.Beats, job.Silence = r.environ(name), r.dep.Beats(), r.dep.Silence()
 	job.Line = func(line []byte) {
@@ -256,7 +273,7 @@ func (r *rollout) command(name string, job *action.Job, log *runlog.Output) (*ac
 			r.Emit(event.Event{Schema: event.Schema, Type: event.Output, Stage: name, Text: text})
 		}
 	}
-	made, err := r.Runner.Run(r.ctx, job)
+	made, err := r.Runner.Run(ctx, job)
 	if err == nil {
 		err = made.Settle(true)
 	}

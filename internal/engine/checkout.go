@@ -45,15 +45,15 @@ func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err erro
 			return err
 		}
 	}
-	if err := refusePointers(ctx, st.Stage, r.Checkout, r.sourceFiles(in, false), ""); err != nil {
+	if err := r.refusePointers(ctx, st.Stage, r.Checkout, r.sourceFiles(in, false), ""); err != nil {
 		return err
 	}
-	return refusePointers(ctx, st.Stage, r.Around, r.sourceFiles(in, true), artifact.AtTop)
+	return r.refusePointers(ctx, st.Stage, r.Around, r.sourceFiles(in, true), artifact.AtTop)
 }
 
 // refusePointers refuses files of which only the pointer is here; before stands before their
 // paths. Where there is no git, there are none.
-func refusePointers(ctx context.Context, s *spec.Stage, c Checkout, files []object.Entry, before repopath.Path) error {
+func (r *run) refusePointers(ctx context.Context, s *spec.Stage, c Checkout, files []object.Entry, before repopath.Path) error {
 	if c == nil {
 		return nil
 	}
@@ -61,11 +61,15 @@ func refusePointers(ctx context.Context, s *spec.Stage, c Checkout, files []obje
 	if err != nil || len(pointers) == 0 {
 		return err
 	}
+	hint := "git lfs pull"
+	if before == "" && r.Inputs.InSource(pointers[0]) {
+		hint = "pipe does not fetch Git LFS files of a source; leave it out of deps"
+	}
 	for i := range pointers {
 		pointers[i] = before + pointers[i]
 	}
 	return diag.New(diag.Policy, "%s: %s: Git LFS has not fetched the content, only its pointer is here", s.Name, some(pointers)).
-		At(s.Place).Hinted("git lfs pull")
+		At(s.Place).Hinted("%s", hint)
 }
 
 // sourceFiles are the files among the inputs that no stage makes, of the project with paths from

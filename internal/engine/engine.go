@@ -70,7 +70,10 @@ type Engine struct {
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.
-	Past     func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	Past func(ctx context.Context, commit string) iter.Seq[*spec.Project]
+	// Dirty reports whether one of the paths, or a file below one, is not as in the commit; top are those
+	// from the repository's top. nil: there is no git.
+	Dirty    func(ctx context.Context, paths, top []repopath.Path) (bool, error)
 	Checkout Checkout // nil: there is no git
 	Around   Checkout // of the whole repository, with paths from its top; nil: no stage reads anything outside the project
 	Now      func() time.Time
@@ -387,11 +390,11 @@ type state struct {
 	newLock *lockfile.Stage // what the collector puts into the lock
 
 	// Of a deploy stage:
-	in     *gathered
-	parked bool         // it is to be deployed
-	told   bool         // the deploy stages that need it know that it is parked
-	keep   *private     // what of it stays on this machine
-	aim    *release.Aim // what it was deployed as, by an earlier wave
+	in      *gathered
+	parked  bool             // it is to be deployed
+	told    bool             // the deploy stages that need it know that it is parked
+	keep    *private         // what of it stays on this machine; nil: it is live
+	closure *artifact.Output // all that its command will see, once that is known
 }
 
 // block returns what the lock says of the stage after this run; nil: nothing.

@@ -81,6 +81,7 @@ func fails(t *testing.T, begin func(t *testing.T) (*project, engine.Options), n 
 	p.cache.each, p.remote.each = each, each
 	_, counts, err := p.run(opt)
 	p.cache.each, p.remote.each = nil, nil
+	p.unlock()
 	if done.Load() < int64(n) {
 		must(t, err)
 		if n < 10 {

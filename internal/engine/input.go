@@ -72,7 +72,7 @@ func (r *run) addInput(ctx context.Context, a *attempt, here artifact.Output, tr
 	if err := r.refuseKept(ctx, a.Stage); err != nil {
 		return err
 	}
-	if err := refusePointers(ctx, a.Stage, r.Checkout, filesOf(here, tree), ""); err != nil || r.opt.Dry {
+	if err := r.refusePointers(ctx, a.Stage, r.Checkout, filesOf(here, tree), ""); err != nil || r.opt.Dry {
 		return err
 	}
 	saved, err := r.Work.Save(ctx, r.Cache, here.Path)

@@ -176,7 +176,7 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		return nil, err
 	}
 	g.made, g.above = once(g.made), once(g.above)
-	g.Env, g.Loose, g.Platform = r.declared(s), r.Project.Loose, s.Platform
+	g.Env, g.Loose, g.Platform = r.declared(s, r.Given), r.Project.Loose, s.Platform
 	if g.Platform == "auto" {
 		g.Platform = r.Platform
 	}
@@ -208,6 +208,9 @@ func (r *run) dep(ctx context.Context, st *state, d spec.Dep, g *gathered) (arti
 		return artifact.Input{}, nil, err
 	}
 	in, tree, err := r.ReadDep(ctx, d, st.Stage.Excludes, inputs.Made{Is: r.outs.is, Inside: inside})
+	if u := (*inputs.Unfetched)(nil); errors.As(err, &u) {
+		err = errUnknown{what: "source " + string(u.Source), note: "pipe repro fetches it"}
+	}
 	if err != nil {
 		return in, tree, err
 	}
@@ -295,8 +298,7 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 
 // declared returns the values of a stage's declared variables. What an environment gives reaches
 // deploy stages alone.
-func (r *run) declared(s *spec.Stage) []action.EnvValue {
-	given := r.Given
+func (r *run) declared(s *spec.Stage, given map[string]string) []action.EnvValue {
 	if !s.Deploy {
 		given = nil
 	}

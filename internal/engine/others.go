@@ -47,7 +47,7 @@ type Others interface {
 // the repository's top.
 func (r *run) other(ctx context.Context, d spec.Dep) (Other, bool, error) {
 	at := d.Base()
-	if r.Others == nil || at == repopath.Root {
+	if r.Others == nil || at == repopath.Root || !d.Top && r.Inputs.InSource(at) {
 		return Other{}, false, nil
 	}
 	if !d.Top {

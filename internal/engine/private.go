@@ -21,7 +21,7 @@ type private struct {
 
 // any reports whether something stays here. Then the closure stays, too: a tree in the remote
 // implies its files.
-func (p *private) any() bool { return len(p.names) > 0 }
+func (p *private) any() bool { return p != nil && len(p.names) > 0 }
 
 // private finds out what of a deployment stays on this machine. What git ignores leaves it only
 // when pipe.yaml says so: a secret that was published once lies in the remote for as long as

@@ -316,6 +316,17 @@ func (p *project) status(stage string) string {
 	return env.StageNow(stage).Status
 }
 
+// unlock takes the lease of a run away that could not give it up, as its time to live would.
+func (p *project) unlock() {
+	p.t.Helper()
+	env, err := p.engine.Env.Read(p.t.Context())
+	must(p.t, err)
+	if env.Lease != nil {
+		_, err = p.engine.Env.Unlock(p.t.Context(), env.Lease.Nonce)
+		must(p.t, err)
+	}
+}
+
 // has reports whether a store has an object.
 func has(t testing.TB, s store.Store, ref object.Ref) bool {
 	t.Helper()

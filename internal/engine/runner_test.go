@@ -182,9 +182,9 @@ func (r *remote) Record(ctx context.Context, id object.RunID, value []byte) ([]b
 	return r.Store.Record(ctx, id, value)
 }
 
-func (r *remote) Swap(ctx context.Context, name, old string, value []byte) error {
+func (r *remote) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if err := r.at("swap"); err != nil {
-		return err
+		return "", err
 	}
 	return r.Store.Swap(ctx, name, old, value)
 }

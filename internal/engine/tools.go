@@ -77,7 +77,7 @@ func (r *run) assumed(cmd string) {
 func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (artifact.Tool, error) {
 	log := runlog.NewOutput(in.Env)
 	env := r.environ(st, &gathered{Inputs: action.Inputs{Env: in.Env}})
-	if st.Stage.Deploy {
+	if st.Stage.Deploy && r.Env != nil {
 		env = append(env, "PIPE_ENV="+r.Env.Name())
 	}
 	q := action.Question{

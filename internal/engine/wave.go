@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -42,7 +43,11 @@ func (r *run) foresee(ctx context.Context) (release.Verdict, error) {
 	if err != nil {
 		return release.Verdict{}, err
 	}
-	return r.Env.Judge(ctx, env, &r.work().Want)
+	w, err := r.work(ctx, env, r.Given)
+	if err != nil {
+		return release.Verdict{}, err
+	}
+	return r.Env.Judge(ctx, env, &w.Want)
 }
 
 // wave deploys what is parked: one deployment, for which the environment is held. It comes when
@@ -53,7 +58,10 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := r.work()
+	w, err := r.work(ctx, env, r.Given)
+	if err != nil {
+		return nil, r.lostOr(err)
+	}
 	verdict, err := r.Env.Judge(ctx, env, &w.Want)
 	if err != nil {
 		return nil, err
@@ -79,12 +87,8 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 	if len(r.parked()) == 0 {
 		return nil, failures
 	}
-	made := &release.Release{Schema: release.ReleaseSchema, Project: r.Project.Name, Stages: map[string]release.Part{}}
-	for name, a := range w.Stages {
-		made.Stages[name] = a.Part
-	}
-	if w.Release, err = r.Env.Publish(ctx, made, r.indexed(w)); err != nil {
-		return nil, err
+	if err := r.publish(ctx, r.Env, w); err != nil {
+		return nil, errors.Join(failures, err)
 	}
 	result, err := r.Deployer.Run(ctx, w)
 	if err = errors.Join(failures, err); result.Verdict.Do != release.Go {
@@ -94,8 +98,23 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 	return r.deployed(result), err
 }
 
+// publish puts the release into the store, once all that it names is there.
+func (e *Engine) publish(ctx context.Context, env *release.Environment, w *deploy.Work) (err error) {
+	w.Release, err = env.Publish(ctx, e.releaseOf(w), indexed(w))
+	return err
+}
+
+// releaseOf returns the release that a deployment is about.
+func (e *Engine) releaseOf(w *deploy.Work) *release.Release {
+	made := &release.Release{Schema: release.ReleaseSchema, Project: e.Project.Name, Stages: map[string]release.Part{}}
+	for name, a := range w.Stages {
+		made.Stages[name] = a.Part
+	}
+	return made
+}
+
 // indexed returns the commit whose release this is; "" when it is that of none.
-func (r *run) indexed(w *deploy.Work) string {
+func indexed(w *deploy.Work) string {
 	if w.Dirty || w.Override || !w.Whole {
 		return ""
 	}
@@ -112,46 +131,73 @@ func (r *run) parked() (all []int) {
 	return all
 }
 
-// work describes the deployment: all deploy stages that this run has decided about. Those that
-// are live are part of the release, too.
-func (r *run) work() *deploy.Work {
+// work describes the deployment to an environment of all deploy stages that this run has decided
+// about. Those that are live are part of the release, too. given are the values of the
+// environment.
+func (r *run) work(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, error) {
 	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Base: map[string]*action.Job{}}
 	w.Stages, w.Whole = map[string]release.Aim{}, !w.Override
 	for i := range r.states {
 		st := &r.states[i]
+		s := &r.Project.Stages[i]
 		switch {
-		case !r.Project.Stages[i].Deploy:
-		case r.Project.Stages[i].Frozen:
-			w.Frozen = append(w.Frozen, r.Project.Stages[i].Name)
+		case !s.Deploy:
+		case s.Frozen:
+			w.Frozen = append(w.Frozen, s.Name)
 		case st.in == nil || st.Err != nil:
 			w.Whole = false // it was not selected, or could not be decided
-		case st.aim != nil:
-			w.Stages[st.Stage.Name], w.Values[st.Stage.Name] = *st.aim, st.in.Env
-		case !st.parked && !st.isLive():
+		case st.left():
 			w.Whole = false // an earlier wave has not come to it, or was turned down
 		default:
-			a := release.Aim{Part: release.PartOf(st.Stage, st.in.Inputs), Key: st.Key}
-			a.Again = st.parked && st.Verdict.Because[0].Code == event.ForcedRun
-			a.Values, a.Outside = release.Known(st.in.Env)
-			a.Part.Needs, a.Part.Artifacts, a.Part.Whole = r.deploysBefore(i), slices.Concat(st.in.made, st.in.above), st.in.wholes()
-			if st.in.under != repopath.Root {
-				a.Part.Dir = st.in.under
+			values := r.declared(s, given)
+			a, err := r.aim(ctx, st, env, values)
+			if err != nil {
+				return nil, err
 			}
-			if !st.parked {
-				live := r.live.state.Stages[st.Stage.Name]
-				a.Part.Closure, a.Part.Size, a.Part.Files, a.Part.Local = live.Closure, live.Size, live.Files, live.Local
-			}
-			w.Stages[st.Stage.Name], w.Values[st.Stage.Name] = a, st.in.Env
+			w.Stages[s.Name], w.Values[s.Name] = a, values
 		}
 	}
-	// A stage that is left out is needed by nobody in this release.
 	w.Tidy()
-	return w
+	var err error
+	if w.Dirty, err = r.isDirty(ctx, w); err == nil {
+		_, w.Release, err = r.releaseOf(w).Encode()
+	}
+	return w, err
 }
 
-// isLive reports whether the stage was found to be live as it is to be.
-func (st *state) isLive() bool {
-	return st.Verdict.Do == event.Skip && st.Verdict.Because[0].Code == event.LiveSame
+// aim describes one stage as it is to be live in an environment.
+func (r *run) aim(ctx context.Context, st *state, env *release.State, values []action.EnvValue) (a release.Aim, err error) {
+	in := st.in.Inputs
+	in.Env = values
+	a = release.Aim{Part: release.PartOf(st.Stage, in), Key: action.KeyOf(st.Stage, in), Again: r.forced(st.Stage), Done: st.Done && !st.parked}
+	a.Values, a.Outside = release.Known(values)
+	p := &a.Part
+	p.Needs, p.Artifacts, p.Whole = r.deploysBefore(st.index), slices.Concat(st.in.made, st.in.above), st.in.wholes()
+	if st.in.under != repopath.Root {
+		p.Dir = st.in.under
+	}
+	live, known := env.Stages[st.Stage.Name]
+	switch {
+	case st.closure != nil:
+		p.Closure, p.Size, p.Files = st.closure.Digest, st.closure.Size, st.closure.Files
+	case known && live.Key == a.Key && live.Dir == p.Dir && !live.Closure.IsZero():
+		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
+	default:
+		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if err != nil {
+			return a, err
+		}
+		o := tree.Output(worktree.Dir + "/closure")
+		p.Closure, p.Size, p.Files, st.closure = o.Digest, o.Size, o.Files, &o
+	}
+	p.Local = p.Local || st.keep.any() || st.keep == nil && live.Local
+	return a, nil
+}
+
+// left reports whether the stage was decided about in this run, and is not live in the end.
+func (st *state) left() bool {
+	v := &st.Verdict
+	return !st.parked && (v.Do == event.Run && !st.Done || v.Do == event.Skip && v.Because[0].Code != event.LiveSame)
 }
 
 // deploysBefore returns the deploy stages that a stage needs, directly or through builds and checks.
@@ -204,7 +250,7 @@ func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
 		r.note(st.Stage.Name, "only this machine can repeat this deployment; others will not have %s", strings.Join(st.keep.names, ", "))
 	}
 	a := w.Stages[st.Stage.Name]
-	a.Part.Closure, a.Part.Size, a.Part.Files, a.Part.Local = closure.Digest, closure.Size, closure.Files, a.Part.Local || st.keep.any()
+	a.Part.Closure, a.Part.Size, a.Part.Files = closure.Digest, closure.Size, closure.Files
 	w.Stages[st.Stage.Name] = a
 	if st.Stage.InRepo {
 		w.Base[st.Stage.Name] = r.inputsOf(st, st.in)
@@ -237,9 +283,6 @@ func (r *run) deployed(result *deploy.Result) (done []int) {
 		o := result.Stages[st.Stage.Name]
 		st.parked, st.Seconds, st.Err = false, o.Seconds, o.Err
 		if o.Ran && o.Err == nil {
-			a := result.Work.Stages[st.Stage.Name]
-			a.Done = true
-			st.aim = &a
 			done = append(done, i)
 		}
 	}

@@ -120,6 +120,19 @@ func others() []*scenario {
 			w.begin(build + " --push")
 			w.remove(".pipe", "out")
 		}},
+		{name: "update", verb: "update", prepare: func(w *world) {
+			w.begin(build)
+			w.do("mkdir -p ../api/d ../api/new")
+			w.write("../api/kept", "one\n")
+			w.write("../api/d/gone", "one\n")
+			w.do("git -C ../api init -q --template= -b main", "git -C ../api add .", "git -C ../api commit -q -m First")
+			w.write("pipe.yaml", project+"sources:\n  lib/api: {git: ../api, ref: main}\n")
+			w.do("pipe update", "git add .", "git commit -q -m Sources")
+			w.write("lib/api/made", "by a build\n")
+			w.write("../api/kept", "two\n")
+			w.write("../api/new/file", "two\n")
+			w.do("git -C ../api rm -q d/gone", "git -C ../api add .", "git -C ../api commit -q -m Second")
+		}},
 		{name: "lock-commit", verb: "lock commit -m Built", prepare: func(w *world) {
 			w.begin(build + " --push")
 			w.write("src", "version 2\n")

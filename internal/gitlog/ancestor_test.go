@@ -27,7 +27,12 @@ func TestAnAncestorIsFoundInAWholeClone(t *testing.T) {
 		a, b       string
 		yes, known bool
 	}{
-		{c[0], c[3], true, true}, {c[3], c[0], false, true}, {c[2], c[2], true, true}, {c[0], aside, true, true}, {c[1], aside, false, true}, {aside, c[3], false, true},
+		{c[0], c[3], true, true},
+		{c[3], c[0], false, true},
+		{c[2], c[2], true, true},
+		{c[0], aside, true, true},
+		{c[1], aside, false, true},
+		{aside, c[3], false, true},
 		{"0123456789012345678901234567890123456789", c[0], false, false},
 	} {
 		if yes, known, err := s.open(s.dir).Ancestor(t.Context(), q.a, q.b); yes != q.yes || known != q.known || err != nil {

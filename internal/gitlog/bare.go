@@ -37,6 +37,9 @@ func OpenBare(dir string, opt BareOptions) *Bare {
 	return &Bare{repo: Repo{env: opt.Env, root: dir}, dir: dir, prompt: opt.Prompt}
 }
 
+// Name returns the name of the repository's directory.
+func (b *Bare) Name() string { return filepath.Base(b.dir) }
+
 // command is a call of git on the repository, from another directory: the program's own lookups
 // must not end in the user's repository around it.
 func (b *Bare) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
@@ -76,8 +79,8 @@ func (b *Bare) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 }
 
 // Init makes the repository, for commits whose hashes have so many digits, or leaves the one that
-// is there. What a git that was killed has left behind is removed: the caller sees to it that no
-// other one works here.
+// is there; it fails when that is none. What a git that was killed has left behind is removed: the
+// caller sees to it that no other one works here.
 func (b *Bare) Init(ctx context.Context, digits int) error {
 	if !exists(filepath.Join(b.dir, "HEAD")) {
 		format := "sha1"
@@ -98,7 +101,8 @@ func (b *Bare) Init(ctx context.Context, digits int) error {
 			}
 		}
 	}
-	return nil
+	_, err := b.git(ctx, nil, "rev-parse", "--git-dir")
+	return err
 }
 
 // escapeGlob takes the meaning from what filepath.Match knows as a pattern.
@@ -142,7 +146,7 @@ func (b *Bare) Fetch(ctx context.Context, url, ref, commit string) error {
 		return unreachable(url, err)
 	}
 	if b.keep(ctx, commit) != nil {
-		return diag.New(diag.NotFound, "commit %s is not there any more (was its branch rewritten?): %s", short(commit), fatal(first)).At(Plain(url))
+		return diag.New(diag.NotFound, "commit %s is no longer there (was its branch rewritten?): %s", short(commit), fatal(first)).At(Plain(url))
 	}
 	return nil
 }
@@ -265,7 +269,7 @@ func (b *Bare) Blobs(ctx context.Context, files []File, f func(file File, size i
 		head, err := out.ReadString('\n')
 		h := strings.Fields(head) // hash, type, size
 		if err != nil || len(h) != 3 || h[0] != file.Hash || h[1] != "blob" {
-			return fmt.Errorf("%w: %s of %s: %q", errNoBlob, short(file.Hash), file.Path, strings.TrimSpace(head))
+			return fmt.Errorf("%w: %s of %s: %q", ErrNoBlob, short(file.Hash), file.Path, strings.TrimSpace(head))
 		}
 		size, err := strconv.ParseInt(h[2], 10, 64)
 		if err != nil {
@@ -286,5 +290,5 @@ func (b *Bare) Blobs(ctx context.Context, files []File, f func(file File, size i
 	return nil
 }
 
-// errNoBlob says that the repository does not have what it should.
-var errNoBlob = errors.New("git cannot read a file of the commit")
+// ErrNoBlob says that the repository does not have what it should.
+var ErrNoBlob = errors.New("git cannot read a file of the commit")

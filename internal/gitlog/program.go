@@ -7,33 +7,21 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/process"
 )
 
 // errNoProgram says that there is no git program on the PATH.
 var errNoProgram = &diag.Error{Kind: diag.Failed, What: "git is not on the PATH", Hint: "install git"}
 
-// program returns the path of a program. It looks in the PATH of the Repo's own
-// environment, which need not be the process's. Relative entries are passed over:
-// they would run a program that lies in the repository.
+// program returns the path of a program in the PATH of the Repo's own environment, which
+// need not be the process's.
 func (r *Repo) program(name string) (string, error) {
-	path := ""
-	for _, kv := range r.env {
-		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
-			path = v
-		}
-	}
-	for _, dir := range filepath.SplitList(path) {
-		if !filepath.IsAbs(dir) {
-			continue
-		}
-		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return p, nil
-		}
+	if p := process.Find(r.env, name, ""); p != "" {
+		return p, nil
 	}
 	if name == "git" {
 		return "", errNoProgram

@@ -47,10 +47,11 @@ type Made struct {
 // It remembers what ignore files said on the way down to a dep, until Forget; a scan
 // reads those of the directories that it goes through each time.
 type Reader struct {
-	work  *worktree.Work
-	rules *ignore.Rules // above the root
-	known sync.Map      // repopath.Path -> ruled: what was read of ignore files
-	inner repopath.Path // the project, when work is the whole git repository around it; else empty
+	work    *worktree.Work
+	rules   *ignore.Rules // above the root
+	known   sync.Map      // repopath.Path -> ruled: what was read of ignore files
+	sources []Source
+	inner   repopath.Path // the project, when work is the whole git repository around it; else empty
 }
 
 // New returns a reader of a workspace. The rules are those that hold at its root
@@ -74,6 +75,9 @@ func (r *Reader) Read(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 		if err := r.confined(d.Base(), d.Place); err != nil {
 			return artifact.Input{}, nil, err
 		}
+	}
+	if s := r.source(d.Base()); s != nil {
+		return r.readSource(ctx, s, d, exclude, made)
 	}
 	if d.Glob != "" {
 		return r.glob(ctx, d, exclude, made)
@@ -133,7 +137,7 @@ func (r *Reader) file(ctx context.Context, d spec.Dep) (artifact.Input, *object.
 // of recorded outs.
 func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made, here bool) (artifact.Input, *object.Tree, error) {
 	t := &object.Tree{}
-	above, ignored, err := r.above(d.Path)
+	above, ignored, err := r.rulesAt(d.Path)
 	if err != nil {
 		return artifact.Input{}, nil, err
 	}
@@ -154,7 +158,7 @@ func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern
 // error, as it mostly is a spelling mistake.
 func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Pattern, made Made) (artifact.Input, *object.Tree, error) {
 	base := d.Glob.Base()
-	above, _, err := r.above(base)
+	above, _, err := r.rulesAt(base)
 	if err != nil {
 		return artifact.Input{}, nil, err
 	}

@@ -45,6 +45,9 @@ func (v *view) Sees(p repopath.Path, k statindex.Kind) (bool, error) {
 	case k == statindex.IsOther, v.own(p), v.isOut != nil && v.isOut(p), v.excluded(p), p.IsGit():
 		return false, nil
 	}
+	if s := v.source(p); s != nil && !s.sees(p, k) {
+		return false, nil
+	}
 	if k == statindex.IsDir && v.only != "" && v.inner != "" {
 		return v.only.Reaches(p), nil // ../*.json is not worth a walk over the whole repository
 	}

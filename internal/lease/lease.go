@@ -7,11 +7,8 @@
 package lease
 
 import (
-	"context"
 	"errors"
 	"time"
-
-	"github.com/pipe-build/pipe/internal/store"
 )
 
 // Lease is what a holder writes into the document that it holds.
@@ -34,85 +31,16 @@ var ErrLost = errors.New("the lease was lost")
 // Grace is how long after the end of its time to live a lease is taken over.
 const Grace = 10 * time.Second
 
-// Seen is a document as it was read.
-type Seen struct {
-	Value   []byte // nil: there is none
-	Version string // empty: there is none
-	// Age is how long ago it was written, by the store's clock; negative: the store does not tell.
-	Age time.Duration
-	At  time.Time // when the answer came, by this process's monotonic clock
-}
+// longest is the longest time that a lease may name; it keeps sums of what others have written
+// from wrapping around.
+const longest = 365 * 24 * time.Hour
 
-type Doc struct {
-	cells store.Cells
-	name  string
-	seen  *Seen
-}
+// ttl returns the time to live.
+func (l *Lease) ttl() time.Duration { return units(l.TTL, time.Second) }
 
-func Open(cells store.Cells, name string) *Doc { return &Doc{cells: cells, name: name} }
-func (d *Doc) Read(ctx context.Context) (Seen, error) {
-	v, ver, err := d.cells.Load(ctx, d.name)
-	if errors.Is(err, store.ErrNotFound) {
-		err = nil
-	}
-	s := Seen{Value: v, Version: ver, At: time.Now()}
-	if err == nil {
-		d.seen = &s
-	}
-	return s, err
-}
-func (d *Doc) Change(ctx context.Context, change func(Seen) ([]byte, error)) error {
-	for {
-		s, err := d.Read(ctx)
-		if err != nil {
-			return err
-		}
-		v, err := change(s)
-		if err != nil {
-			return err
-		}
-		err = d.cells.Swap(ctx, d.name, s.Version, v)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-}
-func (d *Doc) Wait(ctx context.Context, known Seen, l *Lease) (Seen, error) {
-	for {
-		s, err := d.Read(ctx)
-		if err != nil || s.Version != known.Version {
-			return s, err
-		}
-		select {
-		case <-ctx.Done():
-			return s, context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-func (d *Doc) Dead(seen Seen, l *Lease) bool { return false }
-func Age(seen Seen, nonce string, leases ...*Lease) {}
+// aged returns how old the last beat was when the document was written.
+func (l *Lease) aged() time.Duration { return units(l.Aged, time.Millisecond) }
 
-type Held struct {
-	d   *Doc
-	ctx context.Context
+func units(n int64, unit time.Duration) time.Duration {
+	return unit * time.Duration(min(max(n, 0), int64(longest/unit)))
 }
-
-func (d *Doc) Hold(ctx context.Context, ttl time.Duration, sent time.Time, renew func(Seen) ([]byte, error)) *Held {
-	return &Held{d, ctx}
-}
-func (h *Held) Change(ctx context.Context, change func(Seen) ([]byte, error)) error {
-	return h.d.Change(ctx, change)
-}
-func (h *Held) Context() context.Context { return h.ctx }
-func (h *Held) Beats() <-chan time.Time  { return nil }
-func (h *Held) Free(ctx context.Context, last func(Seen) ([]byte, error)) error {
-	return h.d.Change(ctx, last)
-}
-
-type Slot struct{}
-
-func Acquire(ctx context.Context, cells store.Cells, name string, most int, l Lease) (*Slot, error) {
-	return &Slot{}, nil
-}
-func (s *Slot) Free(ctx context.Context) error { return nil }

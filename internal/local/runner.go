@@ -16,7 +16,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -246,68 +245,6 @@ func (r *Runner) makeWdir(s *spec.Stage) error {
 		return err
 	}
 	return in.Close()
-}
-
-// A deployment's command ends when its run has been stopped, or hangs, for this long; until
-// then another run may not believe that it is dead.
-const (
-	silence = 80 * time.Second
-	beat    = 20 * time.Second
-)
-
-// command runs the scripts in order, up to the first that fails, and returns how many
-// seconds they took. The stage's timeout is for all of them together; its error wraps
-// action.ErrTimeout.
-func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
-	dir, err := wdir(root, job.Stage.Wdir)
-	if err != nil {
-		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
-	}
-	if t := job.Stage.Timeout; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, action.ErrTimeout)
-		defer cancel()
-	}
-	var keep *shell.Keep
-	if job.Stage.Deploy && r.Program != "" {
-		beats := time.NewTicker(beat)
-		defer beats.Stop()
-		keep = &shell.Keep{Program: r.Program, Silence: silence, Beats: beats.C, Left: func(name string) {
-			r.Note(job.Stage.Name, "the command left a process running: "+name)
-		}}
-	}
-	began := r.Now()
-	for _, script := range job.Stage.Cmd {
-		// Before the start: a command that calls pipe at once finds itself in the note.
-		r.Hold.running(job.Stage.Name, 0)
-		err = shell.Run(ctx, shell.Command{
-			Script: script, Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
-			Hold: r.Hold.file(), Tmp: r.Work.OS(worktree.Dir + "/" + worktree.Tmp), Line: job.Line,
-			Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) }, Keep: keep,
-		})
-		r.Hold.ended(job.Stage.Name)
-		r.Inputs.Forget() // the command may have changed ignore files
-		if r.Top != nil {
-			r.Top.Inputs.Forget()
-		}
-		if err != nil {
-			break
-		}
-	}
-	return r.Now().Sub(began).Seconds(), err
-}
-
-// wdir returns the working directory, which must be there.
-func wdir(root string, wdir repopath.Path) (string, error) {
-	dir := filepath.Join(root, filepath.FromSlash(string(wdir)))
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("the working directory %s does not exist", wdir)
-	case err == nil && !info.IsDir():
-		return "", fmt.Errorf("the working directory %s is not a directory", wdir)
-	}
-	return dir, err
 }
 
 // written names the files of a directory or glob that are new or different now: they are the

@@ -1,5 +1,5 @@
 // Package process looks at the machine's other processes: which of them live, who
-// started this one, and who holds a file's lock.
+// started this one, who holds a file's lock, and where a program to start lies.
 //
 // On Linux /proc answers. Elsewhere ps(1) says who started whom, and nobody says who
 // holds a lock. Windows tells nothing but whether a process is there. What another

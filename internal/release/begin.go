@@ -74,7 +74,7 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		var v Verdict
 		var seen lease.Seen
 		var busy *State
-		err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
+		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
 			seen, busy = now, s
 			if s.Lease != nil && s.Lease.Nonce == b.nonce {
 				v, b.last = Verdict{}, s // the answer was lost, and somebody has written since
@@ -100,6 +100,7 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		case errors.Is(err, errAbsent):
 			return v, b.unknown(ctx)
 		case !errors.Is(err, errWait):
+			b.sent = sent
 			return v, err
 		}
 		if err := b.wait(ctx, seen, busy); err != nil {
@@ -177,7 +178,7 @@ func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
 		return err
 	}
 	b.opt.Say(b.busy(s).What + "; waiting")
-	err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) error {
+	_, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) error {
 		if b.waitsFor(now, s) == nil {
 			return errNothing
 		}
@@ -213,7 +214,7 @@ func (b *beginning) join(ctx context.Context, s *State) {
 func (b *beginning) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
 	defer cancel()
-	err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
+	_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
 		before := len(s.Next)
 		b.forget(s)
 		if len(s.Next) == before {
@@ -275,14 +276,14 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Probed = b.day
 	}
 	if w.Hold != nil {
-		s.Hold = w.Hold.over(s.Hold)
+		s.keep(w.Hold)
 	}
 	if !w.Guard.IsZero() {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves
 	b.live, s.Live = s.Live, ID{}
-	b.pending = w.pending(s)
+	b.pending = w.Pending(s)
 	if err := b.fits(s); err != nil {
 		return err
 	}
@@ -292,7 +293,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	}
 	b.before = map[string]Stage{}
 	b.start(s, w, b.first, b.before)
-	b.sent, b.last = time.Now(), s
+	b.last = s
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -21,14 +22,14 @@ func (e *Environment) mustExist(ctx context.Context, s *State) error {
 
 // Hold keeps automatic deployments away until Resume, whatever goes on meanwhile.
 func (e *Environment) Hold(ctx context.Context, reason string) error {
-	return e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
-		h := &Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume}
-		s.Hold = h.over(s.Hold)
+		s.keep(&Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume})
 		return nil
 	})
+	return err
 }
 
 // Resume ends the hold and forgets what was vetoed. It returns the hold; nil: there was none, and
@@ -44,28 +45,9 @@ func (e *Environment) Resume(ctx context.Context) (old *Hold, err error) {
 	return old, err
 }
 
-// over returns the hold to set where there is another one. One that lasts until somebody ends it
-// is not replaced by one that keeps a few releases away.
-func (h *Hold) over(old *Hold) *Hold {
-	next := *h
-	if old == nil {
-		return &next
-	}
-	if old.Until == UntilResume && h.Until == UntilNext {
-		next = *old
-	}
-	next.Veto = slices.Clone(old.Veto)
-	for _, id := range h.Veto {
-		if !old.vetoes(id) {
-			next.Veto = append(next.Veto, id)
-		}
-	}
-	return &next
-}
-
 // changeIf writes what f makes of the state, if f says that it has changed it.
 func (e *Environment) changeIf(ctx context.Context, f func(*State) (bool, error)) error {
-	err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
+	_, err := e.change(ctx, "", func(_ lease.Seen, s *State) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
@@ -149,4 +131,27 @@ func (e *Environment) Ask(ctx context.Context, plan digest.Digest) error {
 		s.Asked = s.Asked[max(0, len(s.Asked)-maxAsked):]
 		return true, nil
 	})
+}
+
+// Keep sets a hold as a rollback does that finds nothing to deploy.
+func (e *Environment) Keep(ctx context.Context, h *Hold) error {
+	return e.changeIf(ctx, func(s *State) (bool, error) {
+		s.keep(h)
+		return true, nil
+	})
+}
+
+// keep sets a hold. Releases that were vetoed before still are, and a hold that lasts until
+// somebody ends it is not replaced by one that keeps a few releases away.
+func (s *State) keep(h *Hold) {
+	set := *h
+	if old := s.Hold; old != nil {
+		if old.Until == UntilResume && h.Until == UntilNext {
+			set = *old
+		}
+		set.Veto = slices.Concat(old.Veto, h.Veto)
+		slices.SortFunc(set.Veto, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+		set.Veto = slices.Compact(set.Veto)
+	}
+	s.Hold = &set
 }

@@ -244,7 +244,7 @@ func (e *Environment) lacks(n uint64) error {
 // keep puts a value that never changes. It returns the one that is there in the end: value, or
 // what somebody has put earlier.
 func keep(ctx context.Context, cells store.Cells, name string, value []byte) ([]byte, error) {
-	err := cells.Swap(ctx, name, "", value)
+	_, err := cells.Swap(ctx, name, "", value)
 	if err == nil {
 		return value, nil
 	}

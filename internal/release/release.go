@@ -121,7 +121,7 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 func (s *State) Exists() bool { return !s.absent }
 
 // change writes what f makes of the state. Leases of others that stand in it get older by it.
-func (e *Environment) change(ctx context.Context, mine string, f func(lease.Seen, *State) error) error {
+func (e *Environment) change(ctx context.Context, mine string, f func(lease.Seen, *State) error) (sent time.Time, err error) {
 	return e.doc.Change(ctx, func(seen lease.Seen) ([]byte, error) { return e.next(seen, mine, f) })
 }
 

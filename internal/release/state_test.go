@@ -23,7 +23,7 @@ import (
 func holding(t *testing.T, value string) *mem.Store {
 	t.Helper()
 	s := mem.New()
-	if err := s.Swap(t.Context(), cell, "", []byte(value)); err != nil {
+	if _, err := s.Swap(t.Context(), cell, "", []byte(value)); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -220,7 +220,7 @@ func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 	s := mem.New()
 	empty := `{"project":"shop","schema":2,"seq":1,"stages":{}}` + "\n"
 	for _, name := range []string{"shop/env/prod/state", "shop/env/a/state", "shop/env/a/log/1", "shop/env/Bad Name/state", "shop/env/x/y/state", "shop/env/a.lock/state", "web/env/b/state"} {
-		if err := s.Swap(t.Context(), "projects/"+name, "", []byte(empty)); err != nil {
+		if _, err := s.Swap(t.Context(), "projects/"+name, "", []byte(empty)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -42,7 +42,7 @@ func (v *vector) run(t *testing.T) {
 	if v.Project == "" {
 		at = "env/staging/state"
 	}
-	if err := s.Swap(t.Context(), at, "", []byte(v.State)); err != nil {
+	if _, err := s.Swap(t.Context(), at, "", []byte(v.State)); err != nil {
 		t.Fatal(err)
 	}
 	e, err := release.Open(s, o)

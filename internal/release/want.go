@@ -80,8 +80,8 @@ func (w *Want) Tidy() {
 // names returns the stages that the deployment is about, sorted.
 func (w *Want) names() []string { return slices.Sorted(maps.Keys(w.Stages)) }
 
-// pending returns the stages that must run, sorted.
-func (w *Want) pending(s *State) []string {
+// Pending returns the stages that must run, sorted, by what the state says.
+func (w *Want) Pending(s *State) []string {
 	return slices.DeleteFunc(w.names(), func(name string) bool { return w.done(s, name) })
 }
 
@@ -127,7 +127,7 @@ const (
 // Judge decides by the state what becomes of a deployment. It is asked by those who only want to
 // know, and by Begin on the bytes that its write replaces.
 func (e *Environment) Judge(ctx context.Context, s *State, w *Want) (Verdict, error) {
-	if len(w.pending(s)) == 0 {
+	if len(w.Pending(s)) == 0 {
 		return Verdict{Nothing, "live in " + e.opt.Name}, nil
 	}
 	if v, err := e.held(s, w); err != nil || v.Do != Go {
@@ -149,10 +149,7 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 	if h == nil || w.Kind == KindRollback || w.Kind == KindDestroy || w.Held {
 		return Verdict{}, nil
 	}
-	why := e.opt.Name + " is held" + by(h.By) + since(h.At)
-	if h.Reason != "" {
-		why += ": " + h.Reason
-	}
+	why := e.HeldWhy(h)
 	if h.Until == UntilNext {
 		if !h.vetoes(w.Release) {
 			return Verdict{}, nil
@@ -160,10 +157,19 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + since(h.At)
 	}
 	if w.Automatic {
-		return Verdict{Held, why + "; pipe resume " + e.opt.Name + " ends that"}, nil
+		return Verdict{Held, why}, nil
 	}
 	return Verdict{}, diag.New(diag.Policy, "%s", why).At(e.cell()).
 		Hinted("pipe resume %s ends the hold; --hold deploys and keeps it", e.opt.Name)
+}
+
+// HeldWhy says for people who holds the environment, since when and why.
+func (e *Environment) HeldWhy(h *Hold) string {
+	why := e.opt.Name + " is held" + by(h.By) + since(h.At)
+	if h.Reason != "" {
+		why += ": " + h.Reason
+	}
+	return why + "; pipe resume " + e.opt.Name + " ends that"
 }
 
 // older keeps an automatic deployment from replacing a commit by one of its ancestors, however it

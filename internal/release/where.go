@@ -105,3 +105,30 @@ func (s Stage) now() string {
 	}
 	return s.Status
 }
+
+// Releases returns the names of all releases that the state knows.
+func (s *State) Releases() (ids []ID) {
+	ids = append(ids, s.Verified...)
+	for _, st := range s.Stages {
+		ids = append(ids, st.Release)
+	}
+	if s.Last != nil {
+		ids = append(ids, s.Last.Release)
+	}
+	ids = slices.DeleteFunc(append(ids, s.Live), ID.IsZero)
+	slices.SortFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(ids)
+}
+
+// CommitOf returns the commit that a release was deployed from, "" where the state does not know.
+func (s *State) CommitOf(id ID) string {
+	if s.Last != nil && s.Last.Release == id {
+		return s.Last.Commit
+	}
+	for _, st := range s.Stages {
+		if st.Release == id {
+			return st.Commit
+		}
+	}
+	return ""
+}

@@ -196,8 +196,15 @@ func (r refused) Record(context.Context, object.RunID, []byte) ([]byte, error) {
 // Load implements store.Cells.
 func (r refused) Load(context.Context, string) ([]byte, string, error) { return nil, "", r.reason() }
 
+// Look implements store.Cells.
+func (r refused) Look(context.Context, string, string) (store.Cell, error) {
+	return store.Cell{}, r.reason()
+}
+
 // Swap implements store.Cells.
-func (r refused) Swap(context.Context, string, string, []byte) error { return r.reason() }
+func (r refused) Swap(context.Context, string, string, []byte) (string, error) {
+	return "", r.reason()
+}
 
 // List implements store.Lister.
 func (r refused) List(context.Context, func(store.Entry) error) error { return r.reason() }

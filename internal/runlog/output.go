@@ -232,6 +232,9 @@ func HowFailed(err error) string {
 func (o *Output) Explain(s *spec.Stage, err error) error {
 	var exit *shell.ExitError
 	switch {
+	case errors.Is(err, action.ErrVerify):
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: %s", s.Name, err), Err: err, Output: o.Tail()}
+		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, and run pipe repro again")
 	case errors.Is(err, action.ErrTimeout):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err}
 		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")

@@ -34,6 +34,7 @@ const (
 	beat      = '.' // the run has proved that it may go on
 	interrupt = 'I' // end the command by SIGINT
 	terminate = 'T' // end it by SIGTERM
+	killNow   = 'K' // kill it: the rest of its grace is taken away
 )
 
 // What the keeper answers: the first word of a line.
@@ -56,17 +57,26 @@ type Keep struct {
 	Program string
 	// Silence is how long the command may go on without a beat.
 	Silence time.Duration
-	// Beats has an item each time the run has proved that it may go on.
+	// Beats has an item each time the run has proved that it may go on: when it asked for the
+	// proof. One that comes later than Silence after that is no proof any more.
 	Beats <-chan time.Time
-	// Left is told the name of each process that a command which succeeded left running
-	// outside of its group. May be nil.
+	// Last is the newest item of Beats; zero means that the run has proved it just now. Run keeps
+	// it, so that one Keep is good for several commands one after the other: the silence before a
+	// command counts, and a command is not started when it was too long.
+	Last time.Time
+	// Left is told the names of the processes that a command which succeeded left running
+	// outside of its group, each name once. May be nil.
 	Left func(name string)
 }
 
 // kept runs the command below a keeper.
 func (c *Command) kept(ctx context.Context, args []string) error {
-	grace := cmp.Or(c.Grace, Grace)
-	cmd := exec.Command(c.Keep.Program, append([]string{KeeperArg, c.Keep.Silence.String(), grace.String()}, args...)...)
+	quiet := c.Keep.quiet()
+	if quiet > c.Keep.Silence {
+		return ErrFenced
+	}
+	first := []string{KeeperArg, c.Keep.Silence.String(), quiet.String(), cmp.Or(c.Grace, Grace).String()}
+	cmd := exec.Command(c.Keep.Program, append(first, args...)...)
 	cmd.Args[0] = "pipe" // what ps shows, wherever the file is
 	cmd.Dir, cmd.Env = c.Dir, c.Env
 	setGroup(cmd, false)
@@ -101,25 +111,46 @@ func (c *Command) kept(ctx context.Context, args []string) error {
 	return a.err
 }
 
-// tell passes on beats, and the signal that ends ctx, until the keeper has ended. A keeper
+// quiet takes the beats that came while no command ran, and returns how long ago the last one was.
+func (k *Keep) quiet() time.Duration {
+	for {
+		select {
+		case k.Last = <-k.Beats:
+			continue
+		default:
+		}
+		if k.Last.IsZero() {
+			k.Last = time.Now()
+		}
+		return quiet(k.Last, time.Now())
+	}
+}
+
+// tell passes on beats, the signal that ends ctx and WithKill's kill, until the keeper has ended. A keeper
 // that is gone is not told anything: its answer says how it ended.
 func (c *Command) tell(ctx context.Context, control io.WriteCloser, answered <-chan answer) answer {
 	defer func() { _ = control.Close() }()
-	done := ctx.Done()
+	done, kill := ctx.Done(), (<-chan struct{})(nil)
 	for {
 		select {
 		case a := <-answered:
 			return a
-		case <-c.Keep.Beats:
-			_, _ = control.Write([]byte{beat})
+		case c.Keep.Last = <-c.Keep.Beats:
+			// A run that was stopped may find an old one.
+			if quiet(c.Keep.Last, time.Now()) <= c.Keep.Silence {
+				_, _ = control.Write([]byte{beat})
+			}
 		case <-done:
-			done = nil
+			done, kill = nil, killed(ctx).Done()
 			var sig SignalError
 			if errors.As(context.Cause(ctx), &sig) && sig.Signal == os.Interrupt {
 				_, _ = control.Write([]byte{interrupt})
 			} else {
 				_, _ = control.Write([]byte{terminate})
 			}
+		case <-kill:
+			kill = nil
+			_, _ = control.Write([]byte{killNow})
 		}
 	}
 }

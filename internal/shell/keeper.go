@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/process"
@@ -25,27 +27,34 @@ var errOrphan = errors.New("the run that started the command has ended")
 // The command's output goes to this process's standard error. It returns the process's exit
 // code, which tells nothing about the command.
 func Keeper(ctx context.Context, args []string, in io.Reader, out io.Writer) int {
-	if len(args) < 3 {
+	if len(args) < 4 {
 		_, _ = fmt.Fprintf(out, "%s pipe starts this by itself\n", wordError)
 		return 2
 	}
 	silence, err := time.ParseDuration(args[0])
-	grace, err2 := time.ParseDuration(args[1])
-	if err := errors.Join(err, err2, adopt()); err != nil {
+	quiet, err2 := time.ParseDuration(args[1])
+	grace, err3 := time.ParseDuration(args[2])
+	if err := errors.Join(err, err2, err3, adopt()); err != nil {
 		_, _ = fmt.Fprintf(out, "%s %v\n", wordError, err)
 		return 2
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go heed(in, silence, cancel)
+	ctx, kill := WithKill(ctx)
+	defer kill()
+	go heed(in, time.Now().Add(-quiet), silence, cancel, kill)
 	k := keeper{out: out, grace: grace}
-	err = k.run(ctx, args[2:])
+	err = k.run(ctx, args[3:])
 	cause := context.Cause(ctx)
 	if err != nil || cause != nil {
 		endDescendants()
 	} else {
+		var names []string
 		for _, p := range process.Descendants(os.Getpid()) {
-			k.say("%s %s", wordLeft, p.Name)
+			if !slices.Contains(names, p.Name) {
+				names = append(names, p.Name)
+				k.say("%s %s", wordLeft, p.Name)
+			}
 		}
 	}
 	if errors.Is(cause, ErrFenced) {
@@ -97,9 +106,9 @@ func (k *keeper) run(ctx context.Context, args []string) error {
 	return exitError(err)
 }
 
-// heed takes what the run says and ends the command when it must: by what ends cancel's
-// context. It returns when the run is gone; the process ends soon after that.
-func heed(in io.Reader, silence time.Duration, cancel context.CancelCauseFunc) {
+// heed takes what the run says, whose last beat was at last, and ends the command when it must: by
+// what ends cancel's context, and kill. It returns when the run is gone; the process ends soon after that.
+func heed(in io.Reader, last time.Time, silence time.Duration, cancel context.CancelCauseFunc, kill context.CancelFunc) {
 	told := make(chan byte)
 	go func() {
 		defer close(told)
@@ -111,25 +120,34 @@ func heed(in io.Reader, silence time.Duration, cancel context.CancelCauseFunc) {
 			told <- b[0]
 		}
 	}()
+	// A command that was asked to end before has no more time than one that is asked now.
+	end := func(cause error) {
+		cancel(cause)
+		time.AfterFunc(orphanGrace, kill)
+	}
 	look := time.NewTicker(max(silence/50, poll))
 	defer look.Stop()
-	for last := time.Now(); ; {
+	for {
 		select {
 		case b, ok := <-told:
-			switch {
-			case !ok:
-				cancel(errOrphan)
+			if !ok {
+				end(errOrphan)
 				return
-			case b == beat:
+			}
+			switch b {
+			case beat:
 				last = time.Now()
-			case b == interrupt:
+			case interrupt:
 				cancel(SignalError{Signal: os.Interrupt})
-			default:
-				cancel(errors.New("asked to end"))
+			case terminate:
+				cancel(SignalError{Signal: syscall.SIGTERM})
+			case killNow:
+				kill()
 			}
 		case now := <-look.C:
 			if quiet(last, now) > silence {
-				cancel(ErrFenced)
+				look.Stop()
+				end(ErrFenced)
 			}
 		}
 	}

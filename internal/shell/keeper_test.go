@@ -120,7 +120,7 @@ func TestBeatsKeepACommandAtWork(t *testing.T) {
 	go func() { done <- shell.Run(t.Context(), c) }()
 	for {
 		select {
-		case beats <- time.Time{}:
+		case beats <- time.Now():
 		case err := <-done:
 			if err != nil || !slices.Equal(*lines, []string{"done"}) {
 				t.Errorf("%q, %v", *lines, err)
@@ -128,6 +128,49 @@ func TestBeatsKeepACommandAtWork(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A run that was stopped for long finds beats that prove nothing any more.
+func TestOldBeatsKeepNothingAtWork(t *testing.T) {
+	t.Parallel()
+	c, lines, beats := kept(t, "sleep 30; echo done", 2*time.Second)
+	done := make(chan error)
+	go func() { done <- shell.Run(t.Context(), c) }()
+	for {
+		select {
+		case beats <- time.Now().Add(-3 * time.Second):
+		case err := <-done:
+			if !errors.Is(err, shell.ErrFenced) || slices.Contains(*lines, "done") {
+				t.Errorf("%q, %v", *lines, err)
+			}
+			return
+		}
+	}
+}
+
+// Several commands live by the same beats, and the time between them counts.
+func TestTheSilenceBeforeACommandCounts(t *testing.T) {
+	c, lines, _ := kept(t, "echo ran", 40*time.Second)
+	beats := make(chan time.Time, 1)
+	c.Keep.Beats = beats
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	run := func(want error, ran bool) {
+		t.Helper()
+		*lines = nil
+		if err := shell.Run(t.Context(), c); !errors.Is(err, want) || slices.Contains(*lines, "ran") != ran {
+			t.Errorf("%q, %v", *lines, err)
+		}
+	}
+	run(nil, true)
+	c.Keep.Last = ago(41 * time.Second)
+	run(shell.ErrFenced, false)
+	beats <- ago(5 * time.Second) // while none ran
+	run(nil, true)
+	c.Keep.Last = ago(10 * time.Second)
+	run(nil, true)
+	// Nearly all of it has gone by: the command has what is left.
+	c.Script, c.Keep.Last = "sleep 35; echo ran", ago(39*time.Second)
+	run(shell.ErrFenced, false)
 }
 
 // daemon is a script that leaves a process in a session of its own, whose number it prints.
@@ -148,13 +191,14 @@ func daemonOf(t *testing.T, dir string) int {
 }
 
 func TestADaemonOutlivesASuccessAlone(t *testing.T) {
-	for end, want := range map[string]bool{"exit 0": true, "exit 1": false} {
-		c, _, _ := kept(t, daemon+end, patience)
+	const another = "setsid sh -c 'while :; do sleep 0.05; test -e pid || exit; done' >/dev/null 2>&1 & "
+	for end, want := range map[string]bool{"exit 0": true, "exit 1": false, "echo ready; sleep 30": false} {
+		c, _, _ := kept(t, another+daemon+end, patience)
 		var left []string
 		c.Keep.Left = func(name string) { left = append(left, name) }
-		_ = shell.Run(t.Context(), c)
+		_ = shell.Run(stopAt(t, &c, errors.New("timed out")), c)
 		alive := process.Alive(daemonOf(t, c.Dir))
-		if alive != want || slices.Contains(left, "sh") != want {
+		if alive != want || slices.Contains(left, "sh") != want || len(slices.Compact(slices.Sorted(slices.Values(left)))) != len(left) {
 			t.Errorf("%s: alive %v, told %q", end, alive, left)
 		}
 	}
@@ -207,6 +251,7 @@ func kill(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
 func keeperOf(pipe int) int { return process.Descendants(pipe)[0].PID }
 
 func TestNoCommandOutlivesItsRun(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		script string
 		hurt   func(pipe int) error

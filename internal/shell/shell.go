@@ -24,10 +24,8 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/process"
 )
 
@@ -61,22 +59,6 @@ type Command struct {
 	Keep *Keep
 }
 
-// SignalError is the cause of a context that a signal ended; the same signal is
-// passed on to the command.
-type SignalError struct{ Signal os.Signal }
-
-// Error names the signal.
-func (e SignalError) Error() string { return signalText(e.Signal) }
-
-// signalText names a signal by its number and its meaning, "signal 15 (terminated)": the
-// meaning alone reads like a verb, and the number is what kill and dmesg say.
-func signalText(s os.Signal) string {
-	if n, ok := s.(syscall.Signal); ok {
-		return fmt.Sprintf("signal %d (%s)", int(n), s)
-	}
-	return "signal " + s.String()
-}
-
 // Getenv returns a variable of an environment in the form of os.Environ, where
 // the last one of a name counts, and whether it is set.
 func Getenv(environ []string, name string) (string, bool) {
@@ -88,18 +70,10 @@ func Getenv(environ []string, name string) (string, bool) {
 	return "", false
 }
 
-// Interrupted is the error of a run that a signal or another cause ended; the
-// kind gives the exit code that shells expect, 130 or 143.
-func Interrupted(cause error) *diag.Error {
-	kind, text := diag.Failed, "interrupted: %w"
-	var sig SignalError
-	if errors.As(cause, &sig) {
-		kind, text = diag.Terminated, "interrupted by %w"
-		if sig.Signal == os.Interrupt {
-			kind = diag.Interrupted
-		}
-	}
-	return diag.New(kind, text, cause).Hinted("run the same command again to continue")
+// IsSet reports whether a variable that means yes or no means yes.
+func IsSet(environ []string, name string) bool {
+	v, _ := Getenv(environ, name)
+	return v != "" && v != "0" && v != "false"
 }
 
 // ExitError says that the script ended with a code other than 0.
@@ -135,7 +109,7 @@ func (c *Command) args(script string, file bool) []string {
 
 // Run runs the script in a process group of its own, without input. When ctx
 // ends, the group gets the signal that ended it (SIGTERM for another cause),
-// and SIGKILL after Grace. When Run returns, no process of the group is left.
+// and SIGKILL after Grace or by WithKill's kill. When Run returns, no process of the group is left.
 // A script that fails is an *ExitError; the context's cause comes first.
 func Run(ctx context.Context, c Command) (err error) {
 	if ctx.Err() != nil {
@@ -270,28 +244,25 @@ func writeScript(dir, script string) (string, error) {
 }
 
 // await returns when the command has exited, with what cmd.Wait said. When ctx ends it
-// asks the group to end, gives it one grace period in all, and kills it after that.
+// asks the group to end, gives it one grace period in all, unless WithKill's kill cuts it
+// short, and kills it after that.
 func (c *Command) await(ctx context.Context, pgid int, exited <-chan error) error {
 	select {
 	case err := <-exited:
 		return err
 	case <-ctx.Done():
 	}
-	limit, cause := cmp.Or(c.Grace, Grace), context.Cause(ctx)
-	if errors.Is(cause, ErrFenced) || errors.Is(cause, errOrphan) {
-		limit = min(limit, orphanGrace)
-	}
 	var sig SignalError
-	if !errors.As(cause, &sig) {
+	if !errors.As(context.Cause(ctx), &sig) {
 		sig.Signal = nil
 	}
 	askGroup(pgid, sig.Signal)
-	grace := time.NewTimer(limit)
-	defer grace.Stop()
+	grace, cancel := context.WithTimeout(killed(ctx), cmp.Or(c.Grace, Grace))
+	defer cancel()
 	var err error
 	select {
 	case err = <-exited:
-	case <-grace.C:
+	case <-grace.Done():
 		killGroup(pgid)
 		return <-exited
 	}
@@ -301,7 +272,7 @@ func (c *Command) await(ctx context.Context, pgid int, exited <-chan error) erro
 	for process.GroupAlive(pgid) {
 		select {
 		case <-look.C:
-		case <-grace.C:
+		case <-grace.Done():
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/dag"
-	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -146,10 +145,13 @@ func (r *reader) check(p *Project) {
 		r.ownOuts(i, &p.Stages[i], x)
 		r.pushed(p, &p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
-		r.stored(p, i)
 		r.leaves(p, &p.Stages[i], x)
 	}
-	r.cycles(p, p.edges(x))
+	r.stored(p)
+	r.limited(p)
+	r.apart(p, x)
+	r.declared(p, x)
+	r.cycles(p.edges(x), "dependency cycle", func(i int) (name, place string) { return p.Stages[i].Name, p.Stages[i].Place })
 }
 
 // overlaps reports outs that are the same path or lie inside one another. A shared path would
@@ -159,7 +161,7 @@ func (r *reader) overlaps(p *Project, x *outIndex) {
 		if first := x.byPath[m.out.Path]; first.out != m.out {
 			// Reported at the one further down, whichever stage's name comes first.
 			later, earlier := m, first
-			if before(later.out.Place, earlier.out.Place) {
+			if comparePlaces(later.out.Place, earlier.out.Place) < 0 {
 				later, earlier = earlier, later
 			}
 			by := "by stage " + p.Stages[earlier.stage].Name
@@ -184,13 +186,6 @@ func (p *Project) whose(m made) string {
 		return s.Name + ": output " + string(m.out.Path)
 	}
 	return "input " + string(m.out.Path)
-}
-
-// before orders two places of one file.
-func before(a, b string) bool {
-	al, ac := lineCol(a)
-	bl, bc := lineCol(b)
-	return al < bl || al == bl && ac < bc
 }
 
 // ownOuts reports deps of a stage that hold, name or lie in what it makes itself. The whole
@@ -239,33 +234,36 @@ func (r *reader) needed(p *Project, s *Stage) {
 		if p.at(n.Stage) >= 0 {
 			continue
 		}
-		e := r.faultAt(n.Place, "%s: needs: no stage named %q", s.Name, n.Stage)
 		var names []string
 		for i := range p.Stages {
 			names = append(names, p.Stages[i].Name)
 		}
-		if near := yamldoc.Nearest(n.Stage, names); near != "" {
-			_ = e.Hinted("did you mean %s?", near)
-		}
+		_ = guess(r.faultAt(n.Place, "%s: needs: no stage named %q", s.Name, n.Stage), n.Stage, names, "")
 	}
 }
 
-// stored reports outs whose remote the file does not declare.
-func (r *reader) stored(p *Project, i int) {
+// known reports the name of a remote that the file does not declare.
+func (r *reader) known(p *Project, whose, name, place string) {
 	var names []string
 	for _, m := range p.Remotes {
+		if m.Name == name {
+			return
+		}
 		names = append(names, m.Name)
 	}
-	for j := range p.Stages[i].Outs {
-		o := &p.Stages[i].Outs[j]
-		if o.Remote == "" || slices.Contains(names, o.Remote) {
-			continue
-		}
-		e := r.faultAt(o.RemoteAt, "%s: no remote named %q", p.whose(made{stage: i, out: o}), o.Remote)
-		if near := yamldoc.Nearest(o.Remote, names); near != "" {
-			_ = e.Hinted("did you mean %s?", near)
-		} else {
-			_ = e.Hinted("add %s: URL to the map remote:", o.Remote)
+	_ = guess(r.faultAt(place, "%s: no remote named %q", whose, name), name, names, "add "+name+": URL to the map remote:")
+}
+
+// stored reports outs whose remote the file does not declare, and such a remote of the environments.
+func (r *reader) stored(p *Project) {
+	if p.StateRemote != "" {
+		r.known(p, "state_remote", p.StateRemote, p.stateAt)
+	}
+	for i := range p.Stages {
+		for j := range p.Stages[i].Outs {
+			if o := &p.Stages[i].Outs[j]; o.Remote != "" {
+				r.known(p, p.whose(made{stage: i, out: o}), o.Remote, o.RemoteAt)
+			}
 		}
 	}
 }
@@ -315,10 +313,9 @@ func (s *Stage) leafOf() string {
 // enough to see what is wrong.
 const maxCycles = 10
 
-// cycles reports dependency cycles, each from its first stage in name order, so that messages
-// do not depend on where the search began. The nodes of one are taken out before the next is
-// looked for.
-func (r *reader) cycles(p *Project, g *dag.Graph) {
+// cycles reports cycles, each from its first node, so that messages do not depend on where the
+// search began. The nodes of one are taken out before the next is looked for.
+func (r *reader) cycles(g *dag.Graph, what string, node func(int) (name, place string)) {
 	gone := make([]bool, g.Len())
 	for range maxCycles {
 		_, cycle := g.Sort()
@@ -330,10 +327,11 @@ func (r *reader) cycles(p *Project, g *dag.Graph) {
 		for k := range cycle {
 			n := cycle[(at+k)%len(cycle)]
 			gone[n] = true
-			names = append(names, p.Stages[n].Name)
+			name, _ := node(n)
+			names = append(names, name)
 		}
-		first := p.Stages[cycle[at]]
-		r.faultAt(first.Place, "%s: dependency cycle: %s", first.Name, strings.Join(append(names, first.Name), " -> "))
+		first, place := node(cycle[at])
+		r.faultAt(place, "%s: %s: %s", first, what, strings.Join(append(names, first), " -> "))
 		g = without(g, gone)
 	}
 }

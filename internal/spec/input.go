@@ -1,14 +1,13 @@
 package spec
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -16,27 +15,8 @@ import (
 // its name.
 const InputPrefix = "input:"
 
-// maxStageName is how long a lock lets the name of a stage be.
-const maxStageName = 255
-
-// InputName returns the name under which an input stands in graph, lock and records. Two paths
-// never share one: a byte that a lock's names do not have is = and two hexadecimal digits, and a
-// path that gets too long by that is == and its hash.
-func InputName(p repopath.Path) string {
-	var b strings.Builder
-	b.WriteString(InputPrefix)
-	for _, c := range []byte(p) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_.@:/,+-", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "=%02X", c)
-		}
-	}
-	if b.Len() > maxStageName {
-		return InputPrefix + "==" + digest.Of([]byte(p)).Hex()
-	}
-	return b.String()
-}
+// InputName returns the name under which an input stands in graph, lock and records.
+func InputName(p repopath.Path) string { return artifact.PathName(InputPrefix, p) }
 
 // inputs reads inputs: files and directories that pipe keeps as it keeps outs, but that no
 // command makes. Each becomes a stage without a command, so that what holds for outs holds for
@@ -86,7 +66,7 @@ func (s *stageReader) inputPath(n *yamldoc.Node) (o Out, ok bool) {
 	if o.Path, o.Dir, ok = s.path(at, repopath.Root, "path"); !ok {
 		return o, false
 	}
-	return o, s.reserved(at, o.Path, "path")
+	return o, s.reserved(at, o.Path, s.prefix()+"path")
 }
 
 // Inputs returns the inputs among the stages.

@@ -33,7 +33,7 @@ func (s *stageReader) dep(n *yamldoc.Node) {
 		return
 	}
 	text, ok := s.text(n, s.prefix(), "dependency")
-	if !ok || !s.pathText(n, text, "dependency") {
+	if !ok || !s.pathText(n, text, s.prefix()+"dependency") {
 		return
 	}
 	if exclude, is := strings.CutPrefix(text, "!"); is {
@@ -351,19 +351,19 @@ func (s *stageReader) outPath(n *yamldoc.Node, p repopath.Path) bool {
 		_ = s.bad(n, "output %s: globs are not allowed in outs", n.Value).Hinted("add the directory that contains them to outs")
 		return false
 	}
-	return s.reserved(n, p, "output")
+	return s.reserved(n, p, s.prefix()+"output")
 }
 
 // reserved refuses paths that are not for pipe to write; what says what the path is.
-func (s *stageReader) reserved(n *yamldoc.Node, p repopath.Path, what string) bool {
+func (r *reader) reserved(n *yamldoc.Node, p repopath.Path, what string) bool {
 	why := Reserved(p)
 	switch {
 	case why == "":
 		return true
 	case p == repopath.Root:
-		s.bad(n, "%s %s is %s", what, n.Value, why)
+		r.fault(n, "%s %s is %s", what, n.Value, why)
 	default:
-		s.bad(n, "%s %s: %s", what, n.Value, why)
+		r.fault(n, "%s %s: %s", what, n.Value, why)
 	}
 	return false
 }

@@ -8,14 +8,20 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// projectName is what every store takes as part of a path: in lower case, because a directory
+// storeName is what every store takes as part of a path: in lower case, because a directory
 // on a disk that ignores case may be the store.
-var projectName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+var storeName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// IsEnvironment reports whether an environment may have the name. A store has locks of its own
+// beside its cells, whose names end in .lock.
+func IsEnvironment(name string) bool {
+	return storeName.MatchString(name) && !strings.HasSuffix(name, ".lock")
+}
 
 // name reads project:.
 func (r *reader) name(n *yamldoc.Node) string {
 	s, ok := r.text(n, "", "project")
-	if !ok || projectName.MatchString(s) {
+	if !ok || storeName.MatchString(s) {
 		return s
 	}
 	_ = r.fault(n, "project: %q is not a valid name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit", s).
@@ -24,7 +30,7 @@ func (r *reader) name(n *yamldoc.Node) string {
 }
 
 // FitName makes a valid project name of a directory's or repository's name. The result always
-// passes projectName.
+// passes storeName.
 func FitName(s string) string {
 	s = strings.TrimSuffix(strings.ToLower(s), ".git")
 	s = strings.Map(func(c rune) rune {

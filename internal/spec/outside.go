@@ -33,7 +33,7 @@ func (s *stageReader) atTop(n *yamldoc.Node) (repopath.Path, bool) {
 // outsideDep reads a path that begins above the project.
 func (s *stageReader) outsideDep(n *yamldoc.Node, d Dep) {
 	text, ok := s.text(n, s.prefix(), "dependency")
-	if !ok || !s.pathText(n, text, "dependency") {
+	if !ok || !s.pathText(n, text, s.prefix()+"dependency") {
 		return
 	}
 	dir, ok := s.atTop(n)

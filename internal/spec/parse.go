@@ -40,6 +40,7 @@ type reader struct {
 	file   string
 	dir    repopath.Path // of the project, from the top of its git repository; "": there is none
 	faults diag.List
+	kept   []keptFile // named by environments
 }
 
 // fault notes a fault at a node, and returns it for a hint.
@@ -54,33 +55,38 @@ func (r *reader) faultAt(place, format string, args ...any) *diag.Error {
 	return e
 }
 
-// sorted orders faults by line and column and drops repetitions, which an
+// sorted orders faults by file, line and column and drops repetitions, which an
 // aliased fault makes.
 func sorted(l diag.List) diag.List {
 	slices.SortStableFunc(l, func(a, b *diag.Error) int {
-		al, ac := lineCol(a.Place)
-		bl, bc := lineCol(b.Place)
-		return cmp.Or(cmp.Compare(al, bl), cmp.Compare(ac, bc))
+		return comparePlaces(a.Place, b.Place)
 	})
 	return slices.CompactFunc(l, func(a, b *diag.Error) bool { return a.Place == b.Place && a.What == b.What })
 }
 
-// lineCol reads the numbers of a place, 0 for what is not there. It reads from the end,
+// comparePlaces orders two places by file, line and column.
+func comparePlaces(a, b string) int {
+	af, al, ac := fileLineCol(a)
+	bf, bl, bc := fileLineCol(b)
+	return cmp.Or(strings.Compare(af, bf), cmp.Compare(al, bl), cmp.Compare(ac, bc))
+}
+
+// fileLineCol takes a place apart, the numbers 0 for what is not there. It reads from the end,
 // because the file's name may contain colons.
-func lineCol(place string) (line, col int) {
+func fileLineCol(place string) (file string, line, col int) {
 	i := strings.LastIndexByte(place, ':')
 	if i < 0 {
-		return 0, 0
+		return place, 0, 0
 	}
-	j := strings.LastIndexByte(place[:i], ':')
-	line, _ = strconv.Atoi(place[j+1 : i])
+	j := max(strings.LastIndexByte(place[:i], ':'), 0)
+	line, _ = strconv.Atoi(strings.TrimPrefix(place[j:i], ":"))
 	col, _ = strconv.Atoi(place[i+1:])
-	return line, col
+	return place[:j], line, col
 }
 
 // later are keys of the schema that a coming version will read.
 var (
-	laterTop   = []string{"vars", "params", "environments", "plots", "metrics", "artifacts"}
+	laterTop   = []string{"vars", "params", "plots", "metrics", "artifacts"}
 	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
@@ -96,13 +102,16 @@ func (r *reader) unknown(p yamldoc.Pair, prefix string, later, known []string) {
 		r.fault(p.At, prefix+notYet, p.Key)
 		return
 	}
-	e := r.fault(p.At, prefix+"unknown key %q", p.Key)
 	slices.Sort(known)
-	if near := yamldoc.Nearest(p.Key, known); near != "" {
-		_ = e.Hinted("did you mean %s?", near)
-	} else {
-		_ = e.Hinted("known keys: %s", strings.Join(known, ", "))
+	_ = guess(r.fault(p.At, prefix+"unknown key %q", p.Key), p.Key, known, "known keys: "+strings.Join(known, ", "))
+}
+
+// guess hints at the choice that the word was meant to be. Where none is near, the hint is otherwise.
+func guess(e *diag.Error, word string, choices []string, otherwise string) *diag.Error {
+	if near := yamldoc.Nearest(word, choices); near != "" {
+		otherwise = "did you mean " + near + "?"
 	}
+	return e.Hinted("%s", otherwise)
 }
 
 // project reads the top level. It returns what could be read, for check to look at.
@@ -128,8 +137,17 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 			p.Remotes = r.remotes(pair.Value)
 		case "env_mode":
 			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
+		case "sources":
+			p.Sources = r.sources(pair.Value)
+		case "limits":
+			p.Limits = r.limits(pair.Value)
+		case "environments":
+			p.entries = r.environments(pair.Value)
+		case "state_remote":
+			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
+			p.stateAt = pair.Value.Place(r.file)
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote"})
 		}
 	}
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
@@ -154,6 +172,44 @@ func (r *reader) text(n *yamldoc.Node, prefix, what string) (string, bool) {
 		return "", false
 	}
 	return n.Value, true
+}
+
+// path reads a plain path relative to dir; slash says that it ends in one.
+func (r *reader) path(n *yamldoc.Node, dir repopath.Path, what string) (p repopath.Path, slash, ok bool) {
+	text, ok := r.text(n, "", what)
+	if !ok || !r.pathText(n, text, what) {
+		return "", false, false
+	}
+	p, err := repopath.Join(dir, text)
+	if err != nil {
+		r.fault(n, "%s: %v", what, err)
+		return "", false, false
+	}
+	return p, strings.HasSuffix(text, "/") || p == repopath.Root, true
+}
+
+// pathText refuses what looks like a path and is none.
+func (r *reader) pathText(n *yamldoc.Node, text, what string) bool {
+	switch {
+	case strings.Contains(text, "${"):
+		r.fault(n, "%s %q: templating is not supported by this version", what, text)
+	case strings.Contains(text, "://"):
+		r.fault(n, "%s %q is a URL; use a path in the repository", what, text)
+	default:
+		return true
+	}
+	return false
+}
+
+// whole reads a whole number, least or more; 0 after a fault.
+func (r *reader) whole(n *yamldoc.Node, least int, what string) int {
+	v, err := strconv.Atoi(n.Value)
+	scalar := n.Kind == yamldoc.Source || n.Kind == yamldoc.String
+	if !scalar || err != nil || strconv.Itoa(v) != n.Value || v < least {
+		r.fault(n, "%s: must be a whole number, %d or more, not %s", what, least, shown(n))
+		return 0
+	}
+	return v
 }
 
 // oneOf reads one of the words, "" when it is another.

@@ -40,17 +40,22 @@ func TestBadFilesNameAllTheirFaults(t *testing.T) {
 					t.Errorf("%v has kind %s", e, e.Kind)
 				}
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got.String()), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil || got.String() != string(want) {
-				t.Errorf("got\n%s\nwant\n%s%v", got.String(), want, err)
-			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
 		})
+	}
+}
+
+// golden compares a text with a file.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s%v", got, want, err)
 	}
 }
 

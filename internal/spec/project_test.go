@@ -277,7 +277,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
-	for _, name := range []string{"top", "remotes", "names", "fields", "items", "graph", "alias"} {
+	for _, name := range []string{"top", "remotes", "names", "fields", "items", "graph", "alias", "stagekeys", "sources", "environments", "extends", "extended"} {
 		data, err := os.ReadFile("testdata/bad-" + name + ".yaml")
 		if err != nil {
 			f.Fatal(err)

@@ -83,6 +83,10 @@ func (d *draft) addRemote(line string) (string, bool) {
 func RemoveRemote(text, name string) (string, error) {
 	if d, err := newDraft(text); err == nil {
 		if of := d.ofRemote(name); len(of) > 0 {
+			if of[0] == d.root.Get("state_remote") {
+				return "", diag.New(diag.Usage, "state_remote still names remote %s, which has the states of the environments", name).At(of[0].Place(FileName)).
+					Hinted("change or remove it first; an environment whose state is not in the other remote counts as never deployed")
+			}
 			return "", diag.New(diag.Usage, "an output still uses remote %s", name).At(of[0].Place(FileName)).
 				Hinted("to move its bytes to the default remote, run pipe pull, remove this line's remote: %s, then run pipe push", name)
 		}
@@ -117,8 +121,11 @@ func RenameRemote(text, name, to string) (string, error) {
 	})
 }
 
-// ofRemote returns the nodes of outs and inputs that name a remote.
+// ofRemote returns the nodes that name a remote: of state_remote, outs and inputs.
 func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
+	if n := d.root.Get("state_remote"); n != nil && n.Value == name {
+		all = append(all, n)
+	}
 	lists := []*yamldoc.Node{d.root.Get("inputs")}
 	if stages := d.root.Get("stages"); stages != nil {
 		for _, s := range stages.Pairs {

@@ -25,6 +25,7 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 			"rename where outs and inputs name it", rename("a", "1"), "inputs: [{path: i, remote: a}] # a\nstages:\n  s:\n    cmd: a\n    outs:\n      - o: {remote: a}\n      - {path: a, remote: \"a\"}\n      - {path: b, remote: b}\nremote: {a: /a, b: /b}\n",
 			"inputs: [{path: i, remote: \"1\"}] # a\nstages:\n  s:\n    cmd: a\n    outs:\n      - o: {remote: \"1\"}\n      - {path: a, remote: \"1\"}\n      - {path: b, remote: b}\nremote: {\"1\": /a, b: /b}\n",
 		},
+		{"rename where state_remote names it", rename("a", "b"), "state_remote: a # states\nremote: {a: /a, c: /c}\n", "state_remote: b # states\nremote: {b: /a, c: /c}\n"},
 		{"rename a plain text that an out names", rename("default", "nas"), "remote: /a\nstages: {s: {cmd: x, outs: [{path: o, remote: default}]}}\n", "remote: {\"nas\": \"/a\"}\nstages: {s: {cmd: x, outs: [{path: o, remote: nas}]}}\n"},
 		{"rename a plain text", rename("default", "nas"), "remote: /a,b # here\n", "remote: {\"nas\": \"/a,b\"} # here\n"},
 		{"default", first("main"), block, "# top\nremote: # stores\n  # far\n  main:\n    url: s3://b/p # bucket\n    region: eu\n  # near\n  nas: /mnt/nas # old\n\n  third: /x\nstages: {}\n"},
@@ -56,7 +57,10 @@ func TestRemotesAreEditedAndAllElseStays(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	for _, of := range []string{"inputs: [{path: o, remote: a}]", "stages: {s: {cmd: x, outs: [{path: o, remote: a}]}}", "stages: {s: {cmd: x, outs: [o: {remote: a}]}}"} {
+}
+
+func TestARemoteThatIsNamedElsewhereStays(t *testing.T) {
+	for _, of := range []string{"state_remote: a", "inputs: [{path: o, remote: a}]", "stages: {s: {cmd: x, outs: [{path: o, remote: a}]}}", "stages: {s: {cmd: x, outs: [o: {remote: a}]}}"} {
 		if got, err := remove("a")("remote: {a: /a, b: /b}\n" + of + "\n"); err == nil || !strings.Contains(err.Error(), "pipe.yaml:2:") {
 			t.Errorf("%s: %q, %v", of, got, err)
 		}

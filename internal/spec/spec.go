@@ -15,8 +15,10 @@
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
 // spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
-// the items of its lists, input.go the inputs; check.go finds what is wrong between them. text.go
-// changes a file and leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name.
+// the items of its lists, input.go the inputs, sources.go and limits.go what their names say; check.go
+// finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
+// expand.go settles what they are, and environments.go answers for them. text.go changes a file and
+// leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name.
 package spec
 
 import (
@@ -38,10 +40,11 @@ type Project struct {
 	Loose   bool     // env_mode: loose: build stages see the whole environment
 	Stages  []Stage  // sorted by name; the inputs are among them
 
-	Sources      []Source      // sorted by path
-	Limits       []Limit       // sorted by mutex
-	Environments []Environment // sorted by name; those of each: files are added by Expand
-	StateRemote  string        // of those in Remotes, keeps the environments' states; empty: the first
+	Sources     []Source // sorted by path
+	Limits      []Limit  // sorted by mutex
+	StateRemote string   // of those in Remotes, keeps the environments' states; empty: the first
+	stateAt     string   // place of StateRemote
+	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
 }
 
 // Remote is one shared store.

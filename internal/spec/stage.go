@@ -45,9 +45,13 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"workdir": func(s *stageReader, n *yamldoc.Node) {
 		s.st.InRepo = s.oneOf(n, s.prefix(), "workdir", "repo") == "repo"
 	},
-	"timeout":  (*stageReader).timeout,
+	"timeout":  func(s *stageReader, n *yamldoc.Node) { s.st.Timeout = s.duration(n, "timeout") },
 	"platform": func(s *stageReader, n *yamldoc.Node) { s.st.Platform, _ = s.text(n, s.prefix(), "platform") },
 	"mutex":    func(s *stageReader, n *yamldoc.Node) { s.st.Mutex, _ = s.text(n, s.prefix(), "mutex") },
+	"verify":   (*stageReader).verify,
+	"drift":    func(s *stageReader, n *yamldoc.Node) { s.st.Drift, _ = s.text(n, s.prefix(), "drift") },
+	"undeploy": func(s *stageReader, n *yamldoc.Node) { s.st.Undeploy, _ = s.text(n, s.prefix(), "undeploy") },
+	"barrier":  func(s *stageReader, n *yamldoc.Node) { s.st.Barrier = s.flag(n, s.prefix(), "barrier") },
 	"desc":     (*stageReader).desc,
 	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
@@ -131,6 +135,11 @@ func (s *stageReader) kind(p yamldoc.Pair) {
 	if s.st.InRepo && !s.st.Deploy {
 		s.bad(p.Value.Get("workdir"), "workdir is for deploy stages only; build stages run in the repository")
 	}
+	for _, key := range []string{"barrier", "drift", "undeploy", "verify"} {
+		if n := p.Value.Get(key); n != nil && !s.st.Deploy {
+			s.bad(n, "%s is for deploy stages only", key)
+		}
+	}
 	if s.st.AlwaysChanged && s.st.Frozen {
 		s.bad(p.Value.Get("frozen"), "a stage cannot be both frozen and always_changed")
 	}
@@ -181,8 +190,8 @@ func (s *stageReader) desc(n *yamldoc.Node) {
 	}
 }
 
-// timeout reads a Go duration, or a whole number of seconds.
-func (s *stageReader) timeout(n *yamldoc.Node) {
+// duration reads a Go duration, or a whole number of seconds; 0 after a fault.
+func (s *stageReader) duration(n *yamldoc.Node, what string) time.Duration {
 	text := n.Value
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil && n.Kind == yamldoc.Source {
 		text += "s"
@@ -190,12 +199,39 @@ func (s *stageReader) timeout(n *yamldoc.Node) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case n.Kind != yamldoc.Source && n.Kind != yamldoc.String, err != nil:
-		_ = s.bad(n, "timeout: must be a duration, not %s", shown(n)).Hinted("write 90s, 10m, 1h30m or a number of seconds")
+		_ = s.bad(n, "%s: must be a duration, not %s", what, shown(n)).Hinted("write 90s, 10m, 1h30m or a number of seconds")
+		return 0
 	case d <= 0:
-		s.bad(n, "timeout: must be more than 0, not %s", strconv.Quote(n.Value))
-	default:
-		s.st.Timeout = d
+		s.bad(n, "%s: must be more than 0, not %s", what, strconv.Quote(n.Value))
+		return 0
 	}
+	return d
+}
+
+// verify reads a command, or a map of one and how often it is tried.
+func (s *stageReader) verify(n *yamldoc.Node) {
+	v := Verify{Every: 10 * time.Second}
+	if n.Kind != yamldoc.Map {
+		v.Cmd, _ = s.text(n, s.prefix(), "verify")
+		s.st.Verify = v
+		return
+	}
+	for _, f := range n.Pairs {
+		switch f.Key {
+		case "cmd":
+			v.Cmd, _ = s.text(f.Value, s.prefix(), "verify: cmd")
+		case "retries":
+			v.Retries = s.whole(f.Value, 0, s.prefix()+"verify: retries")
+		case "every":
+			v.Every = s.duration(f.Value, "verify: every")
+		default:
+			s.unknown(f, s.prefix()+"verify: ", nil, []string{"cmd", "every", "retries"})
+		}
+	}
+	if n.Get("cmd") == nil {
+		_ = s.bad(n, "verify: cmd is missing").Hinted("write verify: {cmd: ./smoke.sh, retries: 5, every: 10s}")
+	}
+	s.st.Verify = v
 }
 
 // wdir reads the working directory. After a fault the stage's paths are read as if there were
@@ -227,29 +263,7 @@ func (s *stageReader) each(n *yamldoc.Node, what string, read func(*yamldoc.Node
 	}
 }
 
-// path reads a plain path relative to dir; slash says that it ends in one.
+// path reads a plain path of the stage.
 func (s *stageReader) path(n *yamldoc.Node, dir repopath.Path, what string) (p repopath.Path, slash, ok bool) {
-	text, ok := s.text(n, s.prefix(), what)
-	if !ok || !s.pathText(n, text, what) {
-		return "", false, false
-	}
-	p, err := repopath.Join(dir, text)
-	if err != nil {
-		s.bad(n, "%s: %v", what, err)
-		return "", false, false
-	}
-	return p, strings.HasSuffix(text, "/") || p == repopath.Root, true
-}
-
-// pathText refuses what looks like a path and is none.
-func (s *stageReader) pathText(n *yamldoc.Node, text, what string) bool {
-	switch {
-	case strings.Contains(text, "${"):
-		s.bad(n, "%s %q: templating is not supported by this version", what, text)
-	case strings.Contains(text, "://"):
-		s.bad(n, "%s %q is a URL; use a path in the repository", what, text)
-	default:
-		return true
-	}
-	return false
+	return s.reader.path(n, dir, s.prefix()+what)
 }

@@ -57,7 +57,7 @@ func TestAUsedRemoteWithoutItsMarkerIsNotThere(t *testing.T) {
 			t.Errorf("%d cells, %v", n, err)
 		}
 		// It is mounted again, while the command goes on.
-		if err := c.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)); err != nil {
+		if _, err := c.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)); err != nil {
 			t.Fatal(err)
 		}
 		if err := writes["put"](t.Context(), r); err != nil {
@@ -85,7 +85,7 @@ func TestARemoteIsRememberedWhenItsMarkerIsSeen(t *testing.T) {
 	} {
 		s, uses := &counted{Store: mem.New()}, 0
 		if c.marked {
-			if err := s.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)); err != nil {
+			if _, err := s.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -105,7 +105,7 @@ func TestARemoteIsRememberedWhenItsMarkerIsSeen(t *testing.T) {
 // What is wrong with a marker that is there concerns those who write.
 func TestReadersDoNotMindAForeignMarker(t *testing.T) {
 	s := mem.New()
-	if err := s.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
+	if _, err := s.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	r := store.Marked(s, store.Past{Used: true, Mount: true})

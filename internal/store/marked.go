@@ -89,6 +89,15 @@ func (m *marked) Load(ctx context.Context, name string) (b []byte, version strin
 	return b, version, err
 }
 
+// Look implements Cells.
+func (m *marked) Look(ctx context.Context, name, known string) (c Cell, err error) {
+	err = m.reading(ctx, func() (err error) {
+		c, err = m.Remote.Look(ctx, name, known)
+		return err
+	})
+	return c, err
+}
+
 // reading runs a call that only asks.
 func (m *marked) reading(ctx context.Context, ask func() error) error {
 	if m.past.Mount {
@@ -122,9 +131,9 @@ func (m *marked) Record(ctx context.Context, id object.RunID, value []byte) ([]b
 }
 
 // Swap implements Cells.
-func (m *marked) Swap(ctx context.Context, name, old string, value []byte) error {
+func (m *marked) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if err := m.look(ctx, true); err != nil {
-		return err
+		return "", err
 	}
 	return m.Remote.Swap(ctx, name, old, value)
 }
@@ -204,7 +213,7 @@ func (m *marked) mark(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := m.Remote.Swap(ctx, MarkerName, "", b)
+	_, failed := m.Remote.Swap(ctx, MarkerName, "", b)
 	if failed == nil {
 		return b, nil
 	}

@@ -35,9 +35,9 @@ func (c *counted) Load(ctx context.Context, name string) ([]byte, string, error)
 }
 
 // Swap implements store.Cells.
-func (c *counted) Swap(ctx context.Context, name, old string, value []byte) error {
+func (c *counted) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if name == store.MarkerName && c.swap != nil {
-		return c.swap()
+		return "", c.swap()
 	}
 	return c.Store.Swap(ctx, name, old, value)
 }
@@ -53,7 +53,10 @@ var writes = map[string]func(ctx context.Context, r store.Remote) error{
 		_, err := r.Record(ctx, object.RunID{Key: digest.Key{1}}, []byte("r"))
 		return err
 	},
-	"swap":  func(ctx context.Context, r store.Remote) error { return r.Swap(ctx, "cell", "", []byte("v")) },
+	"swap": func(ctx context.Context, r store.Remote) error {
+		_, err := r.Swap(ctx, "cell", "", []byte("v"))
+		return err
+	},
 	"ready": store.Ready,
 	"probe": func(ctx context.Context, r store.Remote) error { return r.Probe(ctx) },
 }
@@ -86,7 +89,7 @@ func TestNothingIsWrittenWhereTheMarkerIsNotOurs(t *testing.T) {
 		"": diag.Integrity, "hello": diag.Integrity, "{}\n": diag.Integrity, `{"schema":1}`: diag.Integrity, `{"schema":0}` + "\n": diag.Integrity,
 	} {
 		s := mem.New()
-		if err := s.Swap(t.Context(), store.MarkerName, "", []byte(text)); err != nil {
+		if _, err := s.Swap(t.Context(), store.MarkerName, "", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		for name, write := range writes {
@@ -123,7 +126,8 @@ func TestAMarkerWhoseAnswerWasLostOrThatAnotherPutIsTaken(t *testing.T) {
 		c := &counted{Store: mem.New()}
 		c.swap = func() error {
 			c.swap = nil
-			return errors.Join(answer, c.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker)))
+			_, err := c.Store.Swap(t.Context(), store.MarkerName, "", []byte(marker))
+			return errors.Join(answer, err)
 		}
 		if err := writes["put"](t.Context(), store.Marked(c, store.Past{})); err != nil {
 			t.Errorf("%v: %v", answer, err)

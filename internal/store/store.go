@@ -5,16 +5,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
 )
 
 // The errors that callers match. Others are the store's own, mapped to a diag kind.
 var (
-	ErrNotFound = errors.New("not in the store")                // no such object, record or cell
-	ErrCorrupt  = errors.New("content does not match its hash") // content and digest differ
-	ErrConflict = errors.New("changed by another run")          // a compare-and-swap lost
-	ErrUnsteady = errors.New("cannot be read now")              // the next try may succeed
+	ErrNotFound  = errors.New("not in the store")                // no such object, record or cell
+	ErrCorrupt   = errors.New("content does not match its hash") // content and digest differ
+	ErrConflict  = errors.New("changed by another run")          // a compare-and-swap lost
+	ErrUnchanged = errors.New("not changed since it was read")   // a cell has the version that is known
+	ErrUnsteady  = errors.New("cannot be read now")              // the next try may succeed
 )
 
 // Source opens the bytes of an object that is put. It may be called more than
@@ -61,10 +63,35 @@ type Index interface {
 type Cells interface {
 	// Load returns the value and an opaque version of it, or ErrNotFound.
 	Load(ctx context.Context, name string) (value []byte, version string, err error)
-	// Swap stores value if the cell's version is still old ("" = there is none),
-	// else it fails with ErrConflict. After any other error the caller must
-	// Load again and look whether its own value is in.
-	Swap(ctx context.Context, name, old string, value []byte) error
+	// Look is Load for those who wait for a change: it also tells the value's age, and fails
+	// with ErrUnchanged while the cell's version is known.
+	Look(ctx context.Context, name, known string) (Cell, error)
+	// Swap stores value if the cell's version is still old ("" = there is none), and returns
+	// the version that the cell has then ("" = the store does not tell), else it fails with
+	// ErrConflict. After any other error the caller must Load again and look whether its own
+	// value is in.
+	Swap(ctx context.Context, name, old string, value []byte) (version string, err error)
+}
+
+// Cell is a small mutable value as it was read.
+type Cell struct {
+	Value   []byte
+	Version string
+	// Age is how long ago the value was written, by the store's own clock alone, so that it
+	// is the same for all who look, whatever their clocks say. It is right to a second or
+	// two; negative: the store does not tell.
+	Age time.Duration
+}
+
+// Age returns how long before now a value was written, by two times that one clock has told.
+// A server may tell an older time than that of its last write, because it rounds, or looks at
+// its clock once in a second; but not by more than slack.
+func Age(written, now time.Time) time.Duration {
+	const slack = 2 * time.Second
+	if age := now.Sub(written); age >= -slack {
+		return max(age, 0)
+	}
+	return -1
 }
 
 // Remote is all that a shared store can do.

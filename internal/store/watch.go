@@ -31,6 +31,8 @@ const (
 // is waited for. After a long one the remote is down: all calls end, and new ones fail at once
 // for as long again, so that a hundred objects cost a command no more time than one. New ones
 // fail, too, when a call has failed for want of an answer, until another call gets one.
+// Calls with a deadline of their own are made all the same: they cost no more than that, and a
+// lease that is not renewed because a remote was down a moment ago would be lost.
 type Watch struct {
 	p     Patience
 	url   string
@@ -79,7 +81,8 @@ func (w *Watch) silence() time.Duration {
 func (w *Watch) begin(x *waiting) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.down != nil && time.Now().Before(w.until) {
+	_, own := x.ctx.Deadline()
+	if w.down != nil && !own && time.Now().Before(w.until) {
 		return w.down
 	}
 	if len(w.calls) == 0 {
@@ -104,6 +107,8 @@ func (w *Watch) end(x *waiting, err error) error {
 			Kind: diag.Network, Place: w.url, What: "cannot be read: " + err.Error(), Err: errors.Join(ErrUnsteady, err),
 			Hint: "check the disk or the mount: ls " + w.url,
 		}
+	case err != nil && errors.Is(err, context.Cause(x.ctx)):
+		// The call was given up: that tells nothing of the remote.
 	case !diag.Is(err, diag.Network):
 		w.Moved()
 		w.down = nil // it answers

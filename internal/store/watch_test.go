@@ -285,6 +285,36 @@ func TestAnAnswerEndsTheTimeInWhichAllFails(t *testing.T) {
 	})
 }
 
+// A lease must be renewed as soon as the remote is back, and who waits for a beat no longer
+// than a moment must not keep the others waiting.
+func TestACallWithItsOwnDeadlineIsMadeAndTellsNothingWhenItEnds(t *testing.T) {
+	both(t, func(t *testing.T, s *stuck, r store.Remote, _ *lines, hang func(ctx context.Context) error) {
+		stat := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err := r.Stat(ctx, storetest.File(nil))
+			return err
+		}
+		s.set(hang)
+		begin := time.Now()
+		stop := par.Background(t.Context(), func(ctx context.Context) {
+			for ctx.Err() == nil && time.Since(begin) < time.Hour {
+				_ = stat() // what it answers does not matter here
+			}
+		})
+		_, err := r.Stat(t.Context(), storetest.File(nil))
+		wantDown(t, err)
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		stop()
+		s.set(nil)
+		if err := stat(); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("asked again at once: %v", err)
+		}
+	})
+}
+
 func TestADiskThatWritesForLongIsNotDown(t *testing.T) {
 	for _, dead := range []error{nil, syscall.ESTALE} {
 		synctest.Test(t, func(t *testing.T) {

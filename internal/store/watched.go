@@ -147,10 +147,14 @@ func (s *watched) Load(ctx context.Context, name string) (value []byte, version 
 	return c.value, c.version, err
 }
 
+// Look implements Cells.
+func (s *watched) Look(ctx context.Context, name, known string) (Cell, error) {
+	return again(ctx, s.w, func(ctx context.Context) (Cell, error) { return s.listed.Look(ctx, name, known) })
+}
+
 // Swap implements Cells.
-func (s *watched) Swap(ctx context.Context, name, old string, value []byte) error {
-	_, err := watch(ctx, s.w, none(func(ctx context.Context) error { return s.listed.Swap(ctx, name, old, value) }))
-	return err
+func (s *watched) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
+	return watch(ctx, s.w, func(ctx context.Context) (string, error) { return s.listed.Swap(ctx, name, old, value) })
 }
 
 // Probe implements Remote.

@@ -258,7 +258,7 @@ func TestADirectoryBehindItsMarkerTakesBatches(t *testing.T) {
 		t.Errorf("the marker: %v", err)
 	}
 	foreign := watch(t)
-	if err := foreign.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
+	if _, err := foreign.Swap(t.Context(), store.MarkerName, "", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	c = &transfer.Carrier{Cache: p.cache, Remote: store.Marked(foreign, store.Past{}), Workers: 2}

@@ -58,7 +58,7 @@ func (w *Work) replace(ctx context.Context, cache store.Cache, o artifact.Output
 	defer tmp.Discard()
 	if o.Dir {
 		// The whole tree: a link or a name that is right in it may be wrong in a part, and the other way round.
-		if err := w.check(tmp.Dir, t); err != nil {
+		if err := w.CheckTree(tmp.Dir, t); err != nil {
 			return p, err
 		}
 		if here != nil {
@@ -220,14 +220,14 @@ func (w *Work) Build(ctx context.Context, cache store.Cache, in folder.Dir, name
 // processes make of it meanwhile, os.Root lets nothing out of it. After an error a part of
 // it may be left.
 func (w *Work) BuildTree(ctx context.Context, cache store.Cache, in folder.Dir, name string, t *object.Tree) error {
-	if err := w.check(in, t); err != nil {
+	if err := w.CheckTree(in, t); err != nil {
 		return err
 	}
 	return w.buildTree(ctx, cache, in, name, t, nil)
 }
 
-// check refuses a tree that may not be put on a disk, or not on this one.
-func (w *Work) check(in folder.Dir, t *object.Tree) error {
+// CheckTree refuses a tree that may not be put on a disk, or not on this one.
+func (w *Work) CheckTree(in folder.Dir, t *object.Tree) error {
 	if err := t.Check(); err != nil {
 		return err
 	}

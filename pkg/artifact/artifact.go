@@ -185,18 +185,46 @@ func checkNumbers(p repopath.Path, d digest.Digest, size, files int64) error {
 	return nil
 }
 
+// maxStageName is how long a lock lets the name of a stage be.
+const maxStageName = 255
+
+// PathName returns the name under which what lies at a path stands among the stages. Two paths
+// never share one: a byte that a lock's names do not have is = and two hexadecimal digits, and a
+// path that gets too long by that is == and its hash.
+func PathName(prefix string, p repopath.Path) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	b.WriteString(prefix)
+	for _, c := range []byte(p) {
+		if c != '=' && isNameByte(c) {
+			b.WriteByte(c)
+		} else {
+			b.WriteString("=" + digits[c>>4:c>>4+1] + digits[c&15:c&15+1])
+		}
+	}
+	if b.Len() > maxStageName {
+		return prefix + "==" + digest.Of([]byte(p)).Hex()
+	}
+	return b.String()
+}
+
 // IsStageName reports whether a stage's name may be read from a lock, a record or
 // a state: a letter, digit or _, then up to 254 of these and . @ : / = , + -.
 func IsStageName(s string) bool {
-	if s == "" || len(s) > 255 {
+	if s == "" || len(s) > maxStageName {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		word := c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !word && (i == 0 || strings.IndexByte(".@:/=,+-", c) < 0) {
+		if !isNameByte(s[i]) || i == 0 && strings.IndexByte(nameMarks, s[0]) >= 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// nameMarks are the bytes of names that none begins with.
+const nameMarks = ".@:/=,+-"
+
+func isNameByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte(nameMarks, c) >= 0
 }

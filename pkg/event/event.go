@@ -36,6 +36,7 @@ type Event struct {
 	Schema  string            `json:"schema"`            // the name of this form
 	Type    Type              `json:"type"`              // what happened
 	Project string            `json:"project,omitempty"` // of several: its directory
+	Env     string            `json:"env,omitempty"`     // of several: the environment that is deployed to
 	Stage   string            `json:"stage,omitempty"`   // which stage it is about; empty: the whole run
 	Deploy  bool              `json:"deploy,omitempty"`  // it is a deploy stage
 	Check   bool              `json:"check,omitempty"`   // it is a check

@@ -24,8 +24,9 @@ const Schema = 1
 
 // File is a whole pipe.lock. Its zero value is the lock of a project that never ran.
 type File struct {
-	Stages []Stage  // build stages, sorted by name
-	Absent []Absent // what Parse passed over, in the order of lines; Encode does not write it
+	Stages  []Stage  // build stages, sorted by name
+	Sources []Source // other repositories, sorted by the names of their blocks
+	Absent  []Absent // what Parse passed over, in the order of lines; Encode does not write it
 }
 
 // Absent is a part of a lock that does not count, as if it were not there.
@@ -39,6 +40,9 @@ type Absent struct {
 func (a Absent) String() string {
 	if a.Stage == "" {
 		return a.Why
+	}
+	if name, ok := strings.CutPrefix(a.Stage, SourcePrefix); ok {
+		return "ignored source " + name + ": " + a.Why
 	}
 	return "ignored stage " + a.Stage + ": " + a.Why
 }
@@ -110,29 +114,41 @@ func (f *File) Encode() []byte {
 	b = append(b, banner...)
 	b = append(b, "schema: "...)
 	b = strconv.AppendInt(b, Schema, 10)
-	if len(f.Stages) == 0 {
+	if len(f.Stages)+len(f.Sources) == 0 {
 		return append(b, "\nstages: {}\n"...)
 	}
 	b = append(b, "\nstages:\n"...)
+	sources := f.Sources
 	for i := range f.Stages {
+		for ; len(sources) > 0 && sources[0].name() < f.Stages[i].Name; sources = sources[1:] {
+			b = sources[0].append(b)
+		}
 		b = f.Stages[i].append(b)
+	}
+	for i := range sources {
+		b = sources[i].append(b)
 	}
 	return b
 }
 
 func (s *Stage) append(b []byte) []byte {
-	// Lines that never change stand between the blocks, so that git merges a
-	// change in each of two neighbours.
-	b = append(append(append(b, "  # begin "...), s.Name...), '\n')
+	return framed(b, s.Name, func(b []byte) []byte {
+		if s.unchanged() {
+			return append(b, s.raw...)
+		}
+		return s.fields(b)
+	})
+}
+
+// framed adds a block. Lines that never change stand between the blocks, so that git merges a
+// change in each of two neighbours.
+func framed(b []byte, name string, body func([]byte) []byte) []byte {
+	b = append(append(append(b, beginField...), name...), '\n')
 	from := len(b)
-	if s.unchanged() {
-		b = append(b, s.raw...)
-	} else {
-		b = s.fields(b)
-	}
+	b = body(b)
 	sum := sumOf(b[from:])
 	b = append(append(append(b, sumField...), sum[:]...), '\n')
-	return append(append(append(b, "  # end "...), s.Name...), '\n')
+	return append(append(append(b, endField...), name...), '\n')
 }
 
 // sumField and the digits of sumOf are a block's last line.

@@ -39,7 +39,9 @@ func golden(t *testing.T, name string, got []byte) {
 
 func sum(s string) digest.Digest { return digest.Of([]byte(s)) }
 
-func copyOf(f *File) *File { return &File{Stages: slices.Clone(f.Stages)} }
+func copyOf(f *File) *File {
+	return &File{Stages: slices.Clone(f.Stages), Sources: slices.Clone(f.Sources)}
+}
 
 func keyOf(s string) digest.Key { return digest.Key(sum(s)) }
 

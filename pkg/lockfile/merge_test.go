@@ -64,6 +64,9 @@ func (m *merge) check(got []byte, clean, union bool) error {
 			return fmt.Errorf("the block of %s is not in the file", s.Name)
 		}
 	}
+	if err := m.checkSources(f, got, clean); err != nil {
+		return err
+	}
 	for _, name := range m.names() {
 		want, alone := m.wanted(name)
 		have := bytesOf(f.Stage(name))
@@ -85,6 +88,28 @@ func (m *merge) check(got []byte, clean, union bool) error {
 	}
 	if clean && (len(f.Absent) > 0 || !bytes.Equal(f.Encode(), got)) {
 		return fmt.Errorf("git merged cleanly, and the lock is not canonical: %v", f.Absent)
+	}
+	return nil
+}
+
+// checkSources is check for sources: a commit that is believed is one that a side has locked.
+func (m *merge) checkSources(f *File, got []byte, clean bool) error {
+	for i := range f.Sources {
+		s := &f.Sources[i]
+		if o, t := m.ours.Source(s.Path), m.theirs.Source(s.Path); (o == nil || *o != *s) && (t == nil || *t != *s) {
+			return fmt.Errorf("source %s at %s is believed, and neither side wrote it", s.Path, s.Commit)
+		}
+		if !bytes.Contains(got, s.append(nil)) {
+			return fmt.Errorf("the block of source %s is not in the file", s.Path)
+		}
+	}
+	for _, side := range [][2]*File{{m.ours, m.theirs}, {m.theirs, m.ours}} {
+		for _, s := range side[0].Sources {
+			other, have := side[1].Source(s.Path), f.Source(s.Path)
+			if clean && other != nil && *other == s && (have == nil || *have != s) {
+				return fmt.Errorf("both sides have source %s at %s, and a clean merge has not", s.Path, s.Commit)
+			}
+		}
 	}
 	return nil
 }

@@ -8,9 +8,11 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// fieldsOf names the fields that this version knows, of a block and of the items of its lists.
+// fieldsOf names the fields that this version knows: of a stage's block, of a source's, and of the
+// items of a stage's lists.
 var fieldsOf = map[string]string{
 	"":       " key generation cmd deps tools params env outs sum ",
+	"source": " path git ref commit sum ",
 	"deps":   " path kind exec hash size files in ",
 	"tools":  " cmd hash size line ",
 	"params": " file key value hash ",
@@ -27,18 +29,21 @@ func isKind(list string, k artifact.Kind) bool {
 	return k == artifact.Dir || list != "outs" && (k == artifact.Glob || k.IsTop())
 }
 
-// newer returns what in a block only a later version can have written, and where
+// newer returns what in the block of name only a later version can have written, and where
 // in text it stands: an unknown field, key, hash or kind. "" is nothing.
-func newer(text string) (what string, at int) {
-	list, from := "", 0
+func newer(name, text string) (what string, at int) {
+	block, list, from := "", "", 0
+	if strings.HasPrefix(name, SourcePrefix) {
+		block = "source"
+	}
 	for line := range strings.Lines(text) {
-		if item, ok := strings.CutPrefix(line, "      - {"); ok && list != "" && fieldsOf[list] != "" {
+		if item, ok := strings.CutPrefix(line, "      - {"); ok && list != "" && block == "" && fieldsOf[list] != "" {
 			what, at = newerItem(list, item)
 			at += len(line) - len(item)
 		} else if field, ok := strings.CutPrefix(line, "    "); ok && isField(field[:1]) {
 			name, value, _ := strings.Cut(field, ":")
 			if list = name; isField(name) {
-				what, at = newerField("", name, strings.TrimSpace(value)), len(line)-len(field)
+				what, at = newerField(block, name, strings.TrimSpace(value)), len(line)-len(field)
 			}
 		}
 		if what != "" {
@@ -80,6 +85,8 @@ func newerField(list, name, value string) string {
 		if _, err := digest.ParseKey(value); errors.Is(err, digest.ErrNewer) {
 			return "key " + form
 		}
+	case name == "commit" && list == "source" && isHash && isField(form):
+		return "commit " + form
 	case name == "kind" && isField(value) && !isKind(list, artifact.Kind(value)):
 		return "kind " + value
 	case (name == "cmd" && list == "" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:

@@ -125,11 +125,12 @@ type reader struct {
 	last, read map[string]Stage // of the lock before, and of this one; nil without a Parser
 }
 
-// block is one that is whole.
+// block is one that is whole: of a stage, or of a source, which has no more of a Stage than the name.
 type block struct {
 	Stage
-	text string
-	line int
+	source *Source
+	text   string
+	line   int
 }
 
 // next returns the next line without its end.
@@ -201,14 +202,11 @@ func (r *reader) block(name string, line int) {
 	if r.read != nil {
 		body = strings.Clone(body) // a Stage that stays must not keep the whole lock
 	}
-	whole := body
-	body = body[:n]
-	s, ok := scan(name, body)
-	if ok && !longLine(body) {
-		r.keep(s, whole, n, line)
+	if r.form(name, body, n, line) {
 		return
 	}
-	if what, at := newer(body); what != "" {
+	body = body[:n]
+	if what, at := newer(name, body); what != "" {
 		start := strings.LastIndexByte(body[:at], '\n') + 1
 		place := fmt.Sprintf("%s:%d:%d", r.file, r.lineOf(from+at), utf8.RuneCountInString(body[start:at])+1)
 		r.err = diag.Unknown("stage "+name, what).At(place)
@@ -217,9 +215,29 @@ func (r *reader) block(name string, line int) {
 	r.damaged(name, line, body, "it is malformed")
 }
 
+// form takes a block whose sum over its first n bytes is right, if the rest of it is, too.
+func (r *reader) form(name, whole string, n, line int) bool {
+	body := whole[:n]
+	if longLine(body) {
+		return false
+	}
+	if strings.HasPrefix(name, SourcePrefix) {
+		s, ok := scanSource(name, body)
+		if ok {
+			r.found = append(r.found, block{Stage{Name: name}, &s, body, line})
+		}
+		return ok
+	}
+	s, ok := scan(name, body)
+	if ok {
+		r.keep(s, whole, n, line)
+	}
+	return ok
+}
+
 // keep takes the block with the text whole, of which the first n bytes are what its sum covers.
 func (r *reader) keep(s Stage, whole string, n, line int) {
-	r.found = append(r.found, block{s, whole[:n], line})
+	r.found = append(r.found, block{s, nil, whole[:n], line})
 	if r.read != nil {
 		r.read[whole] = s
 	}
@@ -261,7 +279,11 @@ func (r *reader) result() *File {
 		}
 		same := r.found[from:to]
 		if b, ok := pick(same); ok {
-			f.Stages = append(f.Stages, b.Stage)
+			if b.source != nil {
+				f.Sources = append(f.Sources, *b.source)
+			} else {
+				f.Stages = append(f.Stages, b.Stage)
+			}
 			continue
 		}
 		r.absent = append(r.absent, Absent{same[0].Name, same[0].line, "it occurs twice, with different contents"})
@@ -292,7 +314,7 @@ func pick(same []block) (best block, ok bool) {
 func (r *reader) said(f *File) []Absent {
 	seen := map[string]bool{}
 	r.absent = slices.DeleteFunc(r.absent, func(a Absent) bool {
-		again := seen[a.Stage] || f.Stage(a.Stage) != nil
+		again := seen[a.Stage] || f.Stage(a.Stage) != nil || slices.ContainsFunc(f.Sources, func(s Source) bool { return s.name() == a.Stage })
 		seen[a.Stage] = true
 		return again
 	})

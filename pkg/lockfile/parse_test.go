@@ -208,19 +208,21 @@ func sortedKeys[V any](m map[string]V) (keys []string) {
 func newers() map[string]string {
 	forge := func(old, new string) string { return head + blockOf("a") + forged(blockOf("b"), old, new) }
 	return map[string]string{
-		"schema":          strings.Replace(head, "schema: 1", "schema: 2", 1) + blockOf("a"),
-		"field":           forge("    outs:", "    colour: red\n    outs:"),
-		"list":            forge("    outs:", "    images:\n      - {path: cc} # b\n    outs:"),
-		"field of an out": forge("size: 1}", "size: 1, mode: 493}"),
-		"first of an out": forge("{path", "{link: true, path"),
-		"field of a dep":  forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
-		"field of a tool": forge("    outs:", "    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1, exit: 1} # b\n    outs:"),
-		"kind of an out":  forge("path: out", "path: out, kind: image"),
-		"glob of an out":  forge("path: out", "path: out, kind: glob"),
-		"top of an out":   forge("path: out", "path: out, kind: topdir"),
-		"key":             forge("key: k1:", "key: k2:"),
-		"hash":            forge("hash: blake3:", "hash: sha3:"),
-		"and not in form": forge("size: 1}", "size:  1, mode: 493}"),
+		"schema":             strings.Replace(head, "schema: 1", "schema: 2", 1) + blockOf("a"),
+		"field":              forge("    outs:", "    colour: red\n    outs:"),
+		"list":               forge("    outs:", "    images:\n      - {path: cc} # b\n    outs:"),
+		"field of an out":    forge("size: 1}", "size: 1, mode: 493}"),
+		"first of an out":    forge("{path", "{link: true, path"),
+		"field of a dep":     forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
+		"field of a tool":    forge("    outs:", "    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1, exit: 1} # b\n    outs:"),
+		"kind of an out":     forge("path: out", "path: out, kind: image"),
+		"glob of an out":     forge("path: out", "path: out, kind: glob"),
+		"top of an out":      forge("path: out", "path: out, kind: topdir"),
+		"key":                forge("key: k1:", "key: k2:"),
+		"hash":               forge("hash: blake3:", "hash: sha3:"),
+		"and not in form":    forge("size: 1}", "size:  1, mode: 493}"),
+		"field of a source":  head + forged(sourceBlock("lib"), "    git:", "    depth: 1\n    git:"),
+		"commit of a source": head + forged(sourceBlock("lib"), "commit: ", "commit: sha3:"),
 	}
 }
 
@@ -320,6 +322,7 @@ func TestFieldsBeginningWithXAreKept(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(example().Encode())
 	f.Add([]byte(head))
+	f.Add(withSources().Encode())
 	f.Add([]byte(head + forged(blockOf("b"), "size: 1} # b\n", "size: 1, x-a: 1}\n    x-b:\n      - 1\n")))
 	for _, lock := range damages() {
 		if len(lock) < maxLine {
@@ -343,13 +346,18 @@ func fuzzOne(t *testing.T, data []byte) {
 		return
 	}
 	again, err := Parse(FileName, got.Encode())
-	if err != nil || len(again.Absent) > 0 || !reflect.DeepEqual(again.Stages, got.Stages) {
+	if err != nil || len(again.Absent) > 0 || !reflect.DeepEqual(again.Stages, got.Stages) || !reflect.DeepEqual(again.Sources, got.Sources) {
 		t.Fatalf("%v\nread  %+v\nagain %+v", err, got, again)
 	}
 	lf := append(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), '\n')
 	for i := range got.Stages {
 		if b := got.Stages[i].append(nil); !bytes.Contains(lf, b) {
 			t.Fatalf("a block that is not in the file, or whose sum is wrong:\n%s\n%s", b, data)
+		}
+	}
+	for i := range got.Sources {
+		if b := got.Sources[i].append(nil); !bytes.Contains(lf, b) {
+			t.Fatalf("a source that is not in the file, or whose sum is wrong:\n%s\n%s", b, data)
 		}
 	}
 }

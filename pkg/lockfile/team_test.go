@@ -42,6 +42,16 @@ func (t team) lock(least int) *File {
 	return f
 }
 
+// source adds, moves or drops one. Two have the same repository, and with it lines in common.
+func (t team) source(f *File) {
+	at := repopath.Path([]string{"a", "b", "c/d"}[t.IntN(3)])
+	if t.IntN(4) == 0 {
+		f.KeepSources(func(p repopath.Path) bool { return p != at })
+		return
+	}
+	f.SetSource(Source{Path: at, Git: "https://example.com/lib", Ref: []string{"", "main"}[t.IntN(2)], Commit: sum(strconv.Itoa(t.IntN(4))).Hex()[:40]})
+}
+
 func (t team) any(f *File) *Stage { return &f.Stages[t.IntN(len(f.Stages))] }
 
 // again is another run of s: other inputs, a deliberate rebuild, or other outs alone.
@@ -140,6 +150,14 @@ var kinds = []struct {
 		}
 		t.change(theirs, s)
 	}},
+	{"sources beside stages", 1, func(t team, _, ours, theirs *File) {
+		for _, f := range []*File{ours, theirs} {
+			t.change(f, t.any(f).Name)
+			for range 1 + t.IntN(3) {
+				t.source(f)
+			}
+		}
+	}},
 	{"anything", 0, func(t team, _, ours, theirs *File) { t.random(ours); t.random(theirs) }},
 }
 
@@ -149,6 +167,9 @@ func draw(kind int, seed uint64) *merge {
 	m := &merge{base: &File{}}
 	if k.least >= 0 {
 		m.base = t.lock(k.least)
+		for range t.IntN(3) {
+			t.source(m.base)
+		}
 	}
 	m.ours, m.theirs = copyOf(m.base), copyOf(m.base)
 	k.do(t, m.base, m.ours, m.theirs)

@@ -17,8 +17,9 @@ const vectors = "../../testdata/vectors/lock"
 
 // reading is what a vector says is read of a lock, with the lock's own names of fields.
 type reading struct {
-	Stages []map[string]any `json:"stages"`
-	Absent []string         `json:"absent"` // stages
+	Stages  []map[string]any `json:"stages"`
+	Sources []map[string]any `json:"sources,omitempty"`
+	Absent  []string         `json:"absent"` // stages
 }
 
 // readingOf is what Parse made of a lock.
@@ -36,6 +37,9 @@ func readingOf(f *File) reading {
 			}
 		}
 		r.Stages = append(r.Stages, m)
+	}
+	for _, s := range f.Sources {
+		r.Sources = append(r.Sources, item(map[string]any{"path": string(s.Path), "git": s.Git, "ref": s.Ref, "commit": s.Commit}, "ref"))
 	}
 	for _, a := range f.Absent {
 		if a.Stage != "" {
@@ -132,13 +136,16 @@ func writeVectors(t *testing.T) {
 	first := string(example().Stages[0].append(nil))
 	extra := forged(forged(first, "size: 120}", "size: 120, x-mode: 0o755, x-note: \"a } b\"}"), "files: 1} # build\n", "files: 1} # build\n    x-a: anything {\n    x-b:\n      - 1\n")
 	locks := map[string]map[string]string{
-		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra, "outside": string(outside().Encode())},
+		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra, "outside": string(outside().Encode()), "sources": string(withSources().Encode())},
 		"damaged": {
 			"windows": strings.ReplaceAll("\ufeff"+head+a+b, "\n", "\r\n"), "another order": head + b + a, "twice the same": head + a + b + a,
 			"union of an empty": banner + "schema: 1\nstages: {}\nstages:\n" + a + b, "no last newline": strings.TrimSuffix(head+a+b, "\n"),
 		},
 		"newer":   newers(),
 		"refused": {"words": "hello\n", "dvc": "schema: '2.0'\nstages: {}\n"},
+	}
+	for name, lock := range damagedSources() {
+		locks["damaged"]["source-"+name] = lock
 	}
 	for name, lock := range damages() {
 		if len(lock) < maxLine {
@@ -171,7 +178,7 @@ func TestVectorsAreReadAsTheySay(t *testing.T) {
 	if *update {
 		writeVectors(t)
 	}
-	for dir, least := range map[string]int{"valid": 4, "damaged": 40, "newer": 10, "refused": 2} {
+	for dir, least := range map[string]int{"valid": 5, "damaged": 40, "newer": 10, "refused": 2} {
 		files, err := filepath.Glob(filepath.Join(vectors, dir, "*.lock"))
 		if err != nil || len(files) < least {
 			t.Fatalf("%s: %d vectors, %v", dir, len(files), err)

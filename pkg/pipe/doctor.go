@@ -79,6 +79,7 @@ func Doctor(ctx context.Context, opt Options) []Check {
 		err = diag.New(diag.Policy, "git does not ignore %s", strings.Join(outs, ", ")).Hinted("pipe init")
 	}
 	add("outputs ignored by git", "all", err)
+	p.trySources(ctx, lock, add)
 	p.tryRemotes(ctx, lock, add)
 	if err := p.Close(); err != nil {
 		add("workspace", "", err)

@@ -59,6 +59,7 @@ type Options struct {
 	Env     string            // the environment; "" is "default"
 	NoWait  bool              // fail with kind busy when another process holds a lock
 	Emit    func(event.Event) // called from one goroutine at a time; nil: events are dropped
+	Prompt  bool              // git may ask for a password on the terminal when it fetches a source
 	Meter   *event.Meter      // counts the bytes of transfers while they go; nil: nobody looks
 	Now     func() time.Time  // nil: time.Now
 	// Program is the file of the pipe command, of this version. A deployment's command runs below
@@ -91,6 +92,7 @@ type Project struct {
 	env    []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
+	modeless bool          // the file system does not keep executable bits
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
@@ -119,6 +121,7 @@ func (p *Project) read(ctx context.Context) error {
 	p.yaml = data
 	p.spec, err = p.parse(data)
 	if err == nil {
+		p.recallSources()
 		err = p.openTop(ctx)
 	}
 	if err == nil && len(p.spec.Remotes) > 0 {
@@ -168,6 +171,9 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 	exec, err := p.execBits(ctx, p.at())
 	if err != nil {
 		return nil, err
+	}
+	if p.modeless = exec != nil; p.modeless {
+		exec = p.sourceBits(exec)
 	}
 	p.work, err = worktree.Open(root, worktree.Options{Workers: runtime.GOMAXPROCS(0), Note: p.note, Exec: exec})
 	if err != nil {

@@ -40,7 +40,10 @@ type ReproOptions struct {
 	CreateEnv      bool     // the environment may be a new one
 	AllowOlder     bool     // in CI, deploy a commit although the environment has a later one
 	NoDeploy       bool     // build only: leave deploy stages out, and what needs them
-	Replay         bool     // tell what the commands printed that need not run, as events of type replayed
+	// Sources are refs, for this run alone, of sources by their names: "api": "hotfix/x". Then nothing
+	// is written to pipe.lock.
+	Sources map[string]string
+	Replay  bool // tell what the commands printed that need not run, as events of type replayed
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
@@ -169,14 +172,23 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
-	e, err := p.engine(ctx, opt, h)
-	if err != nil {
-		return nil, err
-	}
 	if opt.Jobs < 0 {
 		return nil, diag.New(diag.Usage, "-j must be 1 or more, not %d", opt.Jobs).Hinted("pipe repro -j 4")
 	}
 	targets, err := p.targets(opt.Targets)
+	if err != nil {
+		return nil, err
+	}
+	// Before any input is read.
+	if dry {
+		err = p.lookAtSources(ctx, lock, opt.Sources)
+	} else {
+		err = p.placeSources(ctx, lock, opt.Sources)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.engine(ctx, opt, h)
 	if err != nil {
 		return nil, err
 	}
@@ -267,6 +279,9 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, opt.ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
+	if len(opt.Sources) > 0 {
+		e.SaveLock = func(*lockfile.File) error { return nil }
+	}
 	if p.remote != nil {
 		e.Records = p.remote
 	}
@@ -275,6 +290,18 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
+	}
+	if p.repo != nil {
+		e.Dirty = func(ctx context.Context, paths, top []repopath.Path) (bool, error) {
+			for _, at := range paths {
+				if at == repopath.Root {
+					top = append(top, p.at())
+				} else {
+					top = append(top, p.at().Child(string(at)))
+				}
+			}
+			return p.repo.Dirty(ctx, top, p.lockAt)
+		}
 	}
 	if p.top != nil {
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)

@@ -86,7 +86,7 @@ func TestNothingIsSwappedWithoutItsLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := disk.Open(root)
-	if err := s.Swap(t.Context(), "cell", "", []byte("v")); err == nil {
+	if _, err := s.Swap(t.Context(), "cell", "", []byte("v")); err == nil {
 		t.Error("no error")
 	}
 	if _, _, err := s.Load(t.Context(), "cell"); !errors.Is(err, store.ErrNotFound) {
@@ -259,7 +259,8 @@ func TestTidyRemovesOnlyWhatIsOld(t *testing.T) {
 func TestProbeAndKilledWritersLeaveNoCells(t *testing.T) {
 	root := t.TempDir()
 	s := disk.Open(root)
-	if err := errors.Join(s.Probe(t.Context()), s.Swap(t.Context(), "env/a", "", nil)); err != nil {
+	_, err := s.Swap(t.Context(), "env/a", "", nil)
+	if err := errors.Join(err, s.Probe(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{"probe", "tmp"} {
@@ -271,7 +272,7 @@ func TestProbeAndKilledWritersLeaveNoCells(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	err := s.Names(t.Context(), "env", func(n string) error { names = append(names, n); return nil })
+	err = s.Names(t.Context(), "env", func(n string) error { names = append(names, n); return nil })
 	if err != nil || !slices.Equal(names, []string{"env/a"}) {
 		t.Errorf("%q, %v", names, err)
 	}

@@ -77,7 +77,7 @@ func TestARecordOrCellThatIsFarTooLargeIsRefusedAtTheBound(t *testing.T) {
 	if _, _, err := s.Load(t.Context(), "projects/shop/env/default/state"); !diag.Is(err, diag.Integrity) {
 		t.Errorf("cell: %v", err)
 	}
-	if err := s.Swap(t.Context(), "projects/shop/env/default/state", "", []byte("mine")); !diag.Is(err, diag.Integrity) {
+	if _, err := s.Swap(t.Context(), "projects/shop/env/default/state", "", []byte("mine")); !diag.Is(err, diag.Integrity) {
 		t.Errorf("swap: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -53,29 +54,74 @@ func (s *Store) loaded(b []byte, err error, name string) ([]byte, string, error)
 	return b, digest.Of(b).Hex(), nil
 }
 
-// Swap implements store.Cells: compare and replace under a file lock.
-func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (err error) {
+// Look implements store.Cells. The clock is that of the file system, which may be a server's:
+// a file that is made now tells the time. A value has the time at which its bytes were written,
+// before the disk made them durable and they got their name, so it may seem a little too old.
+func (s *Store) Look(ctx context.Context, name, known string) (c store.Cell, err error) {
 	if err := check(ctx, name); err != nil {
-		return err
+		return c, err
+	}
+	if _, err := os.Lstat(s.path(name) + lockSuffix); err != nil {
+		return c, s.mapped(err, name)
+	}
+	// Alone, so that the time is that of these very bytes.
+	lock, err := s.files.Acquire(ctx, s.path(name)+lockSuffix, atomicfile.Shared, nil)
+	if err != nil {
+		return c, s.mapped(err, name)
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	b, err := small(s.path(name))
+	if c.Value, c.Version, err = s.loaded(b, err, name); err != nil {
+		return store.Cell{}, err
+	}
+	if c.Version == known {
+		return store.Cell{}, store.ErrUnchanged
+	}
+	c.Age = s.age(s.path(name))
+	return c, nil
+}
+
+// age returns how long ago a file was written; negative where that cannot be told.
+func (s *Store) age(path string) time.Duration {
+	info, err := os.Stat(path)
+	if err != nil {
+		return -1
+	}
+	now, err := os.CreateTemp(s.path("tmp"), "clock-")
+	if err != nil {
+		return -1
+	}
+	defer func() { _ = errors.Join(now.Close(), os.Remove(now.Name())) }()
+	made, err := now.Stat()
+	if err != nil {
+		return -1
+	}
+	return store.Age(info.ModTime(), made.ModTime())
+}
+
+// Swap implements store.Cells: compare and replace under a file lock.
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (version string, err error) {
+	if err := check(ctx, name); err != nil {
+		return "", err
 	}
 	path := s.path(name)
 	if err := s.room(filepath.Dir(path)); err != nil {
-		return err
+		return "", err
 	}
 	lock, err := s.files.Acquire(ctx, path+lockSuffix, atomicfile.Exclusive, nil)
 	if err != nil {
-		return s.mapped(err, name)
+		return "", s.mapped(err, name)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	b, err := small(path)
-	_, version, err := s.loaded(b, err, name)
+	_, now, err := s.loaded(b, err, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return "", err
 	}
-	if version != old {
-		return fmt.Errorf("%s: %w", name, store.ErrConflict)
+	if now != old {
+		return "", fmt.Errorf("%s: %w", name, store.ErrConflict)
 	}
-	return s.mapped(s.files.Write(path, value, 0o666, s.path("tmp")), name)
+	return digest.Of(value).Hex(), s.mapped(s.files.Write(path, value, 0o666, s.path("tmp")), name)
 }
 
 // check refuses a name that could lead out of the store.
@@ -115,7 +161,7 @@ func (s *Store) probe(ctx context.Context, try locker) (err error) {
 		{"replace by a stale version", digest.Of(nil).Hex(), store.ErrConflict},
 	}
 	for _, st := range steps {
-		err := s.Swap(ctx, name, st.version, []byte("probe\n"))
+		_, err := s.Swap(ctx, name, st.version, []byte("probe\n"))
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return err // it did not get so far: that says nothing about conditions
 		}

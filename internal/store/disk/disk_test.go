@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -252,7 +253,7 @@ func TestHandlesOfItsOwnPerRacerAgreeOnOneRecordAndLoseNoSwap(t *testing.T) {
 			if lerr != nil && !errors.Is(lerr, store.ErrNotFound) {
 				return lerr
 			}
-			switch serr := s.Swap(ctx, "counter", version, append(old, '.')); {
+			switch _, serr := s.Swap(ctx, "counter", version, append(old, '.')); {
 			case serr == nil:
 				n++
 			case !errors.Is(serr, store.ErrConflict):
@@ -301,9 +302,10 @@ func TestAdoptReplacesARecord(t *testing.T) {
 func TestAMissingParentIsNamedWithTheNextCommand(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "not", "mounted")
 	s, ref := disk.Open(root), storetest.File([]byte("x"))
+	_, swap := s.Swap(t.Context(), "cell", "", []byte("x"))
 	for what, err := range map[string]error{
 		"put":   s.Put(t.Context(), ref, store.Bytes([]byte("x"))),
-		"swap":  s.Swap(t.Context(), "cell", "", []byte("x")),
+		"swap":  swap,
 		"probe": s.Probe(t.Context()),
 	} {
 		var e *diag.Error
@@ -320,5 +322,31 @@ func TestAStoreThatIsAFileIsAnError(t *testing.T) {
 	f := target(t)
 	if err := disk.Open(f.Name()).Put(t.Context(), storetest.File([]byte("x")), store.Bytes([]byte("x"))); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestACellIsAsOldAsItsFile(t *testing.T) {
+	dir := t.TempDir()
+	s := disk.Open(dir)
+	if _, err := s.Swap(t.Context(), "env/state", "", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "env/state"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Look(t.Context(), "env/state", "")
+	if err != nil || c.Age < time.Hour-time.Second || c.Age > time.Hour+time.Minute {
+		t.Errorf("%v, %v", c.Age, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	// Who cannot write there cannot see what time it is there.
+	if err := os.RemoveAll(filepath.Join(dir, "tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.Look(t.Context(), "env/state", ""); err != nil || c.Age >= 0 || string(c.Value) != "one" {
+		t.Errorf("%q, %v, %v", c.Value, c.Age, err)
 	}
 }

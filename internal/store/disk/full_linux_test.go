@@ -65,7 +65,7 @@ func TestAFullDiskLeavesNothing(t *testing.T) {
 	whileFull(t, 1000, func() {
 		put = b.Put(t.Context(), storetest.File(big), store.Bytes(big))
 		_, _, save = b.Save(t.Context(), in)
-		swap = s.Swap(t.Context(), "cell", "", big)
+		_, swap = s.Swap(t.Context(), "cell", "", big)
 	})
 	for doing, err := range map[string]error{"put": put, "save": save, "swap": swap} {
 		if !errors.Is(err, syscall.EFBIG) {

@@ -36,7 +36,8 @@ func fill(t *testing.T, s *Store) {
 	must(b.Close())
 	_, err = s.Record(t.Context(), object.RunID{}, []byte("{}"))
 	must(err)
-	must(s.Swap(t.Context(), "projects/p/env/e/state", "", []byte("1")))
+	_, err = s.Swap(t.Context(), "projects/p/env/e/state", "", []byte("1"))
+	must(err)
 }
 
 // A shared directory says who may use what is in it, not the umask of the one who wrote.

@@ -34,7 +34,7 @@ func TestANamedPipeOrADeviceInAStoreIsRefused(t *testing.T) {
 		}
 		_, err := s.Lookup(t.Context(), id)
 		_, _, lerr := s.Load(t.Context(), "projects/p/env/e/state")
-		serr := s.Swap(t.Context(), "projects/p/env/e/state", "", []byte("v"))
+		_, serr := s.Swap(t.Context(), "projects/p/env/e/state", "", []byte("v"))
 		merr := store.Marked(s, store.Past{}).Put(t.Context(), ref, store.Bytes([]byte("x")))
 		_, oerr := s.Open(t.Context(), ref)
 		for what, err := range map[string]error{"record": err, "cell": lerr, "swap": serr, "marker": merr, "object": oerr} {

@@ -260,7 +260,8 @@ func TestEveryStepOfASwapMayFailOrBeTheLast(t *testing.T) {
 			} else if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			return s.Swap(t.Context(), cell, version, []byte("live"))
+			_, err = s.Swap(t.Context(), cell, version, []byte("live"))
+			return err
 		},
 		Check: func(dir string, done bool) error {
 			got, _, err := disk.Open(room(dir)).Load(t.Context(), cell)
@@ -310,7 +311,7 @@ func TestAStoreOnAPoorFileSystemGoesOn(t *testing.T) {
 // exFAT by FUSE removes a file before another one takes its name.
 func TestACellThatIsBeingReplacedIsThere(t *testing.T) {
 	root, ctx := room(t.TempDir()), t.Context()
-	if err := disk.Open(root).Swap(ctx, "env/state", "", []byte("live")); err != nil {
+	if _, err := disk.Open(root).Swap(ctx, "env/state", "", []byte("live")); err != nil {
 		t.Fatal(err)
 	}
 	tried := 0
@@ -328,7 +329,7 @@ func TestACellThatIsBeingReplacedIsThere(t *testing.T) {
 		}
 		return err
 	}}, root)
-	if err := slow.Swap(ctx, "env/state", digest.Of([]byte("live")).Hex(), []byte("new")); err != nil || tried != 1 {
+	if _, err := slow.Swap(ctx, "env/state", digest.Of([]byte("live")).Hex(), []byte("new")); err != nil || tried != 1 {
 		t.Error(err, tried)
 	}
 	// One that is not there when nobody writes is just not there.

@@ -37,6 +37,7 @@ type blob struct {
 type cell struct {
 	value   []byte
 	version string
+	at      time.Time
 }
 
 var (
@@ -161,31 +162,41 @@ func (s *Store) Adopt(ctx context.Context, id object.RunID, value []byte) error 
 
 // Load implements store.Cells.
 func (s *Store) Load(ctx context.Context, name string) (value []byte, version string, err error) {
+	c, err := s.Look(ctx, name, "")
+	return c.Value, c.Version, err
+}
+
+// Look implements store.Cells.
+func (s *Store) Look(ctx context.Context, name, known string) (store.Cell, error) {
 	if err := check(ctx, name); err != nil {
-		return nil, "", err
+		return store.Cell{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.cells[name]
-	if !ok {
-		return nil, "", missing(name)
+	switch {
+	case !ok:
+		return store.Cell{}, missing(name)
+	case c.version == known:
+		return store.Cell{}, store.ErrUnchanged
 	}
-	return bytes.Clone(c.value), c.version, nil
+	return store.Cell{Value: bytes.Clone(c.value), Version: c.version, Age: time.Since(c.at)}, nil
 }
 
 // Swap implements store.Cells.
-func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
 	if err := check(ctx, name); err != nil {
-		return err
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cells[name].version != old {
-		return &diag.Error{Kind: diag.Busy, Place: "mem:" + name, What: store.ErrConflict.Error(), Err: store.ErrConflict}
+		return "", &diag.Error{Kind: diag.Busy, Place: "mem:" + name, What: store.ErrConflict.Error(), Err: store.ErrConflict}
 	}
 	s.writes++
-	s.cells[name] = cell{bytes.Clone(value), strconv.Itoa(s.writes)}
-	return nil
+	c := cell{bytes.Clone(value), strconv.Itoa(s.writes), time.Now()}
+	s.cells[name] = c
+	return c.version, nil
 }
 
 func check(ctx context.Context, name string) error {

@@ -68,7 +68,7 @@ func TestWhatAServerMayDoAnotherTimeIsAskedForAgain(t *testing.T) {
 		refuse(p, http.MethodPut, 1, c.status, c.code)
 		put(t, s, storetest.Noise(t, 100))
 		refuse(p, http.MethodPut, 1, c.status, c.code)
-		if err := s.Swap(t.Context(), fmt.Sprint("cell", n), "", []byte("v")); err != nil {
+		if _, err := s.Swap(t.Context(), fmt.Sprint("cell", n), "", []byte("v")); err != nil {
 			t.Errorf("swap after %d %s: %v", c.status, c.code, err)
 		}
 	}
@@ -160,10 +160,10 @@ func TestSwapFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s, other := open(t, s3.Config{Endpoint: p.URL}), open(t, s3.Config{})
 	loseAnswers(p, http.MethodPut, 1)
-	if err := s.Swap(t.Context(), "cell", "", []byte("mine")); err != nil {
+	if _, err := s.Swap(t.Context(), "cell", "", []byte("mine")); err != nil {
 		t.Errorf("the answer was lost: %v", err)
 	}
-	if err := s.Swap(t.Context(), "cell", "", []byte("mine")); !errors.Is(err, store.ErrConflict) {
+	if _, err := s.Swap(t.Context(), "cell", "", []byte("mine")); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("an equal value of somebody else: %v", err)
 	}
 	_, version, err := s.Load(t.Context(), "cell")
@@ -175,20 +175,21 @@ func TestSwapFindsItsOwnWriteWhenTheAnswerIsLost(t *testing.T) {
 			return false
 		}
 		p.instead = nil
-		if err := other.Swap(t.Context(), "cell", version, []byte("theirs")); err != nil {
+		if _, err := other.Swap(t.Context(), "cell", version, []byte("theirs")); err != nil {
 			t.Error(err)
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	})
-	if err := s.Swap(t.Context(), "cell", version, []byte("mine too")); !errors.Is(err, store.ErrConflict) {
+	if _, err := s.Swap(t.Context(), "cell", version, []byte("mine too")); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("another was faster: %v", err)
 	}
 	if got, _, err := s.Load(t.Context(), "cell"); err != nil || string(got) != "theirs" {
 		t.Errorf("%q, %v", got, err)
 	}
 	refuse(p, http.MethodPut, 1000, http.StatusForbidden, "AccessDenied")
-	wantKind(t, s.Swap(t.Context(), "cell", version, []byte("x")), diag.Auth, "s3:PutObject")
+	_, err = s.Swap(t.Context(), "cell", version, []byte("x"))
+	wantKind(t, err, diag.Auth, "s3:PutObject")
 }
 
 // A slow line that still sends is not silent; a server that is asked again and again is.

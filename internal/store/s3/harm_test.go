@@ -66,7 +66,7 @@ func TestACellWhoseBodyBreaksIsAskedForAgain(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s := open(t, s3.Config{Endpoint: p.URL})
 	value := storetest.Noise(t, 100<<10) // more than a server holds back before it begins to answer
-	if err := s.Swap(t.Context(), "env/x/state", "", value); err != nil {
+	if _, err := s.Swap(t.Context(), "env/x/state", "", value); err != nil {
 		t.Fatal(err)
 	}
 	breakBodies(p, func() error { return errDropped }, 50<<10)

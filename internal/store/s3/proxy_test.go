@@ -237,7 +237,7 @@ func TestFlippedByteOnTheWayDownIsCorrupt(t *testing.T) {
 func TestDamagedCellIsCorrupt(t *testing.T) {
 	p := newProxy(t, start(t, s3server.Options{}))
 	s := open(t, s3.Config{Endpoint: p.URL})
-	if err := s.Swap(t.Context(), "env/x/state", "", []byte("some value")); err != nil {
+	if _, err := s.Swap(t.Context(), "env/x/state", "", []byte("some value")); err != nil {
 		t.Fatal(err)
 	}
 	p.onResponse(func(r *http.Response) error {

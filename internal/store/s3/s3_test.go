@@ -164,7 +164,7 @@ func each(t *testing.T, s *s3.Store, f func(t *testing.T, err error)) {
 			return err
 		},
 		"Load":  func(ctx context.Context) error { _, _, err := s.Load(ctx, "env/x/state"); return err },
-		"Swap":  func(ctx context.Context) error { return s.Swap(ctx, "env/x/state", "", b) },
+		"Swap":  func(ctx context.Context) error { _, err := s.Swap(ctx, "env/x/state", "", b); return err },
 		"Probe": s.Probe,
 		"List":  func(ctx context.Context) error { return s.List(ctx, func(store.Entry) error { return nil }) },
 		"Names": func(ctx context.Context) error { return s.Names(ctx, "env", func(string) error { return nil }) },
@@ -267,7 +267,7 @@ func TestPutSendsWhatItMust(t *testing.T) {
 	b := storetest.Noise(t, 10)
 	_ = s.Put(t.Context(), storetest.File(b), store.Bytes(b))
 	_, _ = s.Record(t.Context(), object.RunID{Key: digest.Key{1}}, b)
-	_ = s.Swap(t.Context(), "cell", "", b)
+	_, _ = s.Swap(t.Context(), "cell", "", b)
 	if len(seen) < 3 {
 		t.Fatalf("%d writes, want at least 3", len(seen))
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -19,8 +20,8 @@ import (
 
 // Lookup implements store.Index.
 func (s *Store) Lookup(ctx context.Context, id object.RunID) ([]byte, error) {
-	b, _, err := s.small(ctx, "look up", store.RecordPath(id))
-	return b, err
+	c, err := s.small(ctx, "look up", store.RecordPath(id), "")
+	return c.Value, err
 }
 
 // Record implements store.Index. A 412 may also come from an own first try whose
@@ -58,26 +59,39 @@ func (s *Store) Load(ctx context.Context, name string) (value []byte, version st
 	if err := s.checkName(ctx, name); err != nil {
 		return nil, "", err
 	}
-	return s.small(ctx, "load", name)
+	c, err := s.small(ctx, "load", name, "")
+	return c.Value, c.Version, err
 }
 
-// small returns a record or a cell and its ETag. A body that broke off or was damaged on
-// the way is fetched again.
-func (s *Store) small(ctx context.Context, doing, name string) (b []byte, etag string, err error) {
+// Look implements store.Cells, by the server's own clock: Date and Last-Modified of one answer.
+func (s *Store) Look(ctx context.Context, name, known string) (store.Cell, error) {
+	if err := s.checkName(ctx, name); err != nil {
+		return store.Cell{}, err
+	}
+	c, err := s.small(ctx, "load", name, known)
+	if codeIs(err, 304) {
+		err = store.ErrUnchanged
+	}
+	return c, err
+}
+
+// small returns a record or a cell, unless it has the ETag that is known. A body that broke
+// off or was damaged on the way is fetched again.
+func (s *Store) small(ctx context.Context, doing, name, known string) (c store.Cell, err error) {
 	for n := 1; ; n++ {
 		err = store.Again(ctx, func() (err error) {
-			b, etag, err = s.whole(ctx, name)
+			c, err = s.whole(ctx, name, known)
 			return err
 		})
 		var broken brokenBody
 		if err == nil {
-			return b, etag, nil
+			return c, nil
 		}
 		if !errors.As(err, &broken) || n == maxAttempts {
-			return nil, "", s.mapped(ctx, doing, name, err)
+			return store.Cell{}, s.mapped(ctx, doing, name, err)
 		}
 		if err := pause(ctx, n, err); err != nil {
-			return nil, "", s.mapped(ctx, doing, name, err)
+			return store.Cell{}, s.mapped(ctx, doing, name, err)
 		}
 	}
 }
@@ -88,26 +102,32 @@ type brokenBody struct{ error }
 func (b brokenBody) Unwrap() error { return b.error }
 
 // whole asks once. The server's checksum stands in for the digest that a record has not.
-func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, err error) {
-	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{
-		Bucket: &s.bucket, Key: s.key(name), ChecksumMode: types.ChecksumModeEnabled,
-	})
-	if err != nil {
-		return nil, "", err
+func (s *Store) whole(ctx context.Context, name, known string) (store.Cell, error) {
+	in := awss3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name), ChecksumMode: types.ChecksumModeEnabled}
+	if known != "" {
+		in.IfNoneMatch = &known
 	}
-	b, err = store.ReadBounded(out.Body, s.place(name))
+	out, err := s.client.GetObject(ctx, &in)
+	if err != nil {
+		return store.Cell{}, err
+	}
+	b, err := store.ReadBounded(out.Body, s.place(name))
 	if err = errors.Join(err, out.Body.Close()); diag.Is(err, diag.Integrity) {
-		return nil, "", err
+		return store.Cell{}, err
 	}
 	sum := aws.ToString(out.ChecksumCRC32)
 	if int64(len(b)) == aws.ToInt64(out.ContentLength) && sum != "" && sum != *checksum(b) {
-		return nil, "", diag.New(diag.Integrity, "%w: the CRC-32 differs from the one stored with them", store.ErrCorrupt).
+		return store.Cell{}, diag.New(diag.Integrity, "%w: the CRC-32 differs from the one stored with them", store.ErrCorrupt).
 			At(s.place(name)).Hinted("inspect it: aws s3 cp %s -", s.place(name))
 	}
 	if err != nil {
-		return nil, "", brokenBody{err}
+		return store.Cell{}, brokenBody{err}
 	}
-	return b, aws.ToString(out.ETag), nil
+	c := store.Cell{Value: b, Version: aws.ToString(out.ETag), Age: -1}
+	if now, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok && out.LastModified != nil {
+		c.Age = store.Age(*out.LastModified, now)
+	}
+	return c, nil
 }
 
 // Swap implements store.Cells. An answer that is lost does not say whether the value was
@@ -115,33 +135,33 @@ func (s *Store) whole(ctx context.Context, name string) (b []byte, etag string, 
 // the first is preceded by a look. Values never come twice, as Cells says, so to find
 // ours is to have won; and while the old version is there, a first try that arrives late
 // and the next one exclude each other.
-func (s *Store) Swap(ctx context.Context, name, old string, value []byte) error {
+func (s *Store) Swap(ctx context.Context, name, old string, value []byte) (version string, err error) {
 	if err := s.checkName(ctx, name); err != nil {
-		return err
+		return "", err
 	}
 	for n := 1; ; n++ {
-		_, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
+		out, err := s.client.PutObject(ctx, s.swapInput(name, old, value), func(o *awss3.Options) { o.Retryer = aws.NopRetryer{} })
 		if err == nil {
-			return nil
+			return aws.ToString(out.ETag), nil
 		}
 		lost := codeIs(err, 412) || codeIs(err, 409) || (old != "" && missing(err))
 		if lost && n == 1 {
-			return s.conflict(name)
+			return "", s.conflict(name)
 		}
 		if !lost && (n == maxAttempts || !s.client.Options().Retryer.IsErrorRetryable(err)) {
-			return s.mapped(ctx, "swap", name, err)
+			return "", s.mapped(ctx, "swap", name, err)
 		}
 		if err := pause(ctx, n, err); err != nil {
-			return s.mapped(ctx, "swap", name, err)
+			return "", s.mapped(ctx, "swap", name, err)
 		}
-		now, version, rerr := s.small(ctx, "load", name)
+		now, rerr := s.small(ctx, "load", name, "")
 		switch {
 		case rerr != nil && !errors.Is(rerr, store.ErrNotFound):
-			return s.mapped(ctx, "swap", name, err)
-		case rerr == nil && bytes.Equal(now, value):
-			return nil
-		case lost || version != old:
-			return s.conflict(name)
+			return "", s.mapped(ctx, "swap", name, err)
+		case rerr == nil && bytes.Equal(now.Value, value):
+			return now.Version, nil
+		case lost || now.Version != old:
+			return "", s.conflict(name)
 		}
 	}
 }
@@ -175,14 +195,14 @@ func (s *Store) Probe(ctx context.Context) error {
 }
 
 func (s *Store) probe(ctx context.Context, name string) error {
-	if err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
+	if _, err := s.Swap(ctx, name, "", []byte("probe 1\n")); err != nil {
 		return s.expect(name, err, nil, "the server refused a conditional create of a new object")
 	}
-	again := s.Swap(ctx, name, "", []byte("probe 2\n"))
+	_, again := s.Swap(ctx, name, "", []byte("probe 2\n"))
 	if err := s.expect(name, again, store.ErrConflict, "the server accepted a second conditional create"); err != nil {
 		return err
 	}
-	stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
+	_, stale := s.Swap(ctx, name, noETag, []byte("probe 3\n"))
 	if err := s.expect(name, stale, store.ErrConflict, "the server accepted a write with a stale If-Match"); err != nil {
 		return err
 	}
@@ -191,7 +211,7 @@ func (s *Store) probe(ctx context.Context, name string) error {
 		return err
 	}
 	last := []byte("probe 4\n")
-	good := s.Swap(ctx, name, version, last)
+	_, good := s.Swap(ctx, name, version, last)
 	if err := s.expect(name, good, nil, "the server refused a write with the current If-Match"); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -79,10 +80,12 @@ func (s *suite) cells(t *testing.T) {
 	t.Run("CreateOnce", func(t *testing.T) {
 		h, n := s.handle(t), name("cells/deep/er")
 		swap(t, h, n, "", "one")
-		wantError(t, "create again", h.Swap(t.Context(), n, "", []byte("two")), store.ErrConflict)
+		_, err := h.Swap(t.Context(), n, "", []byte("two"))
+		wantError(t, "create again", err, store.ErrConflict)
 		wantCell(t, h, n, "one")
 	})
 	t.Run("SwapByVersion", s.swapByVersion)
+	t.Run("Look", s.look)
 	t.Run("EmptyValue", func(t *testing.T) {
 		h, n := s.handle(t), name("cells")
 		swap(t, h, n, "", "")
@@ -93,12 +96,13 @@ func (s *suite) cells(t *testing.T) {
 		h, n := s.handle(t), name("cells")
 		swap(t, h, n, "", "one")
 		v := wantCell(t, h, n, "one")
-		wantError(t, "swap", h.Swap(t.Context(), name("cells"), v, []byte("two")), store.ErrConflict)
+		_, err := h.Swap(t.Context(), name("cells"), v, []byte("two"))
+		wantError(t, "swap", err, store.ErrConflict)
 	})
 	t.Run("BadNames", func(t *testing.T) {
 		h := s.handle(t)
 		for _, n := range []string{"", ".", "/a", "a//b", "a/../b", "a/"} {
-			if err := h.Swap(t.Context(), n, "", nil); err == nil || errors.Is(err, store.ErrConflict) {
+			if _, err := h.Swap(t.Context(), n, "", nil); err == nil || errors.Is(err, store.ErrConflict) {
 				t.Errorf("swap %q: %v, want a refusal", n, err)
 			}
 		}
@@ -107,11 +111,13 @@ func (s *suite) cells(t *testing.T) {
 	t.Run("CountersLoseNothing", s.countRace)
 }
 
-func swap(t *testing.T, c store.Cells, name, old, value string) {
+func swap(t *testing.T, c store.Cells, name, old, value string) (version string) {
 	t.Helper()
-	if err := c.Swap(t.Context(), name, old, []byte(value)); err != nil {
+	version, err := c.Swap(t.Context(), name, old, []byte(value))
+	if err != nil {
 		t.Fatalf("swap %s: %v", name, err)
 	}
+	return version
 }
 
 // wantCell returns the cell's version.
@@ -124,15 +130,42 @@ func wantCell(t *testing.T, c store.Cells, name, want string) string {
 	return v
 }
 
+// look expects ages on the store's own clock: those who look need not agree on the time.
+func (s *suite) look(t *testing.T) {
+	h, other, n := s.handle(t), s.handle(t), name("cells/looked")
+	_, err := h.Look(t.Context(), n, "")
+	wantError(t, "look", err, store.ErrNotFound)
+	began := time.Now()
+	swap(t, h, n, "", "one")
+	c, err := other.Look(t.Context(), n, "")
+	if err != nil || string(c.Value) != "one" || c.Version != wantCell(t, h, n, "one") {
+		t.Errorf("look: %q version %q, %v", c.Value, c.Version, err)
+	}
+	// A store tells whole seconds, of the writing and of the reading.
+	if most := time.Since(began) + 2*time.Second; c.Age < 0 || c.Age > most {
+		t.Errorf("a value is %v old, written at most %v ago", c.Age, most)
+	}
+	for range 2 {
+		_, err = other.Look(t.Context(), n, c.Version)
+		wantError(t, "look again", err, store.ErrUnchanged)
+	}
+	swap(t, h, n, c.Version, "two")
+	if c, err = other.Look(t.Context(), n, c.Version); err != nil || string(c.Value) != "two" || c.Version != wantCell(t, h, n, "two") {
+		t.Errorf("look at a change: %q version %q, %v", c.Value, c.Version, err)
+	}
+}
+
 func (s *suite) swapByVersion(t *testing.T) {
 	h, other, n := s.handle(t), s.handle(t), name("cells")
-	swap(t, h, n, "", "one")
-	v1 := wantCell(t, other, n, "one")
-	swap(t, other, n, v1, "two")
-	wantError(t, "stale swap", h.Swap(t.Context(), n, v1, []byte("three")), store.ErrConflict)
-	v2 := wantCell(t, h, n, "two")
-	if v1 == v2 {
-		t.Errorf("two values have the version %q", v1)
+	v1 := swap(t, h, n, "", "one")
+	if v := wantCell(t, other, n, "one"); v != v1 {
+		t.Errorf("written as version %q, read as %q", v1, v)
+	}
+	v2 := swap(t, other, n, v1, "two")
+	_, err := h.Swap(t.Context(), n, v1, []byte("three"))
+	wantError(t, "stale swap", err, store.ErrConflict)
+	if v := wantCell(t, h, n, "two"); v1 == v2 || v != v2 {
+		t.Errorf("two values have the versions %q and %q, the second is read as %q", v1, v2, v)
 	}
 	swap(t, h, n, v2, "three")
 	wantCell(t, other, n, "three")
@@ -144,7 +177,7 @@ func (s *suite) createRace(t *testing.T) {
 	var won []string
 	race(t, func(ctx context.Context, i int) error {
 		v := strconv.Itoa(i)
-		err := pick(i, a, b).Swap(ctx, n, "", []byte(v))
+		_, err := pick(i, a, b).Swap(ctx, n, "", []byte(v))
 		if errors.Is(err, store.ErrConflict) {
 			return nil
 		}
@@ -184,7 +217,7 @@ func increment(ctx context.Context, c store.Cells, name string) error {
 		if err != nil {
 			return err
 		}
-		err = c.Swap(ctx, name, version, []byte(strconv.Itoa(n+1)))
+		_, err = c.Swap(ctx, name, version, []byte(strconv.Itoa(n+1)))
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}

@@ -340,7 +340,8 @@ func (s *suite) cancelled(t *testing.T) {
 	wantError(t, "record", err, context.Canceled)
 	_, _, err = h.Load(ctx, name("cancelled"))
 	wantError(t, "load", err, context.Canceled)
-	wantError(t, "swap", h.Swap(ctx, name("cancelled"), "", b), context.Canceled)
+	_, err = h.Swap(ctx, name("cancelled"), "", b)
+	wantError(t, "swap", err, context.Canceled)
 	wantError(t, "probe", h.Probe(ctx), context.Canceled)
 	wantMissing(t, h, File(b))
 }

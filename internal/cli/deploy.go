@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/pkg/pipe"
+)
+
+// deployCmd makes pipe deploy.
+func (a *app) deployCmd() *cobra.Command {
+	var opt pipe.DeployOptions
+	var input string
+	var all bool
+	c := command("deploy ENV...", "Build what is needed, and deploy it",
+		`Build what the deploy stages need, and deploy to the environments, or groups of
+environments, that are named. What is live is not deployed again. An environment
+is held only while its commands run; whoever comes meanwhile waits.
+
+With --release or --commit nothing is built: a release that exists is deployed,
+with the values of the environment as they are now.
+
+With --auto, pipe deploys as it does in CI: only where auto: says so, from this
+branch, and never over a hold or a newer commit.`,
+		"pipe deploy staging\npipe deploy staging --skip 'web-*'\npipe deploy production --commit 4be1f02\npipe deploy --auto --all",
+		cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+			opt.Envs = args
+			if all && !opt.Auto {
+				return diag.New(diag.Usage, "--all needs --auto").Hinted("pipe deploy --auto --all")
+			}
+			if all && len(args) > 0 {
+				return diag.New(diag.Usage, "--all names every environment; leave the others out").Hinted("pipe deploy --auto --all")
+			}
+			if opt.Release != "" && opt.Commit != "" {
+				return diag.New(diag.Usage, "--release and --commit contradict each other").Hinted("pipe deploy ENV --commit REV")
+			}
+			if err := asInput(a.In, input, &opt); err != nil {
+				return err
+			}
+			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Deploy(c.Context(), opt) })
+		})
+	f := c.Flags()
+	f.StringVar(&opt.Release, "release", "", "deploy this release instead of building one: its name, or its first digits")
+	f.StringVar(&opt.Commit, "commit", "", "deploy the release of this commit instead of building one")
+	a.narrowing(f, &opt)
+	f.StringToStringVar(&opt.Sources, "source", nil, "in this run only, take a source from another ref: NAME=REF")
+	f.StringVar(&input, "input", "", "read environment, skip_STAGE and override_branches from a JSON file; - is standard input")
+	f.BoolVar(&opt.Auto, "auto", false, "deploy as in CI: obey auto, pins, holds and newer commits")
+	f.BoolVar(&all, "all", false, "with --auto, all environments in pipe.yaml")
+	f.BoolVar(&opt.Hold, "hold", false, "hold the environment afterwards, or keep the hold that it has")
+	f.BoolVar(&opt.CreateEnv, "create-env", false, "if pipe.yaml has no environments, let ENV be one that nothing was deployed to yet")
+	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
+	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
+	return a.waits(c)
+}
+
+// narrowing adds the flags that deploy, promote and rollback share.
+func (a *app) narrowing(f *pflag.FlagSet, opt *pipe.DeployOptions) {
+	f.StringSliceVar(&opt.Only, "only", nil, "deploy only the stages that match this pattern")
+	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern")
+	f.StringToStringVar(&opt.Set, "set", nil, "value of a variable, in place of the environment's: NAME=VALUE")
+	f.BoolVarP(&opt.Force, "force", "f", false, "run the commands even if this version is live")
+	f.StringVar(&opt.Reason, "reason", "", "why, for the history")
+	f.BoolVar(&opt.Dry, "dry-run", false, "show what would be done, without changing anything; exit code 3 if there is something to do")
+	f.IntVarP(&opt.Jobs, "jobs", "j", 0, "number of stages to run at once (default: the number of CPUs)")
+	f.BoolVarP(&opt.KeepGoing, "keep-going", "k", false, "after a failure, run the stages that do not depend on it")
+}
+
+// deployment runs a verb that deploys, and prints what became of each environment.
+func (a *app) deployment(c *cobra.Command, dry bool, f func(*pipe.Project) (*pipe.Deployed, error)) error {
+	if a.env != "" {
+		return diag.New(diag.Usage, "%s takes environments as arguments, not by --env", c.Name()).Hinted("%s", strings.TrimSuffix(c.UseLine(), " [flags]"))
+	}
+	return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
+		d, err := f(p)
+		if d == nil {
+			return err
+		}
+		if aerr := a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }); aerr != nil {
+			return aerr
+		}
+		if err == nil && dry && d.Pending {
+			return pending("there is something to deploy")
+		}
+		return err
+	})
+}
+
+// printDeployed prints a row for each environment.
+func printDeployed(w io.Writer, d *pipe.Deployed) {
+	rows := [][]string{{"ENV", "OUTCOME", "N", "RELEASE", "COMMIT", "WHY"}}
+	for _, e := range d.Environments {
+		n := "-"
+		if e.N > 0 {
+			n = fmt.Sprintf("#%d", e.N)
+		}
+		rows = append(rows, []string{e.Env, e.Outcome, n, cmp.Or(shortRelease(e.Release), "-"), cmp.Or(fmt.Sprintf("%.12s", e.Commit), "-"), e.Why})
+	}
+	view.Table(w, rows)
+}
+
+// shortRelease is as much of a release's name as people need.
+func shortRelease(name string) string { return fmt.Sprintf("%.14s", name) }
+
+// promoteCmd makes pipe promote.
+func (a *app) promoteCmd() *cobra.Command {
+	var opt pipe.DeployOptions
+	var pin bool
+	c := command("promote FROM TO", "Deploy what another environment has verified",
+		`Deploy the newest release that was verified in FROM to TO: the same bytes, with the
+values of TO. Nothing is built, and only pipe.yaml is needed.
+
+With --pin, write the release's name into TO's pin file instead, for a pull request;
+the automatic deployment of the merge commit brings it to TO.`,
+		"pipe promote staging production\npipe promote staging production --pin", arguments(2, 2, "name both environments"),
+		func(c *cobra.Command, args []string) error {
+			if pin {
+				return a.pinned(c.Context(), args[0], args[1])
+			}
+			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Promote(c.Context(), args[0], args[1], opt) })
+		})
+	f := c.Flags()
+	a.narrowing(f, &opt)
+	f.BoolVar(&pin, "pin", false, "write TO's pin file instead of deploying")
+	f.BoolVar(&opt.Hold, "hold", false, "hold the environment afterwards, or keep the hold that it has")
+	return a.waits(c)
+}
+
+func (a *app) pinned(ctx context.Context, from, to string) error {
+	return a.with(ctx, func(p *pipe.Project) error {
+		pin, err := p.Pin(ctx, from, to)
+		if err != nil {
+			return err
+		}
+		return a.answer("pipe.pin/1", pin, func(w io.Writer) { view.Print(w, "%s: %s\n", pin.File, shortRelease(pin.Release)) })
+	})
+}
+
+// rollbackCmd makes pipe rollback.
+func (a *app) rollbackCmd() *cobra.Command {
+	var opt pipe.RollbackOptions
+	c := command("rollback ENV", "Deploy an earlier release again, and hold it",
+		`Deploy the newest release that worked and is not the one that is live or was tried
+last, or the one that --to names, with the values that it had. Nothing is built.
+Afterwards the environment is held: automatic deployments leave it alone until
+pipe resume, or, with after_rollback: next, until there is another release.`,
+		"pipe rollback production\npipe rollback production --to 183\npipe rollback production --to 4be1f02 --reason 'checkout fails'",
+		arguments(1, 1, "name an environment"), func(c *cobra.Command, args []string) error {
+			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Rollback(c.Context(), args[0], opt) })
+		})
+	f := c.Flags()
+	a.narrowing(f, &opt.DeployOptions)
+	f.StringVar(&opt.To, "to", "", "a deployment's number, a release, a commit, or the hash of an artifact")
+	f.BoolVar(&opt.CurrentValues, "current-values", false, "use the values in pipe.yaml, not those that were recorded")
+	f.BoolVar(&opt.PastBarrier, "past-barrier", false, "change stages with barrier: true, too")
+	return a.waits(c)
+}

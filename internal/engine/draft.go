@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// Draft is the release that the workspace makes of its deploy stages once all that they need is
+// built: what any number of environments can get.
+type Draft struct {
+	r *run
+
+	mu       sync.Mutex
+	supplied map[string]error // what became of the stages whose objects were published
+}
+
+// Draft gathers what the deploy stages of the options' targets are made of; without targets, all
+// of them. Builds and checks are taken as the lock has them.
+func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*Draft, error) {
+	selected := make([]bool, len(e.Project.Stages))
+	for i := range e.Project.Stages {
+		s := &e.Project.Stages[i]
+		selected[i] = s.Deploy && !s.Frozen && (len(opt.Targets) == 0 || slices.Contains(opt.Targets, s.Name))
+	}
+	r := &run{
+		Engine: e, opt: opt, lock: lock, selected: selected, confirm: &question{}, live: &live{},
+		answers: &answers{by: map[string]func() answer{}, taken: map[string]bool{}}, states: make([]state, len(e.Project.Stages)),
+	}
+	r.prepare()
+	for i := range r.states {
+		st := &r.states[i]
+		if !selected[i] {
+			if err := r.recorded(ctx, st); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		in, err := r.gather(ctx, st)
+		if err == nil {
+			err = r.tools(ctx, st, in, nil)
+		}
+		if err == nil {
+			st.in, st.Deps = in, in.Deps
+			err = r.checkedOut(ctx, st, in)
+		}
+		if err == nil {
+			st.keep, err = r.private(ctx, st, in)
+		}
+		if err != nil {
+			return nil, r.about(st, err)
+		}
+	}
+	return &Draft{r: r, supplied: map[string]error{}}, nil
+}
+
+// recorded takes the outputs of a build as the lock has them.
+func (r *run) recorded(_ context.Context, st *state) error {
+	if l := st.block(); l != nil {
+		st.Outs, st.Key = l.Outs, l.Key
+	}
+	return nil
+}
+
+// For describes the deployment of the draft to an environment, and decides about each stage.
+func (d *Draft) For(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w, err := d.r.work(ctx, env, given)
+	if err != nil {
+		return nil, nil, err
+	}
+	verdicts := map[string]action.Verdict{}
+	for name, a := range w.Stages {
+		s := d.r.Project.Stage(name)
+		in := d.r.states[slices.IndexFunc(d.r.Project.Stages, func(o spec.Stage) bool { return o.Name == name })].in.Inputs
+		in.Env = w.Values[name]
+		verdicts[name] = action.DecideDeploy(s, a.Key, in, env.StageNow(name), nil, d.r.opt.Force)
+	}
+	return w, verdicts, nil
+}
+
+// Supply publishes what the commands of the pending stages will see, and then the release itself.
+func (d *Draft) Supply(ctx context.Context, env *release.Environment, w *deploy.Work, pending []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range pending {
+		st := &d.r.states[slices.IndexFunc(d.r.Project.Stages, func(o spec.Stage) bool { return o.Name == name })]
+		err, done := d.supplied[name]
+		if !done {
+			err = d.r.supply(ctx, st, w)
+			d.supplied[name] = err
+		}
+		if restarts(err) {
+			return diag.New(diag.Busy, "%s: %w", name, err).Hinted("run the command again")
+		}
+		if err != nil {
+			return d.r.about(st, err)
+		}
+		if st.Stage.InRepo {
+			w.Base[name] = d.r.inputsOf(st, st.in)
+		}
+	}
+	return d.r.publish(ctx, env, w)
+}
+
+// paths returns where the inputs of the deploy stages, and of all that they are made from, lie:
+// in the project, and from the repository's top.
+func (r *run) paths(w *deploy.Work) (in, top []repopath.Path) {
+	var from []int
+	for i := range r.Project.Stages {
+		if _, ok := w.Stages[r.Project.Stages[i].Name]; ok {
+			from = append(from, i)
+		}
+	}
+	in = append(in, spec.FileName)
+	for i, ok := range r.Graph.Reach(from, r.Graph.Up) {
+		if !ok {
+			continue
+		}
+		s := &r.Project.Stages[i]
+		for _, d := range s.Deps {
+			if _, made := r.outs.holder(d.Base()); d.Top {
+				top = append(top, d.Base())
+			} else if !made {
+				in = append(in, d.Base())
+			}
+		}
+		for _, p := range s.Params {
+			in = append(in, p.File)
+		}
+	}
+	slices.Sort(in)
+	slices.Sort(top)
+	return slices.Compact(in), slices.Compact(top)
+}
+
+// isDirty reports whether an input of the deployment, or of what it is made from, is not as in
+// the commit: then the release is not the commit's.
+func (r *run) isDirty(ctx context.Context, w *deploy.Work) (bool, error) {
+	if r.Dirty == nil || w.Commit == "" {
+		return false, nil
+	}
+	in, top := r.paths(w)
+	return r.Dirty(ctx, in, top)
+}
