@@ -41,7 +41,7 @@ type Deployer struct {
 	Limits  Limits
 	Stamp   object.Stamp
 	Environ []string // pipe's own environment, which commands get
-	Jobs    int      // stages at once, at least 1
+	Jobs    int      // stages at once; less than 1 counts as 1
 	// KeepGoing goes on after a failure with what does not need the stage that failed.
 	KeepGoing bool
 	Now       func() time.Time
@@ -136,7 +136,7 @@ func (d *Deployer) first(w *release.Want, ready []string) (first []string) {
 	taken := map[string]bool{}
 	for _, name := range ready {
 		m := w.Stages[name].Part.Mutex
-		if len(first) < d.Jobs && (m == "" || !taken[m] || d.limited(m)) {
+		if len(first) < max(d.Jobs, 1) && (m == "" || !taken[m] || d.limited(m)) {
 			first, taken[m] = append(first, name), true
 		}
 	}

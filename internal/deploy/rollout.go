@@ -97,7 +97,7 @@ func (r *rollout) ready() (names []string) {
 	taken := maps.Clone(r.mutex)
 	for _, name := range r.dep.Pending {
 		m := r.mutexOf(name)
-		if r.running+len(names) < r.Jobs && !r.begun[name] && (m == "" || !taken[m]) && r.waitsFor(name) == "" {
+		if r.running+len(names) < max(r.Jobs, 1) && !r.begun[name] && (m == "" || !taken[m]) && r.waitsFor(name) == "" {
 			names, taken[m] = append(names, name), true
 		}
 	}

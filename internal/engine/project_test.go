@@ -194,6 +194,7 @@ func (p *project) runWithin(ctx context.Context, opt engine.Options) (verbs stri
 	p.t.Helper()
 	p.runner.jobs, p.runner.settled, p.events = nil, nil, nil
 	d := p.engine.Deployer
+	d.Runs = p.engine.Runs
 	d.Runner, d.Environ, d.Jobs, d.KeepGoing = p.engine.Runner, p.engine.Environ, max(opt.Jobs, 1), opt.KeepGoing
 	r, err := p.engine.Run(ctx, p.lock, opt)
 	p.result = r

@@ -253,8 +253,11 @@ func keep(ctx context.Context, cells store.Cells, name string, value []byte) ([]
 	}
 	// A conflict, or an answer that was lost: what is there says which.
 	there, _, rerr := cells.Load(ctx, name)
-	if rerr == nil {
+	switch {
+	case rerr == nil:
 		return there, nil
+	case errors.Is(rerr, store.ErrNotFound):
+		return nil, err
 	}
 	return nil, errors.Join(err, rerr)
 }
