@@ -234,10 +234,11 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	if made != nil {
 		end.Seconds = made.Seconds
 	}
+	err = log.Explain(s, err)
 	log.End(end.Seconds, err, r.ctx.Err() != nil)
 	end.OK = err == nil
 	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
-	return end, log.Explain(s, err)
+	return end, err
 }
 
 // slot waits for one of the places that a limit leaves.
