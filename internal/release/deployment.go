@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -28,6 +29,7 @@ type Deployment struct {
 	Pending []string // the stages that must run, sorted
 	First   []string // those of them that have begun
 
+	mu     sync.Mutex       // a write may go on after its caller's context has ended
 	live   ID               // what was live before
 	before map[string]Stage // what the state said of the stages that have begun
 	ends   map[string]*End  // of stages that have ended
@@ -100,12 +102,21 @@ func (d *Deployment) fenced(s *State) error {
 // Step writes in one go how stages have ended, and which ones begin now. No command of theirs may
 // run before it.
 func (d *Deployment) Step(ctx context.Context, ended map[string]*End, start []string) error {
-	maps.Copy(d.ends, ended)
+	d.note(ended)
 	return d.held.Change(ctx, d.write(func(s *State) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.settle(s, false)
 		d.e.start(s, d.want, start, d.before)
 		return nil
 	}))
+}
+
+// note takes over how stages have ended.
+func (d *Deployment) note(ended map[string]*End) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.Copy(d.ends, ended)
 }
 
 // settle says of the stages that have ended how. What never ran, by the end at the latest, is what
@@ -133,8 +144,10 @@ func (d *Deployment) settle(s *State, over bool) {
 // End writes how the deployment ended, and gives the lease up: the history's entry first, then
 // one write of the state. status is EndOK, EndFailed or EndStopped; cause is for people.
 func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cause string) (*Entry, error) {
-	maps.Copy(d.ends, ended)
+	d.note(ended)
 	err := d.held.Free(ctx, d.over(func(s *State) (err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.settle(s, true)
 		if d.entry == nil {
 			if d.entry, err = d.describe(s, status, cause); err != nil {
