@@ -210,6 +210,13 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 		defer cancel(nil)
 		defer context.AfterFunc(slot.Context(), func() { cancel(context.Cause(slot.Context())) })()
 	}
+	if m := s.Mutex; m != "" && !r.limited(m) && r.Mutexes != nil {
+		free, err := r.Mutexes.take(ctx, m)
+		if err != nil {
+			return end, err
+		}
+		defer free()
+	}
 	log := runlog.NewOutput(in.Env)
 	log.Run = runlog.Run{
 		Stage: name, Kind: "deploy", Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),

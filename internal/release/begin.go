@@ -19,7 +19,7 @@ import (
 // before it. Where the verdict is not Go there is no deployment, and nothing was written but
 // who waits. The caller must call End.
 func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict, error) {
-	s, err := e.Read(ctx)
+	s, err := e.lately(ctx)
 	if err != nil {
 		return nil, Verdict{}, err
 	}

@@ -44,7 +44,7 @@ type Options struct {
 	// Probe proves that the cells honour conditional writes, without which two
 	// runs could both believe that they deploy. It is asked before a
 	// deployment, unless it has passed in the last 30 days. nil: the cells are this
-	// workspace's own, which Say is told once.
+	// workspace's own.
 	Probe func(context.Context) error
 	Say   func(text string)
 	// Lister finds the project's other environments; nil: the store cannot list.
@@ -66,8 +66,9 @@ type Environment struct {
 	opt   Options
 	doc   *lease.Doc
 
-	mu    sync.Mutex
-	noted bool
+	mu     sync.Mutex
+	noted  bool
+	recent *State // as Read has last found it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -114,7 +115,25 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.parse(seen.Value)
+	s, err := e.parse(seen.Value)
+	if err == nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.recent = s
+	}
+	return s, err
+}
+
+// lately returns the state as this run has read it last, or reads it: what is decided by it is
+// decided again on what is there then.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	e.mu.Lock()
+	s := e.recent
+	e.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	return e.Read(ctx)
 }
 
 // Exists reports whether somebody has written the state.
@@ -189,6 +208,17 @@ func (e *Environment) unknown(ctx context.Context) error {
 	return err
 }
 
+// SayLocal says once, where the environment is this workspace's own, that nobody else knows of it:
+// what is decided by it holds for this workspace.
+func (e *Environment) SayLocal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.opt.Probe == nil && !e.noted {
+		e.noted = true
+		e.opt.Say("no remote: only this workspace knows what is deployed")
+	}
+}
+
 // probeFor is how long a store's proof counts.
 const probeFor = 30 * 24 * time.Hour
 
@@ -199,12 +229,6 @@ const dayForm = time.DateOnly
 // when there is nothing to write.
 func (e *Environment) probe(ctx context.Context, s *State) (day string, err error) {
 	if e.opt.Probe == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if !e.noted {
-			e.opt.Say("no remote: only this workspace knows of the deployment")
-			e.noted = true
-		}
 		return "", nil
 	}
 	now := e.now()

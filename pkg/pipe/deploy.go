@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -104,7 +105,16 @@ func (p *Project) Deploy(ctx context.Context, opt DeployOptions) (*Deployed, err
 	if err != nil {
 		return nil, err
 	}
-	r := &rollouts{p: p, opt: &opt, targets: targets}
+	return p.rollout(ctx, &rollouts{p: p, opt: &opt, targets: targets})
+}
+
+// rollout runs the deployments, and keeps gc out of the cache meanwhile.
+func (p *Project) rollout(ctx context.Context, r *rollouts) (_ *Deployed, err error) {
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	err = r.run(ctx)
 	return r.deployed(), err
 }

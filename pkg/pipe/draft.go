@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/release"
 )
 
-// draft builds what the targets need that get the workspace's own release. The workspace is locked until free is
-// called.
+// draft builds what the targets need that get the workspace's own release. The workspace is locked
+// until free is called.
 func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() error, err error) {
 	free = func() error { return nil }
 	mine := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.source != nil })
@@ -75,12 +76,8 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	if err != nil {
 		return free, nil, err
 	}
-	unlock, err := p.useCache(ctx)
-	if err != nil {
-		return free, nil, errors.Join(err, h.Release())
-	}
-	free = func() error { return errors.Join(unlock(), h.Release()) }
-	ropt := ReproOptions{Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
+	free = sync.OnceValue(h.Release)
+	ropt := ReproOptions{Sources: opt.Sources, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
 	ropt.Targets, err = p.needed(stages)
 	if err == nil && len(ropt.Targets) > 0 && !opt.Dry {
 		_, err = p.run(ctx, ropt, h, false)

@@ -30,8 +30,7 @@ func (p *Project) Promote(ctx context.Context, from, to string, opt DeployOption
 			return nil, err
 		}
 	}
-	err = r.run(ctx)
-	return r.deployed(), err
+	return p.rollout(ctx, r)
 }
 
 // knownEnvironment refuses the name of an environment that pipe.yaml does not have.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
@@ -22,7 +23,8 @@ type rollouts struct {
 	p       *Project
 	opt     *DeployOptions
 	targets []*target
-	failed  error // that concerns no single environment
+	mutexes deploy.Mutexes
+	noted   sync.Once // the release of a commit that changes nothing is noted
 }
 
 // run deploys to all targets: those that wait for another one's verified release come after it.
@@ -114,11 +116,12 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 }
 
 // level deploys to some targets at the same time.
-func (r *rollouts) level(ctx context.Context, targets []*target) error {
-	err := r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
+func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
+	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
+		t.env.SayLocal()
 		// A held environment costs no build.
 		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
 			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
@@ -135,7 +138,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = free() }()
+	defer func() { err = errors.Join(err, free()) }()
 	if err := r.each(ctx, targets, r.judge); err != nil {
 		return err
 	}
@@ -147,6 +150,12 @@ func (r *rollouts) level(ctx context.Context, targets []*target) error {
 	}
 	if err := r.each(ctx, targets, r.supply); err != nil {
 		return err
+	}
+	// Only commands that run in the workspace itself need it for themselves.
+	if !slices.ContainsFunc(unsettled(targets), func(t *target) bool { return len(t.work.Base) > 0 }) {
+		if err := free(); err != nil {
+			return err
+		}
 	}
 	return r.each(ctx, targets, r.deploy)
 }
@@ -170,8 +179,20 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
+		return r.note(ctx, t)
 	}
 	return nil
+}
+
+// note notes that a commit which changes nothing has the release that is live, so that it can be
+// deployed by that commit's name, too.
+func (r *rollouts) note(ctx context.Context, t *target) (err error) {
+	w := t.work
+	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" || w.Release != t.state.Live || t.state.CommitOf(w.Release) == w.Commit {
+		return nil
+	}
+	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
+	return err
 }
 
 func parts(w *deploy.Work) map[string]release.Part {
@@ -246,7 +267,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	d.Emit = func(e event.Event) { r.emit(t, e) }
+	d.Emit, d.Mutexes = func(e event.Event) { r.emit(t, e) }, &r.mutexes
 	result, err := d.Run(ctx, t.work)
 	if x := result.Entry; x != nil {
 		t.result.N = x.N

@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/event"
 )
 
 // stored is a release that exists: it is deployed as it is, and nothing is built.
@@ -93,11 +94,20 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 		a := release.Aim{Part: part, Key: action.KeyOf(stage, in), Again: s.opt.Force}
 		a.Values, a.Outside = release.Known(in.Env)
 		w.Stages[name], w.Values[name] = a, in.Env
-		verbs[name] = action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force)
+		verbs[name] = known(action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force))
 	}
 	// What --only and --skip leave out is not waited for; the release itself stays as it is.
 	w.Tidy()
 	return w, verbs, nil
+}
+
+// known drops the reason that says only that there may be others: the definition that is live would cost a
+// request, and whoever promotes or goes back knows the release.
+func known(v action.Verdict) action.Verdict {
+	if len(v.Because) > 2 {
+		v.Because = slices.DeleteFunc(slices.Clone(v.Because), func(r event.Reason) bool { return r.Code == event.RestChanged })
+	}
+	return v
 }
 
 // Supply implements origin: what the release names is fetched, which proves that it is there.
