@@ -240,9 +240,15 @@ func (b *beginning) leave(ctx context.Context) error {
 	return nil
 }
 
-// forget takes this run off the list.
-func (b *beginning) forget(s *State) {
-	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool { return n.Nonce == b.nonce })
+// forget takes this run off the list, and returns the beat of its place.
+func (b *beginning) forget(s *State) (beat uint64) {
+	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool {
+		if n.Nonce == b.nonce {
+			beat = n.Beat
+		}
+		return n.Nonce == b.nonce
+	})
+	return beat
 }
 
 // busy says who deploys, since when, and what ends it.
@@ -282,7 +288,8 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	s.N++
 	s.Epoch = max(s.Epoch, s.N)
 	s.Lease = b.lease(s.N)
-	b.forget(s)
+	// Its place has the same nonce, and who has seen that for long must not take this for dead.
+	s.Lease.Beat = 1 + b.forget(s)
 	if b.day != "" {
 		s.Probed = b.day
 	}
@@ -388,7 +395,10 @@ func (e *Environment) bury(ctx context.Context, s *State, why string) error {
 func (s *State) free() {
 	s.Lease = nil
 	for i := range s.Next {
-		s.Next[i].Aged = 0 // from now on it is their turn
+		// From now on it is their turn: a beat for each, as whoever has seen them wait for long
+		// would take them for dead.
+		s.Next[i].Aged = 0
+		s.Next[i].Beat++
 	}
 }
 
