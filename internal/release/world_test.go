@@ -3,6 +3,7 @@ package release_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,15 +152,29 @@ func live(t *testing.T, e *release.Environment, stage string) action.Live {
 // faulty is a store whose writes of the state, and of the history, go wrong as told.
 type faulty struct {
 	*mem.Store
+	mu   sync.Mutex
 	swap func(name string, value []byte) (done bool, err error) // nil: they go well
 }
 
+// fails sets how writes go wrong from now on; nil: they go well.
+func (f *faulty) fails(swap func(name string, value []byte) (done bool, err error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.swap = swap
+}
+
+// gone is a store out of reach.
+func gone(string, []byte) (bool, error) { return false, errBroken }
+
 // Swap implements store.Cells.
 func (f *faulty) Swap(ctx context.Context, name, old string, value []byte) (string, error) {
-	if f.swap == nil {
+	f.mu.Lock()
+	swap := f.swap
+	f.mu.Unlock()
+	if swap == nil {
 		return f.Store.Swap(ctx, name, old, value)
 	}
-	done, err := f.swap(name, value)
+	done, err := swap(name, value)
 	if !done {
 		return "", err
 	}
