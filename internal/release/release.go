@@ -124,16 +124,11 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	return s, err
 }
 
-// lately returns the state as this run has read it last, or reads it: what is decided by it is
-// decided again on what is there then.
-func (e *Environment) lately(ctx context.Context) (*State, error) {
+// lately returns the state as this run has read it last; nil: it has not.
+func (e *Environment) lately() *State {
 	e.mu.Lock()
-	s := e.recent
-	e.mu.Unlock()
-	if s != nil {
-		return s, nil
-	}
-	return e.Read(ctx)
+	defer e.mu.Unlock()
+	return e.recent
 }
 
 // Exists reports whether somebody has written the state.
