@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -128,19 +129,14 @@ func (r *rollout) failed() string {
 func (r *rollout) collect(n note) {
 	r.running--
 	r.mutex[r.mutexOf(n.stage)] = false
-<<<<<<< HEAD
-	r.ended[n.stage] = n.end
-	if cause := context.Cause(r.ctx); n.err == nil && errors.Is(cause, lease.ErrLost) {
-		n.err = cause // the command has succeeded, but nobody will know
-	}
-	r.result.Stages[n.stage] = Outcome{Ran: true, Seconds: n.end.Seconds, Err: n.err}
-=======
 	r.ended[n.stage], r.causes[n.stage] = n.end, n.end.Attempt.Error
 	if n.end.Not && r.ctx.Err() != nil {
 		return // it was kept from running, and has not failed
 	}
+	if cause := context.Cause(r.ctx); n.err == nil && errors.Is(cause, lease.ErrLost) {
+		n.err = cause // the command has succeeded, but nobody will know
+	}
 	r.result.Stages[n.stage] = Outcome{Ran: !n.end.Not, Seconds: n.end.Seconds, Err: n.err}
->>>>>>> dev8
 	if n.err != nil {
 		r.Emit(event.Event{
 			Schema: event.Schema, Type: event.Failed, Stage: n.stage, Deploy: true, Text: n.err.Error(), How: runlog.HowFailed(n.err), Exit: runlog.ExitCode(n.err),
@@ -186,20 +182,10 @@ func (r *rollout) end() error {
 	}
 	x, err := r.dep.End(ctx, r.ended, status, cause)
 	r.result.Entry = x
-<<<<<<< HEAD
-	if errors.Is(err, lease.ErrLost) {
-		// What the environment says by now is another run's. That its commands were stopped is no news beside it.
-		errs = slices.DeleteFunc(errs, fenced)
-		return errors.Join(append([]error{err}, errs...)...)
-	}
-	if err == nil {
-		err = r.lost
-	}
-	return errors.Join(append(errs, err)...)
-=======
 	switch {
-	case errors.Is(outer, lease.ErrLost):
-		err = outer // what the environment says by now is another run's
+	case errors.Is(err, lease.ErrLost):
+		// What the environment says by now is another run's. That its commands were stopped is no news beside it.
+		return errors.Join(append([]error{err}, slices.DeleteFunc(errs, fenced)...)...)
 	case err == nil && outer == nil:
 		err = r.lost
 	case err == nil && len(errs) == 0:
@@ -216,7 +202,6 @@ func (r *rollout) blockedBy(name string) string {
 		}
 	}
 	return ""
->>>>>>> dev8
 }
 
 // fenced reports whether a command was stopped because another run may deploy now.
