@@ -256,3 +256,17 @@ func TestARunThatLostItsLeaseWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// What is old is not twice as old for who comes late: its commands may be at work still.
+func TestADeadHolderIsNotReplacedBeforeItsTimeIsOver(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		release.Die(begin(t, c.env(), want("api=v1")))
+		began := time.Now()
+		time.Sleep(100 * time.Second)
+		c.goes(t.Context(), "next", want("api=v2"), 0)
+		c.began("next")
+		if took := time.Since(began); took < 130*time.Second || took > 145*time.Second {
+			t.Errorf("taken over after %s", took)
+		}
+	})
+}

@@ -149,7 +149,6 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	lease.Age(seen, mine, s.leases()...)
-	seen.Age = min(seen.Age, 0) // the leases have it now, and it counts once
 	if err := f(seen, s); errors.Is(err, errKeep) {
 		return seen.Value, nil
 	} else if err != nil {
