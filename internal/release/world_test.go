@@ -152,8 +152,9 @@ func live(t *testing.T, e *release.Environment, stage string) action.Live {
 // faulty is a store whose writes of the state, and of the history, go wrong as told.
 type faulty struct {
 	*mem.Store
-	mu   sync.Mutex
-	swap func(name string, value []byte) (done bool, err error) // nil: they go well
+	mu    sync.Mutex
+	after func()                                                 // a write that is done, and whose answer is lost
+	swap  func(name string, value []byte) (done bool, err error) // nil: they go well
 }
 
 // fails sets how writes go wrong from now on; nil: they go well.
@@ -181,6 +182,9 @@ func (f *faulty) Swap(ctx context.Context, name, old string, value []byte) (stri
 	v, serr := f.Store.Swap(ctx, name, old, value)
 	if serr != nil {
 		return v, serr
+	}
+	if err != nil && f.after != nil {
+		f.after()
 	}
 	return v, err
 }
