@@ -16,17 +16,17 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-func contextOf(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+func contextOf(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(t.Context(), d)
 }
 
-func written(t *testing.T, s store.Cells) string {
+func written(t testing.TB, s store.Cells) string {
 	t.Helper()
 	return cellOf(t, s, cell)
 }
 
-func cellOf(t *testing.T, s store.Cells, name string) string {
+func cellOf(t testing.TB, s store.Cells, name string) string {
 	t.Helper()
 	b, _, err := s.Load(t.Context(), name)
 	must(t, err)
@@ -39,7 +39,7 @@ func copyCell(t *testing.T, from, to store.Cells, name string) {
 }
 
 // put writes a cell, whatever is there.
-func put(t *testing.T, s store.Cells, name, value string) {
+func put(t testing.TB, s store.Cells, name, value string) {
 	t.Helper()
 	_, version, err := s.Load(t.Context(), name)
 	if !errors.Is(err, store.ErrNotFound) {

@@ -68,7 +68,7 @@ type Environment struct {
 
 	mu     sync.Mutex
 	noted  bool
-	recent *State // as Read has last found it
+	recent *State // as this process has last read or written it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -117,14 +117,19 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	}
 	s, err := e.parse(seen.Value)
 	if err == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.recent = s
+		e.remember(s)
 	}
 	return s, err
 }
 
-// lately returns the state as this run has read it last; nil: it has not.
+func (e *Environment) remember(s *State) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recent = s
+}
+
+// lately returns the state as this process has last read or written it; nil: it has not. It may be
+// another one by now, and a write may have failed.
 func (e *Environment) lately() *State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -153,7 +158,11 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	s.Seq++
-	return s.encode()
+	b, err := s.encode()
+	if err == nil {
+		e.remember(s)
+	}
+	return b, err
 }
 
 // leases returns all that stands in the state and ages.

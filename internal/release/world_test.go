@@ -33,7 +33,7 @@ func older(_ context.Context, a, b string) (older, known bool, err error) {
 }
 
 // open opens the environment; change may change the options.
-func open(t *testing.T, s store.Cells, change ...func(*release.Options)) *release.Environment {
+func open(t testing.TB, s store.Cells, change ...func(*release.Options)) *release.Environment {
 	t.Helper()
 	o := options()
 	for _, f := range change {
@@ -44,7 +44,7 @@ func open(t *testing.T, s store.Cells, change ...func(*release.Options)) *releas
 	return e
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func deploy(t *testing.T, e *release.Environment, w *release.Want) *release.Entr
 	return finish(t, begin(t, e, w))
 }
 
-func read(t *testing.T, e *release.Environment) *release.State {
+func read(t testing.TB, e *release.Environment) *release.State {
 	t.Helper()
 	st, err := e.Read(t.Context())
 	must(t, err)
