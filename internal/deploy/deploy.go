@@ -31,7 +31,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/event"
 )
 
-// Deployer deploys to one environment. All fields but Limits and Runs must be set. Emit and Now
+// Deployer deploys to one environment. All fields but Limits, Mutexes and Runs must be set. Emit and Now
 // are called from several goroutines at once.
 type Deployer struct {
 	Env     *release.Environment
@@ -39,6 +39,7 @@ type Deployer struct {
 	Carrier *transfer.Carrier
 	Runs    *runlog.Dir // where this machine keeps what commands print; nil: nowhere
 	Limits  Limits
+	Mutexes *Mutexes // of this process
 	Stamp   object.Stamp
 	Environ []string // pipe's own environment, which commands get
 	Jobs    int      // stages at once; less than 1 counts as 1
@@ -102,7 +103,7 @@ func (d *Deployer) Fetch(ctx context.Context, w *Work, stages []string) error {
 			continue
 		}
 		if p.InRepo {
-			return diag.New(diag.Policy, "%s has workdir: repo, so it can be deployed from its checkout alone", name).
+			return diag.New(diag.Policy, "%s has workdir: repo, so it can only be deployed from its checkout", name).
 				Hinted("check the commit out and run pipe deploy %s, or remove workdir: repo", d.Env.Name())
 		}
 		outs = append(outs, p.Output())

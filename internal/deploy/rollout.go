@@ -216,6 +216,13 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 		defer cancel(nil)
 		defer context.AfterFunc(slot.Context(), func() { cancel(context.Cause(slot.Context())) })()
 	}
+	if m := s.Mutex; m != "" && !r.limited(m) && r.Mutexes != nil {
+		free, err := r.Mutexes.take(ctx, m)
+		if err != nil {
+			return &release.End{Not: true}, err
+		}
+		defer free()
+	}
 	end = &release.End{}
 	log := runlog.NewOutput(in.Env)
 	log.Run = runlog.Run{

@@ -88,8 +88,9 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
 			seen, busy = now, s
 			if s.Lease != nil && s.Lease.Nonce == b.nonce {
-				v, b.last = Verdict{}, s // the answer was lost, and somebody has written since
-				return nil
+				// The answer to the write was lost, and somebody has written on top of it.
+				v, b.last = Verdict{}, s
+				return errKeep
 			}
 			if v, err = b.Judge(ctx, s, b.want); err != nil {
 				return err

@@ -182,7 +182,7 @@ func (e *Environment) parse(b []byte) (*State, error) {
 	}
 	if s.Env != "" && s.Env != e.opt.Name {
 		return nil, diag.New(diag.Policy, "%s is that of environment %s", e.what(), s.Env).At(e.cell()).
-			Hinted("delete the object, which somebody has copied; %s deploys again", e.anew())
+			Hinted("the object was copied here; delete it, then %s deploys again", e.anew())
 	}
 	s.Env = e.opt.Name
 	if s.Last != nil {
