@@ -128,12 +128,20 @@ func (e *Environment) remember(s *State) {
 	e.recent = s
 }
 
-// lately returns the state as this process has last read or written it; nil: it has not. It may be
+// recalled returns the state as this process has last read or written it; nil: it has not. It may be
 // another one by now, and a write may have failed.
-func (e *Environment) lately() *State {
+func (e *Environment) recalled() *State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.recent
+}
+
+// lately returns the state as it was recently.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	if s := e.recalled(); s != nil {
+		return s, nil
+	}
+	return e.Read(ctx)
 }
 
 // Exists reports whether somebody has written the state.

@@ -131,6 +131,7 @@ func TestAWorkspacesOwnStateHasNoProject(t *testing.T) {
 		o.Project, o.Name, o.Probe, o.Say = "", release.Default, nil, func(text string) { notes = append(notes, text) }
 	})
 	for _, v := range []string{"v1", "v2"} {
+		e.SayLocal()
 		deploy(t, e, want("api="+v))
 	}
 	if b := cellOf(t, s, "env/default/state"); strings.Contains(b, "project") || len(notes) != 1 {
