@@ -46,7 +46,7 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 // foresee decides by the state as this run has read it last. What is turned down by it is decided
 // about again by what is there now: somebody may have deployed since.
 func (e *Environment) foresee(ctx context.Context, w *Want) (s *State, v Verdict, err error) {
-	if s = e.lately(); s != nil {
+	if s = e.recalled(); s != nil {
 		if v, err = e.Judge(ctx, s, w); err == nil && v.Do == Go {
 			return s, v, nil
 		}

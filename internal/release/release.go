@@ -68,7 +68,7 @@ type Environment struct {
 
 	mu     sync.Mutex
 	noted  bool
-	recent *State // as Read has last found it
+	recent *State // as this process has last read or written it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -117,18 +117,31 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	}
 	s, err := e.parse(seen.Value)
 	if err == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.recent = s
+		e.remember(s)
 	}
 	return s, err
 }
 
-// lately returns the state as this run has read it last; nil: it has not.
-func (e *Environment) lately() *State {
+func (e *Environment) remember(s *State) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.recent = s
+}
+
+// recalled returns the state as this process has last read or written it; nil: it has not. It may be
+// another one by now, and a write may have failed.
+func (e *Environment) recalled() *State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.recent
+}
+
+// lately returns the state as it was recently.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	if s := e.recalled(); s != nil {
+		return s, nil
+	}
+	return e.Read(ctx)
 }
 
 // Exists reports whether somebody has written the state.
@@ -155,7 +168,11 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	s.Seq++
-	return s.encode()
+	b, err := s.encode()
+	if err == nil {
+		e.remember(s)
+	}
+	return b, err
 }
 
 // leases returns all that stands in the state and ages.

@@ -33,7 +33,7 @@ func older(_ context.Context, a, b string) (older, known bool, err error) {
 }
 
 // open opens the environment; change may change the options.
-func open(t *testing.T, s store.Cells, change ...func(*release.Options)) *release.Environment {
+func open(t testing.TB, s store.Cells, change ...func(*release.Options)) *release.Environment {
 	t.Helper()
 	o := options()
 	for _, f := range change {
@@ -44,7 +44,7 @@ func open(t *testing.T, s store.Cells, change ...func(*release.Options)) *releas
 	return e
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func deploy(t *testing.T, e *release.Environment, w *release.Want) *release.Entr
 	return finish(t, begin(t, e, w))
 }
 
-func read(t *testing.T, e *release.Environment) *release.State {
+func read(t testing.TB, e *release.Environment) *release.State {
 	t.Helper()
 	st, err := e.Read(t.Context())
 	must(t, err)
@@ -152,8 +152,9 @@ func live(t *testing.T, e *release.Environment, stage string) action.Live {
 // faulty is a store whose writes of the state, and of the history, go wrong as told.
 type faulty struct {
 	*mem.Store
-	mu   sync.Mutex
-	swap func(name string, value []byte) (done bool, err error) // nil: they go well
+	mu    sync.Mutex
+	after func()                                                 // a write that is done, and whose answer is lost
+	swap  func(name string, value []byte) (done bool, err error) // nil: they go well
 }
 
 // fails sets how writes go wrong from now on; nil: they go well.
@@ -181,6 +182,9 @@ func (f *faulty) Swap(ctx context.Context, name, old string, value []byte) (stri
 	v, serr := f.Store.Swap(ctx, name, old, value)
 	if serr != nil {
 		return v, serr
+	}
+	if err != nil && f.after != nil {
+		f.after()
 	}
 	return v, err
 }
