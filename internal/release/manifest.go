@@ -247,7 +247,11 @@ func (e *Environment) Publish(ctx context.Context, r *Release, commit string) (I
 	if err != nil {
 		return id, err
 	}
-	if s := e.lately(); s != nil && slices.Contains(s.Releases(), id) {
+	s, err := e.lately(ctx)
+	if err != nil {
+		return id, err
+	}
+	if slices.Contains(s.Releases(), id) {
 		return id, e.Note(ctx, commit, id) // it was deployed here, so it is there
 	}
 	_, err = e.cells.Swap(ctx, releaseAt(e.opt.Project, id), "", b)
