@@ -168,7 +168,7 @@ func (r *rollout) end() error {
 		}
 	}
 	outer := context.Cause(r.ctx)
-	if outer != nil && !errors.Is(outer, lease.ErrLost) {
+	if outer != nil && !errors.Is(outer, lease.ErrLost) && status != release.EndOK {
 		status = release.EndStopped
 	}
 	if name := r.failed(); name != "" {
@@ -188,7 +188,7 @@ func (r *rollout) end() error {
 		return errors.Join(append([]error{err}, slices.DeleteFunc(errs, fenced)...)...)
 	case err == nil && outer == nil:
 		err = r.lost
-	case err == nil && len(errs) == 0:
+	case err == nil && status == release.EndStopped && len(errs) == 0:
 		err = outer
 	}
 	return errors.Join(append(errs, err)...)
