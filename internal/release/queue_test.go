@@ -270,3 +270,22 @@ func TestADeadHolderIsNotReplacedBeforeItsTimeIsOver(t *testing.T) {
 		}
 	})
 }
+
+// A rollback must not go back to what was being deployed when its run died.
+func TestWhatADeadRunTriedCountsAsTried(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		if tried := read(t, c.env()).Tried(); !tried.IsZero() {
+			t.Errorf("%s before anything was", tried)
+		}
+		deploy(t, c.env(), want("api=v1"))
+		release.Die(begin(t, c.env(), want("api=v2")))
+		if tried := read(t, c.env()).Tried(); tried != id("api=v2") {
+			t.Errorf("%s after the death", tried)
+		}
+		c.goes(t.Context(), "next", want("api=v3"), 0)
+		c.began("next")
+		if tried := read(t, c.env()).Tried(); tried != id("api=v3") {
+			t.Errorf("%s in the end", tried)
+		}
+	})
+}
