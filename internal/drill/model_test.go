@@ -74,10 +74,10 @@ func (m *model) deploy(env string, j job) end {
 	e := m.envs[env]
 	pending := e.pending(j.version)
 	switch {
+	case e.held && j.auto: // before anything is built
+		return end{0, "held", nil}
 	case len(pending) == 0:
 		return end{0, "current", nil}
-	case e.held && !j.back && j.auto:
-		return end{0, "held", nil}
 	case e.held && !j.back:
 		return end{9, "refused", nil}
 	case j.auto && m.older(e, j.commit):
