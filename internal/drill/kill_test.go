@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -110,4 +111,52 @@ func (w *world) fenced(one *process) (code int, app string) {
 		return 0, "one" // it had not begun, and nobody is in its way now
 	}
 	return 0, "two"
+}
+
+// deaf is a command that takes no notice of signals.
+const deaf = `exec 9>> DIR/busy.$PIPE_ENV
+flock -n 9 || echo $PIPE_DEPLOYMENT >> DIR/overlap
+trap '' INT TERM HUP
+echo half > DIR/live.$PIPE_ENV
+touch DIR/ready
+while test -e DIR/hangs; do sleep 0.02; done
+echo $PIPE_DEPLOYMENT $(cat app) > DIR/live.$PIPE_ENV
+`
+
+// A CI system that cancels a job sends SIGINT, SIGTERM 7.5 seconds later, and SIGKILL 2.5 after that. The
+// state says by then how it ended: ENVIRONMENTS 4.7.
+func TestACancelledJobTellsTheEnvironment(t *testing.T) {
+	t.Parallel()
+	remotes(t, func(t *testing.T, make func(t *testing.T) *world) {
+		for _, ci := range []string{"true", ""} {
+			t.Run("CI="+ci, func(t *testing.T) {
+				t.Parallel()
+				w := make(t)
+				w.env = append(w.env, "PIPE_LEASE_TTL=2m")
+				c := w.clone("c", "CI="+ci)
+				c.write("deploy.sh", strings.ReplaceAll(deaf, "DIR", w.dir))
+				must(t, os.WriteFile(w.beside("hangs"), nil, 0o666))
+				p := c.start("deploy", "prod")
+				w.until("the command", func() bool { return w.read("live.prod") != "" })
+				must(t, p.Process.Signal(syscall.SIGINT))
+				if p.after(7500 * time.Millisecond) {
+					must(t, p.Process.Signal(syscall.SIGTERM))
+				}
+				if p.after(2500 * time.Millisecond) {
+					must(t, p.Process.Kill())
+					t.Errorf("it does not end: %s", p)
+				}
+				if code := p.end(); code != 130 {
+					t.Errorf("exit code %d: %s", code, p)
+				}
+				if s := w.state("prod"); s.Lease != nil || s.Stages["ship"].Status != "failed" {
+					t.Errorf("%+v", s)
+				}
+				must(t, os.Remove(w.beside("hangs")))
+				c.pipe("deploy", "prod", "--no-wait")
+				w.settled("prod", "one")
+				w.orderly()
+			})
+		}
+	})
 }
