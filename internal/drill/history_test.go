@@ -56,7 +56,7 @@ type history struct {
 // whatever came before.
 func TestHistories(t *testing.T) {
 	t.Parallel()
-	for i := range count(100, 200) {
+	for i := range count(10, 200) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t)

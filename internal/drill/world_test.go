@@ -193,14 +193,15 @@ func (w *world) read(name string) string {
 // clone is a working directory of the project with its own cache.
 type clone struct {
 	*world
-	at  string
-	env []string
+	at      string
+	env     []string
+	program string
 }
 
 // clone makes one.
 func (w *world) clone(name string, env ...string) *clone {
 	w.t.Helper()
-	c := &clone{world: w, at: w.beside(name), env: env}
+	c := &clone{world: w, at: w.beside(name), env: env, program: shared.program}
 	must(w.t, os.MkdirAll(c.at, 0o777))
 	c.write("pipe.yaml", strings.ReplaceAll(project, "REMOTE", w.url))
 	c.write("deploy.sh", strings.ReplaceAll(script, "DIR", w.dir))
@@ -227,7 +228,7 @@ func (c *clone) start(args ...string) *process {
 	f, err := os.CreateTemp(c.dir, "said-*")
 	must(c.t, err)
 	defer f.Close()
-	p := &process{Cmd: exec.Command(shared.program, args...), t: c.t, said: f.Name(), done: make(chan struct{})}
+	p := &process{Cmd: exec.Command(c.program, args...), t: c.t, said: f.Name(), done: make(chan struct{})}
 	p.Dir, p.Stdout, p.Stderr = c.at, f, f
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.Env = []string{
