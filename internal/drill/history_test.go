@@ -3,13 +3,11 @@
 package drill
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -78,7 +76,7 @@ func newHistory(t *testing.T) *history {
 	for _, name := range []string{"staging", "production"} {
 		h.envs[name] = &modelled{stages: map[string]deployed{}, veto: map[string]bool{}}
 	}
-	h.env = append(h.env, "CI=true", "GITHUB_REF_NAME=main")
+	h.env = append(h.env, "PIPE_LEASE_TTL=3s", "CI=true", "GITHUB_REF_NAME=main")
 	for _, name := range []string{"a", "b"} {
 		c := h.clone(name)
 		c.git("init", "-qb", "main")
@@ -125,7 +123,7 @@ func (h *history) tell(format string, args ...any) {
 func (h *history) step() {
 	all := []func(){
 		h.edits, h.edits, h.edits, h.reverts, h.deploysTip, h.deploysTip, h.deploysTip, h.deploysOld, h.reruns, h.reruns,
-		h.fails, h.fails, h.dies, h.promotes, h.promotes, h.promotes, h.rollsBack, h.rollsBack, h.straysIntoProduction,
+		h.fails, h.fails, h.dies, h.diesSomewhere, h.races, h.promotes, h.promotes, h.promotes, h.rollsBack, h.rollsBack, h.straysIntoProduction,
 	}
 	all[h.rand.IntN(len(all))]()
 	h.check()
@@ -235,7 +233,7 @@ func (h *history) run(c *clone, want end, env, about, dies string, args ...strin
 	must(h.t, os.RemoveAll(h.beside("ran")))
 	p := c.start(append(args, "--json")...)
 	if dies != "" && slices.Contains(want.ran, dies) {
-		h.kills(p, env, dies)
+		h.kills(p)
 	}
 	code := p.end()
 	ran := strings.Fields(h.read("ran"))
@@ -246,7 +244,7 @@ func (h *history) run(c *clone, want end, env, about, dies string, args ...strin
 }
 
 // kills kills a run in the middle of a command, and waits until nothing of it is left.
-func (h *history) kills(p *process, env, stage string) {
+func (h *history) kills(p *process) {
 	h.t.Helper()
 	h.until("a command", func() bool { _, err := os.Stat(h.beside("ready")); return err == nil || !p.after(0) })
 	must(h.t, os.Remove(h.beside("ready")))
@@ -255,9 +253,7 @@ func (h *history) kills(p *process, env, stage string) {
 		pid = -pid
 	}
 	must(h.t, syscall.Kill(pid, syscall.SIGKILL))
-	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
-	defer cancel()
-	must(h.t, exec.CommandContext(ctx, "flock", h.beside("busy."+env+"."+stage), "true").Run())
+	p.gone()
 }
 
 // outcome returns what became of an environment, by the answer.
@@ -288,14 +284,19 @@ func (h *history) check() {
 	}
 	said := h.listed()
 	for env, e := range h.envs {
-		if got, want := said[env], e.statuses(); !maps.Equal(got, want) {
-			h.t.Errorf("pipe env says of %s %v, want %v", env, got, want)
-		}
+		h.same(e.statuses(), said[env])
 		for stage, is := range said[env] {
 			if version, ok := strings.CutPrefix(is, "ok "); ok && version+"\n" != h.read("live."+env+"."+stage) {
 				h.t.Errorf("%s of %s: pipe env says %s, and live is %q", stage, env, is, h.read("live."+env+"."+stage))
 			}
 		}
+	}
+}
+
+func (h *history) same(want, got map[string]string) {
+	h.t.Helper()
+	if !maps.Equal(got, want) {
+		h.t.Errorf("it is %v, want %v", got, want)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -220,6 +221,7 @@ type process struct {
 	t    *testing.T
 	said string // the file with what it printed
 	done chan struct{}
+	rest *os.File // ends when no process is left that comes from it
 }
 
 // start starts pipe.
@@ -231,13 +233,17 @@ func (c *clone) start(args ...string) *process {
 	p := &process{Cmd: exec.Command(c.program, args...), t: c.t, said: f.Name(), done: make(chan struct{})}
 	p.Dir, p.Stdout, p.Stderr = c.at, f, f
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	rest, held, err := os.Pipe()
+	must(c.t, err)
+	defer held.Close()
+	p.rest, p.ExtraFiles = rest, []*os.File{held}
 	p.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + c.at, "USER=test", "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1", "PIPE_LEASE_TTL=" + ttl.String(),
 		"PIPE_CACHE=" + c.at + ".cache",
 	}
 	p.Env = append(append(p.Env, c.world.env...), c.env...)
 	must(c.t, p.Start())
-	c.t.Cleanup(func() { _ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL); <-p.done })
+	c.t.Cleanup(func() { _ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL); <-p.done; _ = rest.Close() })
 	go func() { _ = p.Wait(); close(p.done) }()
 	return p
 }
@@ -259,6 +265,15 @@ func (p *process) end() int {
 		p.t.Fatalf("it does not end: %s", p)
 	}
 	return p.ProcessState.ExitCode()
+}
+
+// gone waits until no process is left that comes from this one.
+func (p *process) gone() {
+	p.t.Helper()
+	must(p.t, p.rest.SetReadDeadline(time.Now().Add(patience)))
+	if _, err := p.rest.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		p.t.Fatalf("processes are left: %v: %s", err, p)
+	}
 }
 
 // String is what was called, and what it printed.
@@ -305,10 +320,14 @@ type state struct {
 	}
 }
 
+func (w *world) stateFile(env string) string {
+	return filepath.Join(w.store, "projects", "shop", "env", env, "state")
+}
+
 // state reads an environment's state from the store's own files.
 func (w *world) state(env string) (s state) {
 	w.t.Helper()
-	b, err := os.ReadFile(filepath.Join(w.store, "projects", "shop", "env", env, "state"))
+	b, err := os.ReadFile(w.stateFile(env))
 	if errors.Is(err, os.ErrNotExist) {
 		return s
 	}
