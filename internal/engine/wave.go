@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -184,6 +185,12 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
 	default:
 		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if errors.Is(err, store.ErrNotFound) && len(st.in.above) > 0 {
+			// What another project has made may lie in its directory alone.
+			if err = r.saveOthers(ctx, st); err == nil {
+				tree, err = r.closureTree(ctx, st.Stage, st.in)
+			}
+		}
 		if err != nil {
 			return a, err
 		}
