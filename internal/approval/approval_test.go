@@ -25,6 +25,7 @@ func TestAPlanIsAnotherOneWhenAnythingMoves(t *testing.T) {
 		"values":  func(p *approval.Plan) { p.Values = nil },
 		"secrets": func(p *approval.Plan) { p.Secrets = map[string]string{"DB": "7"} },
 		"guard":   func(p *approval.Plan) { p.Guard = digest.Of(nil) },
+		"n":       func(p *approval.Plan) { p.N = 1 },
 	} {
 		p := base
 		change(&p)
