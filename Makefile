@@ -47,7 +47,7 @@ bench: build ## print the costs of no-op, first run, start, memory beside git, m
 
 # Code that must not be wrong: where a fault loses bytes, or believes in wrong ones.
 MUTATE ?= ./internal/action ./internal/engine ./internal/local ./internal/worktree ./internal/statindex ./internal/inputs ./internal/aside \
-	./internal/release ./internal/transfer ./pkg/lockfile ./internal/store/...
+	./internal/release ./internal/approval ./internal/transfer ./pkg/lockfile ./internal/store/...
 # A mutant may loop and allocate for ever: ulimit ends it before the machine does.
 MUTATEFLAGS ?=
 mutate: ## break the code in one place at a time; print the breaks that no test notices (MUTATEFLAGS: -sample 40, -changed REV, -also ./pkg/pipe)

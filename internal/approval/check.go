@@ -47,13 +47,14 @@ type Result struct {
 const maxVotes = 256
 
 // Check says who approved of a plan and who rejected it. It fails with diag.Policy when the
-// request is for another plan, and with diag.Integrity when it is none. What is wrong with a
-// vote is a problem and no error, so that nobody can keep others' votes from counting.
+// request is for another plan or a newer pipe wrote a vote, and with diag.Integrity when the
+// request cannot be read. What else is wrong with a vote is a problem and no error: one bad
+// object does not keep the others from counting.
 func (k *Keygen) Check(ctx context.Context, q Question) (*Result, error) {
 	if q.Guard.Approve == nil {
 		return &Result{}, nil
 	}
-	req, name, err := q.request()
+	req, plan, err := q.request()
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (k *Keygen) Check(ctx context.Context, q Question) (*Result, error) {
 		return nil, err
 	}
 	defer b.close()
-	all, problems, err := b.verify(ctx, q, name)
+	all, problems, err := b.verify(ctx, q, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +97,11 @@ func (b *bench) verify(ctx context.Context, q Question, plan digest.Digest) (all
 		return nil, nil, diag.New(diag.Policy, "there are %d approvals and rejections of one plan, more than %d", len(q.Votes), maxVotes).
 			Hinted("delete the objects below approvals/ that nobody on your team wrote")
 	}
-	for _, bytes := range q.Votes {
-		v, err := ParseVote(bytes)
+	for _, doc := range q.Votes {
+		v, err := ParseVote(doc)
+		if diag.Is(err, diag.Policy) { // of a newer pipe, it may be a rejection
+			return nil, nil, err
+		}
 		if err != nil {
 			problems = append(problems, err.Error())
 			continue

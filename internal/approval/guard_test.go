@@ -149,3 +149,30 @@ func TestACountThatCannotBeReachedIsAFault(t *testing.T) {
 		t.Error("no approvals of somebody")
 	}
 }
+
+// FuzzSignersFile: what is taken has one normal form, which is taken again as it is.
+func FuzzSignersFile(f *testing.F) {
+	key := " ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILE3+ba3J5UEdWRdyzodLRzmIKn+BH9ZzKvgh/80Afn+"
+	for _, s := range []string{
+		"a@b" + key, "# x\r\n\ta,!b*" + key + " x", `"a b" cert-authority,namespaces="x y"` + key, `a"b` + key, `a valid-after="20200101Z"` + key + "\n" + key,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		g, err := approval.NewGuard(nil, &spec.Approve{Count: 1}, file)
+		if err != nil {
+			return
+		}
+		again, err := approval.NewGuard(nil, &spec.Approve{Count: 1}, []byte(g.Approve.Signers))
+		if err != nil || again.Approve.Signers != g.Approve.Signers {
+			t.Fatalf("%q: %v, %q", file, err, g.Approve.Signers)
+		}
+		b, err := g.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := approval.ParseGuard(b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

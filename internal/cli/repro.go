@@ -75,6 +75,7 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVar(&opt.NoPull, "no-pull", false, "do not look for records and objects in the remote")
 	f.BoolVar(&opt.RebuildMissing, "rebuild-missing", false, "run stages whose outputs are in neither the cache nor the remote")
 	f.BoolVar(&opt.CreateEnv, "create-env", false, "let --env name an environment that nothing was deployed to yet")
+	f.BoolVar(&opt.AllowOlder, "allow-older", false, "in CI, deploy even if a later commit is live")
 	f.BoolVar(&opt.NoDeploy, "no-deploy", false, "build and check only; leave deploy stages out")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }

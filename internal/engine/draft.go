@@ -39,8 +39,8 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 	for i := range r.states {
 		st := &r.states[i]
 		if !selected[i] {
-			if err := r.recorded(ctx, st); err != nil {
-				return nil, err
+			if l := st.block(); l != nil {
+				st.Outs, st.Key = l.Outs, l.Key
 			}
 			continue
 		}
@@ -62,14 +62,6 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 	return &Draft{r: r, supplied: map[string]error{}}, nil
 }
 
-// recorded takes the outputs of a build as the lock has them.
-func (r *run) recorded(_ context.Context, st *state) error {
-	if l := st.block(); l != nil {
-		st.Outs, st.Key = l.Outs, l.Key
-	}
-	return nil
-}
-
 // For describes the deployment of the draft to an environment, and decides about each stage.
 func (d *Draft) For(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
 	d.mu.Lock()
@@ -80,10 +72,10 @@ func (d *Draft) For(ctx context.Context, env *release.State, given map[string]st
 	}
 	verdicts := map[string]action.Verdict{}
 	for name, a := range w.Stages {
-		s := d.r.Project.Stage(name)
-		in := d.r.states[slices.IndexFunc(d.r.Project.Stages, func(o spec.Stage) bool { return o.Name == name })].in.Inputs
-		in.Env = w.Values[name]
-		verdicts[name] = action.DecideDeploy(s, a.Key, in, env.StageNow(name), nil, d.r.opt.Force)
+		st, live := d.r.named(name), env.StageNow(name)
+		in := *st.in
+		in.Env, st.Key = w.Values[name], a.Key
+		verdicts[name] = action.DecideDeploy(st.Stage, a.Key, in.Inputs, live, d.r.wasLive(ctx, st, &in, live), d.r.opt.Force)
 	}
 	return w, verdicts, nil
 }
@@ -93,7 +85,7 @@ func (d *Draft) Supply(ctx context.Context, env *release.Environment, w *deploy.
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range pending {
-		st := &d.r.states[slices.IndexFunc(d.r.Project.Stages, func(o spec.Stage) bool { return o.Name == name })]
+		st := d.r.named(name)
 		err, done := d.supplied[name]
 		if !done {
 			err = d.r.supply(ctx, st, w)
@@ -110,6 +102,12 @@ func (d *Draft) Supply(ctx context.Context, env *release.Environment, w *deploy.
 		}
 	}
 	return d.r.publish(ctx, env, w)
+}
+
+// named returns the state of a stage that the project has.
+func (r *run) named(name string) *state {
+	i, _ := r.Engine.stage(name)
+	return &r.states[i]
 }
 
 // paths returns where the inputs of the deploy stages, and of all that they are made from, lie:

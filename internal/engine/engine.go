@@ -85,6 +85,7 @@ type Engine struct {
 // Options say what a run is to do. The zero value brings every stage up to date, one at a time.
 type Options struct {
 	Targets        []string // names of stages; with them, all that they need. Empty: all stages
+	Deploys        []string // of the deploy stages these alone; nil: all that Targets select
 	Downstream     bool     // the targets and all that needs them
 	Pipeline       bool     // the targets and all that is connected with them
 	Single         bool     // the targets alone, one after the other in their order
@@ -133,6 +134,8 @@ type Result struct {
 	// Turned says in a dry run what would become of the deployment, and Refused why it would fail.
 	Turned  release.Verdict
 	Refused error
+	// Work is that deployment; nil where there is none, or a build must end before it is known.
+	Work *deploy.Work
 }
 
 // Pending reports whether something would run or be restored. A stage that waits for another
@@ -156,6 +159,11 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	selected, err := e.choose(opt)
 	if err != nil {
 		return nil, err
+	}
+	for i := range selected {
+		if s := &e.Project.Stages[i]; opt.Deploys != nil && s.Deploy {
+			selected[i] = selected[i] && slices.Contains(opt.Deploys, s.Name)
+		}
 	}
 	e.withInputs(selected)
 	if opt.NoDeploy {

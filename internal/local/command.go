@@ -14,15 +14,15 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // command runs the scripts in order, up to the first that fails, and returns how many
 // seconds they took. The stage's timeout is for all of them together; its error wraps
 // action.ErrTimeout. After success the stage is verified, which is a part of the same job: in
-// the same directory, under the same beats.
-func (r *Runner) command(ctx context.Context, job *action.Job, root string) (seconds float64, err error) {
+// the same directory, under the same beats. hold is inherited by the commands, and tmp is where
+// long scripts are written.
+func (r *Runner) command(ctx context.Context, job *action.Job, root string, hold *os.File, tmp string) (seconds float64, err error) {
 	dir, err := wdir(root, job.Stage.Wdir)
 	if err != nil {
 		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
@@ -31,7 +31,7 @@ func (r *Runner) command(ctx context.Context, job *action.Job, root string) (sec
 	defer stop()
 	c := shell.Command{
 		Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
-		Hold: r.Hold.file(), Tmp: r.Work.OS(worktree.Dir + "/" + worktree.Tmp), Line: job.Line,
+		Hold: hold, Tmp: tmp, Line: job.Line,
 		Started: func(pgid int) { r.Hold.running(job.Stage.Name, pgid) }, Keep: keep,
 	}
 	began := r.Now()

@@ -69,6 +69,9 @@ func Acquire(ctx context.Context, w *worktree.Work, ask Wanted) (*Hold, error) {
 	}
 	// With the lock, no command of the killed run is at work any more.
 	stages, kept, err := aside.Recover(w)
+	if err == nil {
+		err = cleanFresh(w)
+	}
 	if err != nil {
 		return nil, errors.Join(err, h.Release())
 	}

@@ -72,7 +72,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		return r.putBack(ctx, job, old)
 	}}
 	if err = r.makeWdir(job.Stage); err == nil {
-		made.Seconds, err = r.command(ctx, job, r.Work.Root())
+		made.Seconds, err = r.command(ctx, job, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
 	}
 	if err == nil {
 		err = r.recheck(ctx, job)
@@ -106,11 +106,11 @@ func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.O
 // the cache. What the user edits in the project meanwhile cannot get into it, so nothing
 // is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
-	dir, err := r.Work.Temp(worktree.Tmp, "deploy-")
+	dir, err := newFresh(ctx, r.Work)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Discard()
+	defer dir.discard()
 	const top = "work"
 	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
 		return nil, err
@@ -120,7 +120,11 @@ func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made,
 		return nil, err
 	}
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root))
+	hold := r.Hold.file()
+	if hold == nil {
+		hold = dir.file()
+	}
+	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root), hold, dir.Name())
 	return made, err
 }
 

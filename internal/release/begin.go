@@ -19,7 +19,7 @@ import (
 // before it. Where the verdict is not Go there is no deployment, and nothing was written but
 // who waits. The caller must call End.
 func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict, error) {
-	s, err := e.Read(ctx)
+	s, err := e.lately(ctx)
 	if err != nil {
 		return nil, Verdict{}, err
 	}
@@ -260,6 +260,11 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	if s.absent && !b.mayCreate() {
 		return errAbsent
 	}
+	if s.Lease != nil && w.Gate != nil { // of a dead run; Judge has not asked
+		if err := w.Gate(ctx, s, w); err != nil {
+			return err
+		}
+	}
 	if err := b.catchUp(ctx, s); err != nil {
 		return err
 	}
@@ -273,7 +278,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	if w.Hold != nil {
 		s.keep(w.Hold)
 	}
-	if !w.Guard.IsZero() {
+	if w.Gate != nil {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves

@@ -125,23 +125,23 @@ func (d *Deployment) settle(s *State) {
 // one write of the state. status is EndOK, EndFailed or EndStopped; cause is for people.
 func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cause string) (x *Entry, err error) {
 	maps.Copy(d.ends, ended)
-	logged := false
+	var logged *Entry
 	err = d.held.Free(ctx, d.write(func(s *State) error {
 		d.settle(s)
-		x, err = d.entry(s, status, cause)
-		if err != nil {
-			return err
-		}
-		// A history that cannot be written now is written by the next run, from the state.
-		if !logged {
-			was, lerr := d.e.log(ctx, x)
-			logged = lerr == nil
-			if logged && !was.Ended.Equal(x.Ended) || logged && was.Status != x.Status {
-				return d.fenced(s) // somebody took this run for dead
+		if logged == nil {
+			if x, err = d.entry(s, status, cause); err != nil {
+				return err
+			}
+			// A history that cannot be written now is written by the next run, from the state.
+			if was, lerr := d.e.log(ctx, x); lerr == nil {
+				if was.Status != x.Status || !was.Ended.Equal(x.Ended) {
+					return d.fenced(s) // somebody took this run for dead
+				}
+				logged = was
 			}
 		}
-		if logged {
-			s.Logged = x.N
+		if logged != nil {
+			x, s.Logged = logged, logged.N
 		}
 		d.leave(s, x)
 		return nil

@@ -66,8 +66,9 @@ type Environment struct {
 	opt   Options
 	doc   *lease.Doc
 
-	mu    sync.Mutex
-	noted bool
+	mu     sync.Mutex
+	noted  bool
+	recent *State // as Read has last found it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -114,7 +115,25 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.parse(seen.Value)
+	s, err := e.parse(seen.Value)
+	if err == nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.recent = s
+	}
+	return s, err
+}
+
+// lately returns the state as this run has read it last, or reads it: what is decided by it is
+// decided again on what is there then.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	e.mu.Lock()
+	s := e.recent
+	e.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	return e.Read(ctx)
 }
 
 // Exists reports whether somebody has written the state.

@@ -74,7 +74,28 @@ func (s *State) Names(digests ...digest.Digest) []Live {
 	return out
 }
 
-// Roots returns the objects that the state names: what gc must keep.
+// Roots returns the objects that the environment needs, to say what is live, to go back, and to
+// show what commands have printed: what gc must keep.
+func (e *Environment) Roots(ctx context.Context, s *State) ([]object.Ref, error) {
+	refs := s.Roots()
+	for _, id := range s.Releases() {
+		r, err := e.Release(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, r.Roots()...)
+	}
+	return refs, e.Chain(ctx, s, func(x *Entry) error {
+		for _, a := range x.Stages {
+			if !a.Log.IsZero() {
+				refs = append(refs, object.Ref{Shelf: object.Logs, Digest: a.Log})
+			}
+		}
+		return nil
+	})
+}
+
+// Roots returns the objects that the state names.
 func (s *State) Roots() []object.Ref {
 	var refs []object.Ref
 	for _, st := range s.Stages {

@@ -109,6 +109,9 @@ func (w *Work) Reopen(own, name string) (*Temp, error) {
 	return &Temp{d, w, in, name}, nil
 }
 
+// Base returns the directory's name in pipe's own one.
+func (t *Temp) Base() string { return t.name }
+
 // Keep gives the directory another name where it is.
 func (t *Temp) Keep(name string) error { return t.in.Move(t.name, t.in, name) }
 

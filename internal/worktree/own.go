@@ -43,7 +43,7 @@ func (w *Work) looksAt(p repopath.Path, depth int) (bool, error) {
 	for _, e := range entries {
 		// Temporary files come and go, commands make links in what lies there, and of runs there may
 		// be thousands.
-		if p == Dir && (e.Name() == Tmp || e.Name() == "partial" || e.Name() == trash || e.Name() == Runs) && e.IsDir() {
+		if p == Dir && (e.Name() == Tmp || e.Name() == "partial" || e.Name() == trash || e.Name() == Runs || e.Name() == Deploys) && e.IsDir() {
 			continue
 		}
 		if !e.IsDir() && e.Type()&fs.ModeSymlink == 0 {

@@ -241,6 +241,9 @@ const Tmp = "tmp"
 // Runs is the directory in pipe's own one for what commands printed on this machine.
 const Runs = "runs"
 
+// Deploys is where the directories lie in pipe's own one in which commands deploy.
+const Deploys = "deploy"
+
 // Below writes files below the root, by their absolute paths.
 func (w *Work) Below() atomicfile.Files { return atomicfile.Files{Root: w.dir.Absolute()} }
 

@@ -151,7 +151,15 @@ func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 		return err
 	}
 	for _, s := range states {
-		for _, ref := range s.Roots() {
+		env, err := release.Open(local, release.Options{Name: s.Env})
+		if err != nil {
+			return err
+		}
+		refs, err := env.Roots(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
 			if err := roots.Add(ctx, p.cache, ref); err != nil {
 				return err
 			}

@@ -30,8 +30,7 @@ func (p *Project) Promote(ctx context.Context, from, to string, opt DeployOption
 			return nil, err
 		}
 	}
-	err = r.run(ctx)
-	return r.deployed(), err
+	return p.rollout(ctx, r)
 }
 
 // knownEnvironment refuses the name of an environment that pipe.yaml does not have.
@@ -45,9 +44,9 @@ func (p *Project) knownEnvironment(name string) error {
 
 // Pinned is what Pin has written.
 type Pinned struct {
-	Env     string `json:"env"`
-	File    string `json:"file"` // in the project
-	Release string `json:"release"`
+	Env     string `json:"env"`              // whose pin it is
+	File    string `json:"file"`             // in the project
+	Release string `json:"release"`          // its name
 	Commit  string `json:"commit,omitempty"` // that made it
 }
 

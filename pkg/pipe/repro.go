@@ -367,9 +367,7 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 // deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
 // runs it: a job that is started again must not take back what came after it.
 func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
-	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx), Automatic: p.ci(), MayGoBack: opt.AllowOlder, Newest: true, NoWait: p.opt.NoWait}
-	if w.Commit != "" {
-		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
-	}
+	w := p.workspaceRelease(ctx)
+	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci(), opt.AllowOlder, true, p.opt.NoWait
 	return w
 }

@@ -48,7 +48,7 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 			maps.Copy(given, a.Values)
 		}
 		maps.Copy(given, opt.Set)
-		t.given = given
+		t.given, t.again = given, len(opt.Set) == 0
 	}
 	want := release.Want{
 		Kind: release.KindRollback, Commit: x.Commit, Dirty: x.Dirty, Override: x.Override, MayGoBack: true,
@@ -66,12 +66,12 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	if err := r.barrier(ctx, t, s); err != nil {
 		return nil, err
 	}
-	err = r.run(ctx)
+	d, err := p.rollout(ctx, r)
 	if err == nil && t.result.Outcome == DeployCurrent && !opt.Dry {
 		// There is nothing to deploy, but whoever goes back wants to stay there.
 		err = t.env.Keep(ctx, want.Hold)
 	}
-	return r.deployed(), err
+	return d, err
 }
 
 // back looks for what to go back to.

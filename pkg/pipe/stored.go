@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/event"
 )
 
 // stored is a release that exists: it is deployed as it is, and nothing is built.
@@ -93,11 +93,20 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 		a := release.Aim{Part: part, Key: action.KeyOf(stage, in), Again: s.opt.Force}
 		a.Values, a.Outside = release.Known(in.Env)
 		w.Stages[name], w.Values[name] = a, in.Env
-		verbs[name] = action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force)
+		verbs[name] = known(action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force))
 	}
 	// What --only and --skip leave out is not waited for; the release itself stays as it is.
 	w.Tidy()
 	return w, verbs, nil
+}
+
+// known drops the reason that says only that there may be others: the definition that is live would cost a
+// request, and whoever promotes or goes back knows the release.
+func known(v action.Verdict) action.Verdict {
+	if len(v.Because) > 2 {
+		v.Because = slices.DeleteFunc(slices.Clone(v.Because), func(r event.Reason) bool { return r.Code == event.RestChanged })
+	}
+	return v
 }
 
 // Supply implements origin: what the release names is fetched, which proves that it is there.
@@ -246,30 +255,4 @@ func (p *Project) branch(ctx context.Context) string {
 		return ""
 	}
 	return head.Branch
-}
-
-// gate holds a deployment to the rules of its environment: a release that must be verified elsewhere first.
-func (p *Project) gate(c *spec.Environment, w *deploy.Work) func(context.Context, *release.State) error {
-	return func(ctx context.Context, _ *release.State) error {
-		var errs []error
-		for _, from := range c.From {
-			env, err := p.environment(ctx, from, true)
-			if err != nil {
-				return err
-			}
-			s, err := env.Read(ctx)
-			if err != nil {
-				return err
-			}
-			switch {
-			case w.Dirty || w.Override:
-				errs = append(errs, diag.New(diag.Policy, "%s takes only releases that are verified in %s, and this one is of files that are in no commit, or of other values", c.Name, from).
-					At(c.Place).Hinted("commit, deploy to %s, then pipe promote %s %s", from, from, c.Name))
-			case !slices.Contains(s.Verified, w.Release):
-				errs = append(errs, diag.New(diag.Policy, "release %s is not verified in %s", w.Release.Short(), from).
-					At(c.Place).Hinted("pipe deploy %s, then pipe promote %s %s", from, from, c.Name))
-			}
-		}
-		return errors.Join(errs...)
-	}
 }

@@ -1,0 +1,134 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"sync"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/release"
+)
+
+// draft builds what the targets need that get the workspace's own release. The workspace is locked
+// until free is called.
+func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() error, err error) {
+	free = func() error { return nil }
+	mine := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.source != nil })
+	if len(mine) == 0 {
+		return free, nil
+	}
+	stages, err := r.chosen(r.p.deployStages())
+	if err != nil {
+		return free, err
+	}
+	free, d, err := r.p.draft(ctx, r.opt, stages)
+	for _, t := range mine {
+		t.source = d
+	}
+	return free, err
+}
+
+// chosen returns those of the stages that --only and --skip choose. A pattern that fits none is a
+// typing error.
+func (r *rollouts) chosen(names []string) ([]string, error) { return choose(r.opt, names) }
+
+func choose(opt *DeployOptions, names []string) (chosen []string, err error) {
+	fits := func(flag string, patterns []string, name string) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok })
+	}
+	for flag, patterns := range map[string][]string{"--only": opt.Only, "--skip": opt.Skip} {
+		for _, pat := range patterns {
+			if !slices.ContainsFunc(names, func(n string) bool { return fits(flag, []string{pat}, n) }) {
+				err = errors.Join(err, unknownName(fmt.Sprintf("%s %s fits no deploy stage", flag, pat), pat, slices.Clone(names)))
+			}
+		}
+	}
+	for _, n := range names {
+		if (len(opt.Only) == 0 || fits("--only", opt.Only, n)) && !fits("--skip", opt.Skip, n) {
+			chosen = append(chosen, n)
+		}
+	}
+	if err == nil && len(chosen) == 0 {
+		err = diag.New(diag.Usage, "there is no stage to deploy").Hinted("pipe dag lists the stages")
+	}
+	return chosen, err
+}
+
+// deployStages returns the names of the project's deploy stages.
+func (p *Project) deployStages() (names []string) {
+	for i := range p.spec.Stages {
+		if s := &p.spec.Stages[i]; s.Deploy && !s.Frozen {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// draft builds what the deploy stages need, and describes the release. The workspace is locked until
+// free is called.
+func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string) (free func() error, d *engine.Draft, err error) {
+	free = func() error { return nil }
+	h, err := p.hold(ctx, "deploy")
+	if err != nil {
+		return free, nil, err
+	}
+	free = sync.OnceValue(h.Release)
+	ropt := ReproOptions{Sources: opt.Sources, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
+	ropt.Targets, err = p.needed(stages)
+	if err == nil && len(ropt.Targets) > 0 {
+		_, err = p.run(ctx, ropt, h, false)
+	}
+	if err != nil {
+		return free, nil, err
+	}
+	lock, err := p.lock()
+	if err != nil {
+		return free, nil, err
+	}
+	e, err := p.engine(ctx, ropt, h)
+	if err != nil {
+		return free, nil, err
+	}
+	e.Env = nil
+	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
+	return free, d, err
+}
+
+// workspaceRelease begins the deployment of what the workspace has.
+func (p *Project) workspaceRelease(ctx context.Context) release.Want {
+	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
+	if w.Commit != "" {
+		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
+	}
+	return w
+}
+
+// needed returns the builds and checks that the deploy stages need. One that itself needs a deploy
+// stage cannot be done before.
+func (p *Project) needed(stages []string) (targets []string, err error) {
+	g := p.spec.Edges()
+	var from []int
+	for i := range p.spec.Stages {
+		if slices.Contains(stages, p.spec.Stages[i].Name) {
+			from = append(from, i)
+		}
+	}
+	for i, ok := range g.Reach(from, g.Up) {
+		s := &p.spec.Stages[i]
+		if !ok || s.Deploy {
+			continue
+		}
+		for _, u := range g.Up(i) {
+			if p.spec.Stages[u].Deploy {
+				return nil, diag.New(diag.Usage, "%s runs after %s and before other deploy stages, so there is no one release of them all", s.Name, p.spec.Stages[u].Name).
+					At(s.Place).Hinted("write it as verify: of %s", p.spec.Stages[u].Name)
+			}
+		}
+		targets = append(targets, s.Name)
+	}
+	return targets, nil
+}

@@ -1,0 +1,330 @@
+package pipe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// rollouts is a call of Deploy.
+type rollouts struct {
+	p       *Project
+	opt     *DeployOptions
+	targets []*target
+}
+
+// run deploys to all targets: those that wait for another one's verified release come after it.
+func (r *rollouts) run(ctx context.Context) error {
+	if r.opt.Auto {
+		r.automatic(ctx)
+	}
+	for {
+		now := r.next()
+		if len(now) == 0 {
+			break
+		}
+		if err := r.level(ctx, now); err != nil {
+			return errors.Join(append(r.errors(), err)...)
+		}
+	}
+	return errors.Join(r.errors()...)
+}
+
+func (r *rollouts) errors() (errs []error) {
+	for _, t := range r.targets {
+		errs = append(errs, t.err)
+	}
+	return errs
+}
+
+// automatic leaves out the environments that this run is not to deploy to by itself. It asks
+// nobody.
+func (r *rollouts) automatic(ctx context.Context) {
+	branch := r.p.branch(ctx)
+	for _, t := range r.targets {
+		if t.conf.Auto == "" || !t.conf.Promoted() && t.conf.Auto != branch {
+			why := "auto is off"
+			if t.conf.Auto != "" {
+				why = "deployed from branch " + t.conf.Auto
+			}
+			t.settle(DeployOff, why, nil)
+		}
+	}
+}
+
+// next returns the targets that wait for none of the others.
+func (r *rollouts) next() (now []*target) {
+	waits := func(t *target) bool {
+		return t.conf.Promoted() && r.opt.Auto && slices.ContainsFunc(r.targets, func(o *target) bool { return !o.done && slices.Contains(t.conf.From, o.conf.Name) })
+	}
+	for _, t := range r.targets {
+		if !t.done && !waits(t) {
+			now = append(now, t)
+		}
+	}
+	return now
+}
+
+// settle says what became of a target.
+func (t *target) settle(outcome, why string, err error) {
+	t.done, t.result.Outcome, t.result.Why, t.err = true, outcome, why, err
+	if err != nil && why == "" {
+		t.result.Why = diag.All(err)[0].What
+	}
+}
+
+// refuse settles a target by an error. In a dry run a rule that is not kept is an answer, and no failure.
+func (r *rollouts) refuse(t *target, err error) {
+	switch {
+	case !diag.Is(err, diag.Policy):
+		t.settle(DeployFailed, "", err)
+	case r.opt.Dry:
+		t.settle(DeployRefused, diag.All(err)[0].What, nil)
+	default:
+		t.settle(DeployRefused, "", err)
+	}
+}
+
+// unsettled returns the targets that are not settled.
+func unsettled(targets []*target) []*target {
+	return slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.done })
+}
+
+// each calls f for the targets that are not settled, several at once; an error settles a target.
+func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.Context, *target) error) error {
+	targets = unsettled(targets)
+	return par.Each(ctx, len(targets), environmentsAtOnce, func(ctx context.Context, i int) error {
+		if err := f(ctx, targets[i]); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			r.refuse(targets[i], err)
+		}
+		return nil
+	})
+}
+
+// level deploys to some targets at the same time.
+func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
+	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
+		if t.state, err = t.env.Read(ctx); err != nil {
+			return err
+		}
+		// A held environment costs no build.
+		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
+			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
+		}
+		return nil
+	})
+	if err != nil || len(unsettled(targets)) == 0 {
+		return err
+	}
+	if err := r.each(ctx, targets, r.p.storedSource(r.opt)); err != nil {
+		return err
+	}
+	if r.opt.Dry {
+		return r.foresee(ctx, targets)
+	}
+	free, err := r.draft(ctx, unsettled(targets))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, free()) }()
+	if err := r.each(ctx, targets, r.judge); err != nil {
+		return err
+	}
+	if err := r.each(ctx, targets, r.supply); err != nil {
+		return err
+	}
+	// Only commands that run in the workspace itself need it for themselves.
+	if !slices.ContainsFunc(unsettled(targets), func(t *target) bool { return len(t.work.Base) > 0 }) {
+		if err := free(); err != nil {
+			return err
+		}
+	}
+	return r.each(ctx, targets, r.deploy)
+}
+
+// judge describes a target's deployment, says what would be done, and settles the target when nothing is.
+func (r *rollouts) judge(ctx context.Context, t *target) error {
+	w, verbs, err := t.source.For(ctx, t.state, t.given)
+	if err != nil {
+		return err
+	}
+	t.work, t.verbs = w, verbs
+	if err := r.describe(ctx, t); err != nil {
+		return err
+	}
+	v, err := t.env.Judge(ctx, t.state, &w.Want)
+	t.order = (&release.Release{Stages: parts(w)}).Names()
+	r.tell(t, v)
+	t.result.Release, t.result.Commit = w.Release.String(), w.Commit
+	t.planned()
+	if err != nil {
+		return r.requested(ctx, t, err)
+	}
+	if v.Do != release.Go && t.state.Lease == nil {
+		t.settle(outcomeOf(v.Do), v.Why, nil)
+	}
+	return nil
+}
+
+func parts(w *deploy.Work) map[string]release.Part {
+	all := map[string]release.Part{}
+	for name, a := range w.Stages {
+		all[name] = a.Part
+	}
+	return all
+}
+
+func outcomeOf(d release.Do) string {
+	return map[release.Do]string{release.Nothing: DeployCurrent, release.Superseded: DeployNewer, release.Held: DeployHeld}[d]
+}
+
+// describe fills in what the options say of a deployment.
+func (r *rollouts) describe(ctx context.Context, t *target) error {
+	w, o := t.work, r.opt
+	w.Automatic, w.Newest, w.NoWait, w.Reason, w.Held = o.Auto, t.conf.Queue == spec.QueueNewest, r.p.opt.NoWait, o.Reason, o.Hold
+	w.MayGoBack = w.MayGoBack || !o.Auto
+	w.Override = w.Override || len(o.Set)+len(o.Sources) > 0
+	w.Whole = w.Whole && len(o.Only)+len(o.Skip) == 0
+	for flag, list := range map[string][]string{"--only": o.Only, "--skip": o.Skip} {
+		for _, v := range list {
+			w.Options = append(w.Options, flag+" "+v)
+		}
+	}
+	for k := range o.Set {
+		w.Options = append(w.Options, "--set "+k)
+	}
+	for k, v := range o.Sources {
+		w.Options = append(w.Options, "--source "+k+"="+v)
+	}
+	if o.Force {
+		w.Options = append(w.Options, "--force")
+	}
+	slices.Sort(w.Options)
+	if o.Hold {
+		w.Hold = &release.Hold{By: r.p.stamp(ctx).By, At: r.p.opt.Now().UTC().Truncate(1e9), Reason: o.Reason, Until: release.UntilResume}
+	}
+	g, err := r.p.gate(t.conf, t.env)
+	if err != nil {
+		return err
+	}
+	g.again = t.again
+	t.gate, w.Gate = g, g.check
+	return nil
+}
+
+// tell says what is decided about each stage.
+func (r *rollouts) tell(t *target, v release.Verdict) {
+	for _, name := range t.order {
+		a, verdict := t.work.Stages[name], t.verbs[name]
+		if code := map[release.Do]string{release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]; code != "" && verdict.Do == event.Run {
+			verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: t.conf.Name, Note: v.Why}}}
+		}
+		r.emit(t, event.Event{Type: event.Decided, Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: a.Key.String()})
+		t.result.Stages = append(t.result.Stages, StageResult{Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: a.Key.String()})
+	}
+}
+
+// emit sends an event of one target, which is named where there are several.
+func (r *rollouts) emit(t *target, e event.Event) {
+	if len(r.targets) > 1 {
+		e.Env = t.conf.Name
+	}
+	r.p.emit(e)
+}
+
+// planned takes over what the gate has found out.
+func (t *target) planned() {
+	t.result.Plan, t.result.Approval = "", t.gate.standing
+	if !t.gate.plan.IsZero() {
+		t.result.Plan = t.gate.plan.String()
+	}
+}
+
+// requested asks for the approval that is missing, if that is what err says. The release is published
+// before: those who are asked can look at it, and whoever deploys then finds it.
+func (r *rollouts) requested(ctx context.Context, t *target, err error) error {
+	if u := (*unapproved)(nil); !errors.As(err, &u) {
+		return err
+	}
+	if r.opt.Dry {
+		t.settle(DeployWaiting, diag.All(err)[0].What, nil)
+		return nil
+	}
+	if serr := r.supply(ctx, t); serr != nil {
+		return serr
+	}
+	t.settle(DeployWaiting, "", t.gate.ask(ctx, err))
+	return nil
+}
+
+// supply brings what the commands need to where they take it from, and publishes the release.
+func (r *rollouts) supply(ctx context.Context, t *target) error {
+	if pin := t.gate.pin(); !pin.IsZero() && pin != t.state.Guard {
+		if err := t.gate.keep(ctx); err != nil {
+			return err
+		}
+	}
+	return t.source.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
+}
+
+// deploy runs the deployment of a target.
+func (r *rollouts) deploy(ctx context.Context, t *target) error {
+	d, err := r.p.deployer(ctx, t.env, nil, cmp.Or(r.opt.Jobs, runtime.GOMAXPROCS(0)), r.opt.KeepGoing)
+	if err != nil {
+		return err
+	}
+	d.Emit = func(e event.Event) { r.emit(t, e) }
+	result, err := d.Run(ctx, t.work)
+	if x := result.Entry; x != nil {
+		t.result.N = x.N
+	}
+	for i := range t.result.Stages {
+		s := &t.result.Stages[i]
+		if o := result.Stages[s.Stage]; o.Err != nil {
+			s.Error = o.Err.Error()
+		} else if o.Blocked != "" {
+			s.Verb, s.Because = event.Blocked, []event.Reason{{Code: event.NeedFailed, Path: o.Blocked}}
+		}
+	}
+	if t.planned(); err != nil && result.Entry == nil {
+		// The environment has moved since judge looked at it.
+		if err = r.requested(ctx, t, err); t.done {
+			return nil
+		}
+	}
+	switch {
+	case err != nil && result.Entry == nil && diag.Is(err, diag.Policy):
+		r.refuse(t, err)
+	case err != nil:
+		t.settle(DeployFailed, "", transfer.Explained(err))
+	case result.Verdict.Do != release.Go:
+		t.settle(outcomeOf(result.Verdict.Do), result.Verdict.Why, nil)
+	default:
+		t.settle(DeployedOK, "", nil)
+	}
+	return nil
+}
+
+// deployed collects what became of all targets.
+func (r *rollouts) deployed() *Deployed {
+	d := &Deployed{Environments: []DeployedTo{}}
+	for _, t := range r.targets {
+		d.Environments = append(d.Environments, t.result)
+		d.Pending = d.Pending || slices.Contains([]string{DeployPlanned, DeployWaiting, DeployRefused}, t.result.Outcome)
+	}
+	return d
+}
