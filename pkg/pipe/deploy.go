@@ -78,8 +78,9 @@ type target struct {
 	env   *release.Environment
 	state *release.State
 	given map[string]string // values of its variables
-	again bool              // they are those of an earlier deployment
 	gate  *gate
+	// worked is what the deployment that a rollback goes back to did, if it worked.
+	worked map[string]release.Attempt
 
 	source origin
 	work   *deploy.Work

@@ -23,8 +23,8 @@ type gate struct {
 	env    *release.Environment
 	guard  *approval.Guard // the rules of this checkout
 	digest digest.Digest   // its name
-	// again tells that a rollback brings values back as they were recorded.
-	again bool
+	// worked is what the deployment that a rollback goes back to did, if it worked.
+	worked map[string]release.Attempt
 
 	plan     digest.Digest // of what was asked about last
 	standing *Approval     // and where it stands; nil: nobody needs to approve
@@ -97,10 +97,18 @@ func (g *gate) check(ctx context.Context, s *release.State, w *release.Want) err
 	return g.approved(ctx, plan, w, rules)
 }
 
-// returns reports whether a rollback brings back what has worked here, with its values. It was let
-// in then, and in an emergency nobody should have to wait; it changes no rule either.
+// returns reports whether a rollback brings back what has worked here, to the byte and the value. It
+// was let in then, and in an emergency nobody should have to wait; it changes no rule either.
 func (g *gate) returns(s *release.State, w *release.Want) bool {
-	return g.again && w.Kind == release.KindRollback && !w.Override && slices.Contains(s.Verified, w.Release)
+	if w.Kind != release.KindRollback || !slices.Contains(s.Verified, w.Release) {
+		return false
+	}
+	for name, a := range w.Stages {
+		if g.worked[name].Key != a.Key {
+			return false
+		}
+	}
+	return true
 }
 
 // pinned returns the rules of the deployment before. Without any, no rule was dropped.

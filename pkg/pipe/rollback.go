@@ -48,7 +48,10 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 			maps.Copy(given, a.Values)
 		}
 		maps.Copy(given, opt.Set)
-		t.given, t.again = given, len(opt.Set) == 0
+		t.given = given
+	}
+	if x.Status == release.EndOK {
+		t.worked = x.Stages
 	}
 	want := release.Want{
 		Kind: release.KindRollback, Commit: x.Commit, Dirty: x.Dirty, Override: x.Override, MayGoBack: true,

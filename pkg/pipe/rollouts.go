@@ -221,7 +221,7 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	g.again = t.again
+	g.worked = t.worked
 	t.gate, w.Gate = g, g.check
 	return nil
 }
@@ -311,6 +311,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 		r.refuse(t, err)
 	case err != nil:
 		t.settle(DeployFailed, "", transfer.Explained(err))
+		r.rollBack(ctx, t, result)
 	case result.Verdict.Do != release.Go:
 		t.settle(outcomeOf(result.Verdict.Do), result.Verdict.Why, nil)
 	default:
