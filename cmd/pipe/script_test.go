@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -102,6 +103,16 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 			ts.Fatalf("%s has %d lines, not %s:\n%s", args[0], n, args[1], ts.ReadFile(args[0]))
 		}
 	},
+	// unruly WORDS... puts a proxy before the S3 server that is as bad as the words say: deaf,
+	// lost=0.1, refused=0.05, seed=7, dates=no-date, late=PART:5s; see s3server.Unruly.
+	"unruly": unruly,
+	// requests METHOD PART N checks how many requests the proxy has seen with PART in path or query.
+	"requests": func(ts *testscript.TestScript, _ bool, args []string) {
+		p := ts.Value(remoteKey{}).(*s3Remote).proxy
+		if n := p.Count(args[0], args[1]); fmt.Sprint(n) != args[2] {
+			ts.Fatalf("%d requests, not %s:\n%s", n, args[2], strings.Join(p.Log(), "\n"))
+		}
+	},
 	// code N PROGRAM ARGS... checks an exit code.
 	"code": func(ts *testscript.TestScript, _ bool, args []string) {
 		err := ts.Exec(args[1], args[2:]...)
@@ -115,6 +126,52 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 			ts.Fatalf("exit code %d, not %s", got, args[0])
 		}
 	},
+}
+
+// s3Remote is the S3 server of a script and the proxy before it, if there is one.
+type s3Remote struct {
+	server *s3server.Server
+	proxy  *s3server.Proxy
+}
+
+// remoteKey is the key of a script's remote.
+type remoteKey struct{}
+
+// unruly is the command of that name.
+func unruly(ts *testscript.TestScript, _ bool, args []string) {
+	var opt s3server.Unruly
+	var late []string
+	for _, word := range args {
+		var err error
+		name, value, _ := strings.Cut(word, "=")
+		switch name {
+		case "deaf":
+			opt.Deaf = true
+		case "lost":
+			_, err = fmt.Sscan(value, &opt.Lost)
+		case "refused":
+			_, err = fmt.Sscan(value, &opt.Refused)
+		case "seed":
+			_, err = fmt.Sscan(value, &opt.Seed)
+		case "dates":
+			opt.Dates = s3server.Dates(value)
+		case "late":
+			late = append(late, value)
+		default:
+			ts.Fatalf("what is %s?", word)
+		}
+		ts.Check(err)
+	}
+	r := ts.Value(remoteKey{}).(*s3Remote)
+	r.proxy = r.server.Proxy(opt)
+	ts.Defer(r.proxy.Close)
+	ts.Setenv("AWS_ENDPOINT_URL_S3", r.proxy.Endpoint)
+	for _, l := range late {
+		part, by, _ := strings.Cut(l, ":")
+		d, err := time.ParseDuration(by)
+		ts.Check(err)
+		r.proxy.Late(part, d)
+	}
 }
 
 // TestScripts runs what needs no remote, or a directory.
@@ -165,6 +222,7 @@ func onS3(t *testing.T, opt s3server.Options, dir string) {
 		Dir: dir, Cmds: commands, RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			environment(e)
+			e.Values[remoteKey{}] = &s3Remote{server: server}
 			for _, kv := range server.Env() {
 				k, v, _ := strings.Cut(kv, "=")
 				e.Setenv(k, v)

@@ -129,7 +129,8 @@ type Live struct {
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
 	Tools  []artifact.Tool
-	Commit string // HEAD then; empty: not known
+	Commit string            // HEAD then; empty: not known
+	Values map[string]string // of its variables, those that pipe.yaml or an option gave
 }
 
 // The states of a deploy stage in an environment.

@@ -34,9 +34,9 @@ type Job struct {
 	// there are kept before the command replaces them.
 	Recorded []artifact.Output
 	// Beats has an item whenever the run has proved that it may still deploy, the time at which
-	// it asked for the proof; a deployment's command ends when there is none of the last Silence. It
-	// begins with the newest proof before the job. While no command runs nobody takes
-	// them, so the sender replaces one that was not taken. nil: the run need not prove it.
+	// it asked for the proof; a deployment's command ends when there is none of the last Silence. A
+	// job whose channel has none yet counts as proved when it begins. While no command runs nobody
+	// takes them, so the sender replaces one that was not taken. nil: the run need not prove it.
 	Beats   <-chan time.Time
 	Silence time.Duration
 	// Line is called with each line that the command prints, from one goroutine; with a long one

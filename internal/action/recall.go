@@ -47,12 +47,12 @@ func Recall(now Definition, in Inputs, locked *lockfile.Stage, more func(yield f
 	return best
 }
 
-// RecallLive is Recall for what is live: with the dependencies that the environment names, and
-// the values of today, a candidate must give the live key.
+// RecallLive is Recall for what is live: with the dependencies and values that the environment names, and
+// the other values of today, a candidate must give the live key.
 func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Definition) bool)) (found *Was) {
 	try := func(d Definition) bool {
 		old := in
-		old.Deps, old.Tools, old.Env, old.Platform = live.Deps, live.Tools, envOf(d.Stage, in), d.Platform
+		old.Deps, old.Tools, old.Env, old.Platform = live.Deps, live.Tools, envOf(d.Stage, in, live.Values), d.Platform
 		if KeyOf(d.Stage, old) == live.Key {
 			found = &Was{Definition: d, Whole: true}
 		}
@@ -64,11 +64,14 @@ func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Defin
 	return found
 }
 
-// envOf returns the variables that a definition declares: a value from outside is today's.
-func envOf(s *spec.Stage, in Inputs) (env []EnvValue) {
+// envOf returns the variables that a definition declares, with the values that are known: one
+// from outside is today's.
+func envOf(s *spec.Stage, in Inputs, known map[string]string) (env []EnvValue) {
 	for _, e := range s.Env {
 		v := EnvValue{Name: e.Name, Value: e.Value, Set: e.Literal, Literal: e.Literal, Secret: e.Secret == spec.IsSecret}
-		if i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name && !v.Literal }); i >= 0 && !e.Literal {
+		if text, ok := known[e.Name]; ok {
+			v.Value, v.Set, v.Literal = text, true, true
+		} else if i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name && !v.Literal }); i >= 0 && !e.Literal {
 			v.Value, v.Set = in.Env[i].Value, in.Env[i].Set
 		}
 		env = append(env, v)

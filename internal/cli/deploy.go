@@ -81,7 +81,7 @@ func (a *app) deployment(c *cobra.Command, dry bool, f func(*pipe.Project) (*pip
 	}
 	return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
 		d, err := f(p)
-		if d == nil {
+		if d == nil || len(d.Environments) == 0 && err != nil {
 			return err
 		}
 		if aerr := a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }); aerr != nil {
@@ -150,8 +150,8 @@ func (a *app) rollbackCmd() *cobra.Command {
 	c := command("rollback ENV", "Deploy an earlier release again, and hold it",
 		`Deploy the newest release that worked and is not the one that is live or was tried
 last, or the one that --to names, with the values that it had. Nothing is built.
-Afterwards the environment is held: automatic deployments leave it alone until
-pipe resume, or, with after_rollback: next, until there is another release.`,
+Afterwards the environment is held: automatic deployments do not change it until
+pipe resume or, with after_rollback: next, until there is another release.`,
 		"pipe rollback production\npipe rollback production --to 183\npipe rollback production --to 4be1f02 --reason 'checkout fails'",
 		arguments(1, 1, "name an environment"), func(c *cobra.Command, args []string) error {
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Rollback(c.Context(), args[0], opt) })

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
@@ -25,7 +25,7 @@ func asInput(in io.Reader, file string, opt *pipe.DeployOptions) error {
 	if file == "-" {
 		b, err = io.ReadAll(io.LimitReader(in, maxInput))
 	} else {
-		b, err = os.ReadFile(file)
+		b, err = atomicfile.Read(file, maxInput)
 	}
 	if err != nil {
 		return diag.New(diag.Usage, "%w", err).At(file)

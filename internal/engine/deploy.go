@@ -50,7 +50,10 @@ func (r *run) decideDeploy(ctx context.Context, st *state) error {
 
 // environment returns what the environment says, read once in a pass.
 func (r *run) environment(ctx context.Context) (*release.State, error) {
-	r.live.Do(func() { r.live.state, r.live.err = r.Env.Read(ctx) })
+	r.live.Do(func() {
+		r.Env.SayLocal()
+		r.live.state, r.live.err = r.Env.Read(ctx)
+	})
 	return r.live.state, r.live.err
 }
 

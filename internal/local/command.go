@@ -73,7 +73,7 @@ func (r *Runner) verify(ctx context.Context, s *spec.Stage, c shell.Command) err
 	for try := 0; ; try++ {
 		err := r.scripts(ctx, s, c, s.Verify.Cmd)
 		var exit *shell.ExitError
-		if err == nil || ctx.Err() != nil || !errors.As(err, &exit) && !errors.Is(err, action.ErrTimeout) {
+		if err == nil || !errors.As(err, &exit) && !errors.Is(err, action.ErrTimeout) {
 			return err
 		}
 		if try == s.Verify.Retries {

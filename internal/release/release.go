@@ -44,7 +44,7 @@ type Options struct {
 	// Probe proves that the cells honour conditional writes, without which two
 	// runs could both believe that they deploy. It is asked before a
 	// deployment, unless it has passed in the last 30 days. nil: the cells are this
-	// workspace's own, which Say is told once.
+	// workspace's own.
 	Probe func(context.Context) error
 	Say   func(text string)
 	// Lister finds the project's other environments; nil: the store cannot list.
@@ -154,7 +154,9 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	lease.Age(seen, mine, s.leases()...)
-	if err := f(seen, s); err != nil {
+	if err := f(seen, s); errors.Is(err, errKeep) {
+		return seen.Value, nil
+	} else if err != nil {
 		return nil, err
 	}
 	s.Seq++
@@ -176,7 +178,7 @@ func (s *State) leases() (all []*lease.Lease) {
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps, live.Tools, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Commit
+		live.Status, live.Key, live.Deps, live.Tools, live.Commit, live.Values = st.now(), st.Key, st.Deps, st.Tools, st.Commit, st.Values
 	}
 	return live
 }
@@ -208,6 +210,17 @@ func (e *Environment) unknown(ctx context.Context) error {
 	return err
 }
 
+// SayLocal says once, where the environment is this workspace's own, that nobody else knows of it:
+// what is decided by it holds for this workspace.
+func (e *Environment) SayLocal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.opt.Probe == nil && !e.noted {
+		e.noted = true
+		e.opt.Say("no remote: only this workspace knows what is deployed")
+	}
+}
+
 // probeFor is how long a store's proof counts.
 const probeFor = 30 * 24 * time.Hour
 
@@ -218,12 +231,6 @@ const dayForm = time.DateOnly
 // when there is nothing to write.
 func (e *Environment) probe(ctx context.Context, s *State) (day string, err error) {
 	if e.opt.Probe == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if !e.noted {
-			e.opt.Say("no remote: only this workspace knows of the deployment")
-			e.noted = true
-		}
 		return "", nil
 	}
 	now := e.now()
@@ -238,6 +245,9 @@ func (e *Environment) probe(ctx context.Context, s *State) (day string, err erro
 	}
 	return now.Format(dayForm), err
 }
+
+// errKeep ends a change that leaves everything as it is.
+var errKeep = errors.New("nothing to change")
 
 // errAbsent ends a write that would make an environment out of a typing error.
 var errAbsent = errors.New("no such environment")

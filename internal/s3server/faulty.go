@@ -1,9 +1,7 @@
 package s3server
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -54,7 +52,7 @@ func harmName(n int) string {
 func (s *Server) Faulty(t testing.TB, seed uint64, share float64) *Faulty {
 	t.Helper()
 	f := &Faulty{
-		to: s.Endpoint, back: &http.Transport{DisableKeepAlives: true, DisableCompression: true},
+		to: s.Endpoint, back: transport(),
 		rand: rand.New(rand.NewPCG(seed, 0)), share: share, done: map[string]int{},
 	}
 	front := httptest.NewServer(f)
@@ -118,7 +116,7 @@ func (f *Faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case delayed:
 		pause(r)
 	}
-	answer, body, err := f.forward(r)
+	answer, body, err := pass(f.back, f.to, r)
 	if err != nil {
 		reset(w)
 		return
@@ -156,26 +154,7 @@ func (f *Faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// forward asks the server. The request's host is signed, so it stays.
-func (f *Faulty) forward(r *http.Request) (*http.Response, []byte, error) {
-	out, err := http.NewRequestWithContext(r.Context(), r.Method, f.to+r.URL.RequestURI(), r.Body)
-	if err != nil {
-		return nil, nil, err
-	}
-	out.Header, out.Host, out.ContentLength = r.Header.Clone(), r.Host, r.ContentLength
-	answer, err := f.back.RoundTrip(out)
-	if err != nil {
-		return nil, nil, err
-	}
-	var body bytes.Buffer
-	_, err = io.Copy(&body, answer.Body)
-	_ = answer.Body.Close()
-	if r.Method != http.MethodHead {
-		answer.Header.Set("Content-Length", strconv.Itoa(body.Len()))
-	}
-	return answer, body.Bytes(), err
-}
-
+// refuse answers in the server's place.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
@@ -195,6 +174,7 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+// pause waits for a while, as long as the client does.
 func pause(r *http.Request) {
 	select {
 	case <-time.After(100 * time.Millisecond):

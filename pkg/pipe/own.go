@@ -78,7 +78,7 @@ type owned struct {
 // stores returns the main remote, and those of outputs that were opened.
 func (p *Project) stores() []store.Remote {
 	all := []store.Remote{p.remote}
-	if p.home != p.remote {
+	if p.home != nil && p.home != p.remote {
 		all = append(all, p.home)
 	}
 	for _, o := range p.owned {

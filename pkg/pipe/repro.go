@@ -179,13 +179,7 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
-	// Before any input is read.
-	if dry {
-		err = p.lookAtSources(ctx, lock, opt.Sources)
-	} else {
-		err = p.placeSources(ctx, lock, opt.Sources)
-	}
-	if err != nil {
+	if err := p.readySources(ctx, lock, opt.Sources, dry); err != nil { // before any input is read
 		return nil, err
 	}
 	e, err := p.engine(ctx, opt, h)

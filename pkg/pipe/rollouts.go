@@ -6,6 +6,8 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
@@ -22,6 +24,8 @@ type rollouts struct {
 	p       *Project
 	opt     *DeployOptions
 	targets []*target
+	mutexes deploy.Mutexes
+	noted   sync.Once // the release of a commit that changes nothing is noted
 }
 
 // run deploys to all targets: those that wait for another one's verified release come after it.
@@ -43,7 +47,14 @@ func (r *rollouts) run(ctx context.Context) error {
 
 func (r *rollouts) errors() (errs []error) {
 	for _, t := range r.targets {
-		errs = append(errs, t.err)
+		if len(r.targets) == 1 {
+			return []error{t.err}
+		}
+		for _, e := range diag.All(t.err) {
+			named := *e
+			named.What = t.conf.Name + ": " + strings.TrimPrefix(e.What, t.conf.Name+": ")
+			errs = append(errs, &named)
+		}
 	}
 	return errs
 }
@@ -121,6 +132,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
+		t.env.SayLocal()
 		// A held environment costs no build.
 		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
 			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
@@ -176,8 +188,20 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
+		return r.note(ctx, t)
 	}
 	return nil
+}
+
+// note notes that a commit which changes nothing has the release that is live, so that it can be
+// deployed by that commit's name, too.
+func (r *rollouts) note(ctx context.Context, t *target) (err error) {
+	w := t.work
+	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" || w.Release != t.state.Live || t.state.CommitOf(w.Release) == w.Commit {
+		return nil
+	}
+	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
+	return err
 }
 
 func parts(w *deploy.Work) map[string]release.Part {
@@ -287,7 +311,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	d.Emit = func(e event.Event) { r.emit(t, e) }
+	d.Emit, d.Mutexes = func(e event.Event) { r.emit(t, e) }, &r.mutexes
 	result, err := d.Run(ctx, t.work)
 	if x := result.Entry; x != nil {
 		t.result.N = x.N
@@ -324,6 +348,9 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 func (r *rollouts) deployed() *Deployed {
 	d := &Deployed{Environments: []DeployedTo{}}
 	for _, t := range r.targets {
+		if t.result.Outcome == "" {
+			continue // another error came before
+		}
 		d.Environments = append(d.Environments, t.result)
 		d.Pending = d.Pending || slices.Contains([]string{DeployPlanned, DeployWaiting, DeployRefused}, t.result.Outcome)
 	}
