@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +34,9 @@ Exit code 3 means that at least one stage would run or be restored.`,
 // --dry-run leaves it out: its exit code means success or failure, as without the flag.
 func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	return a.with(c.Context(), func(p *pipe.Project) error {
+		if p.DeploysTo() != "" && !opt.NoDeploy {
+			return a.planTo(c.Context(), p, opt, code)
+		}
 		r, failed := p.Plan(c.Context(), opt)
 		if r == nil {
 			return failed
@@ -47,6 +52,55 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 		}
 		return nil
 	})
+}
+
+// planTo prints the plan of a deployment to an environment in pipe.yaml.
+func (a *app) planTo(ctx context.Context, p *pipe.Project, opt pipe.ReproOptions, code bool) error {
+	o, err := p.AsDeploy(opt)
+	if err != nil {
+		return err
+	}
+	o.Dry = true
+	d, failed := p.Deploy(ctx, o)
+	if d == nil {
+		return failed
+	}
+	if err := a.answer("pipe.deploy/1", d, func(w io.Writer) { a.printPlans(w, d) }); err != nil || failed != nil {
+		return errors.Join(failed, err)
+	}
+	if code && d.Pending {
+		return pending("there is something to deploy")
+	}
+	return nil
+}
+
+// printPlans prints what a deployment would do in each environment, and what stands against it.
+func (a *app) printPlans(w io.Writer, d *pipe.Deployed) {
+	for i, e := range d.Environments {
+		if len(d.Environments) > 1 {
+			view.Print(w, "%s%s:\n", strings.Repeat("\n", min(i, 1)), e.Env)
+		}
+		printStages(w, e.Stages, a.quiet)
+		switch e.Outcome {
+		case pipe.DeployPlanned:
+		case pipe.DeployRefused:
+			view.Print(w, "refused: %s\n", e.Why)
+		default:
+			view.Print(w, "%s: %s\n", e.Outcome, e.Why)
+		}
+		if e.Release != "" {
+			view.Print(w, "release: %s\n", e.Release)
+		}
+		if e.Plan != "" {
+			view.Print(w, "plan: %s\n", e.Plan)
+		}
+		if e.Approval != nil {
+			view.Print(w, "approval: %s\n", e.Approval.Text)
+			for _, p := range e.Approval.Problems {
+				view.Print(w, "note: %s\n", p)
+			}
+		}
+	}
 }
 
 // printStages prints a line per stage with its verdict, and the files that changed where they

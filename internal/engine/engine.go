@@ -25,6 +25,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,14 +118,14 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	if err != nil {
 		return nil, err
 	}
-	for i := range selected {
-		if s := &e.Project.Stages[i]; opt.Deploys != nil && s.Deploy {
-			selected[i] = selected[i] && slices.Contains(opt.Deploys, s.Name)
-		}
-	}
 	e.withInputs(selected)
+	if opt.Deploys != nil {
+		e.leaveOut(selected, opt.Deploys)
+	}
 	if opt.NoDeploy {
-		e.leaveOut(selected)
+		if names := e.leaveOut(selected, nil); len(names) > 0 {
+			e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
+		}
 	}
 	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err

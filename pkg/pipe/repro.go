@@ -90,8 +90,14 @@ type Result struct {
 // Repro brings the stages up to date: skips what is unchanged, restores what was built before,
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
+//
+// Where pipe.yaml has environments, stages are deployed only to the one that Options.Env names, as Deploy does.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
-	result, err := p.repro(ctx, opt)
+	run := p.repro
+	if p.DeploysTo() != "" && !opt.NoDeploy {
+		run = p.reproTo
+	}
+	result, err := run(ctx, opt)
 	if result != nil {
 		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
 	}
@@ -191,6 +197,9 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay, Dry: dry,
 		Want: p.deployment(ctx, opt),
 	}
+	if p.spec.DeclaresEnvironments() {
+		o.Deploys = []string{} // pipe deploy does that
+	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -217,6 +226,9 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		p.countSaved(ctx, r)
 	}
 	result := results(r)
+	if result != nil && o.Deploys != nil {
+		p.listDeploys(opt, result)
+	}
 	p.planned = nil
 	if dry && result != nil {
 		p.planned = result.Stages
