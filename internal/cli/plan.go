@@ -61,12 +61,17 @@ func (a *app) planTo(ctx context.Context, p *pipe.Project, opt pipe.ReproOptions
 		return err
 	}
 	o.Dry = true
-	d, failed := p.Deploy(ctx, o)
-	if d == nil {
-		return failed
+	d, err := p.Deploy(ctx, o)
+	return a.planned(d, err, code)
+}
+
+// planned prints what a deployment would do; code asks for exit code 3 when that is something.
+func (a *app) planned(d *pipe.Deployed, err error, code bool) error {
+	if d == nil || len(d.Environments) == 0 && err != nil {
+		return err
 	}
-	if err := a.answer("pipe.deploy/1", d, func(w io.Writer) { a.printPlans(w, d) }); err != nil || failed != nil {
-		return errors.Join(failed, err)
+	if err := errors.Join(a.answer("pipe.deploy/1", d, func(w io.Writer) { a.printPlans(w, d) }), err); err != nil {
+		return err
 	}
 	if code && d.Pending {
 		return pending("there is something to deploy")
@@ -81,11 +86,7 @@ func (a *app) printPlans(w io.Writer, d *pipe.Deployed) {
 			view.Print(w, "%s%s:\n", strings.Repeat("\n", min(i, 1)), e.Env)
 		}
 		printStages(w, e.Stages, a.quiet)
-		switch e.Outcome {
-		case pipe.DeployPlanned:
-		case pipe.DeployRefused:
-			view.Print(w, "refused: %s\n", e.Why)
-		default:
+		if e.Outcome != pipe.DeployPlanned && e.Outcome != pipe.DeployWaiting {
 			view.Print(w, "%s: %s\n", e.Outcome, e.Why)
 		}
 		if e.Release != "" {
@@ -94,11 +95,12 @@ func (a *app) printPlans(w io.Writer, d *pipe.Deployed) {
 		if e.Plan != "" {
 			view.Print(w, "plan: %s\n", e.Plan)
 		}
-		if e.Approval != nil {
-			view.Print(w, "approval: %s\n", e.Approval.Text)
-			for _, p := range e.Approval.Problems {
-				view.Print(w, "note: %s\n", p)
-			}
+		if e.Approval == nil {
+			continue
+		}
+		view.Print(w, "approval: %s\n", e.Approval.Text)
+		for _, p := range e.Approval.Problems {
+			view.Print(w, "note: %s\n", p)
 		}
 	}
 }

@@ -50,6 +50,21 @@ func (p *Project) gate(c *spec.Environment, env *release.Environment) (*gate, er
 	return g, err
 }
 
+// pinnedRules holds a deployment to an environment of which pipe.yaml says nothing to what the
+// deployment before has pinned: pipe.yaml may have said something then.
+func (p *Project) pinnedRules(env *release.Environment) (func(context.Context, *release.State, *release.Want) error, error) {
+	all, err := p.declared()
+	if err != nil {
+		return nil, err
+	}
+	c, err := all.Find(env.Name())
+	if err != nil {
+		return nil, err
+	}
+	g, err := p.gate(c, env)
+	return g.check, err
+}
+
 // pin is what the state is to say of the rules: nothing where there are none.
 func (g *gate) pin() digest.Digest {
 	if len(g.guard.From) == 0 && !g.guard.CI && g.guard.Approve == nil {
@@ -205,7 +220,10 @@ func (g *gate) approved(ctx context.Context, plan *approval.Plan, w *release.Wan
 		return nil
 	}
 	what := diag.New(diag.Policy, "%s is waiting for an approval: %s", g.conf.Name, r).At(g.conf.Place).
-		Hinted("pipe approve %s, then run this command again", g.conf.Name)
+		Hinted("pipe deploy %s requests it", g.conf.Name)
+	if asked {
+		what = what.Hinted(approveHint, g.conf.Name)
+	}
 	if len(r.Rejected) > 0 {
 		what = diag.New(diag.Policy, "%s: the plan was %s", g.conf.Name, r).At(g.conf.Place).
 			Hinted("change what is deployed, or let them run pipe approve %s", g.conf.Name)
@@ -213,6 +231,8 @@ func (g *gate) approved(ctx context.Context, plan *approval.Plan, w *release.Wan
 	what.Err = &unapproved{request: request, asked: asked}
 	return what
 }
+
+const approveHint = "pipe approve %s, then run this command again"
 
 // unapproved is the cause of a refusal that an approval lifts.
 type unapproved struct {
@@ -292,6 +312,9 @@ func (g *gate) ask(ctx context.Context, err error) error {
 	}
 	if perr := g.env.Ask(ctx, g.plan); perr != nil {
 		return errors.Join(err, perr)
+	}
+	if e := (*diag.Error)(nil); errors.As(err, &e) && len(g.standing.Rejected) == 0 {
+		e.Hint = fmt.Sprintf(approveHint, g.conf.Name)
 	}
 	return err
 }

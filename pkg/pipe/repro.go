@@ -199,6 +199,8 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	}
 	if p.spec.DeclaresEnvironments() {
 		o.Deploys = []string{} // pipe deploy does that
+	} else if o.Want.Gate, err = p.pinnedRules(e.Env); err != nil {
+		return nil, err
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
