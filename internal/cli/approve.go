@@ -72,7 +72,7 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 				}
 				view.Print(out, "%s: %s\n", w.Env, w.Approval.Text)
 				if len(w.Approval.Rejected) == 0 && len(w.Approval.Approved) >= w.Approval.Need {
-					view.Print(out, "Run the command again that asked for it, or: pipe deploy %s --release %s\n", w.Env, w.Release)
+					view.Print(out, "Now repeat the command that asked for it, or run: pipe deploy %s --release %s\n", w.Env, w.Release)
 				}
 			})
 		})

@@ -288,6 +288,9 @@ func (r *rollouts) requested(ctx context.Context, t *target, err error) error {
 		t.settle(DeployWaiting, diag.All(err)[0].What, nil)
 		return nil
 	}
+	for _, problem := range t.gate.standing.Problems {
+		r.p.note(t.conf.Name + ": " + problem)
+	}
 	if serr := r.supply(ctx, t); serr != nil {
 		return serr
 	}
