@@ -247,7 +247,22 @@ func (e *Environment) Publish(ctx context.Context, r *Release, commit string) (I
 	if err != nil {
 		return id, err
 	}
-	if _, err := keep(ctx, e.cells, releaseAt(e.opt.Project, id), b); err != nil {
+	s, err := e.lately(ctx)
+	if err != nil {
+		return id, err
+	}
+	if slices.Contains(s.Releases(), id) {
+		return id, e.Note(ctx, commit, id) // it was deployed here, so it is there
+	}
+	_, err = e.cells.Swap(ctx, releaseAt(e.opt.Project, id), "", b)
+	if errors.Is(err, store.ErrConflict) {
+		// It is there: most likely it goes to a second environment, and its commit is noted.
+		return id, e.noteAgain(ctx, commit, id)
+	}
+	if err != nil { // the answer may have been lost
+		_, err = keep(ctx, e.cells, releaseAt(e.opt.Project, id), b)
+	}
+	if err != nil {
 		return id, err
 	}
 	return id, e.Note(ctx, commit, id)

@@ -300,16 +300,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
 	}
 	if p.repo != nil {
-		e.Dirty = func(ctx context.Context, paths, top []repopath.Path) (bool, error) {
-			for _, at := range paths {
-				if at == repopath.Root {
-					top = append(top, p.at())
-				} else {
-					top = append(top, p.at().Child(string(at)))
-				}
-			}
-			return p.repo.Dirty(ctx, top, p.lockAt)
-		}
+		e.Dirty = p.dirty
 	}
 	if p.top != nil {
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
