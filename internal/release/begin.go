@@ -22,12 +22,9 @@ import (
 // before it. Where the verdict is not Go there is no deployment, and nothing was written but
 // who waits. The caller must call End.
 func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict, error) {
-	s, err := e.lately(ctx)
-	if err != nil {
-		return nil, Verdict{}, err
-	}
 	// Most runs find nothing to do, and need no proof of anything.
-	if v, err := e.Judge(ctx, s, w); err != nil || v.Do != Go && (v.Do != Nothing || s.Lease == nil) {
+	s, v, err := e.foresee(ctx, w)
+	if err != nil || v.Do != Go && (v.Do != Nothing || s.Lease == nil) {
 		return nil, v, err
 	}
 	day, err := e.probe(ctx, s)
@@ -35,7 +32,7 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 		return nil, Verdict{}, err
 	}
 	b := &beginning{Environment: e, want: w, day: day, nonce: rand.Text()}
-	v, err := b.turn(ctx)
+	v, err = b.turn(ctx)
 	if b.registered && (err != nil || v.Do != Go) {
 		// Whoever comes next must not wait for a run that has gone.
 		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
@@ -44,6 +41,20 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 		return nil, v, err
 	}
 	return b.deployment(ctx), v, nil
+}
+
+// foresee decides by the state as this run has read it last. What is turned down by it is decided
+// about again by what is there now: somebody may have deployed since.
+func (e *Environment) foresee(ctx context.Context, w *Want) (s *State, v Verdict, err error) {
+	if s = e.recalled(); s != nil {
+		if v, err = e.Judge(ctx, s, w); err == nil && v.Do == Go {
+			return s, v, nil
+		}
+	}
+	if s, err = e.Read(ctx); err == nil {
+		v, err = e.Judge(ctx, s, w)
+	}
+	return s, v, err
 }
 
 // beginning is a run on its way to a deployment.
@@ -230,9 +241,15 @@ func (b *beginning) leave(ctx context.Context) error {
 	return nil
 }
 
-// forget takes this run off the list.
-func (b *beginning) forget(s *State) {
-	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool { return n.Nonce == b.nonce })
+// forget takes this run off the list, and returns the beat of its place.
+func (b *beginning) forget(s *State) (beat uint64) {
+	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool {
+		if n.Nonce == b.nonce {
+			beat = n.Beat
+		}
+		return n.Nonce == b.nonce
+	})
+	return beat
 }
 
 // busy says who deploys, since when, and what ends it.
@@ -277,7 +294,8 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	s.N++
 	s.Epoch = max(s.Epoch, s.N)
 	s.Lease = b.lease(s.N)
-	b.forget(s)
+	// Its place has the same nonce, and who has seen that for long must not take this for dead.
+	s.Lease.Beat = 1 + b.forget(s)
 	if b.day != "" {
 		s.Probed = b.day
 	}
@@ -383,7 +401,10 @@ func (e *Environment) bury(ctx context.Context, s *State, why string) error {
 func (s *State) free() {
 	s.Lease = nil
 	for i := range s.Next {
-		s.Next[i].Aged = 0 // from now on it is their turn
+		// From now on it is their turn: a beat for each, as whoever has seen them wait for long
+		// would take them for dead.
+		s.Next[i].Aged = 0
+		s.Next[i].Beat++
 	}
 }
 

@@ -68,7 +68,7 @@ type Environment struct {
 
 	mu     sync.Mutex
 	noted  bool
-	recent *State // as Read has last found it
+	recent *State // as this process has last read or written it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -117,20 +117,28 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	}
 	s, err := e.parse(seen.Value)
 	if err == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.recent = s
+		e.remember(s)
 	}
 	return s, err
 }
 
-// lately returns the state as this run has read it last, or reads it: what is decided by it is
-// decided again on what is there then.
-func (e *Environment) lately(ctx context.Context) (*State, error) {
+func (e *Environment) remember(s *State) {
 	e.mu.Lock()
-	s := e.recent
-	e.mu.Unlock()
-	if s != nil {
+	defer e.mu.Unlock()
+	e.recent = s
+}
+
+// recalled returns the state as this process has last read or written it; nil: it has not. It may be
+// another one by now, and a write may have failed.
+func (e *Environment) recalled() *State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.recent
+}
+
+// lately returns the state as it was recently.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	if s := e.recalled(); s != nil {
 		return s, nil
 	}
 	return e.Read(ctx)
@@ -160,7 +168,11 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	s.Seq++
-	return s.encode()
+	b, err := s.encode()
+	if err == nil {
+		e.remember(s)
+	}
+	return b, err
 }
 
 // leases returns all that stands in the state and ages.
