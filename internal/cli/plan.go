@@ -21,8 +21,12 @@ func (a *app) planCmd() *cobra.Command {
 dependencies, without changing anything. A stage is listed as "depends" if another
 stage must run before its inputs are known.
 
-Exit code 3 means that at least one stage would run or be restored.`,
-		"pipe plan\npipe plan build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+Where pipe.yaml has environments, --env ENV shows what pipe deploy ENV would do there:
+the stages with the values of ENV, the plan that approvals sign, who has signed, and
+the rules that stand against it.
+
+Exit code 3 means that at least one stage would run, be restored or be deployed.`,
+		"pipe plan\npipe plan build\npipe plan --env production", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			return a.plan(c, opt, true)
 		})

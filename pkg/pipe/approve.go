@@ -17,14 +17,14 @@ import (
 
 // Waiting is a plan that waits, or waited, for an approval.
 type Waiting struct {
-	Env      string    `json:"env"`
-	Plan     string    `json:"plan"` // its digest
-	Release  string    `json:"release"`
-	Commit   string    `json:"commit,omitempty"`
-	By       string    `json:"by"` // who asks
-	Run      string    `json:"run,omitempty"`
-	At       time.Time `json:"at"`
-	Reason   string    `json:"reason,omitempty"`
+	Env      string    `json:"env"`                 // the environment
+	Plan     string    `json:"plan"`                // its digest
+	Release  string    `json:"release"`             // that would be live
+	Commit   string    `json:"commit,omitempty"`    // that made it
+	By       string    `json:"by"`                  // who asks
+	Run      string    `json:"run,omitempty"`       // where they ask
+	At       time.Time `json:"at"`                  // when they asked
+	Reason   string    `json:"reason,omitempty"`    // what they said
 	Stages   []Change  `json:"stages"`              // that would change
 	NewRules bool      `json:"new_rules,omitempty"` // the deployment changes from: or approve: of the environment, or the signers
 	Stale    bool      `json:"stale,omitempty"`     // the environment has moved: nobody can approve the plan any more
@@ -37,10 +37,10 @@ type Waiting struct {
 
 // Change is what a plan would make of one stage.
 type Change struct {
-	Stage  string   `json:"stage"`
+	Stage  string   `json:"stage"`            // its name
 	Live   string   `json:"live,omitempty"`   // key; empty: nothing is known to be live
 	Commit string   `json:"commit,omitempty"` // of what is live
-	Key    string   `json:"key"`
+	Key    string   `json:"key"`              // that would be live
 	Values []string `json:"values,omitempty"` // names of its variables
 }
 
@@ -162,10 +162,10 @@ func (w *Waiting) changes(ctx context.Context, s *release.State) {
 
 // VoteOptions say what somebody says about a plan.
 type VoteOptions struct {
-	Reject  bool
-	Plan    string // the beginning of its digest; empty: the newest that is not stale
-	Key     string // file of the private key, or of a public one whose private key an agent has; empty: found
-	Reason  string
+	Reject  bool                 // and do not approve
+	Plan    string               // the beginning of its digest; empty: the newest that is not stale
+	Key     string               // file of the private key, or of a public one whose private key an agent has; empty: found
+	Reason  string               // for people
 	In, Err *os.File             // where ssh-keygen may ask for a passphrase; nil: it cannot
 	Confirm func(*Waiting) error // is asked before anything is signed; nil: nobody is
 }

@@ -26,8 +26,9 @@ type gate struct {
 	// worked is what the deployment that a rollback goes back to did, if it worked.
 	worked map[string]release.Attempt
 
-	plan     digest.Digest // of what was asked about last
-	standing *Approval     // and where it stands; nil: nobody needs to approve
+	verified map[string]release.ID // by environment, what was found to be verified there; that stays so
+	plan     digest.Digest         // of what was asked about last
+	standing *Approval             // and where it stands; nil: nobody needs to approve
 }
 
 // maxSigners is the largest file of signers in bytes; package approval takes less.
@@ -35,7 +36,7 @@ const maxSigners = 4 << 20
 
 // gate reads the rules that this checkout has for an environment.
 func (p *Project) gate(c *spec.Environment, env *release.Environment) (*gate, error) {
-	g := &gate{p: p, conf: c, env: env}
+	g := &gate{p: p, conf: c, env: env, verified: map[string]release.ID{}}
 	var signers []byte
 	var err error
 	if a := c.Approve; a != nil && !a.CI {
@@ -146,7 +147,7 @@ func readGuard(ctx context.Context, env *release.Environment, name digest.Digest
 	}
 	if b == nil || digest.Of(b) != name {
 		return nil, diag.New(diag.Integrity, "the rules of %s that the last deployment has pinned are missing or damaged", env.Name()).At(env.BesideAt(at)).
-			Hinted("check out the commit of the last deployment and deploy from there, or restore the object from a backup")
+			Hinted("restore the object from a backup, or deploy from a commit whose rules for %s are the same", env.Name())
 	}
 	return approval.ParseGuard(b)
 }
@@ -160,6 +161,9 @@ func (g *gate) verifiedIn(ctx context.Context, w *release.Want, from []string) e
 				At(g.conf.Place).Hinted("commit, deploy to %s, then pipe promote %s %s", name, name, g.conf.Name))
 			continue
 		}
+		if g.verified[name] == w.Release {
+			continue
+		}
 		env, err := g.p.environment(ctx, name, true)
 		if err != nil {
 			return err
@@ -168,7 +172,9 @@ func (g *gate) verifiedIn(ctx context.Context, w *release.Want, from []string) e
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(s.Verified, w.Release) {
+		if slices.Contains(s.Verified, w.Release) {
+			g.verified[name] = w.Release
+		} else {
 			what := ""
 			if !slices.Contains(g.guard.From, name) {
 				what = ", which pipe.yaml here does not ask for, but the last deployment to " + g.conf.Name + " did"

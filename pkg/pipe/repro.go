@@ -192,26 +192,11 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
-	o := engine.Options{
-		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay, Dry: dry,
-		Want: p.deployment(ctx, opt),
-	}
-	if p.spec.DeclaresEnvironments() {
-		o.Deploys = []string{} // pipe deploy does that
-	} else if o.Want.Gate, err = p.pinnedRules(e.Env); err != nil {
+	o, err := p.runOptions(ctx, opt, e.Env)
+	if err != nil {
 		return nil, err
 	}
-	if o.Jobs == 0 {
-		o.Jobs = runtime.GOMAXPROCS(0)
-	}
-	if opt.Confirm != nil {
-		o.Confirm = func(d *engine.Outcome) error {
-			p.emitMu.Lock()
-			defer p.emitMu.Unlock()
-			return opt.Confirm(Deployment{Stage: d.Stage.Name, Env: p.opt.Env, Key: d.Key.String(), Because: d.Verdict.Because})
-		}
-	}
+	o.Targets, o.Dry = targets, dry
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)
@@ -236,6 +221,31 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		p.planned = result.Stages
 	}
 	return result, transfer.Explained(err)
+}
+
+// runOptions are the engine's options for a run that deploys, if at all, to env.
+func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release.Environment) (o engine.Options, err error) {
+	o = engine.Options{
+		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay,
+		Want: p.deployment(ctx, opt),
+	}
+	if p.spec.DeclaresEnvironments() {
+		o.Deploys = []string{} // pipe deploy does that
+	} else if o.Want.Gate, err = p.pinnedRules(env); err != nil {
+		return o, err
+	}
+	if o.Jobs == 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if opt.Confirm != nil {
+		o.Confirm = func(d *engine.Outcome) error {
+			p.emitMu.Lock()
+			defer p.emitMu.Unlock()
+			return opt.Confirm(Deployment{Stage: d.Stage.Name, Env: p.opt.Env, Key: d.Key.String(), Because: d.Verdict.Because})
+		}
+	}
+	return o, nil
 }
 
 // noteSecrets names the declared variables that look like secrets and are not said

@@ -24,7 +24,7 @@ func (p *Project) AsDeploy(opt ReproOptions) (DeployOptions, error) {
 		TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing,
 	}
 	if len(opt.Targets) > 0 || opt.Single || opt.Downstream || opt.Pipeline || opt.NoPull {
-		return o, diag.New(diag.Usage, "pipe.yaml has environments, so stages and --single, --downstream, --pipeline and --no-pull cannot stand beside --env").
+		return o, diag.New(diag.Usage, "pipe.yaml has environments, so --env cannot be combined with stages, --single, --downstream, --pipeline or --no-pull").
 			Hinted("pipe deploy %s --only STAGE", p.opt.Env)
 	}
 	return o, nil

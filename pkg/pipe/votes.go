@@ -14,12 +14,12 @@ import (
 
 // Approval is where a plan stands with those who must agree to it.
 type Approval struct {
-	Plan      string   `json:"plan"`      // digest of what is agreed to
-	By        string   `json:"by"`        // ApprovedByCI or ApprovedBySigners
-	Requested bool     `json:"requested"` // it waits for signatures
-	Need      int      `json:"need"`      // how many
-	Approved  []string `json:"approved,omitempty"`
-	Rejected  []string `json:"rejected,omitempty"`
+	Plan      string   `json:"plan"`               // digest of what is agreed to
+	By        string   `json:"by"`                 // ApprovedByCI or ApprovedBySigners
+	Requested bool     `json:"requested"`          // it waits for signatures
+	Need      int      `json:"need"`               // how many
+	Approved  []string `json:"approved,omitempty"` // by whom
+	Rejected  []string `json:"rejected,omitempty"` // by whom
 	Missing   []string `json:"missing,omitempty"`  // who else may approve
 	Problems  []string `json:"problems,omitempty"` // why signatures do not count
 	Text      string   `json:"-"`                  // all that in one line for people
