@@ -35,6 +35,7 @@ type Plan struct {
 	Schema  int                      `json:"schema"`
 	Project string                   `json:"project,omitempty"`
 	Env     string                   `json:"env"`
+	Release string                   `json:"release,omitempty"` // so that it is the one that people look at
 	Live    map[string]digest.Key    `json:"live"`              // stages that are known to be live
 	Wanted  map[string]digest.Key    `json:"wanted"`            // stages after the deployment
 	Values  map[string]digest.Digest `json:"values"`            // of each wanted stage: ValuesDigest
@@ -231,6 +232,9 @@ func (r *Request) check() error {
 	}
 	if r.Schema != Schema || r.By == "" || r.Release == "" { // not_self compares By
 		return fmt.Errorf("the schema is not %d, or by or release is missing", Schema)
+	}
+	if r.Plan.Release != "" && r.Plan.Release != r.Release {
+		return errors.New("the release is not that of the plan")
 	}
 	return inSeconds(r.At)
 }

@@ -250,7 +250,7 @@ func (u *unapproved) Error() string { return "not approved" }
 
 // planOf describes what is agreed to: what is live now, and what shall be.
 func (g *gate) planOf(s *release.State, w *release.Want) (*approval.Plan, error) {
-	plan := &approval.Plan{Project: s.Project, Env: g.conf.Name, Guard: g.digest, Wanted: map[string]digest.Key{}, Values: map[string]digest.Digest{}}
+	plan := &approval.Plan{Project: s.Project, Env: g.conf.Name, Release: w.Release.String(), Guard: g.digest, Wanted: map[string]digest.Key{}, Values: map[string]digest.Digest{}}
 	situation(plan, s)
 	for name, a := range w.Stages {
 		plan.Wanted[name] = a.Key
