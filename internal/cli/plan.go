@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -86,8 +85,11 @@ func (a *app) planned(d *pipe.Deployed, err error, code bool) error {
 // printPlans prints what a deployment would do in each environment, and what stands against it.
 func (a *app) printPlans(w io.Writer, d *pipe.Deployed) {
 	for i, e := range d.Environments {
+		if i > 0 {
+			view.Print(w, "\n")
+		}
 		if len(d.Environments) > 1 {
-			view.Print(w, "%s%s:\n", strings.Repeat("\n", min(i, 1)), e.Env)
+			view.Print(w, "%s:\n", e.Env)
 		}
 		printStages(w, e.Stages, a.quiet)
 		if e.Outcome != pipe.DeployPlanned && e.Outcome != pipe.DeployWaiting {

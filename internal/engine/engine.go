@@ -119,12 +119,15 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 		return nil, err
 	}
 	e.withInputs(selected)
-	if opt.Deploys != nil {
-		e.leaveOut(selected, opt.Deploys)
-	}
 	if opt.NoDeploy {
 		if names := e.leaveOut(selected, nil); len(names) > 0 {
 			e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
+		}
+	}
+	if opt.Deploys != nil {
+		names := slices.DeleteFunc(e.leaveOut(selected, opt.Deploys), func(name string) bool { return e.Project.Stage(name).Deploy })
+		if len(names) > 0 {
+			e.note("", "left out, because they need a deploy stage that is left out: %s", strings.Join(names, ", "))
 		}
 	}
 	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {

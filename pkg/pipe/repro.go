@@ -230,10 +230,14 @@ func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay,
 		Want: p.deployment(ctx, opt),
 	}
-	if p.spec.DeclaresEnvironments() {
+	switch {
+	case opt.NoDeploy:
+	case p.spec.DeclaresEnvironments():
 		o.Deploys = []string{} // pipe deploy does that
-	} else if o.Want.Gate, err = p.pinnedRules(env); err != nil {
-		return o, err
+	default:
+		if o.Want.Gate, err = p.pinnedRules(env); err != nil {
+			return o, err
+		}
 	}
 	if o.Jobs == 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)

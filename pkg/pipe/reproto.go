@@ -64,7 +64,7 @@ func (p *Project) reproTo(ctx context.Context, opt ReproOptions) (*Result, error
 // listDeploys says of the deploy stages that were left out what deploys them.
 func (p *Project) listDeploys(opt ReproOptions, r *Result) {
 	for _, name := range p.deployStages() {
-		if len(opt.Targets) > 0 && !opt.Downstream && !opt.Pipeline && !slices.Contains(opt.Targets, name) || opt.NoDeploy {
+		if len(opt.Targets) > 0 && !opt.Downstream && !opt.Pipeline && !slices.Contains(opt.Targets, name) {
 			continue
 		}
 		s := StageResult{Stage: name, Deploy: true, Verb: event.Skip, Because: []event.Reason{{Code: event.ByDeploy}}}
