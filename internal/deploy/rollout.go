@@ -164,7 +164,7 @@ func (r *rollout) end() error {
 		}
 	}
 	outer := context.Cause(r.ctx)
-	if outer != nil && !errors.Is(outer, lease.ErrLost) {
+	if outer != nil && !errors.Is(outer, lease.ErrLost) && status != release.EndOK {
 		status = release.EndStopped
 	}
 	if name := r.failed(); name != "" {
@@ -183,7 +183,7 @@ func (r *rollout) end() error {
 		err = outer // what the environment says by now is another run's
 	case err == nil && outer == nil:
 		err = r.lost
-	case err == nil && len(errs) == 0:
+	case err == nil && status == release.EndStopped && len(errs) == 0:
 		err = outer
 	}
 	return errors.Join(append(errs, err)...)

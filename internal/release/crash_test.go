@@ -39,7 +39,7 @@ func TestAnAnswerThatIsLostChangesNothing(t *testing.T) {
 				must(t, d.Step(t.Context(), map[string]*release.End{"api": {OK: true}}, []string{"web"}))
 				_, err := d.End(t.Context(), map[string]*release.End{"web": {OK: true}}, release.EndOK, "")
 				must(t, err)
-				if st := read(t, e); shown(st, "v1") != "api=v1 ok, web=v1 ok" || st.N != 1 || st.Epoch != 1 || st.Seq != 3 || st.Stages["web"].Was != (st.Stages["api"].Was) {
+				if st := read(t, e); shown(st, "v1") != "api=v1 ok, web=v1 ok" || st.N != 1 || st.Epoch != 1 || st.Seq != 3 || st.Stages["web"].Was != st.Stages["api"].Was {
 					t.Errorf("write %d, done %v: %s, %+v", n, done, shown(st, "v1"), st)
 				}
 				sound(t, e, 1)

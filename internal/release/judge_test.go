@@ -23,7 +23,16 @@ func refusal(v release.Verdict, err error) string {
 	return map[release.Do]string{release.Go: "go", release.Nothing: "nothing", release.Superseded: "superseded", release.Held: "held"}[v.Do]
 }
 
-func TestTheRulesOfADeployment(t *testing.T) {
+// rule is what becomes of a deployment.
+type rule struct {
+	before func(t *testing.T, e *release.Environment) // api=v5 of commit c5 is live
+	want   *release.Want
+	result string
+	why    string
+}
+
+// rules are by what is wanted, and of which environment.
+func rules() map[string]rule {
 	at := func(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
 	rolled := func(w *release.Want) *release.Want { w.Kind = release.KindRollback; return w }
 	hold := func(t *testing.T, e *release.Environment) { must(t, e.Hold(t.Context(), "checkout 500s")) }
@@ -36,12 +45,7 @@ func TestTheRulesOfADeployment(t *testing.T) {
 		w.Commit, w.Committed = commit, at(day)
 		return w
 	}
-	for name, c := range map[string]struct {
-		before func(t *testing.T, e *release.Environment) // api=v5 of commit c5 is live
-		want   *release.Want
-		result string
-		why    string
-	}{
+	return map[string]rule{
 		"another version":                    {nil, want("api=v6"), "go", ""},
 		"what is live":                       {nil, want("api=v5"), "nothing", "live in staging"},
 		"what is live, under a hold":         {hold, want("api=v5"), "nothing", ""},
@@ -73,10 +77,16 @@ func TestTheRulesOfADeployment(t *testing.T) {
 			deploy(t, e, dated("c5", 5, want("api=v6")))
 		}, auto("c8", want("api=v8")), "go", ""},
 		"a veto in a hold for all": {func(t *testing.T, e *release.Environment) { veto("api=v6")(t, e); hold(t, e) }, auto("c7", want("api=v7")), "held", "checkout 500s"},
-	} {
+	}
+}
+
+func TestTheRulesOfADeployment(t *testing.T) {
+	for name, c := range rules() {
 		t.Run(name, func(t *testing.T) {
 			e := open(t, mem.New())
-			deploy(t, e, dated("c5", 5, want("api=v5")))
+			live := want("api=v5")
+			live.Commit, live.Committed = "c5", time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+			deploy(t, e, live)
 			if c.before != nil {
 				c.before(t, e)
 			}

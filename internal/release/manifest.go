@@ -318,7 +318,7 @@ func (r *Release) check(id ID, b []byte) error {
 		}
 	}
 	if len(r.Names()) != len(r.Stages) {
-		return errors.New("stages need each other in a circle")
+		return errors.New("two stages need each other, directly or through others")
 	}
 	return nil
 }
