@@ -19,7 +19,7 @@ func TestTheCommandOfAKilledDeploymentEndsWithIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, beside := newPlace(t), quickDir(t)
+			p, beside := newPlace(t, "PIPE_LEASE_TTL=2s"), quickDir(t)
 			p.write("pipe.yaml", strings.ReplaceAll(`stages:
   ship:
     deploy: true
@@ -31,7 +31,9 @@ func TestTheCommandOfAKilledDeploymentEndsWithIt(t *testing.T) {
 `, "DIR", beside))
 			c := &process{Cmd: exec.Command("pipe", "repro")}
 			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			p.env = []string{"PIPE_LEASE_TTL=3s"} // the next run waits for its end
 			p.started(c)
+			p.env = nil
 			p.until("the command", func() bool {
 				_, err := os.Stat(filepath.Join(beside, "ready"))
 				return err == nil

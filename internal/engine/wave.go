@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -168,10 +169,20 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 	}
 	w.Tidy()
 	var err error
-	if w.Dirty, err = r.isDirty(ctx, w); err == nil {
+	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
 		_, w.Release, err = r.releaseOf(w).Encode()
 	}
 	return w, err
+}
+
+// unknown reports whether a part of the release is not known yet.
+func unknown(w *deploy.Work) bool {
+	for _, a := range w.Stages {
+		if a.Part.Closure.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // aim describes one stage as it is to be live in an environment.
@@ -193,6 +204,15 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
 	default:
 		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if errors.Is(err, store.ErrNotFound) && len(st.in.above) > 0 && !r.opt.Dry {
+			// What another project has made may lie in its directory alone.
+			if err = r.saveOthers(ctx, st); err == nil {
+				tree, err = r.closureTree(ctx, st.Stage, st.in)
+			}
+		}
+		if r.opt.Dry && errors.Is(err, store.ErrNotFound) {
+			break // whoever only looks brings nothing, and the release has no name yet
+		}
 		if err != nil {
 			return a, err
 		}
