@@ -224,7 +224,7 @@ func (h *Held) write(ctx context.Context) (sent time.Time, err error) {
 	if err == nil && !w.sent.IsZero() {
 		h.renewed(w.sent)
 	}
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil { // what is in is in, however long the answer took
 		err = context.Cause(ctx)
 	}
 	for _, a := range taken {
