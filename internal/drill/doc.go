@@ -6,7 +6,7 @@
 // the system gives up only when its last process is gone, and writes what is live into a file.
 // That file is the truth; what pipe says is held against it.
 //
-// A lease lives for PIPE_LEASE_TTL, which is a second here, so that a takeover comes after eleven.
+// A lease lives for PIPE_LEASE_TTL, which is three seconds here, so that a takeover comes after thirteen.
 // Bounds of time are those that the contract states, never how quick a machine is.
 //
 //	go test ./internal/drill                          # a sample of each drill

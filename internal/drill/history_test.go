@@ -76,7 +76,7 @@ func newHistory(t *testing.T) *history {
 	for _, name := range []string{"staging", "production"} {
 		h.envs[name] = &modelled{stages: map[string]deployed{}, veto: map[string]bool{}}
 	}
-	h.env = append(h.env, "PIPE_LEASE_TTL=3s", "CI=true", "GITHUB_REF_NAME=main")
+	h.env = append(h.env, "CI=true", "GITHUB_REF_NAME=main")
 	for _, name := range []string{"a", "b"} {
 		c := h.clone(name)
 		c.git("init", "-qb", "main")
@@ -178,7 +178,7 @@ func (h *history) fails() {
 
 func (h *history) dies() {
 	if h.deaths++; h.deaths > 2 {
-		return // each takes eleven seconds to be found out
+		return // each takes thirteen seconds to be found out
 	}
 	stage := stages()[h.rand.IntN(2)]
 	at := h.beside("hangs." + stage)

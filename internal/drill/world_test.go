@@ -88,8 +88,8 @@ func random(t *testing.T) *rand.Rand {
 const (
 	// patience ends a run that would else hang; no drill depends on how long it is.
 	patience = 3 * time.Minute
-	// ttl is how long the leases live.
-	ttl = time.Second
+	// ttl is how long the leases live: a busy machine must beat within two thirds of it.
+	ttl = 3 * time.Second
 	// takeover is after how long a dead run's environment is taken over: ENVIRONMENTS 4.4.
 	takeover = 20 * time.Second
 )
