@@ -37,7 +37,7 @@ var shared = &suite{}
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// They wait for leases most of the time.
-	_ = flag.Set("test.parallel", "16")
+	_ = flag.Set("test.parallel", fmt.Sprint(count(40, 16)))
 	os.Exit(shared.run(m))
 }
 
