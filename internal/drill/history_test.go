@@ -123,7 +123,7 @@ func (h *history) tell(format string, args ...any) {
 func (h *history) step() {
 	all := []func(){
 		h.edits, h.edits, h.edits, h.reverts, h.deploysTip, h.deploysTip, h.deploysTip, h.deploysOld, h.reruns, h.reruns,
-		h.fails, h.fails, h.dies, h.diesSomewhere, h.races, h.promotes, h.promotes, h.promotes, h.rollsBack, h.rollsBack, h.straysIntoProduction,
+		h.fails, h.fails, h.dies, h.diesSomewhere, h.races, h.holds, h.resumes, h.resumes, h.unlocks, h.promotes, h.promotes, h.promotes, h.rollsBack, h.rollsBack, h.straysIntoProduction,
 	}
 	all[h.rand.IntN(len(all))]()
 	h.check()
