@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pipe-build/pipe/internal/s3server"
 )
 
 // fault is what happens to a run in its middle, and what ends that.
@@ -108,6 +110,25 @@ func (w *world) goesOn(f fault, one *process, waited time.Duration) (app string)
 		return "one" // it had not begun, and nobody was in its way any more
 	}
 	return "two"
+}
+
+// What a dead run has sent may reach the server when another one has deployed.
+func TestALateWriteOfADeadRunIsRefused(t *testing.T) {
+	t.Parallel()
+	w, proxy := proxied(t, s3server.Unruly{})
+	a, b := w.clone("a"), w.clone("b")
+	b.write("src", "two\n")
+	one := a.start("deploy", "prod")
+	w.until("the command", func() bool { return w.read("log") != "" })
+	before := proxy.Count("PUT", "/prod/state")
+	proxy.Late("/prod/state", ttl+takeover)
+	w.until("a write", func() bool { return proxy.Count("PUT", "/prod/state") > before })
+	must(t, one.Process.Kill())
+	b.pipe("deploy", "prod")
+	w.settled("prod", "two")
+	proxy.Close() // when the write has been answered
+	w.settled("prod", "two")
+	w.orderly()
 }
 
 // deaf is a command that takes no notice of signals.
