@@ -62,9 +62,13 @@ func struck(t *testing.T, w *world, f fault, after time.Duration) {
 	a, b := w.clone("a"), w.clone("b")
 	b.write("src", "two\n")
 	one := a.start("deploy", "prod")
-	dead := one.after(after) && f.strike(one) == nil && f.after == nil // else it may be done by now
+	alive := one.after(after)
+	stuck := w.beside("stuck.one")
+	must(t, os.WriteFile(stuck, nil, 0o666))                // its command works until somebody ends it
+	dead := alive && f.strike(one) == nil && f.after == nil // else it may be done by now
 	at := time.Now()
 	b.pipe("deploy", "prod")
+	must(t, os.Remove(stuck))
 	w.settled("prod", "two")
 	lines := w.lines()
 	took, app := lines[len(lines)-2].at.Sub(at), "two"
