@@ -189,14 +189,15 @@ func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cau
 	return d.entry, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
 }
 
-// over is the last write. One whose answer was lost, over which somebody has written since, is
-// known by the entry.
+// over is the last write. One whose answer was lost, over which others have written since, is known
+// by the entry, or by that of one of them: as long as this run is not taken for dead, nobody else can
+// deploy before that write is in.
 func (d *Deployment) over(change func(*State) error) func(lease.Seen) ([]byte, error) {
 	last := d.write(change)
 	return func(seen lease.Seen) ([]byte, error) {
 		if d.entry != nil {
 			s, err := d.e.parse(seen.Value)
-			if err == nil && s.Last != nil && s.Last.equal(d.entry) {
+			if err == nil && s.Last != nil && (s.Last.equal(d.entry) || s.Last.N > d.N) {
 				return seen.Value, nil
 			}
 		}
