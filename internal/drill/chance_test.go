@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -66,7 +65,7 @@ func (h *history) diesSomewhere() {
 	c := h.checkout(h.tip())
 	p := c.start("deploy", "staging")
 	if p.after(time.Duration(h.rand.IntN(500)) * time.Millisecond) {
-		must(h.t, syscall.Kill(-p.Process.Pid, syscall.SIGKILL))
+		_ = p.killGroup() // it may be done
 	}
 	code := p.end()
 	p.gone()

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -248,11 +247,11 @@ func (h *history) kills(p *process) {
 	h.t.Helper()
 	h.until("a command", func() bool { _, err := os.Stat(h.beside("ready")); return err == nil || !p.after(0) })
 	must(h.t, os.Remove(h.beside("ready")))
-	pid := p.Process.Pid
 	if h.rand.IntN(2) > 0 {
-		pid = -pid
+		must(h.t, p.killGroup())
+	} else {
+		must(h.t, p.Process.Kill())
 	}
-	must(h.t, syscall.Kill(pid, syscall.SIGKILL))
 	p.gone()
 }
 

@@ -23,7 +23,7 @@ type fault struct {
 func faults() []fault {
 	return []fault{
 		{"kill", func(p *process) error { return p.Process.Kill() }, nil},
-		{"kill the group", func(p *process) error { return syscall.Kill(-p.Process.Pid, syscall.SIGKILL) }, nil},
+		{"kill the group", (*process).killGroup, nil},
 		{
 			"stop",
 			func(p *process) error { return p.Process.Signal(syscall.SIGSTOP) },

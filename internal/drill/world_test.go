@@ -245,9 +245,23 @@ func (c *clone) start(args ...string) *process {
 	}
 	p.Env = append(append(p.Env, c.world.env...), c.env...)
 	must(c.t, p.Start())
-	c.t.Cleanup(func() { _ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL); <-p.done; _ = rest.Close() })
+	c.t.Cleanup(func() {
+		_ = p.killGroup()
+		<-p.done
+		_ = rest.Close()
+	})
 	go func() { _ = p.Wait(); close(p.done) }()
 	return p
+}
+
+// killGroup kills the process and its group, unless it has ended: then the number may be another's.
+func (p *process) killGroup() error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+	}
+	return syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 }
 
 // after waits until the process has ended, or for a time, and reports whether it is at work still.
