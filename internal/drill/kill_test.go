@@ -103,15 +103,14 @@ func (w *world) goesOn(f fault, one *process, waited time.Duration) (app string)
 	if f.after != nil {
 		_ = f.after(one) // it may be done
 	}
-	want, before := 0, w.state("prod")
-	if waited > ttl {
-		want = 6
-	}
-	if code := one.end(); code != want {
+	before := w.state("prod")
+	code := one.end()
+	again := w.state("prod").N > before.N // it had not begun, or did not know; nobody is in its way any more
+	if want := map[bool]int{true: 6}[waited > ttl && !again]; code != want {
 		w.t.Errorf("exit code %d, not %d: %s", code, want, one)
 	}
-	if w.state("prod").N > before.N {
-		return "one" // it had not begun, and nobody was in its way any more
+	if again {
+		return "one"
 	}
 	return "two"
 }

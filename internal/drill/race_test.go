@@ -73,7 +73,7 @@ func TestManyRunsOnABadLineComeOneAfterTheOther(t *testing.T) {
 
 func onABadLine(t *testing.T) {
 	w, _ := proxied(t, s3server.Unruly{Seed: random(t).Uint64(), Lost: 0.1, Refused: 0.05})
-	w.env = append(w.env, "PIPE_LEASE_TTL=6s") // a beat may need several tries
+	w.env = append(w.env, "PIPE_LEASE_TTL=12s") // a beat may need several tries
 	var runs []*process
 	for n := range 12 {
 		c := w.clone(fmt.Sprintf("c%d", n))
