@@ -8,7 +8,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
-	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -39,17 +38,26 @@ func (r *run) unpark() error {
 	return nil
 }
 
-// foresee says what would become of the deployment of what is parked.
-func (r *run) foresee(ctx context.Context) (release.Verdict, error) {
+// foresee says what would become of the deployment of what is parked. While some of it waits for
+// a build it is not known what would be deployed: then a hold and the like is told, but no rule is asked.
+func (r *run) foresee(ctx context.Context) (*deploy.Work, release.Verdict, error) {
 	env, err := r.environment(ctx)
 	if err != nil {
-		return release.Verdict{}, err
+		return nil, release.Verdict{}, err
 	}
 	w, err := r.work(ctx, env, r.Given)
 	if err != nil {
-		return release.Verdict{}, err
+		return nil, release.Verdict{}, err
 	}
-	return r.Env.Judge(ctx, env, &w.Want)
+	waits := slices.ContainsFunc(r.states, func(st state) bool { return r.selected[st.index] && st.Stage.Deploy && st.Verdict.Do == event.Wait })
+	if waits {
+		w.Gate = nil
+	}
+	v, err := r.Env.Judge(ctx, env, &w.Want)
+	if waits {
+		w = nil
+	}
+	return w, v, err
 }
 
 // wave deploys what is parked: one deployment, for which the environment is held. It comes when
@@ -195,12 +203,12 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 	case known && live.Key == a.Key && live.Dir == p.Dir && !live.Closure.IsZero():
 		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
 	default:
-		if !r.opt.Dry {
-			err = r.fromOthers(ctx, st, st.in)
-		}
-		tree := &object.Tree{}
-		if err == nil {
-			tree, err = r.closureTree(ctx, st.Stage, st.in)
+		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if errors.Is(err, store.ErrNotFound) && len(st.in.above) > 0 && !r.opt.Dry {
+			// What another project has made may lie in its directory alone.
+			if err = r.saveOthers(ctx, st); err == nil {
+				tree, err = r.closureTree(ctx, st.Stage, st.in)
+			}
 		}
 		if r.opt.Dry && errors.Is(err, store.ErrNotFound) {
 			break // whoever only looks brings nothing, and the release has no name yet

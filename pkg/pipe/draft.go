@@ -79,7 +79,7 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	free = sync.OnceValue(h.Release)
 	ropt := ReproOptions{Sources: opt.Sources, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
 	ropt.Targets, err = p.needed(stages)
-	if err == nil && len(ropt.Targets) > 0 && !opt.Dry {
+	if err == nil && len(ropt.Targets) > 0 {
 		_, err = p.run(ctx, ropt, h, false)
 	}
 	if err != nil {
@@ -93,13 +93,18 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	if err != nil {
 		return free, nil, err
 	}
-	want := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
-	if want.Commit != "" {
-		want.Committed, _ = p.repo.Committed(ctx, want.Commit)
-	}
 	e.Env = nil
-	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: want})
+	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
 	return free, d, err
+}
+
+// workspaceRelease begins the deployment of what the workspace has.
+func (p *Project) workspaceRelease(ctx context.Context) release.Want {
+	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
+	if w.Commit != "" {
+		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
+	}
+	return w
 }
 
 // needed returns the builds and checks that the deploy stages need. One that itself needs a deploy
