@@ -25,6 +25,9 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	// Most runs find nothing to do, and need no proof of anything.
 	s, v, err := e.foresee(ctx, w)
 	if err != nil || v.Do != Go && (v.Do != Nothing || s.Lease == nil) {
+		if err == nil && v.Do == Nothing {
+			err = e.See(ctx, w)
+		}
 		return nil, v, err
 	}
 	day, err := e.probe(ctx, s)
