@@ -172,6 +172,12 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
+	return p.runOn(ctx, lock, opt, h, dry)
+}
+
+// runOn is run with a lock that is read already. It leaves there what the run has made, also what is
+// not written because it is for this run alone.
+func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
 	if opt.Jobs < 0 {
 		return nil, diag.New(diag.Usage, "-j must be 1 or more, not %d", opt.Jobs).Hinted("pipe repro -j 4")
 	}

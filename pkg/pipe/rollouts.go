@@ -38,6 +38,10 @@ func (r *rollouts) run(ctx context.Context) error {
 			break
 		}
 		if err := r.level(ctx, now); err != nil {
+			// A build failed, for example: that is what became of all that waited for it.
+			for _, t := range unsettled(r.targets) {
+				t.settle(DeployFailed, diag.All(err)[0].What, nil)
+			}
 			return errors.Join(append(r.errors(), err)...)
 		}
 	}
