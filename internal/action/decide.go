@@ -129,7 +129,8 @@ type Live struct {
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
 	Tools  []artifact.Tool
-	Commit string // HEAD then; empty: not known
+	Values map[string]string // of its variables that pipe.yaml or the command line gave
+	Commit string            // HEAD then; empty: not known
 }
 
 // The states of a deploy stage in an environment.

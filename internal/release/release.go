@@ -176,7 +176,7 @@ func (s *State) leases() (all []*lease.Lease) {
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps, live.Tools, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Commit
+		live.Status, live.Key, live.Deps, live.Tools, live.Values, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Values, st.Commit
 	}
 	return live
 }
