@@ -68,7 +68,7 @@ func liveChanges(s *spec.Stage, in Inputs, live Live, was *Was) []Reason {
 		return append(why, Reason{Code: event.RestChanged})
 	}
 	why = append(callChanges(s, was), why...)
-	why = append(why, envChanges(in, lockEnv(was.env))...)
+	why = append(why, envChanges(in, lockEnv(envOf(was.Stage, in, live.Values)))...)
 	return append(why, optionChanges(s, in, was)...)
 }
 

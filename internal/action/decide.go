@@ -129,8 +129,8 @@ type Live struct {
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
 	Tools  []artifact.Tool
-	Values map[string]string // of its variables that pipe.yaml or the command line gave
 	Commit string            // HEAD then; empty: not known
+	Values map[string]string // of its variables, those that pipe.yaml or an option gave
 }
 
 // The states of a deploy stage in an environment.

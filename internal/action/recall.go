@@ -22,8 +22,6 @@ type Definition struct {
 type Was struct {
 	Definition
 	Whole bool // all of it, by the key; else scripts, shell and working directory alone
-
-	env []EnvValue // of what is live: the values there
 }
 
 // Recall returns what a lock's block was made from, if a candidate or a small change of the
@@ -49,14 +47,14 @@ func Recall(now Definition, in Inputs, locked *lockfile.Stage, more func(yield f
 	return best
 }
 
-// RecallLive is Recall for what is live: with the dependencies and values that the environment
-// names, and the outside's values of today, a candidate must give the live key.
+// RecallLive is Recall for what is live: with the dependencies and values that the environment names, and
+// the other values of today, a candidate must give the live key.
 func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Definition) bool)) (found *Was) {
 	try := func(d Definition) bool {
 		old := in
-		old.Deps, old.Tools, old.Env, old.Platform = live.Deps, live.Tools, envThere(d.Stage, in, live), d.Platform
+		old.Deps, old.Tools, old.Env, old.Platform = live.Deps, live.Tools, envOf(d.Stage, in, live.Values), d.Platform
 		if KeyOf(d.Stage, old) == live.Key {
-			found = &Was{Definition: d, Whole: true, env: old.Env}
+			found = &Was{Definition: d, Whole: true}
 		}
 		return found != nil
 	}
@@ -66,19 +64,22 @@ func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Defin
 	return found
 }
 
-// envThere returns the variables that a definition declares, with the values that the environment
-// has. Of one from outside it has only a hash: today's value is tried.
-func envThere(s *spec.Stage, in Inputs, live Live) (env []EnvValue) {
+// envOf returns the variables that a definition declares, with the values that are known: one
+// from outside is today's.
+func envOf(s *spec.Stage, in Inputs, known map[string]string) (env []EnvValue) {
 	for _, e := range s.Env {
 		v := EnvValue{Name: e.Name, Value: e.Value, Set: e.Literal, Literal: e.Literal, Secret: e.Secret == spec.IsSecret}
-		value, given := live.Values[e.Name]
-		if given {
-			v.Value, v.Set, v.Literal = value, true, true
+		text, ok := known[e.Name]
+		if ok {
+			v.Value, v.Set, v.Literal = text, true, true
 		}
-		i := slices.IndexFunc(in.Env, func(n EnvValue) bool { return n.Name == e.Name })
-		// Where a value is written is no part of the key.
-		if i >= 0 && (given && in.Env[i].Set && in.Env[i].Value == value || !given && !e.Literal && !in.Env[i].Literal) {
-			v = in.Env[i]
+		i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name })
+		switch {
+		case i < 0:
+		case ok && in.Env[i].Set && in.Env[i].Value == text:
+			v.Literal = in.Env[i].Literal // who gives a value is no change
+		case !ok && !e.Literal && !in.Env[i].Literal:
+			v.Value, v.Set = in.Env[i].Value, in.Env[i].Set
 		}
 		env = append(env, v)
 	}

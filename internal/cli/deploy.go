@@ -81,7 +81,7 @@ func (a *app) deployment(c *cobra.Command, dry bool, f func(*pipe.Project) (*pip
 	}
 	return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
 		d, err := f(p)
-		if d == nil || diag.Is(err, diag.Usage) {
+		if d == nil || diag.Is(err, diag.Usage) || len(d.Environments) == 0 && err != nil {
 			return err
 		}
 		if aerr := a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }); aerr != nil {

@@ -42,7 +42,7 @@ type Deployer struct {
 	Mutexes *Mutexes // of this process
 	Stamp   object.Stamp
 	Environ []string // pipe's own environment, which commands get
-	Jobs    int      // stages at once, at least 1
+	Jobs    int      // stages at once; less than 1 counts as 1
 	// KeepGoing goes on after a failure with what does not need the stage that failed.
 	KeepGoing bool
 	Now       func() time.Time
@@ -127,7 +127,7 @@ func (d *Deployer) Run(ctx context.Context, w *Work) (*Result, error) {
 	}
 	r := &rollout{
 		Deployer: d, work: w, dep: dep, ctx: dep.Context(), result: result, notes: make(chan note),
-		mutex: map[string]bool{}, begun: map[string]bool{}, ended: map[string]*release.End{},
+		mutex: map[string]bool{}, begun: map[string]bool{}, ended: map[string]*release.End{}, causes: map[string]string{},
 	}
 	return result, r.run()
 }
@@ -137,7 +137,7 @@ func (d *Deployer) first(w *release.Want, ready []string) (first []string) {
 	taken := map[string]bool{}
 	for _, name := range ready {
 		m := w.Stages[name].Part.Mutex
-		if len(first) < d.Jobs && (m == "" || !taken[m] || d.limited(m)) {
+		if len(first) < max(d.Jobs, 1) && (m == "" || !taken[m] || d.limited(m)) {
 			first, taken[m] = append(first, name), true
 		}
 	}
@@ -147,14 +147,17 @@ func (d *Deployer) first(w *release.Want, ready []string) (first []string) {
 // limited reports whether a mutex counts over all runs.
 func (d *Deployer) limited(mutex string) bool { return d.Limits.Most[mutex] > 0 }
 
-// environ is what a command sees: everything, credentials too, and which deployment it is.
+// environ is what a command sees: everything, credentials too, and which deployment it is. A
+// variable that it declares is what the key says, also when that is unset.
 func (r *rollout) environ(name string) (env []string) {
+	values := r.work.Values[name]
 	for _, kv := range r.Environ {
-		if n, _, _ := strings.Cut(kv, "="); !action.IsHashVariable(n) {
+		n, _, _ := strings.Cut(kv, "=")
+		if !action.IsHashVariable(n) && !slices.ContainsFunc(values, func(e action.EnvValue) bool { return e.Name == n }) {
 			env = append(env, kv)
 		}
 	}
-	for _, e := range r.work.Values[name] {
+	for _, e := range values {
 		if e.Set {
 			env = append(env, e.Name+"="+e.Value)
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
-	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -35,6 +34,7 @@ type rollout struct {
 	begun   map[string]bool
 	running int
 	ended   map[string]*release.End // not told yet
+	causes  map[string]string       // why stages failed, masked
 	lost    error                   // why the environment cannot be told anything more
 }
 
@@ -97,7 +97,7 @@ func (r *rollout) ready() (names []string) {
 	taken := maps.Clone(r.mutex)
 	for _, name := range r.dep.Pending {
 		m := r.mutexOf(name)
-		if r.running+len(names) < r.Jobs && !r.begun[name] && (m == "" || !taken[m]) && r.waitsFor(name) == "" {
+		if r.running+len(names) < max(r.Jobs, 1) && !r.begun[name] && (m == "" || !taken[m]) && r.waitsFor(name) == "" {
 			names, taken[m] = append(names, name), true
 		}
 	}
@@ -106,14 +106,8 @@ func (r *rollout) ready() (names []string) {
 
 // waitsFor returns a stage that must be done before this one, or that one's own need; "" when all are.
 func (r *rollout) waitsFor(name string) string {
-	for _, n := range r.part(name).Needs {
-		if _, ok := r.work.Stages[n]; !ok {
-			continue // left out on purpose
-		}
+	for _, n := range r.work.Before(name) {
 		if o := r.result.Stages[n]; slices.Contains(r.dep.Pending, n) && (!o.Ran || o.Err != nil) {
-			return n
-		}
-		if n := r.waitsFor(n); n != "" {
 			return n
 		}
 	}
@@ -134,8 +128,11 @@ func (r *rollout) failed() string {
 func (r *rollout) collect(n note) {
 	r.running--
 	r.mutex[r.mutexOf(n.stage)] = false
-	r.ended[n.stage] = n.end
-	r.result.Stages[n.stage] = Outcome{Ran: true, Seconds: n.end.Seconds, Err: n.err}
+	r.ended[n.stage], r.causes[n.stage] = n.end, n.end.Attempt.Error
+	if n.end.Not && r.ctx.Err() != nil {
+		return // it was kept from running, and has not failed
+	}
+	r.result.Stages[n.stage] = Outcome{Ran: !n.end.Not, Seconds: n.end.Seconds, Err: n.err}
 	if n.err != nil {
 		r.Emit(event.Event{
 			Schema: event.Schema, Type: event.Failed, Stage: n.stage, Deploy: true, Text: n.err.Error(), How: runlog.HowFailed(n.err), Exit: runlog.ExitCode(n.err),
@@ -161,19 +158,17 @@ func (r *rollout) end() error {
 		case o.Err != nil:
 			status, errs = release.EndFailed, append(errs, o.Err)
 		case !o.Ran:
-			if o.Blocked = r.waitsFor(name); r.result.Stages[o.Blocked].Err == nil {
-				o.Blocked = ""
-			}
+			o.Blocked = r.blockedBy(name)
 			r.result.Stages[name] = o
 			status = release.EndFailed
 		}
 	}
 	outer := context.Cause(r.ctx)
-	if outer != nil && !errors.Is(outer, lease.ErrLost) {
+	if outer != nil && !errors.Is(outer, lease.ErrLost) && status != release.EndOK {
 		status = release.EndStopped
 	}
-	if len(errs) > 0 {
-		cause = diag.All(errs[0])[0].What
+	if name := r.failed(); name != "" {
+		cause = r.causes[name]
 	}
 	ctx := context.WithoutCancel(r.ctx)
 	if outer != nil {
@@ -183,28 +178,39 @@ func (r *rollout) end() error {
 	}
 	x, err := r.dep.End(ctx, r.ended, status, cause)
 	r.result.Entry = x
-	if errors.Is(outer, lease.ErrLost) {
+	switch {
+	case errors.Is(outer, lease.ErrLost):
 		err = outer // what the environment says by now is another run's
+	case err == nil && outer == nil:
+		err = r.lost
+	case err == nil && status == release.EndStopped && len(errs) == 0:
+		err = outer
 	}
-	if err != nil || r.lost == nil {
-		return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, err)...)
+}
+
+// blockedBy returns the stage whose failure kept another one from running; "" when none did.
+func (r *rollout) blockedBy(name string) string {
+	for _, n := range r.work.Before(name) {
+		if r.result.Stages[n].Err != nil {
+			return n
+		}
 	}
-	return errors.Join(append(errs, r.lost)...)
+	return ""
 }
 
 // stage runs a stage's commands and returns how they ended. It waits for a slot before, where
 // the stage counts against a limit.
 func (r *rollout) stage(name string) (end *release.End, err error) {
-	end = &release.End{}
 	s, in := r.part(name).Stage(name, r.work.Values[name])
 	ctx := r.ctx
 	if m := s.Mutex; r.limited(m) {
 		slot, err := r.slot(name, m)
 		if err != nil {
-			return end, fmt.Errorf("%s: wait for limit %s: %w", name, m, err)
+			return &release.End{Not: true}, fmt.Errorf("%s: wait for limit %s: %w", name, m, err)
 		}
 		// Before the environment is free, and whatever happened.
-		defer func() { err = errors.Join(err, slot.Free(context.WithoutCancel(r.ctx))) }()
+		defer r.give(slot, name, m)
 		var cancel context.CancelCauseFunc
 		ctx, cancel = context.WithCancelCause(ctx)
 		defer cancel(nil)
@@ -213,10 +219,11 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	if m := s.Mutex; m != "" && !r.limited(m) && r.Mutexes != nil {
 		free, err := r.Mutexes.take(ctx, m)
 		if err != nil {
-			return end, err
+			return &release.End{Not: true}, err
 		}
 		defer free()
 	}
+	end = &release.End{}
 	log := runlog.NewOutput(in.Env)
 	log.Run = runlog.Run{
 		Stage: name, Kind: "deploy", Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),
@@ -224,15 +231,21 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	}
 	log.Begin(r.Runs)
 	began := r.Now()
-	made, err := r.command(ctx, name, log)
+	job, err := r.job(name)
+	end.Not = err != nil
+	var made *action.Made
+	if err == nil {
+		made, err = r.command(ctx, name, job, log)
+	}
 	end.Seconds = r.Now().Sub(began).Seconds()
 	if made != nil {
 		end.Seconds = made.Seconds
 	}
+	err = log.Explain(s, err)
 	log.End(end.Seconds, err, r.ctx.Err() != nil)
 	end.OK = err == nil
 	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
-	return end, log.Explain(s, err)
+	return end, err
 }
 
 // slot waits for one of the places that a limit leaves.
@@ -249,12 +262,18 @@ func (r *rollout) slot(name, mutex string) (*lease.Slot, error) {
 	})
 }
 
-// command runs the stage's job.
-func (r *rollout) command(ctx context.Context, name string, log *runlog.Output) (*action.Made, error) {
-	job, err := r.job(name)
-	if err != nil {
-		return nil, err
+// give gives a slot up. If that fails the slot is free when its time is over, and the command has
+// ended as it has.
+func (r *rollout) give(slot *lease.Slot, stage, mutex string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), endWithin/2)
+	defer cancel()
+	if err := slot.Free(ctx); err != nil {
+		r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: stage, Text: fmt.Sprintf("limit %s counts this stage a while longer: %v", mutex, err)})
 	}
+}
+
+// command runs the stage's job.
+func (r *rollout) command(ctx context.Context, name string, job *action.Job, log *runlog.Output) (*action.Made, error) {
 	r.Emit(event.Event{Schema: event.Schema, Type: event.Started, Stage: name, Deploy: true, Verb: event.Run})
 	job.Env, job.Beats, job.Silence = r.environ(name), r.dep.Beats(), r.dep.Silence()
 	job.Line = func(line []byte) {
@@ -275,6 +294,9 @@ func (r *rollout) command(ctx context.Context, name string, log *runlog.Output) 
 // job describes the stage's commands to the runner. What another run has deployed meanwhile may
 // make a stage pending whose objects are not here yet.
 func (r *rollout) job(name string) (*action.Job, error) {
+	if r.ctx.Err() != nil {
+		return nil, context.Cause(r.ctx)
+	}
 	p := r.part(name)
 	s, in := p.Stage(name, r.work.Values[name])
 	if base := r.work.Base[name]; base != nil {

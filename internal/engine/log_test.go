@@ -78,7 +78,7 @@ func TestEachEndOfARunIsKept(t *testing.T) {
 				}
 				return x.end(stop)
 			}
-			_, err := p.engine.Run(ctx, p.lock, engine.Options{Jobs: 1, Targets: []string{stage}})
+			_, _, err := p.runWithin(ctx, engine.Options{Jobs: 1, Targets: []string{stage}})
 			stop(nil)
 			run, text := newest(stage)
 			if (err == nil) != (x.status == runlog.OK) || run.Status != x.status || run.Exit != x.exit || !strings.Contains(run.Error, x.err) || strings.Contains(run.Error, "bad") {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/inputs"
@@ -118,6 +119,9 @@ func (p *project) start() {
 	p.engine.Env = environment(p.t, cells)
 	p.runner = &runner{cache: p.cache.Store, carrier: carrier}
 	p.engine.Runner = p.runner
+	p.engine.Deployer = &deploy.Deployer{
+		Env: p.engine.Env, Carrier: carrier, Stamp: p.engine.Stamp, Now: clock, Emit: p.emit,
+	}
 	p.declare(p.yaml)
 	for name, content := range p.files {
 		p.write(name, content)
@@ -128,7 +132,7 @@ func (p *project) start() {
 func environment(t testing.TB, cells store.Cells) *release.Environment {
 	t.Helper()
 	e, err := release.Open(cells, release.Options{
-		Project: "shop", Name: "default", Now: clock, Note: func(string) {},
+		Project: "shop", Name: "default", Now: clock, Say: func(string) {},
 		Probe: func(context.Context) error { return nil },
 	})
 	must(t, err)
@@ -189,6 +193,9 @@ func (p *project) run(opt engine.Options) (verbs string, counts event.Counts, er
 func (p *project) runWithin(ctx context.Context, opt engine.Options) (verbs string, counts event.Counts, err error) {
 	p.t.Helper()
 	p.runner.jobs, p.runner.settled, p.events = nil, nil, nil
+	d := p.engine.Deployer
+	d.Runs = p.engine.Runs
+	d.Runner, d.Environ, d.Jobs, d.KeepGoing = p.engine.Runner, p.engine.Environ, max(opt.Jobs, 1), opt.KeepGoing
 	r, err := p.engine.Run(ctx, p.lock, opt)
 	p.result = r
 	if r == nil {
@@ -305,9 +312,20 @@ func (p *project) record(ix store.Index, id object.RunID) *object.Record {
 // status says how a deploy stage stands in the environment.
 func (p *project) status(stage string) string {
 	p.t.Helper()
-	live, err := p.engine.Env.Live(p.t.Context(), stage)
+	env, err := p.engine.Env.Read(p.t.Context())
 	must(p.t, err)
-	return live.Status
+	return env.StageNow(stage).Status
+}
+
+// unlock takes the lease of a run away that could not give it up, as its time to live would.
+func (p *project) unlock() {
+	p.t.Helper()
+	env, err := p.engine.Env.Read(p.t.Context())
+	must(p.t, err)
+	if env.Lease != nil {
+		_, err = p.engine.Env.Unlock(p.t.Context(), env.Lease.Nonce)
+		must(p.t, err)
+	}
 }
 
 // has reports whether a store has an object.

@@ -63,8 +63,11 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 		return nil, r.lostOr(err)
 	}
 	verdict, err := r.Env.Judge(ctx, env, &w.Want)
-	if err != nil || verdict.Do != release.Go {
-		return r.turnedDown(verdict), err
+	if err != nil {
+		return nil, err
+	}
+	if verdict.Do != release.Go {
+		return r.turnedDown(verdict), nil
 	}
 	parked := r.parked()
 	if err := r.confirmed(&r.states[parked[0]]); err != nil {
@@ -143,6 +146,8 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 			w.Frozen = append(w.Frozen, s.Name)
 		case st.in == nil || st.Err != nil:
 			w.Whole = false // it was not selected, or could not be decided
+		case st.left():
+			w.Whole = false // an earlier wave has not come to it, or was turned down
 		default:
 			values := r.declared(s, given)
 			a, err := r.aim(ctx, st, env, values)
@@ -164,7 +169,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 func (r *run) aim(ctx context.Context, st *state, env *release.State, values []action.EnvValue) (a release.Aim, err error) {
 	in := st.in.Inputs
 	in.Env = values
-	a = release.Aim{Part: release.PartOf(st.Stage, in), Key: action.KeyOf(st.Stage, in), Again: r.forced(st.Stage) && !st.Done}
+	a = release.Aim{Part: release.PartOf(st.Stage, in), Key: action.KeyOf(st.Stage, in), Again: r.forced(st.Stage), Done: st.Done && !st.parked}
 	a.Values, a.Outside = release.Known(values)
 	p := &a.Part
 	p.Needs, p.Artifacts, p.Whole = r.deploysBefore(st.index), slices.Concat(st.in.made, st.in.above), st.in.wholes()
@@ -187,6 +192,12 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 	}
 	p.Local = p.Local || st.keep.any() || st.keep == nil && live.Local
 	return a, nil
+}
+
+// left reports whether the stage was decided about in this run, and is not live in the end.
+func (st *state) left() bool {
+	v := &st.Verdict
+	return !st.parked && (v.Do == event.Run && !st.Done || v.Do == event.Skip && v.Because[0].Code != event.LiveSame)
 }
 
 // deploysBefore returns the deploy stages that a stage needs, directly or through builds and checks.
@@ -247,7 +258,8 @@ func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
 	return nil
 }
 
-// turnedDown settles the parked stages of a deployment that does not come, and is no failure.
+// turnedDown settles the parked stages of a deployment that does not come, and is no failure. What
+// needs one of them goes on only when it is live: a check must not pass for what is not there.
 func (r *run) turnedDown(v release.Verdict) (done []int) {
 	code := map[release.Do]string{release.Nothing: event.LiveSame, release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]
 	for _, i := range r.parked() {
@@ -257,7 +269,9 @@ func (r *run) turnedDown(v release.Verdict) (done []int) {
 		}
 		st.parked, st.Verdict = false, action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: r.Env.Name(), Note: v.Why}}}
 		r.decided(st)
-		done = append(done, i)
+		if st.Done = true; v.Do == release.Nothing {
+			done = append(done, i)
+		}
 	}
 	return done
 }

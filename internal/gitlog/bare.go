@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 )
@@ -53,6 +54,7 @@ func (b *Bare) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60", // a server that sends nothing for a minute is down
 	}
 	cmd := exec.CommandContext(ctx, bin, append(settings, args...)...)
+	cmd.WaitDelay = 5 * time.Second // ssh may outlive a git that was killed, and hold its pipes
 	for _, kv := range b.repo.env {
 		if name, _, _ := strings.Cut(kv, "="); !isLocal(name) {
 			cmd.Env = append(cmd.Env, kv)
@@ -78,18 +80,19 @@ func (b *Bare) git(ctx context.Context, in io.Reader, args ...string) ([]byte, e
 	return out, err
 }
 
-// Init makes the repository, for commits whose hashes have so many digits, or leaves the one that
-// is there; it fails when that is none. What a git that was killed has left behind is removed: the
-// caller sees to it that no other one works here.
+// Init makes the repository, for commits whose hashes have so many digits.
 func (b *Bare) Init(ctx context.Context, digits int) error {
-	if !exists(filepath.Join(b.dir, "HEAD")) {
-		format := "sha1"
-		if digits == 64 {
-			format = "sha256"
-		}
-		_, err := b.git(ctx, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, b.dir)
-		return err
+	format := "sha1"
+	if digits == 64 {
+		format = "sha256"
 	}
+	_, err := b.git(ctx, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format, b.dir)
+	return err
+}
+
+// Tidy removes what a git that was killed has left behind, and fails when there is no repository:
+// the caller sees to it that no other git works here.
+func (b *Bare) Tidy(ctx context.Context) error {
 	for _, pattern := range []string{"*.lock", "refs/pipe/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*"} {
 		left, err := filepath.Glob(filepath.Join(escapeGlob(b.dir), pattern))
 		if err != nil {
@@ -125,21 +128,15 @@ func (b *Bare) Has(ctx context.Context, commit string) bool {
 	return err == nil
 }
 
-// Fetch brings a commit with all its files. ref, which may be empty, is a full name under which
-// the commit was seen. Servers that give out no commit by its hash are asked for the ref, then for
-// all branches and tags. It fails with diag.NotFound when the commit is in none of them.
-func (b *Bare) Fetch(ctx context.Context, url, ref, commit string) error {
+// Fetch brings a commit with all its files. Servers that give out only what a branch or tag names
+// are asked for all of them. It fails with diag.NotFound when the commit is in none.
+func (b *Bare) Fetch(ctx context.Context, url, commit string) error {
 	_, first := b.fetch(ctx, "--depth=1", url, "+"+commit+":"+kept(commit))
 	if first == nil || ctx.Err() != nil {
 		return first
 	}
 	if _, err := b.Tips(ctx, url); err != nil {
 		return err // the server cannot be asked at all
-	}
-	if ref != "" {
-		if _, err := b.fetch(ctx, "--depth=1", url, "+"+ref+":refs/tip"); err == nil && b.keep(ctx, commit) == nil {
-			return nil
-		}
 	}
 	depth := "--depth=2147483647" // as --unshallow, which a whole repository refuses
 	if _, err := b.fetch(ctx, depth, url, "+refs/heads/*:refs/all/heads/*", "+refs/tags/*:refs/all/tags/*"); err != nil {

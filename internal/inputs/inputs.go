@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -48,10 +49,11 @@ type Made struct {
 // reads those of the directories that it goes through each time.
 type Reader struct {
 	work    *worktree.Work
-	rules   *ignore.Rules // above the root
-	known   sync.Map      // repopath.Path -> ruled: what was read of ignore files
-	sources []Source
-	inner   repopath.Path // the project, when work is the whole git repository around it; else empty
+	rules   *ignore.Rules   // above the root
+	known   sync.Map        // repopath.Path -> ruled: what was read of ignore files
+	sources func() []Source // nil: there are none
+	ran     atomic.Bool     // a command ran since the sources were looked at
+	inner   repopath.Path   // the project, when work is the whole git repository around it; else empty
 }
 
 // New returns a reader of a workspace. The rules are those that hold at its root
@@ -144,7 +146,7 @@ func (r *Reader) dir(ctx context.Context, d spec.Dep, exclude []repopath.Pattern
 	// An ignored directory that is named as a dep counts, as it was asked for;
 	// but one that holds outs is where builds leave things: only the outs count.
 	if here && !(ignored && len(made.Inside) > 0) {
-		t, err = r.work.Scan(ctx, d.Path, &view{Reader: r, top: d.Path, rules: above, isOut: made.Is, exclude: exclude})
+		t, err = r.scan(ctx, d.Path, &view{Reader: r, top: d.Path, rules: above, isOut: made.Is, exclude: exclude})
 		if err != nil {
 			return artifact.Input{}, nil, err
 		}
@@ -162,7 +164,7 @@ func (r *Reader) glob(ctx context.Context, d spec.Dep, exclude []repopath.Patter
 	if err != nil {
 		return artifact.Input{}, nil, err
 	}
-	t, err := r.work.Scan(ctx, base, &view{Reader: r, top: base, rules: above, isOut: made.Is, exclude: exclude, only: d.Glob})
+	t, err := r.scan(ctx, base, &view{Reader: r, top: base, rules: above, isOut: made.Is, exclude: exclude, only: d.Glob})
 	none := slices.ContainsFunc(exclude, func(x repopath.Pattern) bool { return x.MatchAbove(base) })
 	if none || errors.Is(err, worktree.ErrAbsent) {
 		t, err = &object.Tree{}, nil

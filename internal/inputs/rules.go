@@ -22,8 +22,11 @@ type ruled struct {
 	ignored bool          // the directory itself is
 }
 
-// Forget drops what is remembered of ignore files: a command may have changed them.
-func (r *Reader) Forget() { r.known.Clear() }
+// Forget drops what is remembered of ignore files and sources: a command may have changed them.
+func (r *Reader) Forget() {
+	r.known.Clear()
+	r.ran.Store(true)
+}
 
 // Ignored reports whether git or a .pipeignore ignores the path, or a directory
 // on the way to it: what lies in an ignored directory cannot be taken back by a

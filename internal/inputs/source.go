@@ -3,6 +3,7 @@ package inputs
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/ignore"
@@ -20,7 +21,10 @@ type Source struct {
 	Path    repopath.Path
 	Tree    *object.Tree    // of the commit; nil: it is yet to be fetched
 	Omitted []repopath.Path // submodules of the commit, relative to Path: their files are not here
-	dirs    map[repopath.Path]bool
+	Looked  bool            // the files were compared with the commit a moment ago, and are its files
+
+	dirs  map[repopath.Path]bool
+	links bool // the commit has symlinks
 }
 
 // Unfetched says that a dep lies in a source that is yet to be fetched.
@@ -29,28 +33,42 @@ type Unfetched struct{ Source repopath.Path }
 // Error says so.
 func (e *Unfetched) Error() string { return "source " + string(e.Source) + " must be fetched first" }
 
-// SetSources says which sources there are, and what of them. No Read may go on meanwhile.
-func (r *Reader) SetSources(all []Source) {
-	r.sources = all
-	for i := range all {
-		s := &r.sources[i]
-		s.dirs = map[repopath.Path]bool{repopath.Root: true}
-		if s.Tree == nil {
-			continue
+// SetSources says which sources there are, and what of them: load is called when that is first
+// asked for. No Read may go on meanwhile.
+func (r *Reader) SetSources(load func() []Source) {
+	r.ran.Store(false)
+	r.sources = sync.OnceValue(func() []Source {
+		all := load()
+		for i := range all {
+			all[i].index()
 		}
-		for _, e := range s.Tree.Entries {
-			for p := e.Path.Dir(); !s.dirs[p]; p = p.Dir() {
-				s.dirs[p] = true
-			}
+		return all
+	})
+}
+
+// index finds the directories of the commit.
+func (s *Source) index() {
+	s.dirs = map[repopath.Path]bool{repopath.Root: true}
+	if s.Tree == nil {
+		return
+	}
+	for _, e := range s.Tree.Entries {
+		s.links = s.links || e.Kind == object.Symlink
+		for p := e.Path.Dir(); !s.dirs[p]; p = p.Dir() {
+			s.dirs[p] = true
 		}
 	}
 }
 
 // source returns the source that a path is or lies in, nil when there is none.
 func (r *Reader) source(p repopath.Path) *Source {
-	for i := range r.sources {
-		if r.sources[i].Path.Holds(p) {
-			return &r.sources[i]
+	if r.sources == nil {
+		return nil
+	}
+	all := r.sources()
+	for i := range all {
+		if all[i].Path.Holds(p) {
+			return &all[i]
 		}
 	}
 	return nil
@@ -112,6 +130,40 @@ func (r *Reader) readSource(ctx context.Context, s *Source, d spec.Dep, exclude 
 			Hinted("correct its name, or run pipe update %s", s.Path)
 	}
 	return r.dir(ctx, d, exclude, made, true)
+}
+
+// scan reads a directory. In a source that was looked at, and in which no command may have written
+// since, the commit itself says what a scan would find: no file is looked at twice. A symlink
+// counts by what is behind it, which the commit need not have.
+func (r *Reader) scan(ctx context.Context, top repopath.Path, v *view) (*object.Tree, error) {
+	s := r.source(top)
+	if s == nil || !s.Looked || s.links || r.ran.Load() || !s.dirs[s.Path.Rel(top)] {
+		return r.work.Scan(ctx, top, v)
+	}
+	t, base, entered := &object.Tree{}, s.Path.Rel(top), map[repopath.Path]bool{top: true}
+	for _, e := range s.Tree.Entries {
+		if !base.Holds(e.Path) || !v.enters(s.Path.Child(string(e.Path)).Dir(), entered) {
+			continue
+		}
+		if ok, err := v.Sees(s.Path.Child(string(e.Path)), statindex.IsFile); err != nil || !ok {
+			continue
+		}
+		e.Path = base.Rel(e.Path)
+		t.Entries = append(t.Entries, e)
+	}
+	t.Sort()
+	return t, nil
+}
+
+// enters reports whether a scan comes into a directory below its top. known has what was found out.
+func (v *view) enters(dir repopath.Path, known map[repopath.Path]bool) bool {
+	is, ok := known[dir]
+	if !ok {
+		sees, err := v.Sees(dir, statindex.IsDir)
+		is = err == nil && sees && v.enters(dir.Dir(), known)
+		known[dir] = is
+	}
+	return is
 }
 
 // whole refuses a dep that reaches into a submodule.

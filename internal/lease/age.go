@@ -31,14 +31,14 @@ func (s sight) least(now time.Time) time.Duration { return s.age + now.Sub(s.at)
 // look returns how old at least the last beat of l is now; l was read with seen.
 func (s *sights) look(seen Seen, l *Lease) time.Duration {
 	if s == nil {
-		return 0
+		return 0 // seen was not read by a Doc
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	fresh := sight{l.Beat, l.aged(), seen.At}
 	if seen.Age >= 0 {
-		fresh.age = max(0, l.aged()+seen.Age-slack)
+		fresh.age = max(0, l.age(seen)-slack)
 	}
 	if old, ok := s.seen[l.Nonce]; ok && old.beat == l.Beat && old.least(now) >= fresh.least(now) {
 		return old.least(now)
@@ -47,15 +47,21 @@ func (s *sights) look(seen Seen, l *Lease) time.Duration {
 	return fresh.least(now)
 }
 
+// age returns how old the last beat of l is: by what the document and the store say, or by what
+// this process has seen. The time since the document was read is not added to the former: the
+// store tells whole seconds, which add up to the truth only as long as each begins where the one
+// before ended.
+func (s *sights) age(seen Seen, l *Lease) time.Duration {
+	return max(l.age(seen), s.look(seen, l))
+}
+
 // Age adds to all leases but the one with the nonce what a write by somebody else hides: the
-// age of the document. It must be called once on the other leases of each value that Change
-// writes, whoever writes it.
+// age of the document. It must be called on the leases of each value that Change writes,
+// whoever writes it. Neither it nor Dead counts the age twice.
 func Age(seen Seen, nonce string, leases ...*Lease) {
 	for _, l := range leases {
 		if l != nil && l.Nonce != nonce {
-			// Not the time since seen was read: the store tells whole seconds, which add up to
-			// the truth only as long as each write begins where the reading before it ended.
-			l.Aged = max(l.aged()+max(seen.Age, 0), seen.sights.look(seen, l)).Milliseconds()
+			l.Aged, l.counted = seen.sights.age(seen, l).Milliseconds(), true
 		}
 	}
 }
@@ -67,9 +73,5 @@ func (d *Doc) Dead(seen Seen, l *Lease) bool { return l == nil || d.left(seen, l
 
 // left returns how long it is until a lease may be taken over.
 func (d *Doc) left(seen Seen, l *Lease) time.Duration {
-	age := d.sights.look(seen, l)
-	if seen.Age >= 0 {
-		age = max(age, l.aged()+seen.Age+time.Since(seen.At))
-	}
-	return l.ttl() + Grace - age + 1 // more than that, not as much
+	return l.ttl() + Grace - d.sights.age(seen, l) + 1 // more than that, not as much
 }

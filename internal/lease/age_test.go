@@ -147,7 +147,7 @@ func TestWritesByProcessesThatEndDoNotKeepADeadLeaseAlive(t *testing.T) {
 		s := &server{}
 		dead(t, s, ttl)
 		began := time.Now()
-		for time.Since(began) < ttl+lease.Grace+4*time.Second {
+		for time.Since(began) < ttl+2*lease.Grace {
 			d := lease.Open(&line{server: s, delay: upTo(20 * time.Millisecond)}, "doc")
 			if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
 				t.Fatal(err)
@@ -161,6 +161,30 @@ func TestWritesByProcessesThatEndDoNotKeepADeadLeaseAlive(t *testing.T) {
 		seen, err := d.Read(t.Context())
 		if err != nil || !d.Dead(seen, s.state(t).Lease) {
 			t.Errorf("not dead: %d ms, %v", s.state(t).Lease.Aged, err)
+		}
+	})
+}
+
+// Where the store tells no age, what one has seen is told to those who come later.
+func TestWhatAWaiterHasSeenStandsInTheDocument(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{mute: true}
+		dead(t, s, ttl)
+		began := time.Now()
+		var last time.Duration
+		for range 4 {
+			d := lease.Open(&line{server: s}, "doc")
+			for range 3 {
+				if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+					t.Fatal(err)
+				}
+				last = time.Since(began)
+				<-time.After(10 * time.Second)
+			}
+		}
+		// The time between two of them nobody has seen.
+		if got := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; got != last-3*10*time.Second {
+			t.Errorf("aged %v after %v", got, last)
 		}
 	})
 }
@@ -206,4 +230,58 @@ func TestNumbersThatAreOutOfRangeDoNotWrapAround(t *testing.T) {
 	if lease.Age(seen, "", l, nil); l.Aged <= 0 {
 		t.Errorf("aged %d", l.Aged)
 	}
+}
+
+// A server tells whole seconds: whoever reads late in one, and writes early in the next, must not
+// make more of it.
+func TestNoWayToWriteMakesALeaseOlderThanItIs(t *testing.T) {
+	for _, phase := range []time.Duration{0, 300 * time.Millisecond, 600 * time.Millisecond, 900 * time.Millisecond} {
+		for _, think := range []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{}
+				<-time.After(phase)
+				dead(t, s, ttl)
+				began := time.Now()
+				for range 60 {
+					d := lease.Open(&line{server: s}, "doc")
+					if _, err := d.Read(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					<-time.After(think)
+					if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+						t.Fatal(err)
+					}
+					<-time.After(time.Second - think)
+				}
+				if age := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; age > time.Since(began)+time.Second {
+					t.Errorf("%v, %v: %v old after %v", phase, think, age, time.Since(began))
+				}
+			})
+		}
+	}
+}
+
+func TestTheAgeOfADocumentIsCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		dead(t, s, ttl)
+		d := lease.Open(&line{server: s}, "doc")
+		for _, c := range []struct {
+			after time.Duration
+			dead  bool
+		}{{(ttl + lease.Grace) * 3 / 4, false}, {ttl + lease.Grace + time.Second, true}} {
+			<-time.After(c.after - time.Since(s.at))
+			seen, err := d.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := s.state(t).Lease
+			lease.Age(seen, "", l)
+			once := l.Aged
+			lease.Age(seen, "", l)
+			if l.Aged != once || d.Dead(seen, l) != c.dead {
+				t.Errorf("after %v: aged %d, then %d, dead: %v", c.after, once, l.Aged, d.Dead(seen, l))
+			}
+		}
+	})
 }

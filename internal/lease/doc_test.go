@@ -35,10 +35,10 @@ func edit(nonce string, f func(*state) error) func(lease.Seen) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		lease.Age(seen, nonce, s.Lease)
 		if err := f(&s); err != nil {
 			return nil, err
 		}
+		lease.Age(seen, nonce, s.Lease)
 		s.Seq++
 		return json.Marshal(s)
 	}
@@ -69,6 +69,8 @@ func (s *server) state(t *testing.T) state {
 
 func (l *line) wantRequests(t *testing.T, gets, puts int) {
 	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.gets != gets || l.puts != puts {
 		t.Errorf("%d GET and %d PUT, want %d and %d", l.gets, l.puts, gets, puts)
 	}

@@ -95,6 +95,9 @@ func (h *Held) Free(ctx context.Context, last func(Seen) ([]byte, error)) (err e
 
 // ask has a change made, and no other after it when over is set.
 func (h *Held) ask(ctx context.Context, change func(Seen) ([]byte, error), over error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	a := &asked{change: change, done: make(chan struct{})}
 	h.mu.Lock()
 	if h.over != nil {

@@ -81,6 +81,7 @@ func TestABeatIsOneRequestInASixthOfTheTime(t *testing.T) {
 			if since := time.Since(at); since != ttl/6 || sent != time.Now() {
 				t.Errorf("a beat after %v", since)
 			}
+			synctest.Wait()
 			l.wantRequests(t, 1, 2+i)
 		}
 		if sent := <-more; sent != time.Now() {
@@ -340,5 +341,35 @@ func (l *late) Swap(ctx context.Context, name, old string, value []byte) (string
 		<-*stuck
 		defer l.arrived.Add(1)
 		return l.put(old, value)
+	})
+}
+
+// Of several changes in one write only the first finds the age of the document, lest it is added
+// to the leases of others more than once.
+func TestChangesInOneWriteCountTheAgeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{server: &server{exactly: true}, delay: func(bool) time.Duration { return time.Second }}
+		h := hold(t, l, ttl)
+		if _, err := lease.Open(&line{server: l.server}, "doc").Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(5 * time.Second)
+		ages := make([][]time.Duration, 4)
+		err := par.Each(t.Context(), 4, 4, func(ctx context.Context, i int) error {
+			return h.Change(ctx, func(seen lease.Seen) ([]byte, error) {
+				ages[i] = append(ages[i], seen.Age)
+				return renew(seen)
+			})
+		})
+		var old int
+		for _, a := range ages {
+			if a[len(a)-1] > 0 {
+				old++
+			}
+		}
+		if err != nil || old != 1 {
+			t.Errorf("%v, %v", ages, err)
+		}
+		free(t, h)
 	})
 }

@@ -23,6 +23,8 @@ type Lease struct {
 	// Aged is how old the last beat was when somebody else last wrote the document, in
 	// milliseconds: each such write makes the document look new, so it is added up here.
 	Aged int64 `json:"aged"`
+
+	counted bool // Aged has the age of the document that the lease was read from, too
 }
 
 // ErrLost says that a lease is not this process's any more.
@@ -40,6 +42,14 @@ func (l *Lease) ttl() time.Duration { return units(l.TTL, time.Second) }
 
 // aged returns how old the last beat was when the document was written.
 func (l *Lease) aged() time.Duration { return units(l.Aged, time.Millisecond) }
+
+// age returns how old the last beat is by what the document and the store say.
+func (l *Lease) age(seen Seen) time.Duration {
+	if l.counted {
+		return l.aged()
+	}
+	return l.aged() + max(seen.Age, 0)
+}
 
 func units(n int64, unit time.Duration) time.Duration {
 	return unit * time.Duration(min(max(n, 0), int64(longest/unit)))

@@ -39,7 +39,7 @@ func TestAFreshDirectoryHoldsTheInputsAlone(t *testing.T) {
 	if len(p.printed) != 7 || strings.Join(p.printed[:4], " ") != ". ./conf ./dir ./dir/x" || p.printed[6] != "conf" {
 		t.Fatalf("printed %q", p.printed)
 	}
-	if root := p.printed[5]; root == p.Work.Root() || !strings.HasPrefix(root, p.path(".pipe/tmp")) || filepath.Base(p.printed[4]) != "sub" {
+	if root := p.printed[5]; root == p.Work.Root() || !strings.HasPrefix(root, p.path(".pipe/deploy")) || filepath.Base(p.printed[4]) != "sub" {
 		t.Errorf("it ran in %s, root %s", p.printed[4], root)
 	}
 	if len(made.Outs) > 0 || p.left() != "" {
@@ -66,8 +66,7 @@ func TestNothingRunsWithoutAFreshDirectory(t *testing.T) {
 	p := open(t, "  live: {cmd: 'echo ran'}\n")
 	j := p.job("live")
 	j.Fresh, j.Inputs = true, p.tree("conf")
-	must(t, os.RemoveAll(p.path(".pipe/tmp")))
-	p.write(".pipe/tmp", "in the way")
+	p.write(".pipe/deploy", "in the way")
 	if _, err := p.Run(t.Context(), j); !errors.Is(err, syscall.ENOTDIR) || len(p.printed) > 0 {
 		t.Errorf("%v; printed %q", err, p.printed)
 	}

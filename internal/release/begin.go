@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
+	"maps"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -19,12 +21,9 @@ import (
 // before it. Where the verdict is not Go there is no deployment, and nothing was written but
 // who waits. The caller must call End.
 func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict, error) {
-	s, err := e.lately(ctx)
-	if err != nil {
-		return nil, Verdict{}, err
-	}
 	// Most runs find nothing to do, and need no proof of anything.
-	if v, err := e.Judge(ctx, s, w); err != nil || v.Do != Go && s.Lease == nil {
+	s, v, err := e.foresee(ctx, w)
+	if err != nil || v.Do != Go && (v.Do != Nothing || s.Lease == nil) {
 		return nil, v, err
 	}
 	day, err := e.probe(ctx, s)
@@ -32,7 +31,7 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 		return nil, Verdict{}, err
 	}
 	b := &beginning{Environment: e, want: w, day: day, nonce: rand.Text()}
-	v, err := b.turn(ctx)
+	v, err = b.turn(ctx)
 	if b.registered && (err != nil || v.Do != Go) {
 		// Whoever comes next must not wait for a run that has gone.
 		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
@@ -43,6 +42,20 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	return b.deployment(ctx), v, nil
 }
 
+// foresee decides by the state as this run has read it last. What is turned down by it is decided
+// about again by what is there now: somebody may have deployed since.
+func (e *Environment) foresee(ctx context.Context, w *Want) (s *State, v Verdict, err error) {
+	if s = e.recalled(); s != nil {
+		if v, err = e.Judge(ctx, s, w); err == nil && v.Do == Go {
+			return s, v, nil
+		}
+	}
+	if s, err = e.Read(ctx); err == nil {
+		v, err = e.Judge(ctx, s, w)
+	}
+	return s, v, err
+}
+
 // beginning is a run on its way to a deployment.
 type beginning struct {
 	*Environment
@@ -51,10 +64,12 @@ type beginning struct {
 	nonce      string // of the lease, and of the place among those who wait
 	registered bool   // it stands among those who wait
 
-	sent    time.Time // when the write was sent that took the lease
-	last    *State    // as that write left it
-	pending []string  // the stages that it found to be done
-	first   []string  // those that it began
+	sent    time.Time        // when the write was sent that took the lease
+	last    *State           // as that write left it
+	live    ID               // what was live before
+	before  map[string]Stage // what the state said of the stages that have begun
+	pending []string         // the stages that must run
+	first   []string         // those that have begun
 }
 
 // errWait ends a change that must wait for another deployment.
@@ -70,14 +85,18 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 		var seen lease.Seen
 		var busy *State
 		sent, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) (err error) {
-			seen, busy = now, nil
+			seen, busy = now, s
+			if s.Lease != nil && s.Lease.Nonce == b.nonce {
+				// The answer to the write was lost, and somebody has written on top of it.
+				v, b.last = Verdict{}, s
+				return errKeep
+			}
 			if v, err = b.Judge(ctx, s, b.want); err != nil {
 				return err
 			}
 			// What is live now may not be live when the deployment that goes on has ended.
 			if v.Do == Go || v.Do == Nothing && s.Lease != nil {
-				if v = b.superseded(ctx, s, v); v.Do != Superseded && b.mustWait(now, s) {
-					busy = s
+				if v = b.superseded(ctx, s, v); v.Do != Superseded && b.waitsFor(now, s) != nil {
 					return errWait
 				}
 			}
@@ -103,132 +122,6 @@ func (b *beginning) turn(ctx context.Context) (Verdict, error) {
 
 // errNothing ends a change that has nothing to write.
 var errNothing = errors.New("nothing to deploy")
-
-// mustWait reports whether another run deploys, or comes first. A run among those who wait that does not
-// take a free environment has died, and is passed over.
-func (b *beginning) mustWait(seen lease.Seen, s *State) bool {
-	if s.Lease != nil {
-		return !b.doc.Dead(seen, s.Lease)
-	}
-	for i := range s.Next {
-		n := &s.Next[i]
-		switch {
-		case n.Nonce == b.nonce, b.same(n):
-			return false
-		case !b.doc.Dead(seen, &n.Lease):
-			return true
-		}
-	}
-	return false
-}
-
-// same reports whether a run that waits wants the same as this one; then either may go first.
-func (b *beginning) same(n *Waiting) bool {
-	return b.want.Newest && b.want.Automatic && n.Automatic && n.Commit != "" && n.Commit == b.want.Commit
-}
-
-// superseded ends a run when a newer commit waits for the environment: what this one would deploy
-// would be replaced at once.
-func (b *beginning) superseded(ctx context.Context, s *State, v Verdict) Verdict {
-	if !b.want.Newest || !b.want.Automatic || b.want.Commit == "" {
-		return v
-	}
-	for i := range s.Next {
-		n := &s.Next[i]
-		if n.Nonce != b.nonce && n.Automatic && b.precedes(ctx, b.want.Commit, b.want.Committed, n.Commit, n.Committed) {
-			return Verdict{Superseded, "superseded by commit " + short(n.Commit) + by(n.By)}
-		}
-	}
-	return v
-}
-
-// precedes reports whether commit x comes before y: by git, else by their dates.
-func (b *beginning) precedes(ctx context.Context, x string, xAt time.Time, y string, yAt time.Time) bool {
-	if x == y || y == "" {
-		return false
-	}
-	older, known, err := b.opt.Older(ctx, x, y)
-	if err == nil && known {
-		return older
-	}
-	return xAt.Before(yAt)
-}
-
-// waiting is the time to live of a place among those who wait: how long a free environment may
-// not be taken by the run that is next. Package lease adds its grace.
-const waiting = 20 * time.Second
-
-// wait waits until the environment is free, or may be: somebody has written, or its holder is
-// dead. The first time it says so, and takes a place among those who wait.
-func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
-	if b.want.NoWait {
-		return b.busy(s)
-	}
-	if !b.registered {
-		b.opt.Say(b.busy(s).What + "; waiting")
-		_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
-			if s.Lease == nil {
-				return errNothing
-			}
-			b.join(ctx, s)
-			return nil
-		})
-		if errors.Is(err, errNothing) {
-			return nil
-		}
-		b.registered = err == nil
-		return err
-	}
-	var l *lease.Lease
-	if s.Lease != nil {
-		l = s.Lease
-	} else if len(s.Next) > 0 {
-		l = &s.Next[0].Lease
-	}
-	_, err := b.doc.Wait(ctx, seen, l)
-	return err
-}
-
-// join takes a place. Where only the newest goes on, it takes that of runs with older commits,
-// which then find out that they were superseded; a run for the same commit needs no second place.
-func (b *beginning) join(ctx context.Context, s *State) {
-	w := b.want
-	if slices.ContainsFunc(s.Next, func(n Waiting) bool { return b.same(&n) }) {
-		return
-	}
-	if w.Newest && w.Automatic {
-		s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool {
-			return n.Automatic && b.precedes(ctx, n.Commit, n.Committed, w.Commit, w.Committed)
-		})
-	}
-	me := b.lease(0)
-	me.TTL = int64(waiting / time.Second)
-	s.Next = append(s.Next, Waiting{Lease: *me, Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second), Automatic: w.Automatic})
-}
-
-// leave gives up the place among those who wait.
-func (b *beginning) leave(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
-	defer cancel()
-	_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
-		before := len(s.Next)
-		b.forget(s)
-		if len(s.Next) == before {
-			return errNothing
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errNothing) {
-		// It costs the next run half a minute, and is no reason to fail.
-		b.opt.Say("could not leave the queue of " + b.opt.Name + ": " + err.Error())
-	}
-	return nil
-}
-
-// forget takes this run off the list.
-func (b *beginning) forget(s *State) {
-	s.Next = slices.DeleteFunc(s.Next, func(n Waiting) bool { return n.Nonce == b.nonce })
-}
 
 // busy says who deploys, since when, and what ends it.
 func (e *Environment) busy(s *State) *diag.Error {
@@ -260,13 +153,15 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	if s.absent && !b.mayCreate() {
 		return errAbsent
 	}
-	if err := b.catchUp(ctx, s); err != nil {
+	if err := b.catchUp(ctx, s, "its run ended without telling the environment how"); err != nil {
 		return err
 	}
 	s.Epoch++
 	s.N++
+	s.Epoch = max(s.Epoch, s.N)
 	s.Lease = b.lease(s.N)
-	b.forget(s)
+	// Its place has the same nonce, and who has seen that for long must not take this for dead.
+	s.Lease.Beat = 1 + b.forget(s)
 	if b.day != "" {
 		s.Probed = b.day
 	}
@@ -277,31 +172,53 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves
-	s.Live = ID{}
+	b.live, s.Live = s.Live, ID{}
 	b.pending = w.Pending(s)
-	first := w.ready(b.pending)
+	if err := b.fits(s); err != nil {
+		return err
+	}
+	b.first = w.ready(b.pending)
 	if w.First != nil {
-		first = w.First(w, first)
+		b.first = w.First(w, b.first)
 	}
-	for _, name := range first {
-		b.start(s, name, w.Stages[name])
-	}
-	b.last, b.first = s, first
+	b.before = map[string]Stage{}
+	b.start(s, w, b.first, b.before)
+	b.last = s
 	return nil
 }
 
+// fits refuses a deployment that the state may have no room for: it grows with each stage that begins, and
+// at the end by an entry of the history, which is smaller than the stages are.
+func (b *beginning) fits(s *State) error {
+	full := *s
+	full.Stages = maps.Clone(s.Stages)
+	b.start(&full, b.want, b.pending, map[string]Stage{})
+	text, err := canon.Marshal(&full)
+	if err == nil && len(text) > store.MaxSmall/2 {
+		err = diag.New(diag.Policy, "the state of environment %s would be larger than %d MiB", b.opt.Name, store.MaxSmall/2>>20).
+			At(b.cell()).Hinted("name fewer inputs: a directory is one input, however many files it has")
+	}
+	return err
+}
+
 // catchUp writes what is missing in the history: the newest entry, if its run could not, and that
-// of a deployment whose run has died.
-func (e *Environment) catchUp(ctx context.Context, s *State) error {
-	if s.Last != nil && s.Logged < s.Last.N {
+// of a deployment whose run has died, or was ended as why says.
+func (e *Environment) catchUp(ctx context.Context, s *State, why string) error {
+	switch {
+	case s.Last != nil && s.Logged < s.Last.N:
 		x, err := e.log(ctx, s.Last)
 		if err != nil {
 			return err
 		}
 		s.Last, s.Logged = x, x.N
+	case s.Last == nil && s.N == 0:
+		// A new environment, or one whose state was lost: the history goes on where it ended.
+		if err := e.follow(ctx, s); err != nil {
+			return err
+		}
 	}
 	if s.Lease != nil {
-		if err := e.bury(ctx, s, KindDeploy); err != nil {
+		if err := e.bury(ctx, s, why); err != nil {
 			return err
 		}
 	}
@@ -317,15 +234,15 @@ func (e *Environment) catchUp(ctx context.Context, s *State) error {
 
 // bury writes the history's entry of a deployment that its run did not end. When the run has
 // written one, that stands: it says how the command ended, and the environment could not be told.
-func (e *Environment) bury(ctx context.Context, s *State, kind string) error {
+func (e *Environment) bury(ctx context.Context, s *State, why string) error {
 	l := s.Lease
 	at, err := time.Parse(time.RFC3339, l.At)
 	if err != nil {
 		at = e.now()
 	}
 	x := &Entry{
-		Schema: EntrySchema, Project: e.opt.Project, Env: e.opt.Name, N: l.N, Kind: kind, Status: EndUnknown, By: l.By, Run: l.Run, At: at.UTC(), Ended: e.now(),
-		Error: "its run ended without a word", Stages: map[string]Attempt{},
+		Schema: EntrySchema, Project: e.opt.Project, Env: e.opt.Name, N: l.N, Kind: KindDeploy, Status: EndUnknown, By: l.By, Run: l.Run, At: at.UTC(), Ended: e.now(),
+		Error: why, Stages: map[string]Attempt{},
 	}
 	for name, st := range s.Stages {
 		if st.N != l.N {
@@ -338,11 +255,23 @@ func (e *Environment) bury(ctx context.Context, s *State, kind string) error {
 	if x.Prev, err = s.lastDigest(); err != nil {
 		return err
 	}
-	if x, err = e.log(ctx, x); err != nil {
+	if s.Last, err = e.log(ctx, x); err != nil {
 		return err
 	}
-	s.Lease, s.Last, s.Logged = nil, x, x.N
-	return nil
+	s.free()
+	// Numbers above this one are taken when the state is older than the history: a copy that was put back.
+	return e.follow(ctx, s)
+}
+
+// free gives the environment to whoever waits.
+func (s *State) free() {
+	s.Lease = nil
+	for i := range s.Next {
+		// From now on it is their turn: a beat for each, as whoever has seen them wait for long
+		// would take them for dead.
+		s.Next[i].Aged = 0
+		s.Next[i].Beat++
+	}
 }
 
 // lastDigest names the newest entry of the history for the next one.
@@ -353,9 +282,16 @@ func (s *State) lastDigest() (digest.Digest, error) {
 	return s.Last.digest()
 }
 
-// start writes that a stage is being deployed.
-func (b *beginning) start(s *State, name string, a Aim) {
-	s.Stages[name] = b.want.stage(a, s.N, s.Stages[name], b.opt.Stamp.By, b.now())
+// start writes that stages are being deployed, and notes what was said of them before.
+func (e *Environment) start(s *State, w *Want, names []string, before map[string]Stage) {
+	for _, name := range names {
+		old := s.Stages[name]
+		if old.N == s.N && old.Status == action.StatusDeploying {
+			continue // written before, by a write whose answer was lost
+		}
+		before[name] = old
+		s.Stages[name] = w.stage(w.Stages[name], s.N, old, e.opt.Stamp.By, e.now())
+	}
 }
 
 // stage is what a state says of a stage whose deployment begins.

@@ -26,11 +26,7 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
-		h := &Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume}
-		if s.Hold != nil {
-			h.Veto = s.Hold.Veto
-		}
-		s.Hold = h
+		s.keep(&Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume})
 		return nil
 	})
 	return err
@@ -40,9 +36,11 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 // nothing is written.
 func (e *Environment) Resume(ctx context.Context) (old *Hold, err error) {
 	err = e.changeIf(ctx, func(s *State) (bool, error) {
-		old = s.Hold
-		s.Hold = nil
-		return old != nil, nil
+		if s.Hold == nil {
+			return false, nil // maybe by a write of ours whose answer was lost
+		}
+		old, s.Hold = s.Hold, nil
+		return true, nil
 	})
 	return old, err
 }
@@ -70,33 +68,37 @@ func (e *Environment) changeIf(ctx context.Context, f func(*State) (bool, error)
 // had it. Only who knows that the holder is dead, or accepts two commands at once, may call it.
 func (e *Environment) Unlock(ctx context.Context, nonce string) (old *lease.Lease, err error) {
 	err = e.changeIf(ctx, func(s *State) (bool, error) {
-		old = s.Lease
-		if old == nil {
-			return false, nil
-		}
-		if old.Nonce != nonce {
+		switch {
+		case s.Lease == nil:
+			return false, nil // maybe by a write of ours whose answer was lost
+		case s.Lease.Nonce != nonce:
 			return false, diag.New(diag.Busy, "%s: another run has begun meanwhile", e.opt.Name).Hinted("pipe env show %s", e.opt.Name)
 		}
-		taken := *old
-		old = &taken
+		old = s.Lease
 		s.Epoch++
-		return true, e.catchUp(ctx, s)
+		return true, e.catchUp(ctx, s, "unlocked"+by(e.opt.Stamp.By))
 	})
 	return old, err
 }
 
 // Forget drops a stage from the state: nothing says any more that it is, or was, live.
 func (e *Environment) Forget(ctx context.Context, stage string) error {
+	dropped := false // maybe by a write whose answer was lost
 	return e.changeIf(ctx, func(s *State) (bool, error) {
 		st, ok := s.Stages[stage]
 		switch {
+		case !ok && dropped:
+			return false, nil
 		case !ok:
 			return false, diag.New(diag.NotFound, "%s has no stage %s", e.opt.Name, stage).Hinted("pipe env show %s", e.opt.Name)
 		case st.Status == action.StatusDeploying && s.Lease != nil:
 			return false, e.busy(s)
 		}
 		delete(s.Stages, stage)
-		s.Live = ID{}
+		if st.Gone == 0 {
+			s.Live = ID{}
+		}
+		dropped = true
 		return true, nil
 	})
 }
@@ -139,11 +141,15 @@ func (e *Environment) Keep(ctx context.Context, h *Hold) error {
 	})
 }
 
-// keep sets a hold. Releases that were vetoed before still are.
+// keep sets a hold. Releases that were vetoed before still are, and a hold that lasts until
+// somebody ends it is not replaced by one that keeps a few releases away.
 func (s *State) keep(h *Hold) {
 	set := *h
-	if s.Hold != nil {
-		set.Veto = append(slices.Clone(s.Hold.Veto), h.Veto...)
+	if old := s.Hold; old != nil {
+		if old.Until == UntilResume && h.Until == UntilNext {
+			set = *old
+		}
+		set.Veto = slices.Concat(old.Veto, h.Veto)
 		slices.SortFunc(set.Veto, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
 		set.Veto = slices.Compact(set.Veto)
 	}

@@ -35,6 +35,19 @@ func (e *Environment) Note(ctx context.Context, commit string, id ID) error {
 	return diag.New(diag.Policy, "commit %.12s has %d releases", commit, maxReleases)
 }
 
+// noteAgain is Note where the commit's first release most likely is this one: to look costs a request
+// less than to be refused.
+func (e *Environment) noteAgain(ctx context.Context, commit string, id ID) error {
+	if commit == "" {
+		return nil
+	}
+	b, _, err := e.cells.Load(ctx, commitAt(e.opt.Project, commit, 0))
+	if err == nil && string(b) == id.String()+"\n" {
+		return nil
+	}
+	return e.Note(ctx, commit, id)
+}
+
 // Of returns the releases that a commit made, the first one first.
 func (e *Environment) Of(ctx context.Context, commit string) (ids []ID, err error) {
 	for n := range maxReleases {

@@ -14,20 +14,14 @@ import (
 // named opens an environment that may not be made.
 func named(t *testing.T, s store.Cells, lister store.Lister, name string) *release.Environment {
 	t.Helper()
-	o := options()
-	o.Name, o.Lister, o.Create = name, lister, false
-	e, err := release.Open(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
+	return open(t, s, func(o *release.Options) { o.Name, o.Lister, o.Create = name, lister, false })
 }
 
 // refused checks that neither question nor write lets the environment be made.
 func refused(t *testing.T, e *release.Environment, hint string) {
 	t.Helper()
-	_, err := e.Begin(t.Context(), deploy("v1"))
-	for what, err := range map[string]error{"Exists": e.Exists(t.Context()), "Begin": err} {
+	_, _, err := e.Begin(t.Context(), want("api=v1"))
+	for what, err := range map[string]error{"Exists": e.Exists(t.Context()), "Begin": err, "Hold": e.Hold(t.Context(), ""), "Ask": e.Ask(t.Context(), sum("x"))} {
 		var d *diag.Error
 		if !errors.As(err, &d) || d.Kind != diag.Usage || !strings.Contains(d.What, `"`+e.Name()+`"`) || !strings.HasPrefix(d.Hint, hint) || !strings.Contains(d.Hint, "--create-env") {
 			t.Errorf("%s: %v", what, err)
@@ -41,7 +35,7 @@ func TestATypingErrorMakesNoEnvironment(t *testing.T) {
 	if _, _, err := s.Load(t.Context(), cell); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("it was made: %v", err)
 	}
-	begin(t, open(t, s), "deploy", "v1") // with Create
+	deploy(t, open(t, s), want("api=v1")) // with Create
 	refused(t, named(t, s, s, "stagin"), "did you mean staging?")
 	refused(t, named(t, s, silent{s}, "stagin"), "pipe env lists") // who may not list is told all the same
 	refused(t, named(t, s, nil, "stagin"), "pipe env lists")
@@ -51,12 +45,13 @@ func TestATypingErrorMakesNoEnvironment(t *testing.T) {
 		if err := e.Exists(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		begin(t, e, "deploy", "v2")
+		deploy(t, e, want("api=v2"))
 	}
 }
 
 func TestAnEnvironmentThatCannotBeReadIsNotCalledNew(t *testing.T) {
-	s := holding(t, "<html>")
+	s := mem.New()
+	put(t, s, cell, "<html>")
 	if err := named(t, s, s, "staging").Exists(t.Context()); !diag.Is(err, diag.Integrity) {
 		t.Error(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -28,12 +29,17 @@ type Deployment struct {
 	Pending []string // the stages that must run, sorted
 	First   []string // those of them that have begun
 
-	ends map[string]*End // of stages that have ended
+	mu     sync.Mutex       // a write may go on after its caller's context has ended
+	live   ID               // what was live before
+	before map[string]Stage // what the state said of the stages that have begun
+	ends   map[string]*End  // of stages that have ended
+	entry  *Entry           // made once: the history has its bytes
 }
 
 // End is how the commands of a stage ended.
 type End struct {
 	OK      bool
+	Not     bool // its command never began: the stage is what it was
 	Seconds float64
 	Attempt Attempt // Error, Exit and Log; the rest is filled in
 }
@@ -42,7 +48,7 @@ type End struct {
 func (b *beginning) deployment(ctx context.Context) *Deployment {
 	d := &Deployment{
 		e: b.Environment, want: b.want, nonce: b.nonce, began: b.now(), lease: *b.last.Lease, N: b.last.N, Epoch: b.last.Epoch,
-		Pending: b.pending, First: b.first, ends: map[string]*End{},
+		Pending: b.pending, First: b.first, live: b.live, before: b.before, ends: map[string]*End{},
 	}
 	d.held = b.doc.Hold(ctx, time.Duration(b.last.Lease.TTL)*time.Second, b.sent, d.write(nil))
 	return d
@@ -96,26 +102,40 @@ func (d *Deployment) fenced(s *State) error {
 // Step writes in one go how stages have ended, and which ones begin now. No command of theirs may
 // run before it.
 func (d *Deployment) Step(ctx context.Context, ended map[string]*End, start []string) error {
-	maps.Copy(d.ends, ended)
+	d.note(ended)
 	return d.held.Change(ctx, d.write(func(s *State) error {
-		d.settle(s)
-		for _, name := range start {
-			s.Stages[name] = d.want.stage(d.want.Stages[name], d.N, s.Stages[name], d.e.opt.Stamp.By, d.e.now())
-		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.settle(s, false)
+		d.e.start(s, d.want, start, d.before)
 		return nil
 	}))
 }
 
-// settle says of the stages that have ended how. What a run after this one has written stays.
-func (d *Deployment) settle(s *State) {
-	for name, end := range d.ends {
-		st := s.Stages[name]
-		if st.N != d.N || st.Status != action.StatusDeploying {
+// note takes over how stages have ended.
+func (d *Deployment) note(ended map[string]*End) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.Copy(d.ends, ended)
+}
+
+// settle says of the stages that have ended how. What never ran, by the end at the latest, is what
+// it was. What a run after this one has written stays.
+func (d *Deployment) settle(s *State, over bool) {
+	for name, old := range d.before {
+		st, end := s.Stages[name], d.ends[name]
+		switch {
+		case st.N != d.N || st.Status != action.StatusDeploying || end == nil && !over:
 			continue
-		}
-		st.Status, st.At = action.StatusFailed, d.e.now()
-		if end.OK {
-			st.Status = action.StatusOK
+		case end == nil || end.Not:
+			if st = old; st.Status == "" {
+				delete(s.Stages, name)
+				continue
+			}
+		case end.OK:
+			st.Status, st.At = action.StatusOK, d.e.now()
+		default:
+			st.Status, st.At = action.StatusFailed, d.e.now()
 		}
 		s.Stages[name] = st
 	}
@@ -123,42 +143,56 @@ func (d *Deployment) settle(s *State) {
 
 // End writes how the deployment ended, and gives the lease up: the history's entry first, then
 // one write of the state. status is EndOK, EndFailed or EndStopped; cause is for people.
-func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cause string) (x *Entry, err error) {
-	maps.Copy(d.ends, ended)
-	var logged *Entry
-	err = d.held.Free(ctx, d.write(func(s *State) error {
-		d.settle(s)
-		if logged == nil {
-			if x, err = d.entry(s, status, cause); err != nil {
+func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cause string) (*Entry, error) {
+	d.note(ended)
+	err := d.held.Free(ctx, d.over(func(s *State) (err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.settle(s, true)
+		if d.entry == nil {
+			if d.entry, err = d.describe(s, status, cause); err != nil {
 				return err
 			}
-			// A history that cannot be written now is written by the next run, from the state.
-			if was, lerr := d.e.log(ctx, x); lerr == nil {
-				if was.Status != x.Status || !was.Ended.Equal(x.Ended) {
-					return d.fenced(s) // somebody took this run for dead
-				}
-				logged = was
+		}
+		// A history that cannot be written now is written by the next run, from the state.
+		if there, err := d.e.log(ctx, d.entry); err == nil {
+			if !d.entry.equal(there) {
+				return d.fenced(s) // somebody took this run for dead
 			}
+			s.Logged = d.N
 		}
-		if logged != nil {
-			x, s.Logged = logged, logged.N
-		}
-		d.leave(s, x)
+		d.leave(s)
 		return nil
 	}))
 	if err == nil || errors.Is(err, lease.ErrLost) {
-		return x, err
+		return d.entry, err
 	}
-	return x, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
+	return d.entry, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
+}
+
+// over is the last write. One whose answer was lost, over which somebody has written since, is
+// known by the entry.
+func (d *Deployment) over(change func(*State) error) func(lease.Seen) ([]byte, error) {
+	last := d.write(change)
+	return func(seen lease.Seen) ([]byte, error) {
+		if d.entry != nil {
+			s, err := d.e.parse(seen.Value)
+			if err == nil && s.Last != nil && s.Last.equal(d.entry) {
+				return seen.Value, nil
+			}
+		}
+		return last(seen)
+	}
 }
 
 // leave is the state after the deployment.
-func (d *Deployment) leave(s *State, x *Entry) {
-	s.Lease, s.Last = nil, x
-	for i := range s.Next {
-		s.Next[i].Aged = 0 // from now on it is their turn
-	}
+func (d *Deployment) leave(s *State) {
+	s.free()
+	s.Last = d.entry
 	w := d.want
+	if !d.ran() {
+		s.Live = d.live
+	}
 	if w.Kind == KindDestroy {
 		return
 	}
@@ -171,10 +205,13 @@ func (d *Deployment) leave(s *State, x *Entry) {
 	}
 	s.Live = w.Release
 	for name, st := range s.Stages {
-		if _, ok := w.Stages[name]; !ok && st.Gone == 0 && !slices.Contains(w.Frozen, name) {
+		switch _, ok := w.Stages[name]; {
+		case ok || slices.Contains(w.Frozen, name):
+			st.Gone = 0
+		case st.Gone == 0:
 			st.Gone = d.N
-			s.Stages[name] = st
 		}
+		s.Stages[name] = st
 	}
 	if w.Dirty || w.Override || w.Release.IsZero() {
 		return
@@ -187,11 +224,21 @@ func (d *Deployment) leave(s *State, x *Entry) {
 	s.Verified = s.Verified[:min(len(s.Verified), maxVerified)]
 }
 
+// ran reports whether a command has begun.
+func (d *Deployment) ran() bool {
+	for _, end := range d.ends {
+		if !end.Not {
+			return true
+		}
+	}
+	return false
+}
+
 // maxVerified is how many releases a rollback can choose from without being told.
 const maxVerified = 25
 
-// entry describes the deployment for the history.
-func (d *Deployment) entry(s *State, status, cause string) (*Entry, error) {
+// describe describes the deployment for the history.
+func (d *Deployment) describe(s *State, status, cause string) (*Entry, error) {
 	w := d.want
 	prev, err := s.lastDigest()
 	if err != nil {
@@ -206,6 +253,8 @@ func (d *Deployment) entry(s *State, status, cause string) (*Entry, error) {
 		st := s.Stages[name]
 		at := Attempt{Do: "skip"}
 		switch end := d.ends[name]; {
+		case end != nil && end.Not:
+			at = Attempt{Do: "not", Error: end.Attempt.Error}
 		case end != nil:
 			at = end.Attempt
 			at.Do, at.Seconds = "run", end.Seconds

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,7 +24,6 @@ const (
 	KindPromote  = "promote"
 	KindRollback = "rollback"
 	KindDestroy  = "destroy"
-	KindUnlock   = "unlock" // no deployment: somebody ended one by hand
 )
 
 // How a deployment ended.
@@ -58,6 +58,19 @@ type Entry struct {
 	Options  []string           `json:"options,omitempty"` // what narrowed or overrode it, as on the command line
 	Error    string             `json:"error,omitempty"`
 	Stages   map[string]Attempt `json:"stages"`
+
+	raw json.RawMessage // as it was read: a later version may have written more, and the next entry names these bytes
+}
+
+// entryMembers are the members of Entry, without its methods.
+type entryMembers Entry
+
+// MarshalJSON implements json.Marshaler: what was read is written as it was.
+func (x *Entry) MarshalJSON() ([]byte, error) {
+	if x.raw != nil {
+		return x.raw, nil
+	}
+	return json.Marshal((*entryMembers)(x))
 }
 
 // Attempt is what one deployment did about one stage.
@@ -89,6 +102,13 @@ func (x *Entry) digest() (digest.Digest, error) {
 	return digest.Of(b), err
 }
 
+// equal reports whether two entries have the same bytes.
+func (x *Entry) equal(y *Entry) bool {
+	a, aerr := x.digest()
+	b, berr := y.digest()
+	return aerr == nil && berr == nil && a == b
+}
+
 // parseEntry reads an entry that lies at n.
 func (e *Environment) parseEntry(b []byte, n uint64) (*Entry, error) {
 	what := fmt.Sprintf("deployment #%d of %s", n, e.opt.Name)
@@ -103,6 +123,7 @@ func (e *Environment) parseEntry(b []byte, n uint64) (*Entry, error) {
 	if err != nil {
 		return nil, diag.New(diag.Integrity, "cannot read %s: %w", what, err).At(e.entryAt(n)).Hinted("pipe env history %s --verify", e.opt.Name)
 	}
+	x.raw = b
 	return x, nil
 }
 
@@ -116,17 +137,45 @@ func (e *Environment) Entry(ctx context.Context, s *State, n uint64) (*Entry, er
 	if n == 0 || n > s.N {
 		return nil, none
 	}
-	b, _, err := e.cells.Load(ctx, e.entryAt(n))
+	x, err := e.logged(ctx, n)
 	if errors.Is(err, store.ErrNotFound) {
 		if s.Lease != nil && s.Lease.N == n {
 			return nil, diag.New(diag.NotFound, "deployment #%d of %s has not ended", n, e.opt.Name).Hinted("pipe env show %s", e.opt.Name)
 		}
 		return nil, none.At(e.entryAt(n))
 	}
+	return x, err
+}
+
+// logged reads entry n from the history.
+func (e *Environment) logged(ctx context.Context, n uint64) (*Entry, error) {
+	b, _, err := e.cells.Load(ctx, e.entryAt(n))
 	if err != nil {
 		return nil, err
 	}
 	return e.parseEntry(b, n)
+}
+
+// follow takes the newest entry of the history over into the state, from the one that it has.
+// Entries have no gaps, so few requests find it.
+func (e *Environment) follow(ctx context.Context, s *State) error {
+	if s.Last != nil {
+		s.Logged = s.Last.N
+	}
+	for step := uint64(1); step > 0; {
+		x, err := e.logged(ctx, s.Logged+step)
+		switch {
+		case err == nil:
+			s.Last, s.Logged = x, x.N
+			step *= 2
+		case errors.Is(err, store.ErrNotFound):
+			step /= 2
+		default:
+			return err
+		}
+	}
+	s.N = max(s.N, s.Logged)
+	return nil
 }
 
 // log writes an entry. Whoever comes first wins; the entry that is there in the end is returned.
@@ -148,6 +197,20 @@ func (e *Environment) Chain(ctx context.Context, s *State, f func(*Entry) error)
 	if s.Last == nil {
 		return nil
 	}
+	changed := func(n uint64, by string) error {
+		return diag.New(diag.Integrity, "deployment #%d of %s is not the one that %s names: it was changed", n, e.opt.Name, by).At(e.entryAt(n))
+	}
+	if s.Logged >= s.Last.N {
+		newest, err := e.logged(ctx, s.Last.N)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return e.lacks(s.Last.N)
+		case err != nil:
+			return err
+		case !newest.equal(s.Last):
+			return changed(s.Last.N, "the state")
+		}
+	}
 	for x := s.Last; ; {
 		if err := f(x); err != nil {
 			return err
@@ -157,7 +220,7 @@ func (e *Environment) Chain(ctx context.Context, s *State, f func(*Entry) error)
 		}
 		before, err := e.Entry(ctx, s, x.N-1)
 		if diag.Is(err, diag.NotFound) {
-			return diag.New(diag.Integrity, "the history of %s lacks deployment #%d", e.opt.Name, x.N-1).At(e.entryAt(x.N - 1))
+			return e.lacks(x.N - 1)
 		}
 		if err != nil {
 			return err
@@ -167,10 +230,15 @@ func (e *Environment) Chain(ctx context.Context, s *State, f func(*Entry) error)
 			return err
 		}
 		if d != x.Prev {
-			return diag.New(diag.Integrity, "deployment #%d of %s is not the one that #%d names: it was changed", before.N, e.opt.Name, x.N).At(e.entryAt(before.N))
+			return changed(before.N, fmt.Sprintf("#%d", x.N))
 		}
 		x = before
 	}
+}
+
+// lacks says that a deployment is missing in the history.
+func (e *Environment) lacks(n uint64) error {
+	return diag.New(diag.Integrity, "the history of %s lacks deployment #%d", e.opt.Name, n).At(e.entryAt(n))
 }
 
 // keep puts a value that never changes. It returns the one that is there in the end: value, or
@@ -185,13 +253,16 @@ func keep(ctx context.Context, cells store.Cells, name string, value []byte) ([]
 	}
 	// A conflict, or an answer that was lost: what is there says which.
 	there, _, rerr := cells.Load(ctx, name)
-	if rerr == nil {
+	switch {
+	case rerr == nil:
 		return there, nil
+	case errors.Is(rerr, store.ErrNotFound):
+		return nil, err
 	}
 	return nil, errors.Join(err, rerr)
 }
 
-// maxNumber bounds what numbers in documents may be.
+// checkNumber refuses a number that the next one could not be counted from.
 func checkNumber(n uint64) error {
 	if n > artifact.MaxNumber {
 		return fmt.Errorf("a number is above %d", int64(artifact.MaxNumber))

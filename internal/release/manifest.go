@@ -203,29 +203,30 @@ func (r *Release) Encode() ([]byte, ID, error) {
 	if err == nil && len(b) > store.MaxSmall {
 		err = fmt.Errorf("the release would be larger than %d MiB", store.MaxSmall>>20)
 	}
-	return b, ID(digest.Of(b)), err
+	id := ID(digest.Of(b))
+	if err == nil {
+		err = r.check(id, b) // what nobody could read is not written
+	}
+	return b, id, err
 }
 
-// Names returns the stages in an order in which each comes after those that it needs.
-func (r *Release) Names() []string {
-	var order []string
-	seen := map[string]bool{}
-	var visit func(name string)
-	visit = func(name string) {
-		p, ok := r.Stages[name]
-		if seen[name] || !ok {
-			return
+// Names returns the stages in an order in which each comes after those that it needs. Those that
+// need each other in a circle are not in it, nor what needs them.
+func (r *Release) Names() (order []string) {
+	names := slices.Sorted(maps.Keys(r.Stages))
+	for {
+		left := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			ready := !slices.ContainsFunc(r.Stages[name].Needs, func(n string) bool { return slices.Contains(names, n) && !slices.Contains(order, n) })
+			if ready {
+				order = append(order, name)
+			}
+			return ready
+		})
+		if len(left) == len(names) {
+			return order
 		}
-		seen[name] = true
-		for _, n := range p.Needs {
-			visit(n)
-		}
-		order = append(order, name)
+		names = left
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Stages)) {
-		visit(name)
-	}
-	return order
 }
 
 // Roots returns the objects that the release names: what gc must keep.
@@ -246,7 +247,22 @@ func (e *Environment) Publish(ctx context.Context, r *Release, commit string) (I
 	if err != nil {
 		return id, err
 	}
-	if _, err := keep(ctx, e.cells, releaseAt(e.opt.Project, id), b); err != nil {
+	s, err := e.lately(ctx)
+	if err != nil {
+		return id, err
+	}
+	if slices.Contains(s.Releases(), id) {
+		return id, e.Note(ctx, commit, id) // it was deployed here, so it is there
+	}
+	_, err = e.cells.Swap(ctx, releaseAt(e.opt.Project, id), "", b)
+	if errors.Is(err, store.ErrConflict) {
+		// It is there: most likely it goes to a second environment, and its commit is noted.
+		return id, e.noteAgain(ctx, commit, id)
+	}
+	if err != nil { // the answer may have been lost
+		_, err = keep(ctx, e.cells, releaseAt(e.opt.Project, id), b)
+	}
+	if err != nil {
 		return id, err
 	}
 	return id, e.Note(ctx, commit, id)
@@ -302,7 +318,7 @@ func (r *Release) check(id ID, b []byte) error {
 		}
 	}
 	if len(r.Names()) != len(r.Stages) {
-		return errors.New("stages are missing from the order")
+		return errors.New("two stages need each other, directly or through others")
 	}
 	return nil
 }

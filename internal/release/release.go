@@ -68,7 +68,7 @@ type Environment struct {
 
 	mu     sync.Mutex
 	noted  bool
-	recent *State // as Read has last found it
+	recent *State // as this process has last read or written it
 }
 
 // nameForm is what every store takes as part of a path, on every file system.
@@ -117,20 +117,28 @@ func (e *Environment) Read(ctx context.Context) (*State, error) {
 	}
 	s, err := e.parse(seen.Value)
 	if err == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.recent = s
+		e.remember(s)
 	}
 	return s, err
 }
 
-// lately returns the state as this run has read it last, or reads it: what is decided by it is
-// decided again on what is there then.
-func (e *Environment) lately(ctx context.Context) (*State, error) {
+func (e *Environment) remember(s *State) {
 	e.mu.Lock()
-	s := e.recent
-	e.mu.Unlock()
-	if s != nil {
+	defer e.mu.Unlock()
+	e.recent = s
+}
+
+// recalled returns the state as this process has last read or written it; nil: it has not. It may be
+// another one by now, and a write may have failed.
+func (e *Environment) recalled() *State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.recent
+}
+
+// lately returns the state as it was recently.
+func (e *Environment) lately(ctx context.Context) (*State, error) {
+	if s := e.recalled(); s != nil {
 		return s, nil
 	}
 	return e.Read(ctx)
@@ -154,11 +162,17 @@ func (e *Environment) next(seen lease.Seen, mine string, f func(lease.Seen, *Sta
 		return nil, err
 	}
 	lease.Age(seen, mine, s.leases()...)
-	if err := f(seen, s); err != nil {
+	if err := f(seen, s); errors.Is(err, errKeep) {
+		return seen.Value, nil
+	} else if err != nil {
 		return nil, err
 	}
 	s.Seq++
-	return s.encode()
+	b, err := s.encode()
+	if err == nil {
+		e.remember(s)
+	}
+	return b, err
 }
 
 // leases returns all that stands in the state and ages.
@@ -176,7 +190,7 @@ func (s *State) leases() (all []*lease.Lease) {
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps, live.Tools, live.Values, live.Commit = st.now(), st.Key, st.Deps, st.Tools, st.Values, st.Commit
+		live.Status, live.Key, live.Deps, live.Tools, live.Commit, live.Values = st.now(), st.Key, st.Deps, st.Tools, st.Commit, st.Values
 	}
 	return live
 }
@@ -243,6 +257,9 @@ func (e *Environment) probe(ctx context.Context, s *State) (day string, err erro
 	}
 	return now.Format(dayForm), err
 }
+
+// errKeep ends a change that leaves everything as it is.
+var errKeep = errors.New("nothing to change")
 
 // errAbsent ends a write that would make an environment out of a typing error.
 var errAbsent = errors.New("no such environment")

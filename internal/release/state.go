@@ -185,6 +185,9 @@ func (e *Environment) parse(b []byte) (*State, error) {
 			Hinted("the object was copied here; delete it, then %s deploys again", e.anew())
 	}
 	s.Env = e.opt.Name
+	if s.Last != nil {
+		s.Last.raw = canon.Members(b)["last"]
+	}
 	return s, nil
 }
 
@@ -243,6 +246,8 @@ func (s *State) check() error {
 		return errors.New("the lease lacks a nonce or a time to live")
 	case s.Last != nil && s.Last.N > s.N, s.Logged > s.N:
 		return errors.New("it names a deployment that has not begun")
+	case s.Last != nil && (s.Last.N == 0 || s.Last.Schema != EntrySchema):
+		return errors.New("the newest deployment has no number or another form")
 	case s.Hold != nil && s.Hold.Until != UntilResume && s.Hold.Until != UntilNext:
 		return errors.New("the hold does not say until when")
 	}
@@ -312,9 +317,9 @@ func (e *Environment) writable(s *State) error {
 		return diag.New(diag.Policy, "%s was written by a newer pipe: it needs %q", e.what(), s.Requires[0]).
 			At(e.cell()).Hinted("install a newer pipe to deploy; this one can only read the state")
 	}
-	if s.Seq >= artifact.MaxNumber {
+	if n := max(s.Seq, s.Epoch, s.N); n >= artifact.MaxNumber {
 		// The next number would be no number, or one that the state has had.
-		return diag.New(diag.Policy, "%s cannot be changed: its seq is %d, the largest possible", e.what(), s.Seq).
+		return diag.New(diag.Policy, "%s cannot be changed: one of its numbers is %d, the largest possible", e.what(), n).
 			At(e.cell()).Hinted("delete the object, then run %s, which deploys again", e.anew())
 	}
 	return nil

@@ -1,7 +1,6 @@
 package release_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -23,37 +22,25 @@ import (
 func holding(t *testing.T, value string) *mem.Store {
 	t.Helper()
 	s := mem.New()
-	if _, err := s.Swap(t.Context(), cell, "", []byte(value)); err != nil {
-		t.Fatal(err)
-	}
+	put(t, s, cell, value)
 	return s
-}
-
-func written(t *testing.T, s *mem.Store) string {
-	t.Helper()
-	b, _, err := s.Load(t.Context(), cell)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 const (
 	someKey    = "k1:0000000000000000000000000000000000000000000000000000000000000001"
 	someDigest = "blake3:0000000000000000000000000000000000000000000000000000000000000002"
-	someStage  = `{"at":"2026-01-01T00:00:00Z","closure":"` + someDigest + `","deployment":"X","epoch":9,"key":"` + someKey + `","release":"r-7","status":"ok"}`
+	someStage  = `{"at":"2026-01-01T00:00:00Z","closure":"` + someDigest + `","key":"` + someKey + `","later":{"x":9},"status":"ok"}`
 	// later is what a later version may have written.
-	later = `{"hold":{"by":"bob","why":"<night>"},"project":"shop","schema":2,"seq":41,"stages":{"other":` + someStage + "}}\n"
+	later = `{"later":{"by":"bob","why":"<night>"},"project":"shop","schema":2,"seq":41,"stages":{"other":` + someStage + "}}\n"
 )
 
 func TestFieldsOfLaterVersionsSurvive(t *testing.T) {
 	s := holding(t, later)
 	e := open(t, s)
-	if err := end(t.Context(), e, "deploy", begin(t, e, "deploy", "v1"), "v1", true); err != nil {
-		t.Fatal(err)
-	}
+	deploy(t, e, want("api=v1"))
+	must(t, e.Drifted(t.Context(), "other", 0)) // a member of a stage that is written stays, too
 	got := written(t, s)
-	for _, want := range []string{`"hold":{"by":"bob","why":"<night>"}`, `"other":` + someStage, `"seq":43`} {
+	for _, want := range []string{`"later":{"by":"bob","why":"<night>"}`, `"gone":1,"key":"` + someKey + `","later":{"x":9},"status":"unknown"}`, `"seq":45`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s is not in %s", want, got)
 		}
@@ -87,7 +74,7 @@ func TestAStateThatCannotBeReadIsNotOverwritten(t *testing.T) {
 		"a name with spaces": {strings.Replace(later, `"other"`, `"o t"`, 1), diag.Integrity},
 	} {
 		s := holding(t, c.text)
-		if _, err := open(t, s).Begin(t.Context(), deploy("v1")); !diag.Is(err, c.want) {
+		if _, _, err := open(t, s).Begin(t.Context(), want("api=v1")); !diag.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if b := written(t, s); b != c.text {
@@ -102,7 +89,7 @@ func TestAStateThatNeedsANewerPipeIsReadAlone(t *testing.T) {
 	if l := live(t, e, "other"); l.Status != "ok" {
 		t.Errorf("%+v", l)
 	}
-	_, err := e.Begin(t.Context(), deploy("v1"))
+	_, _, err := e.Begin(t.Context(), want("api=v1"))
 	if !diag.Is(err, diag.Policy) || !strings.Contains(err.Error(), `written by a newer pipe: it needs "hold"`) {
 		t.Errorf("%v", err)
 	}
@@ -120,32 +107,13 @@ func TestAStateThatNoReaderWouldTakeIsNotWritten(t *testing.T) {
 		"too large":       func(o *release.Options) { o.Stamp.By = strings.Repeat("x", store.MaxSmall) },
 		"not JSON's time": func(o *release.Options) { o.Now = func() time.Time { return clock().AddDate(9000, 0, 0) } },
 	} {
-		s, o := mem.New(), options()
-		spoil(&o)
-		e, err := release.Open(s, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.Begin(t.Context(), deploy("v1")); err == nil {
+		s := mem.New()
+		if _, _, err := open(t, s, spoil).Begin(t.Context(), want("api=v1")); err == nil {
 			t.Errorf("%s: it was written", name)
 		}
 		if _, _, err := s.Load(t.Context(), cell); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-func TestADeploymentSaysWhoMadeItOfWhat(t *testing.T) {
-	s, o := mem.New(), options()
-	o.Stamp.Commit = "0123abc"
-	e, err := release.Open(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin(t, e, "deploy", "v1")
-	st, err := e.Read(t.Context())
-	if d := st.Stages["deploy"]; err != nil || d.By != "ann" || d.Commit != "0123abc" || !d.At.Equal(clock().Truncate(1e9)) {
-		t.Errorf("%+v, %v", d, err)
 	}
 }
 
@@ -159,41 +127,47 @@ func TestARefusalSaysBothProjects(t *testing.T) {
 
 func TestAWorkspacesOwnStateHasNoProject(t *testing.T) {
 	s, notes := mem.New(), []string{}
-	o := release.Options{Name: release.Default, Now: clock, Note: func(text string) { notes = append(notes, text) }}
-	e, err := release.Open(s, o)
-	if err != nil {
-		t.Fatal(err)
+	e := open(t, s, func(o *release.Options) {
+		o.Project, o.Name, o.Probe, o.Say = "", release.Default, nil, func(text string) { notes = append(notes, text) }
+	})
+	for _, v := range []string{"v1", "v2"} {
+		e.SayLocal()
+		deploy(t, e, want("api="+v))
 	}
-	for range 2 {
-		if err := end(t.Context(), e, "deploy", begin(t, e, "deploy", "v1"), "v1", false); err != nil {
-			t.Fatal(err)
-		}
+	if b := cellOf(t, s, "env/default/state"); strings.Contains(b, "project") || len(notes) != 1 {
+		t.Errorf("%s; notes: %q", b, notes)
 	}
-	b, _, err := s.Load(t.Context(), "env/default/state")
-	if err != nil || bytes.Contains(b, []byte("project")) || len(notes) != 1 {
-		t.Errorf("%s, %v; notes: %q", b, err, notes)
-	}
+	sound(t, e, 2)
 }
 
-// A store that ignores conditions is asked again, one that passed is not.
+// A store that ignores conditions is asked again, one that passed is not. Who is turned down needs no proof.
 func TestTheProbeComesBeforeTheFirstDeploymentAlone(t *testing.T) {
 	refused := diag.New(diag.Policy, "the server let both win")
-	answers, asked, s := []error{refused, nil}, 0, mem.New()
-	o := options()
-	o.Probe = func(context.Context) error { asked++; return answers[min(asked, len(answers))-1] }
-	e, err := release.Open(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Begin(t.Context(), deploy("v1")); !errors.Is(err, refused) || !diag.Is(err, diag.Policy) {
+	answers, asked, day, s := []error{refused, nil}, 0, 0, mem.New()
+	e := open(t, s, func(o *release.Options) {
+		o.Probe = func(context.Context) error { asked++; return answers[min(asked, len(answers))-1] }
+		o.Now = func() time.Time { return clock().AddDate(0, 0, day) }
+	})
+	if _, _, err := e.Begin(t.Context(), want("api=v1")); !errors.Is(err, refused) || !diag.Is(err, diag.Policy) {
 		t.Errorf("%v", err)
 	}
-	if st, err := e.Read(t.Context()); err != nil || len(st.Stages) > 0 {
-		t.Errorf("the refusal was written: %v, %v", st, err)
+	if read(t, e).Exists() {
+		t.Error("the refusal was written")
 	}
-	begin(t, e, "deploy", "v1")
-	begin(t, e, "deploy", "v2")
+	deploy(t, e, want("api=v1"))
+	day = 29
+	deploy(t, e, want("api=v2"))
 	if asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+	day = 31
+	if _, v, err := e.Begin(t.Context(), want("api=v2")); err != nil || v.Do != release.Nothing || asked != 2 {
+		t.Errorf("%+v, %v, asked %d times", v, err, asked)
+	}
+	deploy(t, e, want("api=v3"))
+	day = 2 // before the last proof: somebody's clock is wrong
+	deploy(t, e, want("api=v4"))
+	if asked != 4 {
 		t.Errorf("asked %d times", asked)
 	}
 }
@@ -201,18 +175,11 @@ func TestTheProbeComesBeforeTheFirstDeploymentAlone(t *testing.T) {
 func TestProjectsOfOnePrefixDoNotMeet(t *testing.T) {
 	s := mem.New()
 	for _, project := range []string{"shop", "web"} {
-		o := options()
-		o.Project = project
-		e, err := release.Open(s, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if l := live(t, e, "deploy"); l.Status != "" {
+		e := open(t, s, func(o *release.Options) { o.Project = project })
+		if l := live(t, e, "api"); l.Status != "" {
 			t.Errorf("%s: %+v", project, l)
 		}
-		if err := end(t.Context(), e, "deploy", begin(t, e, "deploy", project), project, true); err != nil {
-			t.Error(err)
-		}
+		deploy(t, e, want("api="+project))
 	}
 }
 
@@ -229,7 +196,7 @@ func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 			t.Error(err)
 		}
 		for _, st := range states {
-			out = append(out, st.Env())
+			out = append(out, st.Env)
 		}
 		return out
 	}
@@ -264,13 +231,7 @@ func listing(l store.Lister) release.Options {
 func TestAllReadsWhatItCanAndFailsForTheRest(t *testing.T) {
 	s := holding(t, "<html>")
 	for _, name := range []string{"a", "z"} {
-		o := options()
-		o.Name = name
-		e, err := release.Open(s, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		begin(t, e, "deploy", "v1")
+		deploy(t, open(t, s, func(o *release.Options) { o.Name = name }), want("api=v1"))
 	}
 	if all, err := release.All(t.Context(), s, listing(s)); !diag.Is(err, diag.Integrity) || len(all) != 2 {
 		t.Errorf("a damaged state between two others: %v, %v", all, err)
@@ -278,51 +239,55 @@ func TestAllReadsWhatItCanAndFailsForTheRest(t *testing.T) {
 	if all, err := release.All(t.Context(), s, listing(silent{s})); !errors.Is(err, errSilent) || len(all) > 0 {
 		t.Errorf("a list that cannot be read: %v, %v", all, err)
 	}
-	if l, err := open(t, s).Live(t.Context(), "deploy"); !diag.Is(err, diag.Integrity) {
-		t.Errorf("a damaged state says %+v, %v", l, err)
-	}
 	if _, err := release.All(t.Context(), s, release.Options{Name: "Bad Name"}); !diag.Is(err, diag.Usage) {
 		t.Errorf("a name that is none: %v", err)
 	}
 }
 
 func TestAStateNamesWhatWasDeployed(t *testing.T) {
-	e, of := open(t, mem.New()), func(s string) digest.Digest { return digest.Of([]byte(s)) }
-	token, err := e.Begin(t.Context(), release.Deployment{
-		Stage: "deploy", Key: key("v1"), Closure: of("closure"), Deps: []artifact.Input{{Path: "conf", Digest: of("conf")}},
-		Artifacts: []artifact.Output{{Path: "dist", Dir: true, Digest: of("dist")}, {Path: "app", Digest: of("app")}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin(t, e, "other", "v1")
-	st, err := e.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range []string{"closure", "conf", "dist", "app"} {
-		got := st.Names(digest.Digest{}, of(d))
-		if len(got) != 1 || got[0].Stage != "deploy" || got[0].Env != "staging" || got[0].Status != "unknown" || !got[0].At.Equal(clock().Truncate(1e9)) {
-			t.Errorf("%s: %+v", d, got)
+	s := mem.New()
+	e := open(t, s)
+	r := made()
+	rid, err := e.Publish(t.Context(), r, "")
+	must(t, err)
+	w := want("api=v1", "other=v1<api")
+	a := w.Stages["api"]
+	a.Part.Closure, a.Part.Deps = sum("closure"), []artifact.Input{{Path: "conf", Digest: sum("conf")}}
+	a.Part.Artifacts = []artifact.Output{{Path: "dist", Dir: true, Digest: sum("dist")}, {Path: "app", Digest: sum("app")}}
+	w.Stages["api"], w.Release = a, rid
+	d := begin(t, e, w)
+	for _, what := range []string{"closure", "conf", "dist", "app"} {
+		got := read(t, e).Names(digest.Digest{}, sum(what))
+		if len(got) != 1 || got[0].Stage != "api" || got[0].Env != "staging" || got[0].Status != "unknown" || !got[0].At.Equal(clock().Truncate(time.Second)) {
+			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	if got := st.Names(of("nothing"), digest.Digest{}); len(got) != 0 {
+	if got := read(t, e).Names(sum("nothing"), digest.Digest{}); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
+	must(t, d.Step(t.Context(), nil, []string{"other"}))
+	_, err = d.End(t.Context(), map[string]*release.End{"api": {OK: true, Attempt: release.Attempt{Log: sum("log")}}, "other": {OK: true}}, release.EndOK, "")
+	must(t, err)
+	st := read(t, e)
+	roots, err := e.Roots(t.Context(), st)
+	must(t, err)
 	for _, want := range []object.Ref{
-		{Shelf: object.Trees, Digest: of("closure")},
-		{Shelf: object.Inputs, Digest: of("conf")},
-		{Shelf: object.Trees, Digest: of("dist")},
-		{Shelf: object.Files, Digest: of("app")},
+		{Shelf: object.Trees, Digest: sum("closure")},
+		{Shelf: object.Inputs, Digest: sum("conf")},
+		{Shelf: object.Trees, Digest: sum("dist")},
+		{Shelf: object.Files, Digest: sum("app")},
+		{Shelf: object.Inputs, Digest: sum("v1")}, // of the release
+		{Shelf: object.Logs, Digest: sum("log")},  // of the history
 	} {
-		if !slices.Contains(st.Roots(), want) {
+		if !slices.Contains(roots, want) {
 			t.Errorf("%v is no root", want)
 		}
 	}
-	if err := end(t.Context(), e, "deploy", token, "v1", true); err != nil {
-		t.Error(err)
+	if st.Names(sum("app"))[0].Status != "ok" || !slices.Equal(st.Releases(), []release.ID{rid}) {
+		t.Errorf("%v", st.Releases())
 	}
-	if st, err := e.Read(t.Context()); err != nil || st.Names(of("app"))[0].Status != "ok" {
-		t.Errorf("%v", err)
+	// What cannot be read may name more: nothing is garbage then.
+	if _, err := open(t, missing{s, logs + "1"}).Roots(t.Context(), st); err == nil {
+		t.Error("the history was not looked at")
 	}
 }

@@ -47,13 +47,14 @@ type Aim struct {
 	Outside map[string]string // hashes of those that came from outside
 	Commit  string            // that made this stage; empty: the deployment's
 	Again   bool              // run the command although this version is live
+	Done    bool              // but not again: this run has just deployed it
 }
 
 // done reports whether a stage is as it is to be, by what the state says.
 func (w *Want) done(s *State, name string) bool {
 	a := w.Stages[name]
 	st := s.Stages[name]
-	return !a.Again && !a.Part.AlwaysChanged && st.Status == action.StatusOK && st.Key == a.Key
+	return (a.Done || !a.Again && !a.Part.AlwaysChanged) && st.Status == action.StatusOK && st.Key == a.Key
 }
 
 // Without takes a stage out of the deployment, and those that need it: it could not be made.
@@ -87,17 +88,23 @@ func (w *Want) Pending(s *State) []string {
 // ready returns those of the pending stages that need none of the others.
 func (w *Want) ready(pending []string) []string {
 	return slices.DeleteFunc(slices.Clone(pending), func(name string) bool {
-		return slices.ContainsFunc(w.Stages[name].Part.Needs, func(n string) bool { return w.reaches(n, pending) })
+		return slices.ContainsFunc(w.Before(name), func(n string) bool { return slices.Contains(pending, n) })
 	})
 }
 
-// reaches reports whether a stage, or one that it needs, is pending. What is needed through a
-// stage that is live already still comes first.
-func (w *Want) reaches(name string, pending []string) bool {
-	if slices.Contains(pending, name) {
-		return true
+// Before returns the stages of the deployment that come before one, each once and the nearest
+// first: what is needed through a stage that is live already still comes first.
+func (w *Want) Before(name string) (before []string) {
+	seen := map[string]bool{name: true}
+	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
+		for _, n := range w.Stages[todo[0]].Part.Needs {
+			if _, ok := w.Stages[n]; ok && !seen[n] {
+				seen[n] = true
+				before, todo = append(before, n), append(todo, n)
+			}
+		}
 	}
-	return slices.ContainsFunc(w.Stages[name].Part.Needs, func(n string) bool { return w.reaches(n, pending) })
+	return before
 }
 
 // Verdict is what becomes of a deployment that is not an error.

@@ -234,7 +234,7 @@ func (o *Output) Explain(s *spec.Stage, err error) error {
 	switch {
 	case errors.Is(err, action.ErrVerify):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: %s", s.Name, err), Err: err, Output: o.Tail()}
-		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, and run pipe repro again")
+		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, then deploy again")
 	case errors.Is(err, action.ErrTimeout):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err}
 		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")
@@ -249,7 +249,7 @@ func (o *Output) Explain(s *spec.Stage, err error) error {
 // usually fails here because a file is not among its deps.
 func failureHint(s *spec.Stage) string {
 	if s.Deploy && !s.InRepo {
-		return "deploy stages run in a fresh directory that contains only their deps; add missing files to deps, or set workdir: repo, and run pipe repro again"
+		return "deploy stages run in a fresh directory that contains only their deps; add missing files to deps, or set workdir: repo, then deploy again"
 	}
 	return "fix the command and run pipe repro again; the failed run was not recorded"
 }

@@ -23,7 +23,7 @@ func TestARefIsABranchATagOrACommit(t *testing.T) {
 	w.git("branch", "agree")
 	for ref, want := range map[string]string{"": two, "main": two, "HEAD": two, "v1": one, "refs/tags/v1": one, "team/feature": one, one: one, "refs/heads/both": two, "agree": two} {
 		w.src.Ref = ref
-		if tip, err := w.keeper().Tip(t.Context(), w.src); err != nil || tip.Commit != want {
+		if tip, err := w.keeper().Tip(t.Context(), w.src); err != nil || tip != want {
 			t.Errorf("%q: %v, %v", ref, tip, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestARepositoryMayBeADirectoryAndHaveLongHashes(t *testing.T) {
 		w.must(os.RemoveAll(w.work.OS("src")))
 		w.src.Git = url
 		tip, err := w.keeper().Tip(t.Context(), w.src)
-		if err != nil || tip.Commit != c || len(c) != 64 {
+		if err != nil || tip != c || len(c) != 64 {
 			t.Fatalf("%s: %v, %v", url, tip, err)
 		}
 		w.mustKeep(c)
@@ -56,18 +56,25 @@ func TestARepositoryMayBeADirectoryAndHaveLongHashes(t *testing.T) {
 }
 
 // A server may give out tips alone, and by protocol version 0 that is the rule.
-func TestAServerThatGivesOutNoHashIsAskedForTheRefOrForAll(t *testing.T) {
+func TestAServerThatGivesOutTipsAloneIsAskedForAll(t *testing.T) {
 	w := newWorld(t)
 	one := w.commit(map[string]string{"a": "1"})
 	two := w.commit(map[string]string{"a": "2"})
 	w.env = append(w.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=protocol.version", "GIT_CONFIG_VALUE_0=0")
 	w.reopen()
-	if _, _, err := w.keeper().Keep(t.Context(), w.src, "refs/heads/main", two); err != nil {
+	if _, _, err := keep(w, w.keeper(), two); err != nil {
 		t.Fatal(err)
 	}
 	w.want("a=2")
+	all := filepath.Join(w.work.Root(), ".pipe", "sources", "*", "refs", "all")
+	if found, _ := filepath.Glob(all); len(found) > 0 {
+		t.Error("everything was fetched where the tip would do")
+	}
 	w.mustKeep(one)
 	w.want("a=1")
+	if found, _ := filepath.Glob(all); len(found) == 0 {
+		t.Error("the older commit came by its hash: the server is no such one")
+	}
 	w.git("checkout", "-q", "--orphan", "gone")
 	gone := w.commit(map[string]string{"a": "3"})
 	w.git("checkout", "-q", "main")

@@ -3,14 +3,12 @@ package source
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -21,6 +19,7 @@ import (
 )
 
 // Look reports whether the files at the path of a source are those of a commit, and all of them.
+// No git runs for that.
 // It fails with diag.Policy when pipe has put that commit there and somebody has changed a file.
 func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State, bool, error) {
 	was, have := k.read(s)
@@ -37,27 +36,21 @@ func (k *Keeper) Look(ctx context.Context, s spec.Source, commit string) (State,
 	return State{commit, have, was.Omitted}, len(here.Entries) == len(have.Entries) && k.isDir(s), nil
 }
 
-// Keep makes the files at the path of a source be those of a commit, and reports whether anything
-// had to be put there. Where they are, no git runs. ref, which may be empty, is the full name
-// under which the commit was seen.
+// Put makes the files at the path of a source be those of a commit.
 //
 // It fails with diag.Policy, and has changed nothing, when a file there is neither what pipe has
 // put there nor what it would put. After a kill some files may be the new ones; the next call
 // knows them, and goes on.
-func (k *Keeper) Keep(ctx context.Context, s spec.Source, ref, commit string) (State, bool, error) {
-	st, ok, err := k.Look(ctx, s, commit)
-	if err != nil || ok {
-		return st, false, err
-	}
+func (k *Keeper) Put(ctx context.Context, s spec.Source, commit string) (State, error) {
 	was, have := k.read(s)
 	if was.Commit == "" && was.Toward == "" {
 		if err := k.inTheWay(s); err != nil {
-			return State{}, false, err
+			return State{}, err
 		}
 	}
 	p := &put{Keeper: k, s: s, repo: k.repo(s, len(commit)), was: was, have: have, commit: commit}
-	st, err = p.run(ctx, ref)
-	return st, err == nil, k.about(s, err)
+	st, err := p.run(ctx)
+	return st, k.about(s, err)
 }
 
 // isDir reports whether the path of a source is a directory: a commit may have no files.
@@ -95,8 +88,8 @@ type commitTree struct {
 }
 
 // run brings the commit, compares, and only then writes.
-func (p *put) run(ctx context.Context, ref string) (State, error) {
-	want, err := p.bring(ctx, ref)
+func (p *put) run(ctx context.Context) (State, error) {
+	want, err := p.bring(ctx)
 	if err != nil {
 		return State{}, err
 	}
@@ -119,7 +112,7 @@ func (p *put) run(ctx context.Context, ref string) (State, error) {
 	if err := p.write(next, nil); err != nil {
 		return State{}, err
 	}
-	if err := p.remove(here, want.tree); err != nil {
+	if err := p.remove(here, want.tree, p.have, toward.tree); err != nil {
 		return State{}, err
 	}
 	if err := p.fill(ctx, here, want); err != nil {
@@ -131,10 +124,10 @@ func (p *put) run(ctx context.Context, ref string) (State, error) {
 
 // bring sees to it that the commit is in the repository, and lists it. A repository that is damaged
 // is fetched anew, once.
-func (p *put) bring(ctx context.Context, ref string) (*commitTree, error) {
+func (p *put) bring(ctx context.Context) (*commitTree, error) {
 	for again := false; ; again = true {
 		if !p.repo.Has(ctx, p.commit) {
-			if err := p.fetch(ctx, ref); err != nil {
+			if err := p.fetch(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -146,23 +139,39 @@ func (p *put) bring(ctx context.Context, ref string) (*commitTree, error) {
 	}
 }
 
-func (p *put) fetch(ctx context.Context, ref string) error {
+func (p *put) fetch(ctx context.Context) error {
 	if err := p.Work.Prepare(); err != nil {
 		return err
 	}
+	if err := p.repo.Tidy(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		p.forget()
+		if err := p.init(ctx); err != nil {
+			return err
+		}
+	}
+	return p.repo.Fetch(ctx, p.URL(p.s), p.commit)
+}
+
+// init makes the repository among the temporary files, and moves it to its place when it is whole.
+func (p *put) init(ctx context.Context) error {
 	in, err := p.Work.MakeOwn(own)
 	if err != nil {
 		return err
 	}
-	_ = in.Close()
-	if err = p.repo.Init(ctx, len(p.commit)); err != nil && ctx.Err() == nil {
-		p.forget()
-		err = p.repo.Init(ctx, len(p.commit))
-	}
+	defer func() { _ = in.Close() }()
+	tmp, err := p.Work.Temp(worktree.Tmp, "source-")
 	if err != nil {
 		return err
 	}
-	return p.repo.Fetch(ctx, p.URL(p.s), ref, p.commit)
+	defer tmp.Discard()
+	made := gitlog.OpenBare(filepath.Join(tmp.Name(), "repo"), gitlog.BareOptions{Env: p.Env})
+	if err := made.Init(ctx, len(p.commit)); err != nil {
+		return err
+	}
+	return tmp.Move("repo", in, p.repo.Name())
 }
 
 // forget removes what was fetched. What cannot be removed is seen by the next fetch.
@@ -286,118 +295,4 @@ func (p *put) hash(ctx context.Context, c *commitTree, paths []repopath.Path) er
 		e.Digest, e.Size, err = digest.NewHasher().Copy(ctx, nil, r, buf)
 		return err
 	})
-}
-
-// remove takes away what the commit does not have, and the directories that this empties.
-func (p *put) remove(here, want *object.Tree) error {
-	for _, e := range here.Entries {
-		if _, ok := want.Find(e.Path); ok {
-			continue
-		}
-		for at := p.s.Path.Child(string(e.Path)); at != p.s.Path; at = at.Dir() {
-			in, err := p.Work.Holder(at)
-			if err != nil {
-				return err
-			}
-			err = in.Remove(at.Base())
-			_ = in.Close()
-			if err != nil && at != p.s.Path.Child(string(e.Path)) {
-				break // something else is in the directory
-			}
-			if err != nil && !worktree.Gone(err) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// bufSize is read from git at once.
-const bufSize = 256 << 10
-
-// fill writes what is not here. Each file is whole before it gets its name.
-func (p *put) fill(ctx context.Context, here *object.Tree, want *commitTree) error {
-	top, err := p.Work.MakeHolder(p.s.Path.Child("x")) // an empty commit is a directory, too
-	if err != nil {
-		return err
-	}
-	_ = top.Close()
-	var missing []gitlog.File
-	for _, e := range want.tree.Entries {
-		if is, ok := here.Find(e.Path); !ok || e.Digest.IsZero() || !p.same(is, e) {
-			missing = append(missing, want.blobs[e.Path])
-		}
-	}
-	tmp, err := p.Work.Temp(worktree.Tmp, "source-")
-	if err != nil {
-		return err
-	}
-	defer tmp.Discard()
-	w := &writer{put: p, tmp: tmp.Dir, buf: make([]byte, bufSize)}
-	defer w.close()
-	err = p.repo.Blobs(ctx, missing, func(f gitlog.File, _ int64, r io.Reader) error {
-		e := want.at(repopath.Path(f.Path))
-		is, _ := here.Find(e.Path)
-		return w.write(ctx, e, is, r)
-	})
-	if errors.Is(err, gitlog.ErrNoBlob) {
-		p.forget() // the next run fetches it anew
-	}
-	return err
-}
-
-// writer writes files, one after the other. Those of one directory are neighbors.
-type writer struct {
-	*put
-	tmp folder.Dir
-	buf []byte
-	dir repopath.Path
-	in  folder.Dir
-}
-
-func (w *writer) close() {
-	if w.in.Root != nil {
-		_ = w.in.Close()
-	}
-}
-
-// write puts one file in its place, and fills in its digest. is is what lies there.
-func (w *writer) write(ctx context.Context, e *object.Entry, is object.Entry, r io.Reader) error {
-	const name = "file"
-	at := w.s.Path.Child(string(e.Path))
-	if w.in.Root == nil || w.dir != at.Dir() {
-		w.close()
-		w.in = folder.Dir{}
-		in, err := w.Work.MakeHolder(at)
-		if err != nil {
-			return err
-		}
-		w.dir, w.in = at.Dir(), in
-	}
-	var err error
-	if e.Kind == object.Symlink {
-		err = w.tmp.Symlink(e.Target, name)
-	} else {
-		err = w.file(ctx, e, name, r)
-	}
-	if err != nil {
-		return err
-	}
-	if !is.Digest.IsZero() && w.same(is, *e) {
-		return w.tmp.Remove(name) // it keeps its time
-	}
-	return w.tmp.Move(name, w.in, at.Base())
-}
-
-func (w *writer) file(ctx context.Context, e *object.Entry, name string, r io.Reader) error {
-	mode := os.FileMode(0o666)
-	if e.Kind == object.Executable {
-		mode = 0o777
-	}
-	f, err := w.tmp.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	e.Digest, e.Size, err = digest.NewHasher().Copy(ctx, f, r, w.buf)
-	return errors.Join(err, f.Close())
 }

@@ -1,7 +1,7 @@
 // Package source keeps other git repositories at paths of this one.
 //
 // A source is what pipe.yaml names under sources: a repository, a ref, and a path that git ignores
-// here. pipe.lock says which commit of it counts. Keep makes the files at the path be those of
+// here. pipe.lock says which commit of it counts. Put makes the files at the path be those of
 // that commit, byte for byte as git stores them: no filter, no conversion of line ends and no hook
 // of anybody has a say, so that every machine has the same inputs.
 //
@@ -66,39 +66,33 @@ func (k *Keeper) repo(s spec.Source, digits int) *gitlog.Bare {
 	return gitlog.OpenBare(filepath.Join(k.Work.Root(), worktree.Dir, own, name), gitlog.BareOptions{Env: k.Env, Prompt: k.Prompt})
 }
 
-// Tip is the commit that a ref names now.
-type Tip struct {
-	Commit string
-	Ref    string // the full name of the ref; empty: a commit was named
-}
-
 // Tip asks the repository for the commit that a source's ref names. A full hash is its own answer.
-func (k *Keeper) Tip(ctx context.Context, s spec.Source) (Tip, error) {
+func (k *Keeper) Tip(ctx context.Context, s spec.Source) (string, error) {
 	if lockfile.IsCommit(s.Ref) {
-		return Tip{Commit: s.Ref}, nil
+		return s.Ref, nil
 	}
 	tips, err := k.repo(s, 40).Tips(ctx, k.URL(s))
 	if err != nil {
-		return Tip{}, k.about(s, err)
+		return "", k.about(s, err)
 	}
 	names := []string{"HEAD"}
 	if s.Ref != "" {
 		names = []string{s.Ref, "refs/heads/" + s.Ref, "refs/tags/" + s.Ref}
 	}
-	var found []Tip
+	var found []string // names that the repository has
 	for _, name := range names {
-		if hash := tips[name]; hash != "" && (name == "HEAD" || strings.HasPrefix(name, "refs/")) {
-			found = append(found, Tip{hash, name})
+		if tips[name] != "" && (name == "HEAD" || strings.HasPrefix(name, "refs/")) {
+			found = append(found, name)
 		}
 	}
 	switch {
-	case len(found) == 1 || len(found) > 1 && found[0].Commit == found[1].Commit:
-		return found[0], nil
+	case len(found) == 1 || len(found) > 1 && tips[found[0]] == tips[found[1]]:
+		return tips[found[0]], nil
 	case len(found) > 1:
-		return Tip{}, diag.New(diag.Usage, "source %s: %s is both a branch and a tag", s.Path, s.Ref).At(s.Place).Hinted("write ref: %s", found[0].Ref)
+		return "", diag.New(diag.Usage, "source %s: %s is both a branch and a tag", s.Path, s.Ref).At(s.Place).Hinted("write ref: %s", found[0])
 	}
 	e := diag.New(diag.NotFound, "source %s: %s has no branch or tag %q", s.Path, gitlog.Plain(s.Git), names[0]).At(s.Place)
-	return Tip{}, e.Hinted("git ls-remote %s; a commit needs its full hash", gitlog.Plain(s.Git))
+	return "", e.Hinted("git ls-remote %s; a commit needs its full hash", gitlog.Plain(s.Git))
 }
 
 // about says of an error which source it is about.

@@ -100,7 +100,17 @@ func (w *world) keeper() *source.Keeper { return &source.Keeper{Work: w.work, En
 func (w *world) keep(commit string) (source.State, bool, error) {
 	w.Helper()
 	w.reopen()
-	return w.keeper().Keep(w.Context(), w.src, "", commit)
+	return keep(w, w.keeper(), commit)
+}
+
+// keep is what a run does: it looks, and puts the commit there if need be.
+func keep(w *world, k *source.Keeper, commit string) (source.State, bool, error) {
+	st, ok, err := k.Look(w.Context(), w.src, commit)
+	if ok || err != nil {
+		return st, false, err
+	}
+	st, err = k.Put(w.Context(), w.src, commit)
+	return st, err == nil, err
 }
 
 func (w *world) mustKeep(commit string) bool {
@@ -199,10 +209,10 @@ func TestWithoutAChangeNoGitRuns(t *testing.T) {
 	w.mustKeep(c)
 	w.reopen()
 	k := &source.Keeper{Work: w.work, Env: []string{"PATH="}}
-	if _, changed, err := k.Keep(t.Context(), w.src, "", c); changed || err != nil {
+	if _, changed, err := keep(w, k, c); changed || err != nil {
 		t.Errorf("%v, %v", changed, err)
 	}
-	if _, _, err := k.Keep(t.Context(), w.src, "", w.commit(map[string]string{"a": "2"})); err == nil || !strings.Contains(err.Error(), "git is not on the PATH") {
+	if _, _, err := keep(w, k, w.commit(map[string]string{"a": "2"})); err == nil || !strings.Contains(err.Error(), "git is not on the PATH") {
 		t.Errorf("%v", err)
 	}
 }
@@ -261,10 +271,19 @@ func TestWhatIsMissingComesBack(t *testing.T) {
 		for _, f := range found {
 			w.must(os.RemoveAll(f))
 		}
+		before, err := os.Stat(w.at("a"))
+		w.must(err)
 		w.mustKeep(c)
 		w.want("a=1 d/b=1")
-		next := w.commit(map[string]string{"a": lost})
-		w.mustKeep(next)
+		if after, err := os.Stat(w.at("a")); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s: a file that is right was written anew: %v", lost, err)
+		}
+		before, err = os.Stat(w.at("d/b"))
+		w.must(err)
+		w.mustKeep(w.commit(map[string]string{"a": lost}))
+		if after, err := os.Stat(w.at("d/b")); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s: a file that is the same was written anew: %v", lost, err)
+		}
 		w.mustKeep(c)
 		w.want("a=1 d/b=1")
 	}

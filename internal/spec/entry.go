@@ -139,18 +139,15 @@ func (r *reader) entryEnv(e *entry, n *yamldoc.Node, what string) {
 			e.Env = append(e.Env, EnvVar{Name: p.Key, Value: v.Value, Place: p.At.Place(r.file)})
 		}
 	}
-	slices.SortFunc(e.Env, byName)
 }
 
-func byName(a, b EnvVar) int { return strings.Compare(a.Name, b.Name) }
-
-// merged returns the variables of base, and over them those of top.
+// merged returns the variables of base, and over them those of top, sorted by name.
 func merged(base, top []EnvVar) []EnvVar {
 	all := map[string]EnvVar{}
 	for _, v := range slices.Concat(base, top) {
 		all[v.Name] = v
 	}
-	return slices.SortedFunc(maps.Values(all), byName)
+	return slices.SortedFunc(maps.Values(all), func(a, b EnvVar) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // auto reads a branch, true or false. yes and on are meant to be true, and are texts in YAML 1.2;

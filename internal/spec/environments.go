@@ -125,7 +125,7 @@ func (all *Environments) pattern(name string) (best int, ties []string) {
 		// A star is one character or more: pr-$N without a number is a typing error.
 		fits, _ := path.Match(strings.ReplaceAll(e.Name, "*", "?*"), name)
 		switch {
-		case !e.IsPattern() || !fits:
+		case !fits: // a name without a star fits itself alone, and that has an entry
 		case best < 0 || len(e.Name) > len(all.All[best].Name):
 			best, ties = i, []string{e.Name}
 		case len(e.Name) == len(all.All[best].Name):

@@ -70,11 +70,13 @@ func TestAnEnvironmentIsWhatItSaysOverWhatItExtends(t *testing.T) {
   deeper: {extends: production-eu, auto: release/1.x, approve: ci, queue: newest, pin: p}
   qa: {extends: "pr-*", auto: false, on_fail: stop}
   "pr-*": {extends: staging, auto: false, env: {REGION: preview}}
-  count: {approve: {signers: conf/approvers}}
+  count: {approve: {signers: conf/approvers}, auto: "on"}
+  deepest: {extends: deeper, auto: true, approve: ci}
 `, nil)
 	want := []string{
-		`count: ; ; ; ; {CI:false Signers:conf/approvers Count:1 NotSelf:false} newest stop hold`,
+		`count: ; on; ; ; {CI:false Signers:conf/approvers Count:1 NotSelf:false} newest stop hold`,
 		`deeper: REGION="eu" REPLICAS="yes" STACK="prd" ; release/1.x; production; p; {CI:true Signers: Count:0 NotSelf:false} newest stop next`,
+		`deepest: REGION="eu" REPLICAS="yes" STACK="prd" ; true; production; p; {CI:true Signers: Count:0 NotSelf:false} newest stop next`,
 		`default: ; ; ; ; newest stop hold`,
 		`pr-*: REGION="preview" REPLICAS="01.50" STACK="stg" ; ; ; ; newest rollback hold`,
 		`production: REGION="" REPLICAS="yes" STACK="prd" ; true; qa+staging; deploy/production; {CI:false Signers:.approvers Count:2 NotSelf:true} all stop next`,
@@ -104,13 +106,15 @@ func TestAnEnvironmentIsWhatItSaysOverWhatItExtends(t *testing.T) {
 const tenants = `environments:
   staging: {}
   customers: {each: conf/tenants.yaml, auto: main, from: staging, after_rollback: next, env: {REGION: us, STACK: none}}
-  partners: {each: partners.json, extends: customers, env: {REGION: eu}}
+  partners: {each: partners.json, extends: customers, auto: true, env: {REGION: eu}}
   nobody: {each: nobody.yaml}
   last: {from: cust-41}
 `
 
 func TestEachMakesAnEnvironmentOfEveryEntryOfItsFile(t *testing.T) {
-	all := expandGood(t, tenants, map[string]string{
+	all := expandGood(t, tenants+`  "cust-*": {from: cust-41}
+  one: {extends: customers, auto: false}
+`, map[string]string{
 		"conf/tenants.yaml": "# two\ncust-42: {env: {STACK: shop-42}, auto: false, from: cust-41, queue: all}\ncust-41:\n",
 		"partners.json":     `{"acme": {"env": {"STACK": "acme", "REPLICAS": 3}}}`,
 		"nobody.yaml":       "# yet\n",
@@ -120,10 +124,12 @@ func TestEachMakesAnEnvironmentOfEveryEntryOfItsFile(t *testing.T) {
 		got = append(got, said(&all.All[i]))
 	}
 	want := []string{
-		`acme: REGION="eu" REPLICAS="3" STACK="acme" partners; main; staging; ; newest stop next`,
+		`acme: REGION="eu" REPLICAS="3" STACK="acme" partners; true; staging; ; newest stop next`,
+		`cust-*: ; ; cust-41; ; newest stop hold`,
 		`cust-41: REGION="us" STACK="none" customers; main; staging; ; newest stop next`,
 		`cust-42: REGION="us" STACK="shop-42" customers; ; cust-41; ; all stop next`,
 		`last: ; ; cust-41; ; newest stop hold`,
+		`one: REGION="us" STACK="none" ; ; staging; ; newest stop next`,
 		`staging: ; ; ; ; newest stop hold`,
 	}
 	if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(all.Groups, []string{"customers", "nobody", "partners"}) {
@@ -188,8 +194,13 @@ func TestWithoutAMapEveryNameIsAnEnvironment(t *testing.T) {
 	if _, err := all.Find("No/Name"); !diag.Is(err, diag.Usage) {
 		t.Error(err)
 	}
-	if !parseGood(t, ships+"environments: {customers: {each: t.yaml}}\n").DeclaresEnvironments() {
-		t.Error("a group is not seen")
+	p = parseGood(t, ships+"environments: {customers: {each: t.yaml}}\n")
+	all, err = p.Expand(files(map[string]string{"t.yaml": ""}))
+	if err != nil || !p.DeclaresEnvironments() {
+		t.Fatal(err)
+	}
+	if e, err := all.Find("any"); !diag.Is(err, diag.Usage) {
+		t.Errorf("%+v of an empty group, %v", e, err)
 	}
 }
 

@@ -95,9 +95,14 @@ func (r *reader) declared(p *Project, x *outIndex) {
 		return // what they extend is not known, so what they are is not
 	}
 	all := p.named()
+	files := map[repopath.Path]*entry{}
 	for i := range p.entries {
 		e := &p.entries[i]
 		group := e.has["each"]
+		if other := files[e.each]; other != nil && e.each != "" {
+			r.faultAt(e.at["each"], "environment %s: each: %s is already the file of %s (%s)", e.Name, e.each, other.Name, other.at["each"])
+		}
+		files[e.each] = e
 		switch {
 		case e.Promoted() && !e.has["from"] && !group: // its members may have it
 			r.noFrom(e)

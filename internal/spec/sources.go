@@ -223,10 +223,6 @@ func (r *reader) apart(p *Project, x *outIndex) {
 				Hinted("put it outside of the source's directory")
 		}
 		x.above(s.Path, report)
-		x.below(s.Path, func(m made) {
-			if m.out.Path != s.Path {
-				report(m)
-			}
-		})
+		x.below(s.Path, report)
 	}
 }

@@ -17,8 +17,8 @@
 // An input is what its path leads to, symlinks followed (adr/0011). Pipe's own directory
 // holds none (CheckOwn).
 //
-// Pipe's own directory is .pipe below the root: lock, index, index-top, tmp, aside, partial, runs
-// and, unless it is elsewhere, the cache. tmp is on the same file system as the
+// Pipe's own directory is .pipe below the root: lock, index, index-top, tmp, aside, partial, runs,
+// sources and, unless it is elsewhere, the cache. tmp is on the same file system as the
 // outputs, so that a rename works.
 package worktree
 

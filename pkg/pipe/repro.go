@@ -185,13 +185,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	if err != nil {
 		return nil, err
 	}
-	// Before any input is read.
-	if dry {
-		err = p.lookAtSources(ctx, lock, opt.Sources)
-	} else {
-		err = p.placeSources(ctx, lock, opt.Sources)
-	}
-	if err != nil {
+	if err := p.readySources(ctx, lock, opt.Sources, dry); err != nil { // before any input is read
 		return nil, err
 	}
 	e, err := p.engine(ctx, opt, h)
@@ -298,16 +292,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
 	}
 	if p.repo != nil {
-		e.Dirty = func(ctx context.Context, paths, top []repopath.Path) (bool, error) {
-			for _, at := range paths {
-				if at == repopath.Root {
-					top = append(top, p.at())
-				} else {
-					top = append(top, p.at().Child(string(at)))
-				}
-			}
-			return p.repo.Dirty(ctx, top, p.lockAt)
-		}
+		e.Dirty = p.dirty
 	}
 	if p.top != nil {
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)

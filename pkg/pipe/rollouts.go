@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -50,7 +51,14 @@ func (r *rollouts) run(ctx context.Context) error {
 
 func (r *rollouts) errors() (errs []error) {
 	for _, t := range r.targets {
-		errs = append(errs, t.err)
+		if len(r.targets) == 1 {
+			return []error{t.err}
+		}
+		for _, e := range diag.All(t.err) {
+			named := *e
+			named.What = t.conf.Name + ": " + strings.TrimPrefix(e.What, t.conf.Name+": ")
+			errs = append(errs, &named)
+		}
 	}
 	return errs
 }
@@ -299,6 +307,9 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 func (r *rollouts) deployed() *Deployed {
 	d := &Deployed{Environments: []DeployedTo{}}
 	for _, t := range r.targets {
+		if t.result.Outcome == "" {
+			continue // another error came before
+		}
 		d.Environments = append(d.Environments, t.result)
 		d.Pending = d.Pending || t.result.Outcome == DeployPlanned
 	}

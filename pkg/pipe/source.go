@@ -20,14 +20,24 @@ func (p *Project) keeper() *source.Keeper {
 	return &source.Keeper{Work: p.work, Env: p.env, Prompt: p.opt.Prompt, Modeless: p.modeless}
 }
 
-// recallSources lets inputs be read as pipe has last put them there.
+// recallSources lets inputs be read as pipe has last put them there, by a verb that does not look
+// at the sources.
 func (p *Project) recallSources() {
-	var known []inputs.Source
-	for _, s := range p.spec.Sources {
-		st := p.keeper().State(s)
-		known = append(known, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+	p.inputs.SetSources(func() (known []inputs.Source) {
+		for _, s := range p.spec.Sources {
+			st := p.keeper().State(s)
+			known = append(known, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		}
+		return known
+	})
+}
+
+// readySources makes the sources ready to be read, for a run or, dry, for a plan.
+func (p *Project) readySources(ctx context.Context, lock *lockfile.File, refs map[string]string, dry bool) error {
+	if dry {
+		return p.lookAtSources(ctx, lock, refs)
 	}
-	p.inputs.SetSources(known)
+	return p.placeSources(ctx, lock, refs)
 }
 
 // placeSources makes the files of all sources be those of the locked commits, or for this run alone those
@@ -44,30 +54,30 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 	})
 	var here []inputs.Source
 	for _, s := range p.spec.Sources {
-		var tip source.Tip
+		var commit string
 		locked, err := p.lockedAt(lock, s)
 		switch other, override := chosen[s.Path]; {
 		case override:
 			s.Ref = other
-			tip, err = p.keeper().Tip(ctx, s)
+			commit, err = p.keeper().Tip(ctx, s)
 		case err == nil && locked != "":
-			tip.Commit = locked
+			commit = locked
 		case err == nil:
-			if tip, err = p.keeper().Tip(ctx, s); err == nil {
-				lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: tip.Commit})
+			if commit, err = p.keeper().Tip(ctx, s); err == nil {
+				lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: commit})
 				dirty = true
 			}
 		}
 		if err != nil {
 			return err
 		}
-		st, err := p.placeSource(ctx, s, tip)
+		st, err := p.placeSource(ctx, s, commit)
 		if err != nil {
 			return err
 		}
-		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted, Looked: true})
 	}
-	p.inputs.SetSources(here)
+	p.inputs.SetSources(func() []inputs.Source { return here })
 	if !dirty {
 		return nil
 	}
@@ -75,17 +85,19 @@ func (p *Project) placeSources(ctx context.Context, lock *lockfile.File, refs ma
 }
 
 // placeSource keeps one source at a commit, and says so when something had to be put there.
-func (p *Project) placeSource(ctx context.Context, s spec.Source, tip source.Tip) (source.State, error) {
-	if err := p.mayPut(s); err != nil {
+func (p *Project) placeSource(ctx context.Context, s spec.Source, commit string) (source.State, error) {
+	err := p.mayPut(s)
+	if err != nil {
 		return source.State{}, err
 	}
-	if _, ok, err := p.keeper().Look(ctx, s, tip.Commit); err == nil && !ok {
-		if err := p.untracked(ctx, s); err != nil {
-			return source.State{}, err
-		}
+	st, ok, err := p.keeper().Look(ctx, s, commit)
+	if err != nil || ok {
+		return st, err
 	}
-	st, changed, err := p.keeper().Keep(ctx, s, tip.Ref, tip.Commit)
-	if err != nil || !changed {
+	if err := p.untracked(ctx, s); err != nil {
+		return st, err
+	}
+	if st, err = p.keeper().Put(ctx, s, commit); err != nil {
 		return st, err
 	}
 	p.inputs.Forget()
@@ -182,9 +194,9 @@ func (p *Project) lookAtSources(ctx context.Context, lock *lockfile.File, refs m
 		case !ok:
 			st = source.State{}
 		}
-		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted})
+		here = append(here, inputs.Source{Path: s.Path, Tree: st.Tree, Omitted: st.Omitted, Looked: ok})
 	}
-	p.inputs.SetSources(here)
+	p.inputs.SetSources(func() []inputs.Source { return here })
 	return nil
 }
 
@@ -209,10 +221,10 @@ func (p *Project) trySources(ctx context.Context, lock *lockfile.File, add func(
 				locked = commit[:12]
 			}
 		}
-		var tip source.Tip
+		var tip string
 		if err == nil {
 			tip, err = p.keeper().Tip(ctx, s)
 		}
-		add("source "+string(s.Path), fmt.Sprintf("%s is %.12s, locked is %s", cmp.Or(s.Ref, "HEAD"), tip.Commit, locked), err)
+		add("source "+string(s.Path), fmt.Sprintf("%s is %.12s, locked is %s", cmp.Or(s.Ref, "HEAD"), tip, locked), err)
 	}
 }

@@ -69,8 +69,8 @@ func (p *Project) update(ctx context.Context, lock *lockfile.File, s spec.Source
 	if _, err := p.placeSource(ctx, s, tip); err != nil {
 		return m, err
 	}
-	m.Commit, m.Changed = tip.Commit, m.From != tip.Commit
-	lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: tip.Commit})
+	m.Commit, m.Changed = tip, m.From != tip
+	lock.SetSource(lockfile.Source{Path: s.Path, Git: s.Git, Ref: s.Ref, Commit: tip})
 	return m, p.saveLock(lock)
 }
 
