@@ -154,7 +154,7 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 		if !h.vetoes(w.Release) {
 			return Verdict{}, nil
 		}
-		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + since(h.At)
+		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + at(h.At)
 	}
 	if w.Automatic {
 		return Verdict{Held, why}, nil
@@ -208,6 +208,9 @@ func by(who string) string {
 	}
 	return " by " + who
 }
+
+// at tells people when something happened.
+func at(t time.Time) string { return " at " + t.UTC().Format("2006-01-02 15:04 MST") }
 
 // since tells people when something began.
 func since(at time.Time) string { return " since " + at.UTC().Format("2006-01-02 15:04 MST") }
