@@ -149,7 +149,7 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 	if h == nil || w.Kind == KindRollback || w.Kind == KindDestroy || w.Held {
 		return Verdict{}, nil
 	}
-	why := e.HeldWhy(h)
+	why := e.holder(h)
 	if h.Until == UntilNext {
 		if !h.vetoes(w.Release) {
 			return Verdict{}, nil
@@ -157,20 +157,24 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + at(h.At)
 	}
 	if w.Automatic {
-		return Verdict{Held, why}, nil
+		return Verdict{Held, why + e.resumes()}, nil
 	}
 	return Verdict{}, diag.New(diag.Policy, "%s", why).At(e.cell()).
 		Hinted("pipe resume %s ends the hold; --hold deploys and keeps it", e.opt.Name)
 }
 
-// HeldWhy says for people who holds the environment, since when and why.
-func (e *Environment) HeldWhy(h *Hold) string {
+// HeldWhy says for people who holds the environment, since when and why, and what ends that.
+func (e *Environment) HeldWhy(h *Hold) string { return e.holder(h) + e.resumes() }
+
+func (e *Environment) holder(h *Hold) string {
 	why := e.opt.Name + " is held" + by(h.By) + since(h.At)
 	if h.Reason != "" {
 		why += ": " + h.Reason
 	}
-	return why + "; pipe resume " + e.opt.Name + " ends that"
+	return why
 }
+
+func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends that" }
 
 // older keeps an automatic deployment from replacing a commit by one of its ancestors, however it
 // ended: an old run that is started again would otherwise take back what came after it.
