@@ -29,16 +29,19 @@ import (
 const Schema = 1
 
 // Plan is one situation of an environment: what is live, and what shall be. Equal situations
-// have equal plans, so an approval is good for as long as nothing has moved.
+// have equal plans, so an approval is good until the next deployment begins, and for no other:
+// what was rolled back does not return by an old signature.
 type Plan struct {
 	Schema  int                      `json:"schema"`
 	Project string                   `json:"project,omitempty"`
 	Env     string                   `json:"env"`
+	Release string                   `json:"release,omitempty"` // so that it is the one that people look at
 	Live    map[string]digest.Key    `json:"live"`              // stages that are known to be live
 	Wanted  map[string]digest.Key    `json:"wanted"`            // stages after the deployment
 	Values  map[string]digest.Digest `json:"values"`            // of each wanted stage: ValuesDigest
 	Secrets map[string]string        `json:"secrets,omitempty"` // name to version
 	Guard   digest.Digest            `json:"guard"`             // that the deployment pins
+	N       uint64                   `json:"n,omitempty"`       // the environment's newest deployment: an approval is good for one
 }
 
 // Request asks for approvals of a plan. The bytes of the first one in the store are signed.
@@ -72,6 +75,8 @@ type Vote struct {
 	At        time.Time     `json:"at"`
 	Reason    string        `json:"reason,omitempty"`
 	Signature string        `json:"signature"` // armored, in the one form that armor writes
+
+	box string
 }
 
 const (
@@ -151,9 +156,8 @@ func (v *Vote) Encode() ([]byte, error) {
 	return bounded(w, "vote", maxVote)
 }
 
-// Name is the vote's last path element: the digits of a hash over the signature. So nobody's
-// vote lies where another's does, whatever their names are.
-func (v *Vote) Name() string { return digest.Of([]byte(v.Signature)).Hex() }
+// Box is which of the guard's boxes the vote belongs into. Only Sign knows it.
+func (v *Vote) Box() string { return v.box }
 
 func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
@@ -216,8 +220,8 @@ func (p *Plan) check() error {
 			return fmt.Errorf("the secret %q has no valid name or version", name)
 		}
 	}
-	if p.Guard.IsZero() {
-		return errors.New("it lacks the guard")
+	if p.Guard.IsZero() || p.N > artifact.MaxNumber {
+		return errors.New("it lacks the guard, or its n is too large")
 	}
 	return nil
 }
@@ -228,6 +232,9 @@ func (r *Request) check() error {
 	}
 	if r.Schema != Schema || r.By == "" || r.Release == "" { // not_self compares By
 		return fmt.Errorf("the schema is not %d, or by or release is missing", Schema)
+	}
+	if r.Plan.Release != "" && r.Plan.Release != r.Release {
+		return errors.New("the release is not that of the plan")
 	}
 	return inSeconds(r.At)
 }

@@ -25,6 +25,8 @@ func TestAPlanIsAnotherOneWhenAnythingMoves(t *testing.T) {
 		"values":  func(p *approval.Plan) { p.Values = nil },
 		"secrets": func(p *approval.Plan) { p.Secrets = map[string]string{"DB": "7"} },
 		"guard":   func(p *approval.Plan) { p.Guard = digest.Of(nil) },
+		"release": func(p *approval.Plan) { p.Release = "r-2" },
+		"n":       func(p *approval.Plan) { p.N = 1 },
 	} {
 		p := base
 		change(&p)
@@ -67,6 +69,7 @@ func TestNothingIsWrittenThatIsRefused(t *testing.T) {
 		"stage":   func(r *approval.Request) { r.Plan.Values = map[string]digest.Digest{"\n": {1}} },
 		"secret":  func(r *approval.Request) { r.Plan.Secrets = map[string]string{"": "1"} },
 		"version": func(r *approval.Request) { r.Plan.Secrets = map[string]string{"DB": "\xff"} },
+		"another": func(r *approval.Request) { r.Plan.Release = "r-2" },
 		"size":    func(r *approval.Request) { r.Reason = strings.Repeat("x", 16<<20) },
 	} {
 		r := &approval.Request{Plan: *q.Plan, Release: "r-1", By: "dave@acme.io", At: time.Unix(1, 0)}

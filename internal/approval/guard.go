@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -67,6 +68,42 @@ func (g *Guard) Digest() (digest.Digest, error) {
 func ParseGuard(b []byte) (*Guard, error) {
 	g := new(Guard)
 	return g, parse("the environment's guard", b, store.MaxSmall, g)
+}
+
+// certified is the box of those who are listed by an authority: their keys are not known.
+const certified = "certificates"
+
+// Boxes are the names of the places where votes may lie, each with votes numbered from 0
+// without a gap: one for each key, so that votes are found without a list of what is there.
+func (g *Guard) Boxes() (boxes []string) {
+	if g.Approve == nil {
+		return nil
+	}
+	all, err := readSigners("signers", []byte(g.Approve.Signers))
+	if err != nil {
+		return nil // NewGuard and ParseGuard have read them
+	}
+	for _, s := range all {
+		if !s.ca {
+			boxes = append(boxes, box(s.print()))
+		}
+	}
+	if slices.ContainsFunc(all, func(s signer) bool { return s.ca }) {
+		boxes = append(boxes, certified)
+	}
+	slices.Sort(boxes)
+	return slices.Compact(boxes)
+}
+
+// box names the box of a key by its fingerprint, of which no store would take every character.
+func box(print string) string { return digest.Of([]byte(print)).Hex() }
+
+// boxOf returns where the signer's votes lie.
+func (g *Guard) boxOf(s *Signed) string {
+	if b := box(strings.TrimPrefix(s.ids[0], key(""))); slices.Contains(g.Boxes(), b) {
+		return b
+	}
+	return certified
 }
 
 func (g *Guard) check() error {

@@ -60,7 +60,7 @@ func (k *Keygen) Sign(ctx context.Context, q Question, say Ballot) (*Vote, *Resu
 		return nil, nil, diag.New(diag.Policy, "your %s would not count: %s", v.Verdict.noun(), why).
 			Hinted("choose another key with --key FILE")
 	}
-	v.Principal = s.Principal
+	v.Principal, v.box = s.Principal, q.Guard.boxOf(s)
 	r, err := q.Guard.Approve.tally(req, append(all, *s), problems)
 	if err != nil {
 		return nil, nil, err

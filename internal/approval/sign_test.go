@@ -3,6 +3,7 @@ package approval_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,24 +128,34 @@ func TestACertificateSignsByItsFile(t *testing.T) {
 	d.who(q, "bob@acme.io")
 }
 
-func TestVotesOfDifferentSignersNeverLieAtOnePlace(t *testing.T) {
+// Who has the guard knows all places to look at, so that nobody needs the right to list.
+func TestEachSignersVotesLieInABoxThatTheGuardNames(t *testing.T) {
 	d := newDesk(t)
-	q := d.question(d.team(1, false), "dave@acme.io")
+	d.ssh("", "-q", "-s", d.key("ca"), "-I", "id", "-n", "erin@acme.io", d.key("erin")+".pub")
+	g := d.guard(1, false, d.line("alice@acme.io,alice", "alice"), d.line("bob@acme.io", "bob"), d.line("b.obson@acme.io", "bob"), d.line("*@acme.io cert-authority", "ca"))
+	boxes := g.Boxes()
+	if len(boxes) != 3 || d.guard(1, false, d.line("bob@acme.io", "bob")).Boxes()[0] != boxes[slices.Index(boxes, box(d, g, "bob"))] {
+		t.Fatal(boxes) // a key's box is the same under each guard
+	}
 	seen := map[string]bool{}
-	for _, who := range []string{"alice", "bob", "carol"} {
-		d.sign(&q, approval.Approve, who)
-		d.sign(&q, approval.Reject, who)
-	}
-	for _, b := range q.Votes {
-		v, err := approval.ParseVote(b)
-		d.must(err)
-		v.Principal = "../../state\n"
-		if n := v.Name(); len(n) != 64 || strings.Trim(n, "0123456789abcdef") != "" || seen[n] {
-			t.Errorf("%q", n)
-		} else {
-			seen[n] = true
+	for _, who := range []string{"alice", "bob", "erin-cert.pub"} {
+		b := box(d, g, who)
+		if !slices.Contains(boxes, b) || seen[b] || strings.Trim(b, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(b) > 64 {
+			t.Errorf("%s: %q", who, b)
 		}
+		seen[b] = true
 	}
+	if none := (&approval.Guard{Schema: 1, CI: true}).Boxes(); none != nil {
+		t.Error(none)
+	}
+}
+
+// box returns where the vote of a key lies.
+func box(d *desk, g *approval.Guard, key string) string {
+	d.Helper()
+	v, _, err := d.k.Sign(d.Context(), d.question(g, "dave@acme.io"), approval.Ballot{Verdict: approval.Approve, At: time.Unix(1, 0), Key: filepath.Join(d.dir, key)})
+	d.must(err)
+	return v.Box()
 }
 
 func TestNoSSHKeygenSaysWhatToInstall(t *testing.T) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -79,18 +80,18 @@ func (a *app) deployment(c *cobra.Command, dry bool, f func(*pipe.Project) (*pip
 	if a.env != "" {
 		return diag.New(diag.Usage, "%s takes environments as arguments, not by --env", c.Name()).Hinted("%s", strings.TrimSuffix(c.UseLine(), " [flags]"))
 	}
+	if dry {
+		return a.with(c.Context(), func(p *pipe.Project) error {
+			d, err := f(p)
+			return a.planned(d, err, true)
+		})
+	}
 	return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
 		d, err := f(p)
 		if d == nil || diag.Is(err, diag.Usage) || len(d.Environments) == 0 && err != nil {
 			return err
 		}
-		if aerr := a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }); aerr != nil {
-			return aerr
-		}
-		if err == nil && dry && d.Pending {
-			return pending("there is something to deploy")
-		}
-		return err
+		return errors.Join(a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }), err)
 	})
 }
 

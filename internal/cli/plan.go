@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -19,8 +20,12 @@ func (a *app) planCmd() *cobra.Command {
 dependencies, without changing anything. A stage is listed as "depends" if another
 stage must run before its inputs are known.
 
-Exit code 3 means that at least one stage would run or be restored.`,
-		"pipe plan\npipe plan build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+Where pipe.yaml has environments, --env ENV shows what pipe deploy ENV would do there:
+the stages with the values of ENV, the plan that approvals sign, who has signed, and
+the rules that stand against it.
+
+Exit code 3 means that at least one stage would run, be restored or be deployed.`,
+		"pipe plan\npipe plan build\npipe plan --env production", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			return a.plan(c, opt, true)
 		})
@@ -32,6 +37,9 @@ Exit code 3 means that at least one stage would run or be restored.`,
 // --dry-run leaves it out: its exit code means success or failure, as without the flag.
 func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 	return a.with(c.Context(), func(p *pipe.Project) error {
+		if p.DeploysTo() != "" && !opt.NoDeploy {
+			return a.planTo(c.Context(), p, opt, code)
+		}
 		r, failed := p.Plan(c.Context(), opt)
 		if r == nil {
 			return failed
@@ -47,6 +55,60 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 		}
 		return nil
 	})
+}
+
+// planTo prints the plan of a deployment to an environment in pipe.yaml.
+func (a *app) planTo(ctx context.Context, p *pipe.Project, opt pipe.ReproOptions, code bool) error {
+	o, err := p.AsDeploy(opt)
+	if err != nil {
+		return err
+	}
+	o.Dry = true
+	d, err := p.Deploy(ctx, o)
+	return a.planned(d, err, code)
+}
+
+// planned prints what a deployment would do; code asks for exit code 3 when that is something.
+func (a *app) planned(d *pipe.Deployed, err error, code bool) error {
+	if d == nil || len(d.Environments) == 0 && err != nil {
+		return err
+	}
+	if err := errors.Join(a.answer("pipe.deploy/1", d, func(w io.Writer) { a.printPlans(w, d) }), err); err != nil {
+		return err
+	}
+	if code && d.Pending {
+		return pending("there is something to deploy")
+	}
+	return nil
+}
+
+// printPlans prints what a deployment would do in each environment, and what stands against it.
+func (a *app) printPlans(w io.Writer, d *pipe.Deployed) {
+	for i, e := range d.Environments {
+		if i > 0 {
+			view.Print(w, "\n")
+		}
+		if len(d.Environments) > 1 {
+			view.Print(w, "%s:\n", e.Env)
+		}
+		printStages(w, e.Stages, a.quiet)
+		if e.Outcome != pipe.DeployPlanned && e.Outcome != pipe.DeployWaiting {
+			view.Print(w, "%s: %s\n", e.Outcome, e.Why)
+		}
+		if e.Release != "" {
+			view.Print(w, "release: %s\n", e.Release)
+		}
+		if e.Plan != "" {
+			view.Print(w, "plan: %s\n", e.Plan)
+		}
+		if e.Approval == nil {
+			continue
+		}
+		view.Print(w, "approval: %s\n", e.Approval.Text)
+		for _, p := range e.Approval.Problems {
+			view.Print(w, "note: %s\n", p)
+		}
+	}
 }
 
 // printStages prints a line per stage with its verdict, and the files that changed where they

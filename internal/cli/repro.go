@@ -28,6 +28,9 @@ remote has built the same inputs before, its outputs are restored. Otherwise its
 command runs. A deploy stage runs unless this version is live in its environment.
 The first deployment to a new environment needs --create-env.
 
+Where pipe.yaml has environments, pipe deploy deploys, and pipe repro builds; with
+--env ENV it does the same as pipe deploy ENV.
+
 Without --push, only the stages that a deployment depends on are published.`,
 		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args

@@ -25,6 +25,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,6 +84,7 @@ type Engine struct {
 // Options say what a run is to do. The zero value brings every stage up to date, one at a time.
 type Options struct {
 	Targets        []string // names of stages; with them, all that they need. Empty: all stages
+	Deploys        []string // of the deploy stages these alone; nil: all that Targets select
 	Downstream     bool     // the targets and all that needs them
 	Pipeline       bool     // the targets and all that is connected with them
 	Single         bool     // the targets alone, one after the other in their order
@@ -118,7 +120,15 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	}
 	e.withInputs(selected)
 	if opt.NoDeploy {
-		e.leaveOut(selected)
+		if names := e.leaveOut(selected, nil); len(names) > 0 {
+			e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
+		}
+	}
+	if opt.Deploys != nil {
+		names := slices.DeleteFunc(e.leaveOut(selected, opt.Deploys), func(name string) bool { return e.Project.Stage(name).Deploy })
+		if len(names) > 0 {
+			e.note("", "left out, because they need a deploy stage that is left out: %s", strings.Join(names, ", "))
+		}
 	}
 	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err

@@ -42,6 +42,8 @@ type Result struct {
 	// Turned says in a dry run what would become of the deployment, and Refused why it would fail.
 	Turned  release.Verdict
 	Refused error
+	// Work is that deployment; nil where there is none, or a build must end before it is known.
+	Work *deploy.Work
 }
 
 // Pending reports whether something would run or be restored. A stage that waits for another

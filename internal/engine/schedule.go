@@ -177,7 +177,7 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	}
 	result := r.result(s)
 	if result.Deployment = r.deployment; r.opt.Dry && len(r.parked()) > 0 {
-		result.Turned, result.Refused = r.foresee(ctx)
+		result.Work, result.Turned, result.Refused = r.foresee(ctx)
 	}
 	return result, err
 }

@@ -1,25 +1,29 @@
 package engine
 
-import "strings"
+import (
+	"slices"
 
-// leaveOut takes the deploy stages out of the selection, and says which they are.
-func (e *Engine) leaveOut(selected []bool) {
-	var deploys []int
+	"github.com/pipe-build/pipe/internal/spec"
+)
+
+// leaveOut takes the deploy stages but these out of the selection, and the builds and checks that
+// need one that is left out. It returns all their names.
+func (e *Engine) leaveOut(selected []bool, but []string) (names []string) {
+	out := func(s *spec.Stage) bool { return s.Deploy && !slices.Contains(but, s.Name) }
+	var from []int
 	for i := range e.Project.Stages {
-		if e.Project.Stages[i].Deploy {
-			deploys = append(deploys, i)
+		if out(&e.Project.Stages[i]) {
+			from = append(from, i)
 		}
 	}
-	var names []string
-	for i, out := range e.Graph.Reach(deploys, e.Graph.Down) {
-		if out && selected[i] {
+	for i, below := range e.Graph.Reach(from, e.Graph.Down) {
+		s := &e.Project.Stages[i]
+		if below && selected[i] && (out(s) || !s.Deploy) {
 			selected[i] = false
-			names = append(names, e.Project.Stages[i].Name)
+			names = append(names, s.Name)
 		}
 	}
-	if len(names) > 0 {
-		e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
-	}
+	return names
 }
 
 // withInputs selects the inputs that the selected stages read: what lies there counts even where

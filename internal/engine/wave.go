@@ -37,17 +37,26 @@ func (r *run) unpark() error {
 	return nil
 }
 
-// foresee says what would become of the deployment of what is parked.
-func (r *run) foresee(ctx context.Context) (release.Verdict, error) {
+// foresee says what would become of the deployment of what is parked. While some of it waits for
+// a build it is not known what would be deployed: then a hold and the like is told, but no rule is asked.
+func (r *run) foresee(ctx context.Context) (*deploy.Work, release.Verdict, error) {
 	env, err := r.environment(ctx)
 	if err != nil {
-		return release.Verdict{}, err
+		return nil, release.Verdict{}, err
 	}
 	w, err := r.work(ctx, env, r.Given)
 	if err != nil {
-		return release.Verdict{}, err
+		return nil, release.Verdict{}, err
 	}
-	return r.Env.Judge(ctx, env, &w.Want)
+	waits := slices.ContainsFunc(r.states, func(st state) bool { return r.selected[st.index] && st.Stage.Deploy && st.Verdict.Do == event.Wait })
+	if waits {
+		w.Gate = nil
+	}
+	v, err := r.Env.Judge(ctx, env, &w.Want)
+	if waits {
+		w = nil
+	}
+	return w, v, err
 }
 
 // wave deploys what is parked: one deployment, for which the environment is held. It comes when

@@ -153,6 +153,11 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	if s.absent && !b.mayCreate() {
 		return errAbsent
 	}
+	if s.Lease != nil && w.Gate != nil { // of a dead run; Judge has not asked
+		if err := w.Gate(ctx, s, w); err != nil {
+			return err
+		}
+	}
 	if err := b.catchUp(ctx, s, "its run ended without telling the environment how"); err != nil {
 		return err
 	}
@@ -168,7 +173,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	if w.Hold != nil {
 		s.keep(w.Hold)
 	}
-	if !w.Guard.IsZero() {
+	if w.Gate != nil {
 		s.Guard = w.Guard
 	}
 	s.Asked = nil // whatever was asked for, the environment moves

@@ -114,7 +114,7 @@ func TestTheGateIsAskedAboutTheVeryStateThatTheDeploymentBeginsOn(t *testing.T) 
 	var seen []uint64
 	w := want("api=v1")
 	w.Guard = sum("guard")
-	w.Gate = func(_ context.Context, st *release.State) error {
+	w.Gate = func(_ context.Context, st *release.State, _ *release.Want) error {
 		if seen = append(seen, st.Seq); len(seen) == 1 {
 			must(t, open(t, s).Ask(t.Context(), sum("by somebody else"))) // meanwhile
 		}
@@ -125,13 +125,13 @@ func TestTheGateIsAskedAboutTheVeryStateThatTheDeploymentBeginsOn(t *testing.T) 
 		t.Errorf("it saw %v", seen)
 	}
 	w = want("api=v2")
-	w.Gate = func(context.Context, *release.State) error { return refused }
+	w.Gate = func(context.Context, *release.State, *release.Want) error { return refused }
 	if _, _, err := e.Begin(t.Context(), w); !errors.Is(err, refused) || shown(read(t, e), "v1") != "api=v1 ok" {
 		t.Errorf("%v", err)
 	}
 	// What is live need not be allowed.
 	w = want("api=v1")
-	w.Gate = func(context.Context, *release.State) error { return refused }
+	w.Gate = func(context.Context, *release.State, *release.Want) error { return refused }
 	if _, v, err := e.Begin(t.Context(), w); err != nil || v.Do != release.Nothing {
 		t.Errorf("%+v, %v", v, err)
 	}

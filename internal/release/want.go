@@ -31,12 +31,13 @@ type Want struct {
 	Held      bool           // deploy although there is a hold, which stays
 	Reason    string
 	Options   []string      // what narrowed or overrode it, for the history
-	Guard     digest.Digest // of the rules that pipe.yaml sets now
+	Guard     digest.Digest // of the rules that the state is to have from now on; Gate sets it; zero: none
 	// First returns which of the stages that are ready begin with the deployment; nil: all of them.
 	First func(w *Want, ready []string) []string
 	// Gate refuses what the rules of pipe.yaml, or those of the last deployment, do not allow.
-	// It is asked about the very state that the deployment begins on. nil: there are none.
-	Gate func(ctx context.Context, s *State) error
+	// It is asked about the very state that the deployment begins on. nil: there are none, and the
+	// state's Guard stays.
+	Gate func(ctx context.Context, s *State, w *Want) error
 }
 
 // Aim is one stage as it is to be live.
@@ -136,8 +137,9 @@ func (e *Environment) Judge(ctx context.Context, s *State, w *Want) (Verdict, er
 	if v, err := e.older(ctx, s, w); err != nil || v.Do != Go {
 		return v, err
 	}
-	if w.Gate != nil {
-		return Verdict{}, w.Gate(ctx, s)
+	// What goes on now is another situation when it has ended: nobody is asked to approve of this one.
+	if w.Gate != nil && s.Lease == nil {
+		return Verdict{}, w.Gate(ctx, s, w)
 	}
 	return Verdict{}, nil
 }

@@ -67,6 +67,7 @@ const (
 	LastUnknown   = "last-unknown"
 	Superseded    = "superseded"
 	Held          = "held"
+	ByDeploy      = "by-pipe-deploy" // left to pipe deploy
 	NeedsRun      = "needs-run"
 	NeedFailed    = "need-failed"
 )
@@ -108,6 +109,7 @@ var texts = map[string]string{
 	LastUnknown:   "the last deployment to %s did not finish",
 	Superseded:    "not deployed to %s",
 	Held:          "not deployed to %s",
+	ByDeploy:      "pipe deploy ENV deploys it",
 	NeedsRun:      "%s must run first",
 	NeedFailed:    "needs %s, which failed",
 }

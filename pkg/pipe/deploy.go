@@ -52,6 +52,7 @@ const (
 	DeployNewer   = "superseded" // a newer commit is there, or waits
 	DeployFailed  = "failed"
 	DeployRefused = "refused" // a rule does not allow it
+	DeployWaiting = "waiting" // for an approval
 	DeployOff     = "off"     // it is not automatic
 	DeployPlanned = "planned" // of a dry run: it would be deployed
 )
@@ -65,6 +66,10 @@ type DeployedTo struct {
 	Release string        `json:"release,omitempty"` // its name
 	Commit  string        `json:"commit,omitempty"`  // that made it
 	Stages  []StageResult `json:"stages,omitempty"`  // what was done about each
+
+	Plan     string      `json:"plan,omitempty"`     // digest of what is live and what shall be; empty where it is not known
+	Approval *Approval   `json:"approval,omitempty"` // who must agree to the plan, and who has
+	Rollback *DeployedTo `json:"rollback,omitempty"` // what on_fail: rollback did
 }
 
 // target is one environment that is deployed to.
@@ -73,6 +78,9 @@ type target struct {
 	env   *release.Environment
 	state *release.State
 	given map[string]string // values of its variables
+	gate  *gate
+	// worked is what the deployment that a rollback goes back to did, if it worked.
+	worked map[string]release.Attempt
 
 	source origin
 	work   *deploy.Work

@@ -42,4 +42,3 @@ func (p *Project) dirty(ctx context.Context, paths, top []repopath.Path) (bool, 
 	}
 	return !slices.Equal(lock.Sources, then.Sources), nil
 }
-

@@ -90,7 +90,7 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 		return free, nil, err
 	}
 	// With other refs of sources, what is built stands in this lock alone.
-	if len(ropt.Targets) > 0 && !opt.Dry {
+	if len(ropt.Targets) > 0 {
 		if _, err := p.runOn(ctx, lock, ropt, h, false); err != nil {
 			return free, nil, err
 		}
@@ -99,13 +99,18 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	if err != nil {
 		return free, nil, err
 	}
-	want := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
-	if want.Commit != "" {
-		want.Committed, _ = p.repo.Committed(ctx, want.Commit)
-	}
 	e.Env = nil
-	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: want})
+	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
 	return free, d, err
+}
+
+// workspaceRelease begins the deployment of what the workspace has.
+func (p *Project) workspaceRelease(ctx context.Context) release.Want {
+	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
+	if w.Commit != "" {
+		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
+	}
+	return w
 }
 
 // needed returns the builds and checks that the deploy stages need. One that itself needs a deploy

@@ -75,21 +75,22 @@ type Options struct {
 // touches no network. Close it. A second verb on the same Project reads pipe.lock anew, but
 // not pipe.yaml.
 type Project struct {
-	opt    Options
-	root   string
-	yaml   []byte // pipe.yaml
-	spec   *spec.Project
-	repo   *gitlog.Repo  // nil outside git
-	lockAt repopath.Path // pipe.lock relative to git's root
-	work   *worktree.Work
-	inputs *inputs.Reader
-	top    *local.Top // the repository around the project; nil: no stage reads anything there
-	cache  *disk.Store
-	emitMu sync.Mutex
-	remote store.Remote // opened when first asked for
-	home   store.Remote // that keeps the environments, likewise
-	owned  []owned      // the other remotes that outputs name, opened when first asked for
-	env    []string
+	opt      Options
+	envAsked bool // somebody has asked for opt.Env
+	root     string
+	yaml     []byte // pipe.yaml
+	spec     *spec.Project
+	repo     *gitlog.Repo  // nil outside git
+	lockAt   repopath.Path // pipe.lock relative to git's root
+	work     *worktree.Work
+	inputs   *inputs.Reader
+	top      *local.Top // the repository around the project; nil: no stage reads anything there
+	cache    *disk.Store
+	emitMu   sync.Mutex
+	remote   store.Remote // opened when first asked for
+	home     store.Remote // that keeps the environments, likewise
+	owned    []owned      // the other remotes that outputs name, opened when first asked for
+	env      []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.
 	readOnly error
 	modeless bool          // the file system does not keep executable bits
@@ -155,6 +156,7 @@ func (o Options) withDefaults() Options {
 // open finds the project and its parts without reading pipe.yaml. A relative PIPE_CACHE lies
 // below the root, so that it is the same directory wherever in the project pipe is called.
 func open(ctx context.Context, opt Options) (*Project, error) {
+	envAsked := opt.Env != ""
 	opt = opt.withDefaults()
 	root := opt.root
 	if root == "" {
@@ -163,7 +165,7 @@ func open(ctx context.Context, opt Options) (*Project, error) {
 			return nil, err
 		}
 	}
-	p := &Project{opt: opt, root: root, env: opt.Environ}
+	p := &Project{opt: opt, envAsked: envAsked, root: root, env: opt.Environ}
 	rules, err := p.openGit()
 	if err != nil {
 		return nil, err

@@ -90,8 +90,14 @@ type Result struct {
 // Repro brings the stages up to date: skips what is unchanged, restores what was built before,
 // runs the rest, and deploys what is not live. The result is there beside an error, when
 // stages were looked at.
+//
+// Where pipe.yaml has environments, stages are deployed only to the one that Options.Env names, as Deploy does.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
-	result, err := p.repro(ctx, opt)
+	run := p.repro
+	if p.DeploysTo() != "" && !opt.NoDeploy {
+		run = p.reproTo
+	}
+	result, err := run(ctx, opt)
 	if result != nil {
 		p.emit(event.Event{Type: event.Summary, Counts: &result.Counts})
 	}
@@ -192,21 +198,11 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	if err != nil {
 		return nil, err
 	}
-	o := engine.Options{
-		Targets: targets, Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay, Dry: dry,
-		Want: p.deployment(ctx, opt),
+	o, err := p.runOptions(ctx, opt, e.Env)
+	if err != nil {
+		return nil, err
 	}
-	if o.Jobs == 0 {
-		o.Jobs = runtime.GOMAXPROCS(0)
-	}
-	if opt.Confirm != nil {
-		o.Confirm = func(d *engine.Outcome) error {
-			p.emitMu.Lock()
-			defer p.emitMu.Unlock()
-			return opt.Confirm(Deployment{Stage: d.Stage.Name, Env: p.opt.Env, Key: d.Key.String(), Because: d.Verdict.Because})
-		}
-	}
+	o.Targets, o.Dry = targets, dry
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)
@@ -223,11 +219,43 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 		p.countSaved(ctx, r)
 	}
 	result := results(r)
+	if result != nil && o.Deploys != nil {
+		p.listDeploys(opt, result)
+	}
 	p.planned = nil
 	if dry && result != nil {
 		p.planned = result.Stages
 	}
 	return result, transfer.Explained(err)
+}
+
+// runOptions are the engine's options for a run that deploys, if at all, to env.
+func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release.Environment) (o engine.Options, err error) {
+	o = engine.Options{
+		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay,
+		Want: p.deployment(ctx, opt),
+	}
+	switch {
+	case opt.NoDeploy:
+	case p.spec.DeclaresEnvironments():
+		o.Deploys = []string{} // pipe deploy does that
+	default:
+		if o.Want.Gate, err = p.pinnedRules(env); err != nil {
+			return o, err
+		}
+	}
+	if o.Jobs == 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if opt.Confirm != nil {
+		o.Confirm = func(d *engine.Outcome) error {
+			p.emitMu.Lock()
+			defer p.emitMu.Unlock()
+			return opt.Confirm(Deployment{Stage: d.Stage.Name, Env: p.opt.Env, Key: d.Key.String(), Because: d.Verdict.Because})
+		}
+	}
+	return o, nil
 }
 
 // noteSecrets names the declared variables that look like secrets and are not said
@@ -358,9 +386,7 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 // deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
 // runs it: a job that is started again must not take back what came after it.
 func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
-	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx), Automatic: p.ci(), MayGoBack: opt.AllowOlder, Newest: true, NoWait: p.opt.NoWait}
-	if w.Commit != "" {
-		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
-	}
+	w := p.workspaceRelease(ctx)
+	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci(), opt.AllowOlder, true, p.opt.NoWait
 	return w
 }

@@ -50,6 +50,9 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 		maps.Copy(given, opt.Set)
 		t.given = given
 	}
+	if x.Status == release.EndOK {
+		t.worked = x.Stages
+	}
 	want := release.Want{
 		Kind: release.KindRollback, Commit: x.Commit, Dirty: x.Dirty, Override: x.Override, MayGoBack: true,
 		Hold: &release.Hold{By: p.stamp(ctx).By, At: p.opt.Now().UTC().Truncate(time.Second), Reason: opt.Reason, Until: release.UntilResume, Veto: b.veto(x.Release)},

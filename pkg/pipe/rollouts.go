@@ -99,13 +99,16 @@ func (t *target) settle(outcome, why string, err error) {
 	}
 }
 
-// refuse settles a target by an error.
-func (t *target) refuse(err error) {
-	outcome := DeployFailed
-	if diag.Is(err, diag.Policy) {
-		outcome = DeployRefused
+// refuse settles a target by an error. In a dry run a rule that is not kept is an answer, and no failure.
+func (r *rollouts) refuse(t *target, err error) {
+	switch {
+	case !diag.Is(err, diag.Policy):
+		t.settle(DeployFailed, "", err)
+	case r.opt.Dry:
+		t.settle(DeployRefused, diag.All(err)[0].What, nil)
+	default:
+		t.settle(DeployRefused, "", err)
 	}
-	t.settle(outcome, "", err)
 }
 
 // unsettled returns the targets that are not settled.
@@ -121,7 +124,7 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 			if ctx.Err() != nil {
 				return err
 			}
-			targets[i].refuse(err)
+			r.refuse(targets[i], err)
 		}
 		return nil
 	})
@@ -146,6 +149,9 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	if err := r.each(ctx, targets, r.p.storedSource(r.opt)); err != nil {
 		return err
 	}
+	if r.opt.Dry {
+		return r.foresee(ctx, targets)
+	}
 	free, err := r.draft(ctx, unsettled(targets))
 	if err != nil {
 		return err
@@ -153,12 +159,6 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	defer func() { err = errors.Join(err, free()) }()
 	if err := r.each(ctx, targets, r.judge); err != nil {
 		return err
-	}
-	if r.opt.Dry {
-		for _, t := range unsettled(targets) {
-			t.settle(DeployPlanned, "", nil)
-		}
-		return nil
 	}
 	if err := r.each(ctx, targets, r.supply); err != nil {
 		return err
@@ -186,8 +186,9 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	t.order = (&release.Release{Stages: parts(w)}).Names()
 	r.tell(t, v)
 	t.result.Release, t.result.Commit = w.Release.String(), w.Commit
+	t.planned()
 	if err != nil {
-		return err
+		return r.requested(ctx, t, err)
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
@@ -244,7 +245,12 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	if o.Hold {
 		w.Hold = &release.Hold{By: r.p.stamp(ctx).By, At: r.p.opt.Now().UTC().Truncate(1e9), Reason: o.Reason, Until: release.UntilResume}
 	}
-	w.Gate = r.p.gate(t.conf, w)
+	g, err := r.p.gate(t.conf, t.env)
+	if err != nil {
+		return err
+	}
+	g.worked = t.worked
+	t.gate, w.Gate = g, g.check
 	return nil
 }
 
@@ -268,8 +274,41 @@ func (r *rollouts) emit(t *target, e event.Event) {
 	r.p.emit(e)
 }
 
+// planned takes over what the gate has found out.
+func (t *target) planned() {
+	t.result.Plan, t.result.Approval = "", t.gate.standing
+	if !t.gate.plan.IsZero() {
+		t.result.Plan = t.gate.plan.String()
+	}
+}
+
+// requested asks for the approval that is missing, if that is what err says. The release is published
+// before: those who are asked can look at it, and whoever deploys then finds it.
+func (r *rollouts) requested(ctx context.Context, t *target, err error) error {
+	if u := (*unapproved)(nil); !errors.As(err, &u) {
+		return err
+	}
+	if r.opt.Dry {
+		t.settle(DeployWaiting, diag.All(err)[0].What, nil)
+		return nil
+	}
+	for _, problem := range t.gate.standing.Problems {
+		r.p.note(t.conf.Name + ": " + problem)
+	}
+	if serr := r.supply(ctx, t); serr != nil {
+		return serr
+	}
+	t.settle(DeployWaiting, "", t.gate.ask(ctx, err))
+	return nil
+}
+
 // supply brings what the commands need to where they take it from, and publishes the release.
 func (r *rollouts) supply(ctx context.Context, t *target) error {
+	if pin := t.gate.pin(); !pin.IsZero() && pin != t.state.Guard {
+		if err := t.gate.keep(ctx); err != nil {
+			return err
+		}
+	}
 	return t.source.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
 }
 
@@ -292,9 +331,18 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 			s.Verb, s.Because = event.Blocked, []event.Reason{{Code: event.NeedFailed, Path: o.Blocked}}
 		}
 	}
+	if t.planned(); err != nil && result.Entry == nil {
+		// The environment has moved since judge looked at it.
+		if err = r.requested(ctx, t, err); t.done {
+			return nil
+		}
+	}
 	switch {
+	case err != nil && result.Entry == nil && diag.Is(err, diag.Policy):
+		r.refuse(t, err)
 	case err != nil:
 		t.settle(DeployFailed, "", transfer.Explained(err))
+		r.rollBack(ctx, t, result)
 	case result.Verdict.Do != release.Go:
 		t.settle(outcomeOf(result.Verdict.Do), result.Verdict.Why, nil)
 	default:
@@ -311,7 +359,7 @@ func (r *rollouts) deployed() *Deployed {
 			continue // another error came before
 		}
 		d.Environments = append(d.Environments, t.result)
-		d.Pending = d.Pending || t.result.Outcome == DeployPlanned
+		d.Pending = d.Pending || slices.Contains([]string{DeployPlanned, DeployWaiting, DeployRefused}, t.result.Outcome)
 	}
 	return d
 }

@@ -266,29 +266,3 @@ func (p *Project) branch(ctx context.Context) string {
 	}
 	return head.Branch
 }
-
-// gate holds a deployment to the rules of its environment: a release that must be verified elsewhere first.
-func (p *Project) gate(c *spec.Environment, w *deploy.Work) func(context.Context, *release.State) error {
-	return func(ctx context.Context, _ *release.State) error {
-		var errs []error
-		for _, from := range c.From {
-			env, err := p.environment(ctx, from, true)
-			if err != nil {
-				return err
-			}
-			s, err := env.Read(ctx)
-			if err != nil {
-				return err
-			}
-			switch {
-			case w.Dirty || w.Override:
-				errs = append(errs, diag.New(diag.Policy, "%s takes only releases that are verified in %s, and this one is of files that are in no commit, or of other values", c.Name, from).
-					At(c.Place).Hinted("commit, deploy to %s, then pipe promote %s %s", from, from, c.Name))
-			case !slices.Contains(s.Verified, w.Release):
-				errs = append(errs, diag.New(diag.Policy, "release %s is not verified in %s", w.Release.Short(), from).
-					At(c.Place).Hinted("pipe deploy %s, then pipe promote %s %s", from, from, c.Name))
-			}
-		}
-		return errors.Join(errs...)
-	}
-}

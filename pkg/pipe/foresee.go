@@ -1,0 +1,99 @@
+package pipe
+
+import (
+	"cmp"
+	"context"
+	"runtime"
+	"slices"
+
+	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/pkg/event"
+)
+
+// foresee says what would become of the targets, and changes nothing. Targets that would get the
+// workspace's own release are looked at one after the other, because they look at the same files.
+func (r *rollouts) foresee(ctx context.Context, targets []*target) error {
+	stored := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.source == nil })
+	if err := r.each(ctx, stored, r.judge); err != nil {
+		return err
+	}
+	for i, t := range unsettled(targets) {
+		if t.source != nil {
+			continue
+		}
+		if err := r.dryRun(ctx, t, i == 0); ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			r.refuse(t, err)
+		}
+	}
+	for _, t := range unsettled(targets) {
+		t.settle(DeployPlanned, "", nil)
+	}
+	return nil
+}
+
+// dryRun decides about all stages as a deployment would, builds among them. What waits for a build
+// has no key yet, so it is not known who has approved it either. first tells to speak of builds.
+func (r *rollouts) dryRun(ctx context.Context, t *target, first bool) error {
+	p, o := r.p, r.opt
+	stages, err := r.chosen(p.deployStages())
+	if err == nil {
+		_, err = p.needed(stages)
+	}
+	if err != nil {
+		return err
+	}
+	lock, err := p.lock()
+	if err != nil {
+		return err
+	}
+	if err := p.lookAtSources(ctx, lock, o.Sources); err != nil {
+		return err
+	}
+	e, err := p.engine(ctx, ReproOptions{Sources: o.Sources, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing}, nil)
+	if err != nil {
+		return err
+	}
+	e.Env, e.Given = t.env, t.given
+	e.Emit = func(ev event.Event) {
+		if ev.Deploy {
+			r.emit(t, ev)
+		} else if first {
+			p.emit(ev)
+		}
+	}
+	t.work = &deploy.Work{Want: p.workspaceRelease(ctx)}
+	if err := r.describe(ctx, t); err != nil {
+		return err
+	}
+	result, err := e.Run(ctx, lock, engine.Options{
+		Targets: stages, Deploys: stages, Jobs: cmp.Or(o.Jobs, runtime.GOMAXPROCS(0)), KeepGoing: true, Force: o.Force,
+		TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing, Dry: true, Want: t.work.Want,
+	})
+	if result != nil {
+		t.result.Stages, t.result.Commit = results(result).Stages, t.work.Commit
+	}
+	if err != nil {
+		return err
+	}
+	return r.foreseen(ctx, t, result)
+}
+
+// foreseen settles a target by what a dry run has found.
+func (r *rollouts) foreseen(ctx context.Context, t *target, result *engine.Result) error {
+	if t.planned(); result.Work != nil {
+		t.result.Release = result.Work.Release.String()
+	}
+	switch {
+	case result.Refused != nil:
+		return r.requested(ctx, t, result.Refused)
+	case result.Turned.Do != release.Go:
+		t.settle(outcomeOf(result.Turned.Do), result.Turned.Why, nil)
+	case !result.Pending():
+		t.settle(DeployCurrent, "live in "+t.conf.Name, nil)
+	}
+	return nil
+}
