@@ -19,7 +19,7 @@ func TestTheCommandOfAKilledDeploymentEndsWithIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, beside := newPlace(t), quickDir(t)
+			p, beside := newPlace(t, "PIPE_LEASE_TTL=2s"), quickDir(t)
 			p.write("pipe.yaml", strings.ReplaceAll(`stages:
   ship:
     deploy: true

@@ -190,9 +190,6 @@ func (r *run) publishMakers(ctx context.Context, st *state) error {
 // deployment: the key would name something else. What keep names does not reach the remote.
 func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, *object.Tree, error) {
 	var none artifact.Output
-	if err := r.bring(ctx, in); err != nil {
-		return none, nil, err
-	}
 	for _, o := range in.made {
 		if err := r.Rescue(ctx, o); err != nil {
 			return none, nil, err
@@ -200,11 +197,6 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	}
 	if err := r.Carrier.Fetch(ctx, in.made); err != nil {
 		return none, nil, err
-	}
-	for _, o := range in.above {
-		if err := r.saveAbove(ctx, st, o); err != nil {
-			return none, nil, err
-		}
 	}
 	for _, src := range in.sources {
 		err := r.files(src.outside).SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
@@ -244,6 +236,20 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 		outs = append(outs, o)
 	}
 	return o, tree, r.Deployer.Carrier.Publish(ctx, outs, lists...)
+}
+
+// fromOthers brings what other projects make, and puts it into the cache: without it the closure
+// is not known.
+func (r *run) fromOthers(ctx context.Context, st *state, in *gathered) error {
+	if err := r.bring(ctx, in); err != nil {
+		return err
+	}
+	for _, o := range in.above {
+		if err := r.saveAbove(ctx, st, o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // saveAbove puts an output of a project outside this one into the cache, from where that project

@@ -8,7 +8,9 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -168,10 +170,20 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 	}
 	w.Tidy()
 	var err error
-	if w.Dirty, err = r.isDirty(ctx, w); err == nil {
+	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
 		_, w.Release, err = r.releaseOf(w).Encode()
 	}
 	return w, err
+}
+
+// unknown reports whether a part of the release is not known yet.
+func unknown(w *deploy.Work) bool {
+	for _, a := range w.Stages {
+		if a.Part.Closure.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // aim describes one stage as it is to be live in an environment.
@@ -192,7 +204,16 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 	case known && live.Key == a.Key && live.Dir == p.Dir && !live.Closure.IsZero():
 		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
 	default:
-		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if !r.opt.Dry {
+			err = r.fromOthers(ctx, st, st.in)
+		}
+		tree := &object.Tree{}
+		if err == nil {
+			tree, err = r.closureTree(ctx, st.Stage, st.in)
+		}
+		if r.opt.Dry && errors.Is(err, store.ErrNotFound) {
+			break // whoever only looks brings nothing, and the release has no name yet
+		}
 		if err != nil {
 			return a, err
 		}
