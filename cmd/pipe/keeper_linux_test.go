@@ -31,7 +31,9 @@ func TestTheCommandOfAKilledDeploymentEndsWithIt(t *testing.T) {
 `, "DIR", beside))
 			c := &process{Cmd: exec.Command("pipe", "repro")}
 			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			p.env = []string{"PIPE_LEASE_TTL=3s"} // the next run waits for its end
 			p.started(c)
+			p.env = nil
 			p.until("the command", func() bool {
 				_, err := os.Stat(filepath.Join(beside, "ready"))
 				return err == nil

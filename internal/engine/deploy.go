@@ -198,6 +198,9 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if err := r.Carrier.Fetch(ctx, in.made); err != nil {
 		return none, nil, err
 	}
+	if err := r.saveOthers(ctx, st); err != nil {
+		return none, nil, err
+	}
 	for _, src := range in.sources {
 		err := r.files(src.outside).SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
 		if errors.Is(err, store.ErrCorrupt) {
@@ -238,13 +241,12 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	return o, tree, r.Deployer.Carrier.Publish(ctx, outs, lists...)
 }
 
-// fromOthers brings what other projects make, and puts it into the cache: without it the closure
-// is not known.
-func (r *run) fromOthers(ctx context.Context, st *state, in *gathered) error {
-	if err := r.bring(ctx, in); err != nil {
+// saveOthers puts the outputs of other projects into the cache.
+func (r *run) saveOthers(ctx context.Context, st *state) error {
+	if err := r.bring(ctx, st.in); err != nil {
 		return err
 	}
-	for _, o := range in.above {
+	for _, o := range st.in.above {
 		if err := r.saveAbove(ctx, st, o); err != nil {
 			return err
 		}

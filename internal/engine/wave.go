@@ -8,7 +8,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
-	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -204,12 +203,12 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 	case known && live.Key == a.Key && live.Dir == p.Dir && !live.Closure.IsZero():
 		p.Closure, p.Size, p.Files = live.Closure, live.Size, live.Files
 	default:
-		if !r.opt.Dry {
-			err = r.fromOthers(ctx, st, st.in)
-		}
-		tree := &object.Tree{}
-		if err == nil {
-			tree, err = r.closureTree(ctx, st.Stage, st.in)
+		tree, err := r.closureTree(ctx, st.Stage, st.in)
+		if errors.Is(err, store.ErrNotFound) && len(st.in.above) > 0 && !r.opt.Dry {
+			// What another project has made may lie in its directory alone.
+			if err = r.saveOthers(ctx, st); err == nil {
+				tree, err = r.closureTree(ctx, st.Stage, st.in)
+			}
 		}
 		if r.opt.Dry && errors.Is(err, store.ErrNotFound) {
 			break // whoever only looks brings nothing, and the release has no name yet

@@ -164,6 +164,7 @@ func TestTheEntryIsMadeOnce(t *testing.T) {
 		s := &faulty{Store: inner}
 		e := open(t, s, func(o *release.Options) { o.Now = time.Now })
 		d := begin(t, e, want("api=v1"))
+		must(t, d.Step(t.Context(), nil, nil))
 		again := 3
 		s.fails(func(name string, _ []byte) (bool, error) {
 			if strings.HasSuffix(name, "/state") && again > 0 {
@@ -173,7 +174,8 @@ func TestTheEntryIsMadeOnce(t *testing.T) {
 			}
 			return true, nil
 		})
-		finish(t, d)
+		_, err := d.End(t.Context(), map[string]*release.End{"api": {OK: true}}, release.EndOK, "")
+		must(t, err)
 		deploy(t, e, func() *release.Want { w := want("api=v2"); w.Held = true; return w }())
 		sound(t, e, 2)
 	})

@@ -89,14 +89,15 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 
 // fenced says who has the environment in place of this run.
 func (d *Deployment) fenced(s *State) error {
-	who := fmt.Sprintf("fenced by #%d", s.N)
-	if s.Lease != nil {
-		who += by(s.Lease.By)
+	what := fmt.Sprintf("%s: somebody has unlocked it, this run (#%d) may not deploy any more", d.e.opt.Name, d.N)
+	if s.N > d.N {
+		who := ""
+		if s.Lease != nil {
+			who = by(s.Lease.By)
+		}
+		what = fmt.Sprintf("%s: fenced by #%d%s: this run (#%d) took too long to prove that it was alive", d.e.opt.Name, s.N, who, d.N)
 	}
-	return &diag.Error{
-		Kind: diag.Busy, Place: d.e.cell(), What: fmt.Sprintf("%s: %s: this run (#%d) took too long to prove that it was alive", d.e.opt.Name, who, d.N),
-		Hint: "pipe env history " + d.e.opt.Name, Err: lease.ErrLost,
-	}
+	return &diag.Error{Kind: diag.Busy, Place: d.e.cell(), What: what, Hint: "pipe env history " + d.e.opt.Name, Err: lease.ErrLost}
 }
 
 // Step writes in one go how stages have ended, and which ones begin now. No command of theirs may

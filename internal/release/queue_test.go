@@ -236,6 +236,17 @@ func TestADeadHolderIsReplacedWhenItsTimeIsOver(t *testing.T) {
 	})
 }
 
+// Those who have seen it wait for long know its nonce and the beat of its place.
+func TestWhoReplacesADeadHolderIsAlive(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		release.Die(begin(t, c.env(), want("api=v1")))
+		c.goes(t.Context(), "second", want("api=v2"), 10*time.Minute)
+		c.goes(t.Context(), "third", want("api=v3"), 0)
+		c.began("second", "third")
+		sound(t, c.env(), 3)
+	})
+}
+
 func TestARunThatLostItsLeaseWritesNothing(t *testing.T) {
 	inCrowd(t, func(t *testing.T, c *crowd) {
 		mortal := &faulty{Store: c.s}

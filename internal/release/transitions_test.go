@@ -212,7 +212,8 @@ func TestWhatSomebodyElseDidMeanwhileStays(t *testing.T) {
 }
 
 func TestUnlockTakesTheLeaseAway(t *testing.T) {
-	e := open(t, mem.New())
+	s := mem.New()
+	e := open(t, s)
 	d := begin(t, e, want("api=v1"))
 	nonce := read(t, e).Lease.Nonce
 	if _, err := e.Unlock(t.Context(), "another"); !diag.Is(err, diag.Busy) {
@@ -227,8 +228,20 @@ func TestUnlockTakesTheLeaseAway(t *testing.T) {
 	if x := st.Last; x.N != 1 || x.Status != release.EndUnknown || !strings.Contains(x.Error, "unlocked by ann") {
 		t.Errorf("%+v", x)
 	}
+	late := begin(t, e, want("z=v1"))
+	_, err = open(t, s).Unlock(t.Context(), read(t, open(t, s)).Lease.Nonce)
+	must(t, err)
+	next := begin(t, open(t, s), want("web=v1"))
+	read(t, e) // what it remembers is not old
+	if err := late.Step(t.Context(), nil, nil); !diag.Is(err, diag.Busy) || !strings.Contains(err.Error(), "fenced by #3 by ann") {
+		t.Errorf("beside another holder: %v", err)
+	}
+	finish(t, next)
+	if st := read(t, e); st.N != 3 || st.Lease != nil {
+		t.Errorf("%+v", st)
+	}
 	_, err = d.End(t.Context(), map[string]*release.End{"api": {OK: true}}, release.EndOK, "")
-	if !diag.Is(err, diag.Busy) || !strings.Contains(err.Error(), "fenced by #1") || shown(read(t, e), "v1") != "api=v1 unknown" {
+	if !diag.Is(err, diag.Busy) || !strings.Contains(err.Error(), "fenced by #3") || shown(read(t, e), "v1") != "api=v1 unknown, web=v1 ok, z=v1 unknown" {
 		t.Errorf("%v; %s", err, shown(read(t, e), "v1"))
 	}
 	if old, err := e.Unlock(t.Context(), nonce); old != nil || err != nil {
