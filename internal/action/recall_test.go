@@ -166,7 +166,9 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 // environment has other ones, is a change.
 func TestAValueThatAnEnvironmentHasIsNoChange(t *testing.T) {
 	at := func(s *spec.Stage, in Inputs, given map[string]string) Inputs {
-		in.Env = Declared(s, given, func(name string) (string, bool) { return map[string]string{"GOFLAGS": "outside"}[name], name == "GOFLAGS" })
+		in.Env = Declared(s, given, func(name string) (string, bool) {
+			return map[string]string{"GOFLAGS": "outside"}[name], name == "GOFLAGS"
+		})
 		return in
 	}
 	for name, c := range map[string]struct {

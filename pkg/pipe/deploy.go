@@ -208,10 +208,29 @@ func (p *Project) target(ctx context.Context, c *spec.Environment, opt *DeployOp
 	if err != nil {
 		return nil, err
 	}
-	t := &target{conf: c, env: env, given: map[string]string{}, result: DeployedTo{Env: c.Name}}
-	for _, v := range c.Env {
-		t.given[v.Name] = v.Value
-	}
+	t := &target{conf: c, env: env, given: given(c), result: DeployedTo{Env: c.Name}}
 	maps.Copy(t.given, opt.Set)
 	return t, nil
+}
+
+// given returns the values that an environment gives to variables.
+func given(c *spec.Environment) map[string]string {
+	values := map[string]string{}
+	for _, v := range c.Env {
+		values[v.Name] = v.Value
+	}
+	return values
+}
+
+// valuesOf is given for an environment by its name.
+func (p *Project) valuesOf(name string) (map[string]string, error) {
+	all, err := p.declared()
+	if err != nil {
+		return nil, err
+	}
+	c, err := all.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return given(c), nil
 }

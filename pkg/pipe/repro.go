@@ -203,6 +203,12 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 		return nil, err
 	}
 	o.Targets, o.Dry = targets, dry
+	if env := p.DeploysTo(); env != "" && dry { // status and why look at what pipe deploy would do there
+		if e.Given, err = p.valuesOf(env); err != nil {
+			return nil, err
+		}
+		o.Deploys = nil
+	}
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)

@@ -132,11 +132,17 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 
 // level deploys to some targets at the same time.
 func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
+	for _, t := range targets {
+		// A name that is a typing error stops all of them, before anything is built.
+		if err := t.env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+	}
+	targets[0].env.SayLocal()
 	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
-		t.env.SayLocal()
 		// A held environment costs no build.
 		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
 			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
