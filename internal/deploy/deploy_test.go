@@ -148,11 +148,14 @@ func TestACancelledDeploymentSaysHowItEnded(t *testing.T) {
 	p.d.Jobs, p.ran = 2, nil
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	begun := make(chan struct{})
 	p.command = func(ctx context.Context, job *action.Job) error {
 		if job.Stage.Name == "b" {
+			<-begun
 			cancel(stopped)
 			return nil // in time
 		}
+		close(begun)
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
