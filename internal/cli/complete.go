@@ -44,6 +44,10 @@ func (a *app) argument(c *cobra.Command, args []string, typed string) ([]string,
 			found = append(found, described(names.Stages, args, typed)...)
 		case kind == "OUT":
 			found = append(found, described(names.Outs, args, typed)...)
+		case kind == "ENV":
+			for _, name := range names.Environments {
+				found = append(found, described([]pipe.Name{{Name: name}}, args, typed)...)
+			}
 		case kind == "NAME" && c.Parent().Name() == "remote" && c.Name() != "add":
 			found = append(found, described(names.Remotes, args, typed)...)
 		case kind == "PATH", kind == "FILE", kind == "DIR":

@@ -62,6 +62,23 @@ func (p *place) completes(words ...string) {
 	p.out, p.err = out.String(), errs.String()
 }
 
+func TestEnvironmentsOfPipeYamlAreCompleted(t *testing.T) {
+	p := newPlace(t, crowd+"environments: {staging: {}, production: {from: staging}, \"pr-*\": {}}\n")
+	for line, want := range map[string]string{
+		"env show ":               "production|staging|:4",
+		"hold s":                  "staging|:4",
+		"repro --env ":            "production|staging|:4",
+		"env forget production d": "deploy|:4",
+		"env history staging ":    ":4",
+		"env destroy staging s":   ":4",
+	} {
+		p.completes(strings.Split(line, " ")...)
+		if got := strings.ReplaceAll(strings.TrimSpace(p.out), "\n", "|"); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestCompletion(t *testing.T) {
 	p := newPlace(t, crowd)
 	for line, want := range map[string]string{
@@ -75,6 +92,7 @@ func TestCompletion(t *testing.T) {
 		"repro --env ":        "default|:4",
 		"remote trust s":      "s3\ts3://nowhere/x|:4",
 		"remote add ":         ":4",
+		"env show ":           "default|:4",
 		"dag --format ":       "text|mermaid|dot|:4",
 		"completion ":         "bash|zsh|fish|powershell|:4",
 		"find ":               ":0",

@@ -17,7 +17,7 @@ func (a *app) findCmd() *cobra.Command {
 	var opt pipe.FindOptions
 	c := command("find HASH|FILE", "Find an artifact by its hash or a prefix of it",
 		`Show which stage created an artifact, which commits have it in pipe.lock, where it
-is live, and whether the cache and the remote have it. Instead of a hash, name a
+is or was live, and whether the cache and the remote have it. Instead of a hash, name a
 file, in the project or anywhere else, to find it by its content, or give the key
 of a stage. With -o, fetch it.
 
@@ -80,11 +80,7 @@ func printPlaces(w io.Writer, f *pipe.Found) {
 	for _, x := range f.Artifacts {
 		var lines []string
 		for _, l := range x.Live {
-			word := "live in"
-			if l.Status != "ok" {
-				word = "deployment " + l.Status + " in"
-			}
-			lines = append(lines, fmt.Sprintf("%s %s (%s), since %s", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST")))
+			lines = append(lines, placeText(l))
 		}
 		switch {
 		case x.Remote == nil:
@@ -120,6 +116,21 @@ func printPlaces(w io.Writer, f *pipe.Found) {
 	if f.Wrote != "" {
 		view.Print(w, "wrote %s\n", f.Wrote)
 	}
+}
+
+// placeText says what an artifact has to do with an environment.
+func placeText(l pipe.Live) string {
+	switch {
+	case l.Gone > 0:
+		return fmt.Sprintf("was live in %s (%s), which no release has since #%d", l.Env, l.Stage, l.Gone)
+	case l.Was:
+		return fmt.Sprintf("was live in %s (%s), with release %.14s", l.Env, l.Stage, l.Release)
+	}
+	word := "live in"
+	if l.Status != "ok" {
+		word = "deployment " + l.Status + " in"
+	}
+	return fmt.Sprintf("%s %s (%s), since %s", word, l.Env, l.Stage, l.At.Format("2006-01-02 15:04:05 MST"))
 }
 
 // printCommits prints whether the workspace's pipe.lock names something, and the first and the

@@ -93,7 +93,10 @@ func (a *app) listRuns(p *pipe.Project, limit int) error {
 		for i := range runs {
 			r := &runs[i]
 			what := r.Kind
-			if r.Env != "" {
+			switch {
+			case r.Kind == "undeploy":
+				what += " from " + r.Env
+			case r.Env != "":
 				what += " to " + r.Env
 			}
 			rows = append(rows, []string{strconv.Itoa(i + 1), r.Stage, statusText(r), r.At.Local().Format("2006-01-02 15:04:05"), took(r), r.By, what})
@@ -150,6 +153,8 @@ func stageText(r *pipe.Run) string {
 		return "check " + r.Stage
 	case "deploy":
 		return "deploy stage " + r.Stage + ", to " + r.Env
+	case "undeploy":
+		return "deploy stage " + r.Stage + ", taken down from " + r.Env
 	}
 	return "stage " + r.Stage
 }

@@ -1,10 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
+	"io"
 	"path"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -106,8 +105,7 @@ func (a *app) deploying(ctx context.Context, yes bool, opt *pipe.ReproOptions) e
 	return nil
 }
 
-// confirm asks on the terminal before the first deployment. Anything but y or yes, and the end
-// of the input, is a no.
+// confirm asks on the terminal before the first deployment.
 func (a *app) confirm(d pipe.Deployment) error {
 	const digits = len("k1:") + 12
 	live := "nothing"
@@ -121,13 +119,9 @@ func (a *app) confirm(d pipe.Deployment) error {
 			live = "not looked at"
 		}
 	}
-	to := a.Tty
-	if to == nil {
-		to = a.Err
-	}
-	view.Print(to, "Deploy %s to %s?\n  live: %s\n  new:  %s (%s)\n[y/N] ", d.Stage, d.Env, live, d.Key[:digits], view.Words(d.Because))
-	line, _ := bufio.NewReader(a.In).ReadString('\n')
-	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
+	if a.yes(func(w io.Writer) {
+		view.Print(w, "Deploy %s to %s?\n  live: %s\n  new:  %s (%s)\n", d.Stage, d.Env, live, d.Key[:digits], view.Words(d.Because))
+	}) {
 		return nil
 	}
 	return diag.New(diag.Policy, "%s: deployment not confirmed", d.Stage).

@@ -64,6 +64,8 @@ type Work struct {
 	Base map[string]*action.Job
 }
 
+func (w *Work) part(name string) *release.Part { p := w.Stages[name].Part; return &p }
+
 // Result is what became of a Work.
 type Result struct {
 	Verdict release.Verdict
@@ -147,11 +149,17 @@ func (d *Deployer) first(w *release.Want, ready []string) (first []string) {
 // limited reports whether a mutex counts over all runs.
 func (d *Deployer) limited(mutex string) bool { return d.Limits.Most[mutex] > 0 }
 
-// environ is what a command sees: everything, credentials too, and which deployment it is. A
+// Of names a deployment to the commands that belong to it.
+type Of struct {
+	Token string
+	Epoch uint64
+}
+
+// environ is what a command sees: everything, credentials too, and which deployment it belongs to. A
 // variable that it declares is what the key says, also when that is unset.
-func (r *rollout) environ(name string) (env []string) {
-	values := r.work.Values[name]
-	for _, kv := range r.Environ {
+func (d *Deployer) environ(w *Work, name string, of Of) (env []string) {
+	values := w.Values[name]
+	for _, kv := range d.Environ {
 		n, _, _ := strings.Cut(kv, "=")
 		if !action.IsHashVariable(n) && !slices.ContainsFunc(values, func(e action.EnvValue) bool { return e.Name == n }) {
 			env = append(env, kv)
@@ -162,6 +170,6 @@ func (r *rollout) environ(name string) (env []string) {
 			env = append(env, e.Name+"="+e.Value)
 		}
 	}
-	env = append(env, r.part(name).Hashes()...)
-	return append(env, "PIPE_STAGE="+name, "PIPE_ENV="+r.Env.Name(), "PIPE_DEPLOYMENT="+r.dep.Token(), fmt.Sprintf("PIPE_FENCE=%d", r.dep.Epoch))
+	env = append(env, w.part(name).Hashes()...)
+	return append(env, "PIPE_STAGE="+name, "PIPE_ENV="+d.Env.Name(), "PIPE_DEPLOYMENT="+of.Token, fmt.Sprintf("PIPE_FENCE=%d", of.Epoch))
 }

@@ -77,7 +77,15 @@ func (r *rollout) run() error {
 	return r.end()
 }
 
-func (r *rollout) part(name string) *release.Part { p := r.work.Stages[name].Part; return &p }
+func (r *rollout) part(name string) *release.Part { return r.work.part(name) }
+
+// verb is what the deployment does with its stages.
+func (r *rollout) verb() event.Verb {
+	if r.work.Kind == release.KindDestroy {
+		return event.Undeploy
+	}
+	return event.Run
+}
 
 // mutexOf returns the mutex that counts in this run: of one with a limit, the limit does.
 func (r *rollout) mutexOf(name string) string {
@@ -140,7 +148,7 @@ func (r *rollout) collect(n note) {
 		return
 	}
 	key := r.work.Stages[n.stage].Key.String()
-	r.Emit(event.Event{Schema: event.Schema, Type: event.Done, Stage: n.stage, Deploy: true, Verb: event.Run, Seconds: n.end.Seconds, Key: key})
+	r.Emit(event.Event{Schema: event.Schema, Type: event.Done, Stage: n.stage, Deploy: true, Verb: r.verb(), Seconds: n.end.Seconds, Key: key})
 }
 
 // endWithin bounds how long a run that is over tries to tell the environment so. A CI system that
@@ -226,12 +234,12 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	end = &release.End{}
 	log := runlog.NewOutput(in.Env)
 	log.Run = runlog.Run{
-		Stage: name, Kind: "deploy", Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),
+		Stage: name, Kind: r.kind(), Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),
 		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.work.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),
 	}
 	log.Begin(r.Runs)
 	began := r.Now()
-	job, err := r.job(name)
+	job, err := r.job(r.ctx, r.work, name, Of{r.dep.Token(), r.dep.Epoch})
 	end.Not = err != nil
 	var made *action.Made
 	if err == nil {
@@ -241,7 +249,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	if made != nil {
 		end.Seconds = made.Seconds
 	}
-	err = log.Explain(s, err)
+	err = r.explain(log.Explain(s, err))
 	log.End(end.Seconds, err, r.ctx.Err() != nil)
 	end.OK = err == nil
 	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
@@ -274,43 +282,12 @@ func (r *rollout) give(slot *lease.Slot, stage, mutex string) {
 
 // command runs the stage's job.
 func (r *rollout) command(ctx context.Context, name string, job *action.Job, log *runlog.Output) (*action.Made, error) {
-	r.Emit(event.Event{Schema: event.Schema, Type: event.Started, Stage: name, Deploy: true, Verb: event.Run})
-	job.Env, job.Beats, job.Silence = r.environ(name), r.dep.Beats(), r.dep.Silence()
-	job.Line = func(line []byte) {
-		if text, ok := log.Add(line); ok {
-			r.Emit(event.Event{Schema: event.Schema, Type: event.Output, Stage: name, Text: text})
-		}
-	}
-	made, err := r.Runner.Run(ctx, job)
-	if err == nil {
-		err = made.Settle(true)
-	}
+	job.Beats, job.Silence = r.dep.Beats(), r.dep.Silence()
+	made, err := r.execute(ctx, name, job, r.verb(), log)
 	if errors.Is(err, shell.ErrFenced) && r.ctx.Err() == nil {
 		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return made, err
-}
-
-// job describes the stage's commands to the runner. What another run has deployed meanwhile may
-// make a stage pending whose objects are not here yet.
-func (r *rollout) job(name string) (*action.Job, error) {
-	if r.ctx.Err() != nil {
-		return nil, context.Cause(r.ctx)
-	}
-	p := r.part(name)
-	s, in := p.Stage(name, r.work.Values[name])
-	if base := r.work.Base[name]; base != nil {
-		job := *base
-		return &job, nil
-	}
-	if err := r.Fetch(r.ctx, r.work, []string{name}); err != nil {
-		return nil, err
-	}
-	tree, err := r.Carrier.Tree(r.ctx, p.Output().Path, p.Closure)
-	if err != nil {
-		return nil, err
-	}
-	return &action.Job{Stage: s, Inputs: tree, Under: p.Dir, Params: in.Params, Fresh: true}, nil
 }
 
 // keep puts what a command printed, masked, where everybody finds it, and returns its digest. A

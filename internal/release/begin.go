@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -164,7 +165,10 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	s.Epoch++
 	s.N++
 	s.Epoch = max(s.Epoch, s.N)
-	s.Lease = b.lease(s.N)
+	s.Lease, s.Doing = b.lease(s.N), ""
+	if w.Kind != KindDeploy {
+		s.Doing = w.Kind
+	}
 	// Its place has the same nonce, and who has seen that for long must not take this for dead.
 	s.Lease.Beat = 1 + b.forget(s)
 	if b.day != "" {
@@ -239,24 +243,9 @@ func (e *Environment) catchUp(ctx context.Context, s *State, why string) error {
 
 // bury writes the history's entry of a deployment that its run did not end. When the run has
 // written one, that stands: it says how the command ended, and the environment could not be told.
-func (e *Environment) bury(ctx context.Context, s *State, why string) error {
-	l := s.Lease
-	at, err := time.Parse(time.RFC3339, l.At)
-	if err != nil {
-		at = e.now()
-	}
-	x := &Entry{
-		Schema: EntrySchema, Project: e.opt.Project, Env: e.opt.Name, N: l.N, Kind: KindDeploy, Status: EndUnknown, By: l.By, Run: l.Run, At: at.UTC(), Ended: e.now(),
-		Error: why, Stages: map[string]Attempt{},
-	}
-	for name, st := range s.Stages {
-		if st.N != l.N {
-			continue
-		}
-		x.Release, x.Commit, x.Dirty, x.Override = st.Release, st.Commit, st.Dirty, st.Override
-		status := st.now()
-		x.Stages[name] = Attempt{Do: "run", Status: status, Was: st.Was, Key: st.Key, Commit: st.Commit, Values: st.Values, Outside: st.Outside}
-	}
+func (e *Environment) bury(ctx context.Context, s *State, why string) (err error) {
+	x := e.unfinished(s)
+	x.Error = why
 	if x.Prev, err = s.lastDigest(); err != nil {
 		return err
 	}
@@ -268,9 +257,31 @@ func (e *Environment) bury(ctx context.Context, s *State, why string) error {
 	return e.follow(ctx, s)
 }
 
+// unfinished describes the deployment of the lease as far as the state knows it.
+func (e *Environment) unfinished(s *State) *Entry {
+	l := s.Lease
+	at, err := time.Parse(time.RFC3339, l.At)
+	if err != nil {
+		at = e.now()
+	}
+	x := &Entry{
+		Schema: EntrySchema, Project: e.opt.Project, Env: e.opt.Name, N: l.N, Kind: cmp.Or(s.Doing, KindDeploy), Status: EndUnknown, By: l.By, Run: l.Run, At: at.UTC(), Ended: e.now(),
+		Stages: map[string]Attempt{},
+	}
+	for name, st := range s.Stages {
+		if st.N != l.N {
+			continue
+		}
+		x.Release, x.Commit, x.Dirty, x.Override = st.Release, st.Commit, st.Dirty, st.Override
+		status := st.now()
+		x.Stages[name] = Attempt{Do: "run", Status: status, Was: st.Was, Key: st.Key, Commit: st.Commit, Values: st.Values, Outside: st.Outside}
+	}
+	return x
+}
+
 // free gives the environment to whoever waits.
 func (s *State) free() {
-	s.Lease = nil
+	s.Lease, s.Doing = nil, ""
 	for i := range s.Next {
 		// From now on it is their turn: a beat for each, as whoever has seen them wait for long
 		// would take them for dead.
@@ -287,7 +298,7 @@ func (s *State) lastDigest() (digest.Digest, error) {
 	return s.Last.digest()
 }
 
-// start writes that stages are being deployed, and notes what was said of them before.
+// start writes that stages are being deployed, or taken down, and notes what was said of them before.
 func (e *Environment) start(s *State, w *Want, names []string, before map[string]Stage) {
 	for _, name := range names {
 		old := s.Stages[name]
@@ -301,6 +312,11 @@ func (e *Environment) start(s *State, w *Want, names []string, before map[string
 
 // stage is what a state says of a stage whose deployment begins.
 func (w *Want) stage(a Aim, n uint64, old Stage, by string, at time.Time) Stage {
+	if w.Kind == KindDestroy {
+		// Until it is taken down, it is what it was.
+		old.Status, old.N, old.By, old.At = action.StatusDeploying, n, by, at
+		return old
+	}
 	commit := a.Commit
 	if commit == "" {
 		commit = w.Commit

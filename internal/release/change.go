@@ -104,18 +104,22 @@ func (e *Environment) Forget(ctx context.Context, stage string) error {
 }
 
 // Drifted says of a stage that something else runs than what was deployed, if that is still
-// what the state says: the next deployment runs it again.
-func (e *Environment) Drifted(ctx context.Context, stage string, n uint64) error {
-	return e.changeIf(ctx, func(s *State) (bool, error) {
-		st, ok := s.Stages[stage]
-		if !ok || st.N != n || st.Status != action.StatusOK {
-			return false, nil
+// what the state says: the next deployment runs it again. It reports whether the state says so now.
+func (e *Environment) Drifted(ctx context.Context, stage string, n uint64) (marked bool, err error) {
+	err = e.changeIf(ctx, func(s *State) (bool, error) {
+		st := s.Stages[stage]
+		if marked && st.N == n && st.Status == action.StatusUnknown {
+			return false, nil // by a write of ours whose answer was lost
 		}
-		st.Status, st.At = action.StatusUnknown, e.now()
-		s.Stages[stage] = st
-		s.Live = ID{}
-		return true, nil
+		marked = st.N == n && st.Status == action.StatusOK
+		if marked {
+			st.Status, st.At = action.StatusUnknown, e.now()
+			s.Stages[stage] = st
+			s.Live = ID{}
+		}
+		return marked, nil
 	})
+	return marked && err == nil, err
 }
 
 // maxAsked bounds how many plans may wait for an approval.

@@ -188,7 +188,7 @@ func TestAStateThatWasLostGoesOnWhereItsHistoryEnded(t *testing.T) {
 			e := open(t, s)
 			for range old {
 				deploy(t, e, want("api=v1"))
-				must(t, e.Drifted(t.Context(), "api", read(t, e).N))
+				drifted(t, e, "api", read(t, e).N)
 			}
 			fresh := mem.New()
 			for n := 1; n <= old; n++ {

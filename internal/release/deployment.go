@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
+	"github.com/pipe-build/pipe/pkg/digest"
 )
 
 // Deployment is one that goes on: this run holds the environment. Its methods are called from
@@ -133,6 +134,9 @@ func (d *Deployment) settle(s *State, over bool) {
 				delete(s.Stages, name)
 				continue
 			}
+		case end.OK && d.want.Kind == KindDestroy:
+			delete(s.Stages, name)
+			continue
 		case end.OK:
 			st.Status, st.At = action.StatusOK, d.e.now()
 		default:
@@ -263,6 +267,9 @@ func (d *Deployment) describe(s *State, status, cause string) (*Entry, error) {
 			at.Do = "not"
 		}
 		at.Status, at.Was, at.Key, at.Values, at.Outside, at.Commit = st.now(), st.Was, a.Key, a.Values, a.Outside, a.Commit
+		if w.Kind == KindDestroy {
+			at.Was, at.Key = a.Key, digest.Key{}
+		}
 		x.Stages[name] = at
 	}
 	return x, nil

@@ -23,7 +23,7 @@ const (
 	KindDeploy   = "deploy"
 	KindPromote  = "promote"
 	KindRollback = "rollback"
-	KindDestroy  = "destroy"
+	KindDestroy  = "destroy" // takes stages down
 )
 
 // How a deployment ended.
@@ -32,6 +32,7 @@ const (
 	EndFailed  = "failed"
 	EndStopped = "stopped" // by a signal
 	EndUnknown = "unknown" // its run died, or lost its lease
+	EndRunning = "running" // it has not ended; no entry of the history says so
 )
 
 // Entry is one deployment in the history of an environment. Entries are immutable, numbered

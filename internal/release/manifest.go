@@ -232,10 +232,13 @@ func (r *Release) Names() (order []string) {
 // Roots returns the objects that the release names: what gc must keep.
 func (r *Release) Roots() (refs []object.Ref) {
 	for _, p := range r.Stages {
-		refs = append(refs, roots(p.Closure, p.Deps, p.Artifacts)...)
+		refs = append(refs, p.Roots()...)
 	}
 	return refs
 }
+
+// Roots returns the objects that the part names.
+func (p *Part) Roots() []object.Ref { return roots(p.Closure, p.Deps, p.Artifacts) }
 
 // releaseAt is where a release lies.
 func releaseAt(project string, id ID) string { return base(project) + "releases/" + id.String() }

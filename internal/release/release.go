@@ -215,7 +215,7 @@ func (e *Environment) Exists(ctx context.Context) error {
 func (e *Environment) unknown(ctx context.Context) error {
 	const makes = "pipe env lists the environments; --create-env makes a new one"
 	err := diag.New(diag.Usage, "no environment named %q", e.opt.Name).Hinted(makes)
-	names, _ := names(ctx, e.opt)
+	names, _ := Names(ctx, e.opt)
 	if near := yamldoc.Nearest(e.opt.Name, names); near != "" && near != e.opt.Name {
 		err = err.Hinted("did you mean %s? %s", near, makes)
 	}

@@ -38,6 +38,7 @@ type State struct {
 	N        uint64           `json:"n,omitempty"`        // number of the newest deployment
 	Probed   string           `json:"probed,omitempty"`   // the day on which the store last proved that it honours conditional writes
 	Lease    *lease.Lease     `json:"lease,omitempty"`    // of the deployment that goes on
+	Doing    string           `json:"doing,omitempty"`    // its kind; empty: deploy
 	Next     []Waiting        `json:"next,omitempty"`     // who waits for it to end, the first one first
 	Hold     *Hold            `json:"hold,omitempty"`
 	Guard    digest.Digest    `json:"guard,omitzero"`     // of the rules that the next deployment must keep

@@ -38,7 +38,7 @@ func TestFieldsOfLaterVersionsSurvive(t *testing.T) {
 	s := holding(t, later)
 	e := open(t, s)
 	deploy(t, e, want("api=v1"))
-	must(t, e.Drifted(t.Context(), "other", 0)) // a member of a stage that is written stays, too
+	drifted(t, e, "other", 0) // a member of a stage that is written stays, too
 	got := written(t, s)
 	for _, want := range []string{`"later":{"by":"bob","why":"<night>"}`, `"gone":1,"key":"` + someKey + `","later":{"x":9},"status":"unknown"}`, `"seq":45`} {
 		if !strings.Contains(got, want) {
@@ -191,7 +191,7 @@ func TestAllReadsTheProjectsEnvironments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	names := func(states []*release.State, err error) (out []string) {
+	names := func(states []*release.Sight, err error) (out []string) {
 		if err != nil {
 			t.Error(err)
 		}

@@ -54,7 +54,10 @@ type Aim struct {
 // done reports whether a stage is as it is to be, by what the state says.
 func (w *Want) done(s *State, name string) bool {
 	a := w.Stages[name]
-	st := s.Stages[name]
+	st, there := s.Stages[name]
+	if w.Kind == KindDestroy {
+		return !there
+	}
 	return (a.Done || !a.Again && !a.Part.AlwaysChanged) && st.Status == action.StatusOK && st.Key == a.Key
 }
 
@@ -129,6 +132,9 @@ const (
 // know, and by Begin on the bytes that its write replaces.
 func (e *Environment) Judge(ctx context.Context, s *State, w *Want) (Verdict, error) {
 	if len(w.Pending(s)) == 0 {
+		if w.Kind == KindDestroy {
+			return Verdict{Nothing, "nothing is live in " + e.opt.Name}, nil
+		}
 		return Verdict{Nothing, "live in " + e.opt.Name}, nil
 	}
 	if v, err := e.held(s, w); err != nil || v.Do != Go {

@@ -17,8 +17,8 @@ import (
 // All reads the environments of the project that o names, sorted by name: all
 // that o.Lister finds or, where the store cannot list, the one that o names. One that
 // cannot be read keeps no other back; the error joins those of all.
-func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err error) {
-	found, err := names(ctx, o)
+func All(ctx context.Context, cells store.Cells, o Options) (all []*Sight, err error) {
+	found, err := Names(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err e
 		if oerr != nil {
 			return nil, oerr
 		}
-		s, rerr := e.Read(ctx)
+		s, rerr := e.Look(ctx)
 		if err = errors.Join(err, rerr); rerr == nil && !s.absent {
 			all = append(all, s)
 		}
@@ -35,8 +35,8 @@ func All(ctx context.Context, cells store.Cells, o Options) (all []*State, err e
 	return all, err
 }
 
-// names returns the names of the environments of the project that o names, sorted.
-func names(ctx context.Context, o Options) (all []string, err error) {
+// Names returns the names of the environments of the project that o names, sorted.
+func Names(ctx context.Context, o Options) (all []string, err error) {
 	if o.Lister == nil {
 		return []string{o.Name}, nil
 	}

@@ -47,7 +47,7 @@ const (
 // Run is one run of a stage's command.
 type Run struct {
 	Stage      string        `json:"stage"`
-	Kind       string        `json:"kind"` // build, check or deploy
+	Kind       string        `json:"kind"` // build, check, deploy or undeploy
 	Status     string        `json:"status"`
 	Key        digest.Key    `json:"key,omitzero"`
 	Generation int           `json:"generation,omitempty"`

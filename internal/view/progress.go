@@ -206,7 +206,14 @@ func (p *Progress) fold(s *stage) {
 func (p *Progress) done(e event.Event) {
 	p.ended(e.Stage)
 	text := Outs(e.Outs)
-	if e.Verb == event.Run {
+	switch {
+	case e.Verb == event.Undeploy:
+		text = "taken down, in " + Seconds(e.Seconds)
+	case e.Verb == event.Drift && e.Exit != 0:
+		text = fmt.Sprintf("something else runs (exit code %d), in %s", e.Exit, Seconds(e.Seconds))
+	case e.Verb == event.Drift:
+		text = "as deployed, in " + Seconds(e.Seconds)
+	case e.Verb == event.Run:
 		switch {
 		case e.Deploy:
 			text = "live,"

@@ -17,6 +17,9 @@ const (
 	Frozen  Verb = "frozen"  // never runs
 	Blocked Verb = "blocked" // a stage that it needs failed
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
+	// What pipe env does with a deploy stage, never a verdict.
+	Undeploy Verb = "undeploy" // it is taken down
+	Drift    Verb = "drift"    // what runs is compared with what was deployed; Exit tells the result
 )
 
 // Reason is one cause of a verdict, as data. Old and New are values or hashes. Programs match

@@ -76,13 +76,16 @@ type Commit struct {
 	Subject string    `json:"subject"` // first line of the message
 }
 
-// Live is an environment where an artifact is live, or was to become it.
+// Live is an environment where an artifact is live, was, or was to become it.
 type Live struct {
-	Env    string    `json:"env"`              // the environment
-	Stage  string    `json:"stage"`            // the deploy stage
-	Status string    `json:"status"`           // ok, failed, unknown
-	At     time.Time `json:"at"`               // since when
-	Commit string    `json:"commit,omitempty"` // HEAD's hash of that deployment
+	Env     string    `json:"env"`               // the environment
+	Stage   string    `json:"stage"`             // the deploy stage
+	Status  string    `json:"status"`            // ok, failed, deploying, unknown
+	At      time.Time `json:"at,omitzero"`       // since when; missing where it was live
+	Commit  string    `json:"commit,omitempty"`  // HEAD's hash of that deployment
+	Was     bool      `json:"was,omitempty"`     // it was live, and is not part of what is live now
+	Gone    uint64    `json:"gone,omitempty"`    // the deployment since which no release has the stage
+	Release string    `json:"release,omitempty"` // the newest verified one that had it
 }
 
 // minPrefix is the shortest prefix that is looked for: shorter ones hit everything. Four

@@ -155,7 +155,7 @@ func (p *Project) addLive(ctx context.Context, roots *sweep.Roots) error {
 		if err != nil {
 			return err
 		}
-		refs, err := env.Roots(ctx, s)
+		refs, err := env.Roots(ctx, s.State)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ import (
 // Run is one run of a stage's command: who ran it, where, when, and how it ended.
 type Run struct {
 	Stage      string        `json:"stage"`                // the stage's name
-	Kind       string        `json:"kind"`                 // build, check or deploy
+	Kind       string        `json:"kind"`                 // build, check, deploy or undeploy
 	Status     string        `json:"status"`               // ok, failed, timeout, interrupted, killed or running
 	Key        digest.Key    `json:"key,omitzero"`         // of all that the command was to read
 	Generation int           `json:"generation,omitempty"` // how often a rebuild of the key was forced

@@ -14,7 +14,7 @@ type Names struct {
 	Stages       []Name   // sorted
 	Outs         []Name   // sorted; relative to the directory where pipe runs, with the system's separators
 	Remotes      []Name   // in pipe.yaml's order
-	Environments []string // default, and those that this machine knows of
+	Environments []string // those of pipe.yaml, without which there is default, and those that this machine knows of
 }
 
 // Name is one of them, with a few words about it.
@@ -25,7 +25,10 @@ type Name struct {
 
 // Names returns the names for the completion of a command line. It asks no remote.
 func (p *Project) Names(ctx context.Context) Names {
-	n := Names{Environments: []string{Options{}.withDefaults().Env}}
+	n := Names{}
+	if !p.spec.DeclaresEnvironments() {
+		n.Environments = []string{Options{}.withDefaults().Env}
+	}
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		about, _, _ := strings.Cut(s.Desc, "\n")
@@ -42,6 +45,13 @@ func (p *Project) Names(ctx context.Context) Names {
 		n.Remotes = append(n.Remotes, Name{r.Name, r.URL})
 	}
 	// What cannot be read is not offered: nobody reads errors while they type.
+	if declared, err := p.declared(); err == nil {
+		for i := range declared.All {
+			if e := &declared.All[i]; !e.IsPattern() {
+				n.Environments = append(n.Environments, e.Name)
+			}
+		}
+	}
 	local := p.local()
 	states, _ := release.All(ctx, local, release.Options{Lister: local})
 	for _, s := range states {

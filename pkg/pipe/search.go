@@ -12,7 +12,6 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/view"
@@ -172,35 +171,6 @@ func (s *search) deeper(ctx context.Context) error {
 		}
 	}
 	return s.take(ctx, hits)
-}
-
-// live says in which environments the artifacts are. One whose state cannot be read keeps no
-// other back.
-func (s *search) live(ctx context.Context) error {
-	cells, o, err := s.p.environments(ctx)
-	if err != nil {
-		return err
-	}
-	where := ".pipe/env"
-	if o.Project != "" {
-		if s.c.Remote == nil {
-			return nil
-		}
-		where = s.p.remote.URL()
-	}
-	states, err := release.All(ctx, cells, o)
-	if err != nil {
-		s.unasked(where, err)
-	}
-	for i := range s.found.Artifacts[:min(mostPlaces, len(s.found.Artifacts))] {
-		a := &s.found.Artifacts[i]
-		for _, st := range states {
-			for _, l := range st.Names(a.Hash, a.in) {
-				a.Live = append(a.Live, Live(l))
-			}
-		}
-	}
-	return nil
 }
 
 // stored asks the remotes whether they have the artifacts' bytes: that of the project, then those

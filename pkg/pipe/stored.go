@@ -185,7 +185,7 @@ func (p *Project) eachState(ctx context.Context, f func(*release.State)) error {
 	}
 	states, err := release.All(ctx, cells, o)
 	for _, s := range states {
-		f(s)
+		f(s.State)
 	}
 	return err
 }
