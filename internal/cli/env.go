@@ -19,8 +19,9 @@ func (a *app) envCmd() *cobra.Command {
 	const long = `List every environment that something was deployed to: each deploy stage with the
 artifacts that it got, the commit, when and by whom, and how it ended. The last column
 says what else matters: that the environment is held, that a deployment is in progress,
-that HEAD has newer changes than what is live (behind), that the inputs were not as in the commit
-(edited) or that other sources or values were asked for (override).
+that HEAD has newer changes than what is live (behind), that the inputs were not as in
+the commit (edited) or that other sources or values were asked for (override).
+Environments in which nothing is live come last, in one line.
 
 Only the remote is asked; without one, the environments of this workspace are listed.`
 	run := func(c *cobra.Command, _ []string) error {
