@@ -51,6 +51,7 @@ const (
 	DeployHeld    = "held"       // a hold keeps it away
 	DeployNewer   = "superseded" // a newer commit is there, or waits
 	DeployFailed  = "failed"
+	DeployBusy    = "busy"    // another run deploys, and this one was not to wait
 	DeployRefused = "refused" // a rule does not allow it
 	DeployWaiting = "waiting" // for an approval
 	DeployOff     = "off"     // it is not automatic

@@ -56,7 +56,9 @@ func (r *rollouts) errors() (errs []error) {
 		}
 		for _, e := range diag.All(t.err) {
 			named := *e
-			named.What = t.conf.Name + ": " + strings.TrimPrefix(e.What, t.conf.Name+": ")
+			if !strings.HasPrefix(e.What, t.conf.Name) { // production is held by ...
+				named.What = t.conf.Name + ": " + e.What
+			}
 			errs = append(errs, &named)
 		}
 	}
@@ -102,6 +104,8 @@ func (t *target) settle(outcome, why string, err error) {
 // refuse settles a target by an error. In a dry run a rule that is not kept is an answer, and no failure.
 func (r *rollouts) refuse(t *target, err error) {
 	switch {
+	case diag.Is(err, diag.Busy):
+		t.settle(DeployBusy, "", err)
 	case !diag.Is(err, diag.Policy):
 		t.settle(DeployFailed, "", err)
 	case r.opt.Dry:
@@ -344,7 +348,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 		}
 	}
 	switch {
-	case err != nil && result.Entry == nil && diag.Is(err, diag.Policy):
+	case err != nil && result.Entry == nil && len(result.Stages) == 0 && (diag.Is(err, diag.Policy) || diag.Is(err, diag.Busy)):
 		r.refuse(t, err)
 	case err != nil:
 		t.settle(DeployFailed, "", transfer.Explained(err))
