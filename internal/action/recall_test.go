@@ -184,7 +184,9 @@ func TestAValueThatAnEnvironmentHasIsNoChange(t *testing.T) {
 			map[string]string{"GOFLAGS": "outside"}, nil, func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed",
 		},
 		"given in place of pipe.yaml's": {
-			map[string]string{"CGO_ENABLED": "1"}, map[string]string{"CGO_ENABLED": "1"}, func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") },
+			map[string]string{"CGO_ENABLED": "1"},
+			map[string]string{"CGO_ENABLED": "1"},
+			func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") },
 			"app/build.sh changed",
 		},
 	} {
