@@ -104,6 +104,10 @@ func tried(e pipe.DeployedTo) bool { return e.N > 0 || e.Outcome != pipe.DeployF
 
 // printDeployed prints a row for each environment.
 func printDeployed(w io.Writer, d *pipe.Deployed) {
+	if len(d.Environments) == 0 {
+		view.Print(w, "no environments\n") // a file of each: may be empty
+		return
+	}
 	rows := [][]string{{"ENV", "OUTCOME", "N", "RELEASE", "COMMIT", "WHY"}}
 	for _, e := range d.Environments {
 		n := "-"

@@ -110,6 +110,9 @@ func (p *Project) Deploy(ctx context.Context, opt DeployOptions) (*Deployed, err
 	if len(opt.Envs) == 0 && !opt.Auto {
 		return nil, diag.New(diag.Usage, "name an environment to deploy to").Hinted("pipe deploy staging")
 	}
+	if len(opt.Envs) == 0 && !p.spec.DeclaresEnvironments() {
+		return nil, diag.New(diag.Usage, "pipe.yaml has no environments, so none is deployed to automatically").Hinted("pipe deploy staging, or write environments: {staging: {auto: main}}")
+	}
 	targets, err := p.targetsOf(ctx, &opt)
 	if err != nil {
 		return nil, err
