@@ -60,6 +60,7 @@ type Limits struct {
 type Work struct {
 	release.Want
 	Values map[string][]action.EnvValue // of the variables of each stage
+	Places map[string]string            // where pipe.yaml declares the stages, as far as it is at hand; may be nil
 	// Base is the job of a stage that runs in the project itself; the others get a fresh directory.
 	Base map[string]*action.Job
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -211,6 +212,7 @@ func (r *rollout) blockedBy(name string) string {
 // the stage counts against a limit.
 func (r *rollout) stage(name string) (end *release.End, err error) {
 	s, in := r.part(name).Stage(name, r.work.Values[name])
+	s.Place = cmp.Or(r.work.Places[name], s.Place)
 	ctx := r.ctx
 	if m := s.Mutex; r.limited(m) {
 		slot, err := r.slot(name, m)

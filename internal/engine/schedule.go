@@ -172,6 +172,9 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 	if ferr := r.flush(); ferr != nil {
 		err = errors.Join(err, ferr)
 	}
+	if err == nil && !r.opt.Dry {
+		err = r.see(ctx)
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = interrupted(cause, err)
 	}

@@ -30,6 +30,25 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 	return errors.Join(err, r.unpark())
 }
 
+// see notes that all was live already for this run's commit, where it was.
+func (r *run) see(ctx context.Context) error {
+	all := false
+	for i := range r.states {
+		st := &r.states[i]
+		if s := &r.Project.Stages[i]; !s.Deploy || s.Frozen {
+			continue
+		}
+		if all = st.Done && st.Verdict.Do == event.Skip && st.Verdict.Because[0].Code == event.LiveSame; !all {
+			return nil
+		}
+	}
+	if !all {
+		return nil
+	}
+	w := r.opt.Want
+	return r.Env.See(ctx, &w)
+}
+
 // unpark leaves what is still parked as it is: not deployed.
 func (r *run) unpark() error {
 	for _, i := range r.parked() {
@@ -145,7 +164,7 @@ func (r *run) parked() (all []int) {
 // about. Those that are live are part of the release, too. given are the values of the
 // environment.
 func (r *run) work(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, error) {
-	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Base: map[string]*action.Job{}}
+	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Places: map[string]string{}, Base: map[string]*action.Job{}}
 	w.Stages, w.Whole = map[string]release.Aim{}, !w.Override
 	for i := range r.states {
 		st := &r.states[i]
@@ -164,7 +183,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 			if err != nil {
 				return nil, err
 			}
-			w.Stages[s.Name], w.Values[s.Name] = a, values
+			w.Stages[s.Name], w.Values[s.Name], w.Places[s.Name] = a, values, s.Place
 		}
 	}
 	w.Tidy()

@@ -25,6 +25,9 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	// Most runs find nothing to do, and need no proof of anything.
 	s, v, err := e.foresee(ctx, w)
 	if err != nil || v.Do != Go && (v.Do != Nothing || s.Lease == nil) {
+		if err == nil && v.Do == Nothing {
+			err = e.See(ctx, w)
+		}
 		return nil, v, err
 	}
 	day, err := e.probe(ctx, s)
@@ -33,6 +36,9 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	}
 	b := &beginning{Environment: e, want: w, day: day, nonce: rand.Text()}
 	v, err = b.turn(ctx)
+	if err == nil && v.Do == Nothing {
+		err = e.See(ctx, w)
+	}
 	if b.registered && (err != nil || v.Do != Go) {
 		// Whoever comes next must not wait for a run that has gone.
 		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
@@ -179,6 +185,9 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	}
 	if w.Gate != nil {
 		s.Guard = w.Guard
+	}
+	if w.Automatic && !w.MayGoBack && w.Commit != "" {
+		s.Head = nil // this commit is newer
 	}
 	s.Asked = nil // whatever was asked for, the environment moves
 	b.live, s.Live = s.Live, ID{}

@@ -45,6 +45,7 @@ type State struct {
 	Asked    []digest.Digest  `json:"asked,omitempty"`    // plans that wait for an approval, the newest last
 	Live     ID               `json:"live,omitzero"`      // the release of which every stage is live; zero: of none
 	Verified []ID             `json:"verified,omitempty"` // releases that were live and worked, the newest first
+	Head     *Head            `json:"head,omitempty"`     // the newest commit for which all was live already
 	Stages   map[string]Stage `json:"stages"`
 	Last     *Entry           `json:"last,omitempty"`   // the newest deployment that has ended
 	Logged   uint64           `json:"logged,omitempty"` // the newest one that is known to be in the history
@@ -59,6 +60,12 @@ type Waiting struct {
 	Commit    string    `json:"commit,omitempty"`
 	Committed time.Time `json:"committed,omitzero"`
 	Automatic bool      `json:"automatic,omitempty"`
+}
+
+// Head is a commit for which there was nothing to deploy, because it makes the release that was live.
+type Head struct {
+	Commit    string    `json:"commit"`
+	Committed time.Time `json:"committed,omitzero"` // when, by the committer's clock
 }
 
 // Hold keeps automatic deployments away.

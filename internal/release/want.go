@@ -190,25 +190,73 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 	if !w.Automatic || w.MayGoBack || w.Commit == "" {
 		return Verdict{}, nil
 	}
+	if h := s.Head; h != nil {
+		why, err := e.before(ctx, w, h.Commit, h.Committed)
+		if err != nil || why != "" {
+			return Verdict{Superseded, why + ", for which all was live in " + e.opt.Name}, err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
 		st := s.Stages[name]
-		if st.Commit == "" || st.Commit == w.Commit || st.Gone > 0 {
+		if st.Gone > 0 {
 			continue
 		}
-		older, known, err := e.opt.Older(ctx, w.Commit, st.Commit)
-		if err != nil {
-			return Verdict{}, err
-		}
-		note := ""
-		if !known {
-			// The clocks of committers are all that is left.
-			older, note = !w.Committed.IsZero() && w.Committed.Before(st.Committed), " by their dates, as git does not know both commits"
-		}
-		if older {
-			return Verdict{Superseded, "commit " + short(w.Commit) + " is older than " + short(st.Commit) + ", which " + name + " in " + e.opt.Name + " has" + note}, nil
+		why, err := e.before(ctx, w, st.Commit, st.Committed)
+		if err != nil || why != "" {
+			return Verdict{Superseded, why + ", which " + name + " in " + e.opt.Name + " has"}, err
 		}
 	}
 	return Verdict{}, nil
+}
+
+// before says that the commit of a deployment comes before another one, "" when it does not.
+func (e *Environment) before(ctx context.Context, w *Want, commit string, committed time.Time) (why string, err error) {
+	if commit == "" || commit == w.Commit {
+		return "", nil
+	}
+	older, known, err := e.opt.Older(ctx, w.Commit, commit)
+	if err != nil {
+		return "", err
+	}
+	note := ""
+	if !known {
+		// The clocks of committers are all that is left.
+		older, note = !w.Committed.IsZero() && w.Committed.Before(committed), " by their dates, as git does not know both commits"
+	}
+	if !older {
+		return "", nil
+	}
+	return "commit " + short(w.Commit) + " is older than " + short(commit) + note, nil
+}
+
+// See notes that there was nothing to deploy for a commit, when that commit is the newest: a run of an
+// older one that comes late must not take back what this one has found to be right.
+func (e *Environment) See(ctx context.Context, w *Want) error {
+	s, err := e.lately(ctx)
+	if err != nil || !w.Automatic || w.Commit == "" || w.MayGoBack || s.absent || s.has(w.Commit) {
+		return err
+	}
+	return e.changeIf(ctx, func(s *State) (bool, error) {
+		v, err := e.older(ctx, s, w)
+		if err != nil || v.Do != Go || s.has(w.Commit) {
+			return false, err
+		}
+		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)}
+		return true, nil
+	})
+}
+
+// has reports whether a commit is the newest that the state knows of.
+func (s *State) has(commit string) bool {
+	if s.Head != nil {
+		return s.Head.Commit == commit
+	}
+	for _, st := range s.Stages {
+		if st.Gone == 0 && st.Commit != commit {
+			return false
+		}
+	}
+	return true
 }
 
 func short(commit string) string { return commit[:min(len(commit), 12)] }

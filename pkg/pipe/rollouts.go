@@ -211,7 +211,13 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 // deployed by that commit's name, too.
 func (r *rollouts) note(ctx context.Context, t *target) (err error) {
 	w := t.work
-	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" || w.Release != t.state.Live || t.state.CommitOf(w.Release) == w.Commit {
+	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" {
+		return nil
+	}
+	if w.Automatic {
+		return t.env.See(ctx, &w.Want)
+	}
+	if w.Release != t.state.Live || t.state.CommitOf(w.Release) == w.Commit {
 		return nil
 	}
 	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
