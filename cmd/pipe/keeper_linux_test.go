@@ -47,7 +47,7 @@ func TestTheCommandOfAKilledDeploymentEndsWithIt(t *testing.T) {
 			}
 			// Nobody has the workspace's lock either.
 			p.write("pipe.yaml", "stages: {ship: {deploy: true, cmd: 'true'}}\n")
-			if out := p.pipe("repro"); !strings.Contains(out, "did not finish") {
+			if out := p.pipe("repro"); !strings.Contains(out, "has not finished") {
 				t.Error(out)
 			}
 		})

@@ -69,9 +69,16 @@ func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Defin
 func envOf(s *spec.Stage, in Inputs, known map[string]string) (env []EnvValue) {
 	for _, e := range s.Env {
 		v := EnvValue{Name: e.Name, Value: e.Value, Set: e.Literal, Literal: e.Literal, Secret: e.Secret == spec.IsSecret}
-		if text, ok := known[e.Name]; ok {
+		text, ok := known[e.Name]
+		if ok {
 			v.Value, v.Set, v.Literal = text, true, true
-		} else if i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name && !v.Literal }); i >= 0 && !e.Literal {
+		}
+		i := slices.IndexFunc(in.Env, func(v EnvValue) bool { return v.Name == e.Name })
+		switch {
+		case i < 0:
+		case ok && in.Env[i].Set && in.Env[i].Value == text:
+			v.Literal = in.Env[i].Literal // who gives a value is no change
+		case !ok && !e.Literal && !in.Env[i].Literal:
 			v.Value, v.Set = in.Env[i].Value, in.Env[i].Set
 		}
 		env = append(env, v)

@@ -161,3 +161,49 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 		}
 	}
 }
+
+// An environment knows the values that it was given: neither those of today, nor that another
+// environment has other ones, is a change.
+func TestAValueThatAnEnvironmentHasIsNoChange(t *testing.T) {
+	at := func(s *spec.Stage, in Inputs, given map[string]string) Inputs {
+		in.Env = Declared(s, given, func(name string) (string, bool) {
+			return map[string]string{"GOFLAGS": "outside"}[name], name == "GOFLAGS"
+		})
+		return in
+	}
+	for name, c := range map[string]struct {
+		then, now map[string]string
+		set       func(*spec.Stage, *Inputs)
+		want      string
+	}{
+		"a dep":                {map[string]string{"REGION": "us"}, map[string]string{"REGION": "us"}, func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed"},
+		"a value":              {map[string]string{"REGION": "us"}, map[string]string{"REGION": "eu"}, nil, "variable REGION changed"},
+		"a value that is new":  {nil, map[string]string{"REGION": "eu"}, nil, "variable REGION changed"},
+		"a value that is gone": {map[string]string{"REGION": "us"}, nil, nil, "variable REGION changed"},
+		"no longer given": {
+			map[string]string{"GOFLAGS": "outside"}, nil, func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed",
+		},
+		"given in place of pipe.yaml's": {
+			map[string]string{"CGO_ENABLED": "1"},
+			map[string]string{"CGO_ENABLED": "1"},
+			func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") },
+			"app/build.sh changed",
+		},
+	} {
+		s, in := example()
+		s.Deploy, s.Env = true, []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS"}, {Name: "REGION"}}
+		then, now := at(s, in, c.then), at(s, in, c.now)
+		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(s, then), Deps: then.Deps, Tools: then.Tools, Values: map[string]string{"CGO_ENABLED": "0"}}
+		for k, v := range c.then {
+			live.Values[k] = v
+		}
+		now.Deps = slices.Clone(now.Deps)
+		if c.set != nil {
+			c.set(s, &now)
+		}
+		found := RecallLive(Definition{Stage: s, Platform: now.Platform}, now, live, nil)
+		if got := event.Words(DecideDeploy(s, KeyOf(s, now), now, live, found, false).Because, 9); got != "another version is live in prod, "+c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

@@ -44,7 +44,9 @@ func (a *app) argument(c *cobra.Command, args []string, typed string) ([]string,
 			found = append(found, described(names.Stages, args, typed)...)
 		case kind == "OUT":
 			found = append(found, described(names.Outs, args, typed)...)
-		case kind == "ENV":
+		case kind == "SOURCE":
+			found = append(found, described(names.Sources, args, typed)...)
+		case kind == "ENV", kind == "FROM", kind == "TO":
 			for _, name := range names.Environments {
 				found = append(found, described([]pipe.Name{{Name: name}}, args, typed)...)
 			}

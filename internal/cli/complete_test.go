@@ -63,10 +63,14 @@ func (p *place) completes(words ...string) {
 }
 
 func TestEnvironmentsOfPipeYamlAreCompleted(t *testing.T) {
-	p := newPlace(t, crowd+"environments: {staging: {}, production: {from: staging}, \"pr-*\": {}}\n")
+	p := newPlace(t, crowd+"environments: {staging: {}, production: {from: staging}, \"pr-*\": {}}\nsources: {lib/api: {git: ../api}}\n")
 	for line, want := range map[string]string{
 		"env show ":               "production|staging|:4",
 		"hold s":                  "staging|:4",
+		"deploy staging ":         "production|:4",
+		"promote staging ":        "production|:4",
+		"promote s":               "staging|:4",
+		"update ":                 "lib/api\t../api|:4",
 		"repro --env ":            "production|staging|:4",
 		"env forget production d": "deploy|:4",
 		"env history staging ":    ":4",

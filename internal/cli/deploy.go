@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,9 @@ branch, and never over a hold or a newer commit.`,
 			}
 			if err := asInput(a.In, input, &opt); err != nil {
 				return err
+			}
+			if len(opt.Sources) > 0 && opt.Release+opt.Commit != "" {
+				return diag.New(diag.Usage, "--source needs a build, and --release and --commit build nothing").Hinted("pipe deploy ENV --source NAME=REF")
 			}
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Deploy(c.Context(), opt) })
 		})
@@ -88,15 +92,22 @@ func (a *app) deployment(c *cobra.Command, dry bool, f func(*pipe.Project) (*pip
 	}
 	return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
 		d, err := f(p)
-		if d == nil || len(d.Environments) == 0 && err != nil {
+		if d == nil || diag.Is(err, diag.Usage) && !slices.ContainsFunc(d.Environments, tried) || len(d.Environments) == 0 && err != nil {
 			return err
 		}
 		return errors.Join(a.answer("pipe.deploy/1", d, func(w io.Writer) { printDeployed(w, d) }), err)
 	})
 }
 
+// tried reports whether there is more to say of an environment than the error.
+func tried(e pipe.DeployedTo) bool { return e.N > 0 || e.Outcome != pipe.DeployFailed }
+
 // printDeployed prints a row for each environment.
 func printDeployed(w io.Writer, d *pipe.Deployed) {
+	if len(d.Environments) == 0 {
+		view.Print(w, "no environments\n") // a file of each: may be empty
+		return
+	}
 	rows := [][]string{{"ENV", "OUTCOME", "N", "RELEASE", "COMMIT", "WHY"}}
 	for _, e := range d.Environments {
 		n := "-"

@@ -19,8 +19,9 @@ func (a *app) envCmd() *cobra.Command {
 	const long = `List every environment that something was deployed to: each deploy stage with the
 artifacts that it got, the commit, when and by whom, and how it ended. The last column
 says what else matters: that the environment is held, that a deployment is in progress,
-that HEAD is newer than what is live (behind), that the inputs were not as in the commit
-(edited) or that other sources or values were asked for (override).
+that HEAD has newer changes than what is live (behind), that the inputs were not as in
+the commit (edited) or that other sources or values were asked for (override).
+Environments in which nothing is live come last, in one line.
 
 Only the remote is asked; without one, the environments of this workspace are listed.`
 	run := func(c *cobra.Command, _ []string) error {
@@ -52,6 +53,7 @@ func printEnvironments(w io.Writer, list *pipe.Environments) {
 		return
 	}
 	rows := [][]string{{"ENV", "STAGE", "ARTIFACT", "COMMIT", "WHEN", "BY", "STATUS", "NOTES"}}
+	var empty []string // previews that are gone would soon fill the table
 	for i := range list.Environments {
 		e := &list.Environments[i]
 		notes := badges(e)
@@ -66,11 +68,20 @@ func printEnvironments(w io.Writer, list *pipe.Environments) {
 				rows = append(rows, []string{"", "", more})
 			}
 		}
-		if len(e.Stages) == 0 {
+		switch {
+		case len(e.Stages) > 0:
+		case e.Held != nil || e.Deploying != nil:
 			rows = append(rows, []string{e.Name, "-", "", "", "", "", "empty", strings.Join(notes, "; ")})
+		default:
+			empty = append(empty, e.Name)
 		}
 	}
-	view.Table(w, rows)
+	if len(rows) > 1 {
+		view.Table(w, rows)
+	}
+	if len(empty) > 0 {
+		view.Print(w, "empty: %s\n", strings.Join(view.Few(empty, 5), ", "))
+	}
 }
 
 // moment is a time as tables have it.

@@ -67,7 +67,7 @@ func printEnvironment(w io.Writer, e *pipe.EnvironmentState) {
 		row("guard", "%s", e.Guard)
 	}
 	if e.Behind {
-		row("behind", "HEAD has newer commits")
+		row("behind", "HEAD has newer changes")
 	}
 	for _, id := range e.Verified {
 		row("verified", "%s", id)

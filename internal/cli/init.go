@@ -92,6 +92,6 @@ func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
 		view.Print(w, "%s\n", strings.TrimSuffix(line, "\n"))
 	}
 	if !dryRun {
-		view.Print(w, "next: pipe repro\n")
+		view.Print(w, "next: %s\n", r.Next)
 	}
 }

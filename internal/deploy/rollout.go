@@ -274,7 +274,7 @@ func (r *rollout) slot(name, mutex string) (*lease.Slot, error) {
 	return lease.Acquire(r.ctx, r.Limits.Cells, r.Limits.At+mutex, r.Limits.Most[mutex], l, func(holders []lease.Lease) error {
 		if !told && len(holders) > 0 {
 			told = true
-			r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: name, Text: "waits for limit " + mutex + ", which " + holders[0].By + " has"})
+			r.Emit(event.Event{Schema: event.Schema, Type: event.Note, Stage: name, Text: "waiting for limit " + mutex + ", held by " + holders[0].By})
 		}
 		return nil
 	})

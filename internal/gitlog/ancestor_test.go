@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // line makes n commits, and a branch that leaves the line after the first.
@@ -101,5 +102,31 @@ func TestTheTimeOfACommitIsThatOfItsCommitter(t *testing.T) {
 	}
 	if _, err := s.open(s.dir).Committed(t.Context(), "0123456789012345678901234567890123456789"); !diag.Is(err, diag.NotFound) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The commit of a lock that follows a deployment is no change, nor is that of another project.
+func TestCommitsAreTheSameButForOneFile(t *testing.T) {
+	s := newSandbox(t)
+	first := s.commit(0, "a*/in", "1")
+	locked := s.commit(1, "a*/pipe.lock", "1")
+	other := s.commit(2, "b/in", "1")
+	changed := s.commit(3, "a*/in", "2")
+	for _, q := range []struct {
+		a, b, at    string
+		same, known bool
+	}{
+		{first, first, ".", true, true},
+		{first, locked, ".", true, true},
+		{first, other, ".", false, true},
+		{first, other, "a*", true, true},
+		{first, changed, "a*", false, true},
+		{other, changed, "b", true, true},
+		{"0123456789012345678901234567890123456789", first, ".", false, false},
+	} {
+		same, known, err := s.open(s.dir).Same(t.Context(), q.a, q.b, repopath.Path(q.at), "a*/pipe.lock")
+		if same != q.same || known != q.known || err != nil {
+			t.Errorf("%+v: %v, %v, %v", q, same, known, err)
+		}
 	}
 }

@@ -29,3 +29,23 @@ func (r *Repo) Dirty(ctx context.Context, paths []repopath.Path, but repopath.Pa
 	}
 	return false, err
 }
+
+// Same reports whether two commits have the same files at and below a path, but for one of them. What git
+// cannot tell, because a commit is not here, is not known.
+func (r *Repo) Same(ctx context.Context, a, b string, at, but repopath.Path) (same, known bool, err error) {
+	cmd, err := r.command(ctx, "diff-tree", "-r", "--name-only", "-z", a, b, "--", string(at))
+	if err != nil {
+		return false, false, err
+	}
+	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none") // in a partial clone git would fetch what is absent
+	out, err := output(cmd)
+	if failed(err) {
+		return false, false, nil
+	}
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		if name != "" && name != string(but) {
+			return false, true, err
+		}
+	}
+	return true, true, err
+}

@@ -90,7 +90,7 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 
 // fenced says who has the environment in place of this run.
 func (d *Deployment) fenced(s *State) error {
-	what := fmt.Sprintf("%s was unlocked: this run (#%d) must stop", d.e.opt.Name, d.N)
+	what := fmt.Sprintf("%s was unlocked; this run (#%d) had to stop", d.e.opt.Name, d.N)
 	if s.N > d.N {
 		who := ""
 		if s.Lease != nil {

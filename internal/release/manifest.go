@@ -296,7 +296,7 @@ func readRelease(ctx context.Context, cells store.Cells, project string, id ID) 
 	switch {
 	case err != nil:
 		return nil, diag.New(diag.Integrity, "cannot read release %s: %w", id.Short(), err).At(at).Hinted("inspect the object; pipe deploy makes a new release")
-	case r.Project != project:
+	case project != "" && r.Project != project: // a workspace's own states are its project's, whatever its name is
 		return nil, diag.New(diag.Policy, "release %s belongs to project %q, not to %q", id.Short(), r.Project, project).At(at)
 	case len(r.Requires) > 0:
 		return nil, diag.Unknown("release "+id.Short(), fmt.Sprintf("%q", r.Requires[0])).At(at)

@@ -157,28 +157,32 @@ func (e *Environment) held(s *State, w *Want) (Verdict, error) {
 	if h == nil || w.Kind == KindRollback || w.Kind == KindDestroy || w.Held {
 		return Verdict{}, nil
 	}
-	why := e.HeldWhy(h)
+	why := e.holder(h)
 	if h.Until == UntilNext {
 		if !h.vetoes(w.Release) {
 			return Verdict{}, nil
 		}
-		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + since(h.At)
+		why = "release " + w.Release.Short() + " was rolled back" + by(h.By) + at(h.At)
 	}
 	if w.Automatic {
-		return Verdict{Held, why}, nil
+		return Verdict{Held, why + e.resumes()}, nil
 	}
 	return Verdict{}, diag.New(diag.Policy, "%s", why).At(e.cell()).
 		Hinted("pipe resume %s ends the hold; --hold deploys and keeps it", e.opt.Name)
 }
 
-// HeldWhy says for people who holds the environment, since when and why.
-func (e *Environment) HeldWhy(h *Hold) string {
+// HeldWhy says for people who holds the environment, since when and why, and what ends that.
+func (e *Environment) HeldWhy(h *Hold) string { return e.holder(h) + e.resumes() }
+
+func (e *Environment) holder(h *Hold) string {
 	why := e.opt.Name + " is held" + by(h.By) + since(h.At)
 	if h.Reason != "" {
 		why += ": " + h.Reason
 	}
-	return why + "; pipe resume " + e.opt.Name + " ends that"
+	return why
 }
+
+func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends that" }
 
 // older keeps an automatic deployment from replacing a commit by one of its ancestors, however it
 // ended: an old run that is started again would otherwise take back what came after it.
@@ -264,6 +268,9 @@ func by(who string) string {
 	}
 	return " by " + who
 }
+
+// at tells people when something happened.
+func at(t time.Time) string { return " at " + t.UTC().Format("2006-01-02 15:04 MST") }
 
 // since tells people when something began.
 func since(at time.Time) string { return " since " + at.UTC().Format("2006-01-02 15:04 MST") }

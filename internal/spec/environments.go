@@ -139,6 +139,9 @@ func (all *Environments) pattern(name string) (best int, ties []string) {
 // that it fits. Its Name is the name that was asked for. Without environments: every valid name has
 // one, of which nothing is said.
 func (all *Environments) Find(name string) (*Environment, error) {
+	if all.at(name) >= 0 && strings.Contains(name, "*") {
+		return nil, diag.New(diag.Usage, "%s is a pattern", name).At(FileName).Hinted("name one environment, such as %s", strings.ReplaceAll(name, "*", "1"))
+	}
 	if !IsEnvironment(name) {
 		return nil, diag.New(diag.Usage, "%q is not a valid environment name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit", name)
 	}

@@ -158,7 +158,7 @@ func TestFindKnowsNamesPatternsAndGroups(t *testing.T) {
 		"pr-A":      `"pr-A" is not a valid environment name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit; `,
 		"pr-.lock":  `"pr-.lock" is not a valid environment name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit; `,
 		"":          `"" is not a valid environment name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit; `,
-		"pr-*":      `"pr-*" is not a valid environment name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit; `,
+		"pr-*":      `pipe.yaml: pr-* is a pattern; name one environment, such as pr-1`,
 		"stagin":    `pipe.yaml: no environment named "stagin"; did you mean staging?`,
 		"custs":     `pipe.yaml: no environment named "custs"; environments: *-b, a-*, a-*-c, cust-41, cust-42, customers, last, nobody, partners, pr-*, ...`,
 		"customers": "pipe.yaml: customers is a group of environments, not an environment; name one of them: cust-41, cust-42",

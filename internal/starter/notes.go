@@ -23,6 +23,15 @@ const example = `  # A build stage has outs. It runs when its command, deps, par
     outs: [artifacts/hello.txt]
 `
 
+// where is about environments, for whoever has a deploy stage.
+const where = `
+# Without environments, pipe repro deploys to one, "default". With these, "pipe deploy staging"
+# deploys, and "pipe promote staging production" brings the same bytes to production.
+# environments:
+#   staging: {}
+#   production: {from: staging}
+`
+
 const dvcHead = `# These stages are from dvc.yaml. Here several lines of a cmd run in one shell, which stops
 # at the first error, and a command sees only the variables that its env: names. A stage without
 # outs is a deploy stage: write check: true in it if it is a test.

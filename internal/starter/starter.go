@@ -114,7 +114,7 @@ func compose(name string, parts []*part) *Proposal {
 		deploy += "\n  needs: " + flow(w.tests)
 	}
 	w.stages = append(w.stages, comment(deploy))
-	return &Proposal{Text: fmt.Sprintf(head, name) + "stages:\n" + strings.Join(w.stages, "\n"), Found: w.found}
+	return &Proposal{Text: fmt.Sprintf(head, name) + "stages:\n" + strings.Join(w.stages, "\n") + where, Found: w.found}
 }
 
 // parts finds what the proposal is made of. A language's own commands are better known than

@@ -237,7 +237,11 @@ func (p *Progress) failed(e event.Event) {
 	}
 	p.told(e.Stage, "FAILED", e.How)
 	if s != nil && len(s.held) > 0 {
-		Print(p.W, "pipe log %s shows all of its output\n", e.Stage)
+		what := e.Stage
+		if e.Env != "" {
+			what = what[strings.LastIndexByte(what, ':')+1:] + " --env " + e.Env
+		}
+		Print(p.W, "pipe log %s shows all of its output\n", what)
 	}
 }
 

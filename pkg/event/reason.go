@@ -109,7 +109,7 @@ var texts = map[string]string{
 	LiveSame:      "live in %s",
 	NotDeployed:   "not deployed to %s yet",
 	LastFailed:    "the last deployment to %s failed",
-	LastUnknown:   "the last deployment to %s did not finish",
+	LastUnknown:   "a deployment to %s has not finished",
 	Superseded:    "not deployed to %s",
 	Held:          "not deployed to %s",
 	ByDeploy:      "pipe deploy ENV deploys it",

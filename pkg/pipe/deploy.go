@@ -51,6 +51,7 @@ const (
 	DeployHeld    = "held"       // a hold keeps it away
 	DeployNewer   = "superseded" // a newer commit is there, or waits
 	DeployFailed  = "failed"
+	DeployBusy    = "busy"    // another run deploys, and this one was not to wait
 	DeployRefused = "refused" // a rule does not allow it
 	DeployWaiting = "waiting" // for an approval
 	DeployOff     = "off"     // it is not automatic
@@ -108,6 +109,9 @@ const environmentsAtOnce = 16
 func (p *Project) Deploy(ctx context.Context, opt DeployOptions) (*Deployed, error) {
 	if len(opt.Envs) == 0 && !opt.Auto {
 		return nil, diag.New(diag.Usage, "name an environment to deploy to").Hinted("pipe deploy staging")
+	}
+	if len(opt.Envs) == 0 && !p.spec.DeclaresEnvironments() {
+		return nil, diag.New(diag.Usage, "pipe.yaml has no environments, so none is deployed to automatically").Hinted("pipe deploy staging, or write environments: {staging: {auto: main}}")
 	}
 	targets, err := p.targetsOf(ctx, &opt)
 	if err != nil {
@@ -208,10 +212,29 @@ func (p *Project) target(ctx context.Context, c *spec.Environment, opt *DeployOp
 	if err != nil {
 		return nil, err
 	}
-	t := &target{conf: c, env: env, given: map[string]string{}, result: DeployedTo{Env: c.Name}}
-	for _, v := range c.Env {
-		t.given[v.Name] = v.Value
-	}
+	t := &target{conf: c, env: env, given: given(c), result: DeployedTo{Env: c.Name}}
 	maps.Copy(t.given, opt.Set)
 	return t, nil
+}
+
+// given returns the values that an environment gives to variables.
+func given(c *spec.Environment) map[string]string {
+	values := map[string]string{}
+	for _, v := range c.Env {
+		values[v.Name] = v.Value
+	}
+	return values
+}
+
+// valuesOf is given for an environment by its name.
+func (p *Project) valuesOf(name string) (map[string]string, error) {
+	all, err := p.declared()
+	if err != nil {
+		return nil, err
+	}
+	c, err := all.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return given(c), nil
 }

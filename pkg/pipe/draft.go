@@ -26,10 +26,13 @@ func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() er
 		return free, err
 	}
 	free, d, err := r.p.draft(ctx, r.opt, stages)
+	if err != nil {
+		return free, errors.Join(err, free())
+	}
 	for _, t := range mine {
 		t.source = d
 	}
-	return free, err
+	return free, nil
 }
 
 // chosen returns those of the stages that --only and --skip choose. A pattern that fits none is a
@@ -53,7 +56,7 @@ func choose(opt *DeployOptions, names []string) (chosen []string, err error) {
 		}
 	}
 	if err == nil && len(chosen) == 0 {
-		err = diag.New(diag.Usage, "there is no stage to deploy").Hinted("pipe dag lists the stages")
+		err = diag.New(diag.Usage, "there is no stage to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
 	}
 	return chosen, err
 }
@@ -79,15 +82,18 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	free = sync.OnceValue(h.Release)
 	ropt := ReproOptions{Sources: opt.Sources, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
 	ropt.Targets, err = p.needed(stages)
-	if err == nil && len(ropt.Targets) > 0 {
-		_, err = p.run(ctx, ropt, h, false)
-	}
 	if err != nil {
 		return free, nil, err
 	}
 	lock, err := p.lock()
 	if err != nil {
 		return free, nil, err
+	}
+	// With other refs of sources, what is built stands in this lock alone.
+	if len(ropt.Targets) > 0 {
+		if _, err := p.runOn(ctx, lock, ropt, h, false); err != nil {
+			return free, nil, err
+		}
 	}
 	e, err := p.engine(ctx, ropt, h)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Environments are those that exist: something was deployed there, or was to be.
@@ -27,7 +28,7 @@ type Environment struct {
 	Live      string          `json:"live,omitempty"`      // the release of which every stage is live; empty: of none
 	Held      *EnvHold        `json:"held,omitempty"`      // what keeps deployments away; nil: nothing
 	Deploying *Holder         `json:"deploying,omitempty"` // the run that deploys; nil: none does
-	Behind    bool            `json:"behind,omitempty"`    // HEAD has commits after all that are live; false also where git cannot tell
+	Behind    bool            `json:"behind,omitempty"`    // HEAD has changes after all commits that are live; false also where git cannot tell
 }
 
 // DeployedStage is what a deploy stage's last deployment to an environment was.
@@ -91,7 +92,8 @@ func describeEnvironment(s *release.Sight, behind bool) Environment {
 	return env
 }
 
-// behind returns what tells whether HEAD has commits after all that are live in an environment.
+// behind returns what tells whether HEAD has changes of the project after all commits that are live in an
+// environment.
 // Only git is asked, as it is here: an edge of a shallow clone hides the answer.
 func (p *Project) behind(ctx context.Context) func(*release.Sight) bool {
 	head := p.commit(ctx)
@@ -108,6 +110,10 @@ func (p *Project) behind(ctx context.Context) func(*release.Sight) bool {
 			if _, ok := before[st.Commit]; !ok {
 				older, known, err := p.older(ctx, st.Commit, head)
 				before[st.Commit] = older && known && err == nil
+				// The commit of pipe.lock that follows a deployment brings nothing to deploy.
+				if same, known, err := p.repo.Same(ctx, st.Commit, head, p.at(), p.at().Child(lockfile.FileName)); err == nil && known && same {
+					before[st.Commit] = false
+				}
 			}
 			if !before[st.Commit] {
 				return false // HEAD itself is there, or what it does not have

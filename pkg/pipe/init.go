@@ -26,6 +26,7 @@ type Initialized struct {
 	Wrote []string `json:"wrote"`               // files that were made or changed
 	Found []Sign   `json:"found"`               // what a new pipe.yaml was made of
 	Text  string   `json:"pipe_yaml,omitempty"` // with DryRun: what pipe.yaml would be
+	Next  string   `json:"next"`                // the command that goes on
 }
 
 // Sign is a file that told Init what kind of project this is.
@@ -36,8 +37,8 @@ type Sign struct {
 }
 
 // Init writes a first pipe.yaml into dir when there is none, the project's name into one that
-// needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory and
-// the outs are ignored, and pipe.lock merges by union. It overwrites nothing: a file that is
+// needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory, the outs
+// and the sources are ignored, and pipe.lock merges by union. It overwrites nothing: a file that is
 // there gets more lines. It can be repeated: what is there already is not added again.
 func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, err error) {
 	dir, err := filepath.Abs(opt.Dir)
@@ -58,6 +59,7 @@ func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, er
 	if err != nil {
 		return nil, err
 	}
+	r.Next = p.firstCommand()
 	for _, c := range changes {
 		if how.DryRun && c.name == spec.FileName {
 			r.Text = c.text
@@ -70,6 +72,19 @@ func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, er
 		r.Wrote = append(r.Wrote, c.name)
 	}
 	return r, nil
+}
+
+// firstCommand returns what brings the project up to date for the first time.
+func (p *Project) firstCommand() string {
+	if all, err := p.declared(); err == nil && p.spec.Deploys() {
+		for i := range all.All {
+			// What must be verified elsewhere first, or is a pattern, comes later.
+			if e := &all.All[i]; len(e.From) == 0 && !e.IsPattern() {
+				return "pipe deploy " + e.Name
+			}
+		}
+	}
+	return "pipe repro"
 }
 
 // change is a file with its new text.
@@ -152,10 +167,22 @@ func (p *Project) ignoreLines() ([]string, error) {
 		lines = append(lines, "/.pipe/")
 	}
 	outs, err := p.UnignoredOuts()
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range outs {
 		lines = append(lines, ignoreLine(repopath.Path(o)))
 	}
-	return lines, err
+	for _, s := range p.spec.Sources {
+		ignored, err := p.inputs.Ignored(s.Path, true)
+		if err != nil {
+			return nil, err
+		}
+		if !ignored {
+			lines = append(lines, ignoreLine(s.Path)+"/")
+		}
+	}
+	return lines, nil
 }
 
 // attributeLines returns what .gitattributes should say of pipe.lock, if it says

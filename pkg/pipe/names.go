@@ -14,6 +14,7 @@ type Names struct {
 	Stages       []Name   // sorted
 	Outs         []Name   // sorted; relative to the directory where pipe runs, with the system's separators
 	Remotes      []Name   // in pipe.yaml's order
+	Sources      []Name   // in pipe.yaml's order
 	Environments []string // those of pipe.yaml, without which there is default, and those that this machine knows of
 }
 
@@ -43,6 +44,9 @@ func (p *Project) Names(ctx context.Context) Names {
 	slices.SortFunc(n.Outs, func(a, b Name) int { return strings.Compare(a.Name, b.Name) })
 	for _, r := range p.spec.Remotes {
 		n.Remotes = append(n.Remotes, Name{r.Name, r.URL})
+	}
+	for _, s := range p.spec.Sources {
+		n.Sources = append(n.Sources, Name{string(s.Path), s.Git})
 	}
 	// What cannot be read is not offered: nobody reads errors while they type.
 	if declared, err := p.declared(); err == nil {

@@ -178,6 +178,12 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 	if err != nil {
 		return nil, err
 	}
+	return p.runOn(ctx, lock, opt, h, dry)
+}
+
+// runOn is run with a lock that is read already. It leaves there what the run has made, also what is
+// not written because it is for this run alone.
+func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
 	if opt.Jobs < 0 {
 		return nil, diag.New(diag.Usage, "-j must be 1 or more, not %d", opt.Jobs).Hinted("pipe repro -j 4")
 	}
@@ -197,6 +203,12 @@ func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry 
 		return nil, err
 	}
 	o.Targets, o.Dry = targets, dry
+	if env := p.DeploysTo(); env != "" && dry { // status and why look at what pipe deploy would do there
+		if e.Given, err = p.valuesOf(env); err != nil {
+			return nil, err
+		}
+		o.Deploys = nil
+	}
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)

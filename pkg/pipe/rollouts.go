@@ -39,6 +39,10 @@ func (r *rollouts) run(ctx context.Context) error {
 			break
 		}
 		if err := r.level(ctx, now); err != nil {
+			// A build failed, for example: that is what became of all that waited for it.
+			for _, t := range unsettled(r.targets) {
+				t.settle(DeployFailed, diag.All(err)[0].What, nil)
+			}
 			return errors.Join(append(r.errors(), err)...)
 		}
 	}
@@ -52,7 +56,9 @@ func (r *rollouts) errors() (errs []error) {
 		}
 		for _, e := range diag.All(t.err) {
 			named := *e
-			named.What = t.conf.Name + ": " + strings.TrimPrefix(e.What, t.conf.Name+": ")
+			if !strings.HasPrefix(e.What, t.conf.Name) { // production is held by ...
+				named.What = t.conf.Name + ": " + e.What
+			}
 			errs = append(errs, &named)
 		}
 	}
@@ -98,6 +104,8 @@ func (t *target) settle(outcome, why string, err error) {
 // refuse settles a target by an error. In a dry run a rule that is not kept is an answer, and no failure.
 func (r *rollouts) refuse(t *target, err error) {
 	switch {
+	case diag.Is(err, diag.Busy):
+		t.settle(DeployBusy, "", err)
 	case !diag.Is(err, diag.Policy):
 		t.settle(DeployFailed, "", err)
 	case r.opt.Dry:
@@ -128,11 +136,17 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 
 // level deploys to some targets at the same time.
 func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
+	for _, t := range targets {
+		// A name that is a typing error stops all of them, before anything is built.
+		if err := t.env.Exists(ctx); diag.Is(err, diag.Usage) {
+			return err
+		}
+	}
+	targets[0].env.SayLocal()
 	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
 		if t.state, err = t.env.Read(ctx); err != nil {
 			return err
 		}
-		t.env.SayLocal()
 		// A held environment costs no build.
 		if h := t.state.Hold; r.opt.Auto && h != nil && h.Until == release.UntilResume && !r.opt.Hold {
 			t.settle(DeployHeld, t.env.HeldWhy(h), nil)
@@ -340,7 +354,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 		}
 	}
 	switch {
-	case err != nil && result.Entry == nil && diag.Is(err, diag.Policy):
+	case err != nil && result.Entry == nil && len(result.Stages) == 0 && (diag.Is(err, diag.Policy) || diag.Is(err, diag.Busy)):
 		r.refuse(t, err)
 	case err != nil:
 		t.settle(DeployFailed, "", transfer.Explained(err))

@@ -2,6 +2,9 @@ package pipe
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -221,22 +224,29 @@ func (p *Project) findRelease(ctx context.Context, text string) (release.ID, err
 
 // pin returns the release that an environment's pin names.
 func (p *Project) pin(ctx context.Context, c *spec.Environment) (release.ID, error) {
+	from := "FROM"
+	if len(c.From) > 0 {
+		from = c.From[0]
+	}
+	hint := fmt.Sprintf("pipe promote %s %s --pin writes it", from, c.Name)
 	b, err := atomicfile.Read(p.path(string(c.Pin)), maxPin)
-	if err != nil {
-		return release.ID{}, diag.New(diag.NotFound, "%s: cannot read the pin: %w", c.Name, err).At(string(c.Pin)).
-			Hinted("pipe promote FROM %s --pin writes it", c.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return release.ID{}, diag.New(diag.NotFound, "nothing is pinned for %s yet", c.Name).At(string(c.Pin)).Hinted("%s", hint)
+	case err != nil:
+		return release.ID{}, diag.New(diag.Failed, "cannot read the pin of %s: %w", c.Name, err)
 	}
 	for line := range strings.Lines(string(b)) {
 		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); line != "" {
 			id, err := p.findRelease(ctx, line)
-			if err != nil {
-				err = diag.New(diag.NotFound, "%s: the pin names no release: %w", c.Name, err).At(string(c.Pin)).Hinted("pipe promote FROM %s --pin writes it", c.Name)
+			if diag.Is(err, diag.NotFound) || diag.Is(err, diag.Usage) {
+				err = diag.New(diag.NotFound, "the pin of %s names no release: %w", c.Name, err).At(string(c.Pin)).Hinted("%s", hint)
 			}
 			return id, err
 		}
 	}
-	return release.ID{}, diag.New(diag.NotFound, "%s: the pin is empty", c.Name).At(string(c.Pin)).Hinted("pipe promote FROM %s --pin writes it", c.Name)
+	return release.ID{}, diag.New(diag.NotFound, "the pin of %s is empty", c.Name).At(string(c.Pin)).Hinted("%s", hint)
 }
 
 // maxPin is the largest pin in bytes.
