@@ -23,7 +23,7 @@ var floors = map[string]int{
 	"internal/local": 6, "internal/deploy": 6, "internal/engine": 7,
 	"pkg/pipe": 8, "internal/cli": 9, "cmd/pipe": 10,
 	// Beside the house: tests and their tools.
-	"internal/archtest": 11, "internal/s3server": 4, "internal/bench": 11, "internal/faults": 11,
+	"internal/archtest": 11, "internal/s3server": 4, "internal/bench": 11, "internal/faults": 11, "internal/drill": 11,
 }
 
 // doors: one third-party module, one package that opens it.

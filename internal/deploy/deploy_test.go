@@ -207,6 +207,36 @@ func TestAFencedDeploymentBeginsNothingMore(t *testing.T) {
 	})
 }
 
+// The run was cut off, and its command did not notice: who deploys now is the news, and the only one.
+func TestARunThatWasTakenForDeadSaysWhoDeploysNow(t *testing.T) {
+	for what, end := range map[string]error{"its command succeeds": nil, "its command was stopped": shell.ErrFenced} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := open(t)
+				q := at(t, p.remote)
+				p.command = func(ctx context.Context, _ *action.Job) error {
+					p.remote.fails(func(string) error { return diag.New(diag.Network, "no route") })
+					<-ctx.Done()
+					p.remote.fails(nil)
+					_, err := q.d.Run(t.Context(), q.work("a=2"))
+					must(t, err)
+					return end
+				}
+				_, err := p.d.Run(t.Context(), p.work("a=1"))
+				if diag.ExitCode(err) != diag.Busy.Exit() || !strings.Contains(err.Error(), "fenced by #2") || len(diag.All(err)) != 1 {
+					t.Errorf("%v", err)
+				}
+				if e := p.events[len(p.events)-1]; e.Type != event.Failed {
+					t.Errorf("%+v", e)
+				}
+				if p.statuses() != "a ok" {
+					t.Error(p.statuses())
+				}
+			})
+		})
+	}
+}
+
 func TestTheLogIsKeptBeforeTheHistoryNamesIt(t *testing.T) {
 	p := open(t)
 	w := p.work("a=1")

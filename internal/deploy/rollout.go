@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
@@ -141,6 +142,9 @@ func (r *rollout) collect(n note) {
 	if n.end.Not && r.ctx.Err() != nil {
 		return // it was kept from running, and has not failed
 	}
+	if cause := context.Cause(r.ctx); n.err == nil && errors.Is(cause, lease.ErrLost) {
+		n.err = cause // the command has succeeded, but nobody will know
+	}
 	r.result.Stages[n.stage] = Outcome{Ran: !n.end.Not, Seconds: n.end.Seconds, Err: n.err}
 	if n.err != nil {
 		r.Emit(event.Event{
@@ -188,8 +192,9 @@ func (r *rollout) end() error {
 	x, err := r.dep.End(ctx, r.ended, status, cause)
 	r.result.Entry = x
 	switch {
-	case errors.Is(outer, lease.ErrLost):
-		err = outer // what the environment says by now is another run's
+	case errors.Is(err, lease.ErrLost):
+		// What the environment says by now is another run's. That its commands were stopped is no news beside it.
+		return errors.Join(append([]error{err}, slices.DeleteFunc(errs, fenced)...)...)
 	case err == nil && outer == nil:
 		err = r.lost
 	case err == nil && status == release.EndStopped && len(errs) == 0:
@@ -207,6 +212,9 @@ func (r *rollout) blockedBy(name string) string {
 	}
 	return ""
 }
+
+// fenced reports whether a command was stopped because another run may deploy now.
+func fenced(err error) bool { return errors.Is(err, lease.ErrLost) || errors.Is(err, shell.ErrFenced) }
 
 // stage runs a stage's commands and returns how they ended. It waits for a slot before, where
 // the stage counts against a limit.
@@ -286,8 +294,8 @@ func (r *rollout) give(slot *lease.Slot, stage, mutex string) {
 func (r *rollout) command(ctx context.Context, name string, job *action.Job, log *runlog.Output) (*action.Made, error) {
 	job.Beats, job.Silence = r.dep.Beats(), r.dep.Silence()
 	made, err := r.execute(ctx, name, job, r.verb(), log)
-	if errors.Is(err, shell.ErrFenced) && r.ctx.Err() == nil {
-		err = fmt.Errorf("%s: %w", name, err)
+	if fenced(err) {
+		err = diag.New(diag.Busy, "%s: %w", name, err).Hinted("run the command again")
 	}
 	return made, err
 }

@@ -14,8 +14,9 @@ func (r *Repo) Dirty(ctx context.Context, paths []repopath.Path, but repopath.Pa
 	if len(paths) == 0 {
 		return false, nil
 	}
-	// --literal: a path is no pattern, whatever characters it has.
-	args := []string{"--literal-pathspecs", "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--"}
+	// --literal: a path is no pattern, whatever characters it has. Without optional locks git leaves none
+	// in the user's repository when it is killed.
+	args := []string{"--no-optional-locks", "--literal-pathspecs", "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--"}
 	for _, p := range paths {
 		args = append(args, string(p))
 	}

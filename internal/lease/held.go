@@ -63,12 +63,13 @@ func (h *Held) Context() context.Context { return h.ctx }
 // Beats has an item for each good beat whose answer came within a sixth of the time to live; a
 // keeper lives by them for two thirds of that time. So it is dead before anybody may take over,
 // though it does not know when a beat was sent. Each call returns a channel of its own, which
-// holds one item, and is never closed. Whoever starts a command does so after a Change, which is
-// a beat.
+// holds one item, and is never closed. The first item is the last good beat: a process that stood
+// still before it starts a command must find out that it may not start it.
 func (h *Held) Beats() <-chan time.Time {
 	c := make(chan time.Time, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c <- h.good
 	h.beats = append(h.beats, c)
 	return c
 }
@@ -224,7 +225,7 @@ func (h *Held) write(ctx context.Context) (sent time.Time, err error) {
 	if err == nil && !w.sent.IsZero() {
 		h.renewed(w.sent)
 	}
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil { // what is in is in, however long the answer took
 		err = context.Cause(ctx)
 	}
 	for _, a := range taken {

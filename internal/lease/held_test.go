@@ -75,6 +75,9 @@ func TestABeatIsOneRequestInASixthOfTheTime(t *testing.T) {
 		l := &line{server: &server{}}
 		h := hold(t, l, ttl)
 		beats, more := h.Beats(), h.Beats()
+		if sent := <-beats; sent != time.Now() {
+			t.Errorf("it begins with a beat of %s", sent)
+		}
 		for i := range 20 {
 			at := time.Now()
 			sent := <-beats
@@ -100,6 +103,7 @@ func TestChangesThatWaitAreOneWrite(t *testing.T) {
 		h := hold(t, l, ttl)
 		no := errors.New("no")
 		beats := h.Beats()
+		<-beats
 		err := par.Each(t.Context(), 20, 20, func(ctx context.Context, i int) error {
 			if i == 7 {
 				if err := h.Change(ctx, mine(func(*state) error { return no })); err != no {
@@ -198,6 +202,7 @@ func TestALateBeatIsNotPassedOn(t *testing.T) {
 		l := &line{server: &server{}}
 		h := hold(t, l, 30*time.Second)
 		beats := h.Beats()
+		<-beats // the one that is good
 		l.mu.Lock()
 		l.delay = func(bool) time.Duration { return 2600 * time.Millisecond } // 5.2 s for both ways
 		l.mu.Unlock()

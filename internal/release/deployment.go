@@ -90,7 +90,7 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 
 // fenced says who has the environment in place of this run.
 func (d *Deployment) fenced(s *State) error {
-	what := fmt.Sprintf("%s was unlocked: this run (#%d) must stop", d.e.opt.Name, d.N)
+	what := fmt.Sprintf("%s was unlocked; this run (#%d) had to stop", d.e.opt.Name, d.N)
 	if s.N > d.N {
 		who := ""
 		if s.Lease != nil {
@@ -99,6 +99,17 @@ func (d *Deployment) fenced(s *State) error {
 		what = fmt.Sprintf("%s: fenced by #%d%s: this run (#%d) took too long to prove that it was alive", d.e.opt.Name, s.N, who, d.N)
 	}
 	return &diag.Error{Kind: diag.Busy, Place: d.e.cell(), What: what, Hint: "pipe env history " + d.e.opt.Name, Err: lease.ErrLost}
+}
+
+// lost says why this run may not deploy any more, and who may, as far as the store tells.
+func (d *Deployment) lost(ctx context.Context, cause error) error {
+	if diag.Is(cause, diag.Busy) {
+		return cause
+	}
+	if s, err := d.e.Read(ctx); err == nil && (s.Lease == nil || s.Lease.Nonce != d.nonce) {
+		return d.fenced(s)
+	}
+	return diag.New(diag.Busy, "%s: #%d: %w", d.e.opt.Name, d.N, cause).At(d.e.cell()).Hinted("run the command again")
 }
 
 // Step writes in one go how stages have ended, and which ones begin now. No command of theirs may
@@ -169,20 +180,24 @@ func (d *Deployment) End(ctx context.Context, ended map[string]*End, status, cau
 		d.leave(s)
 		return nil
 	}))
-	if err == nil || errors.Is(err, lease.ErrLost) {
-		return d.entry, err
+	switch {
+	case err == nil:
+		return d.entry, nil
+	case errors.Is(err, lease.ErrLost):
+		return d.entry, d.lost(ctx, err)
 	}
 	return d.entry, fmt.Errorf("the commands of #%d ended (%s), but the environment could not be told; the next run deploys again: %w", d.N, status, err)
 }
 
-// over is the last write. One whose answer was lost, over which somebody has written since, is
-// known by the entry.
+// over is the last write. One whose answer was lost, over which others have written since, is known
+// by the entry, or by that of one of them: as long as this run is not taken for dead, nobody else can
+// deploy before that write is in.
 func (d *Deployment) over(change func(*State) error) func(lease.Seen) ([]byte, error) {
 	last := d.write(change)
 	return func(seen lease.Seen) ([]byte, error) {
 		if d.entry != nil {
 			s, err := d.e.parse(seen.Value)
-			if err == nil && s.Last != nil && s.Last.equal(d.entry) {
+			if err == nil && s.Last != nil && (s.Last.equal(d.entry) || s.Last.N > d.N) {
 				return seen.Value, nil
 			}
 		}

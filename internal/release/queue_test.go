@@ -267,3 +267,36 @@ func TestARunThatLostItsLeaseWritesNothing(t *testing.T) {
 		}
 	})
 }
+
+// What is old is not twice as old for who comes late: its commands may be at work still.
+func TestADeadHolderIsNotReplacedBeforeItsTimeIsOver(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		release.Die(begin(t, c.env(), want("api=v1")))
+		began := time.Now()
+		time.Sleep(100 * time.Second)
+		c.goes(t.Context(), "next", want("api=v2"), 0)
+		c.began("next")
+		if took := time.Since(began); took < 130*time.Second || took > 145*time.Second {
+			t.Errorf("taken over after %s", took)
+		}
+	})
+}
+
+// A rollback must not go back to what was being deployed when its run died.
+func TestWhatADeadRunTriedCountsAsTried(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		if tried := read(t, c.env()).Tried(); !tried.IsZero() {
+			t.Errorf("%s before anything was", tried)
+		}
+		deploy(t, c.env(), want("api=v1"))
+		release.Die(begin(t, c.env(), want("api=v2")))
+		if tried := read(t, c.env()).Tried(); tried != id("api=v2") {
+			t.Errorf("%s after the death", tried)
+		}
+		c.goes(t.Context(), "next", want("api=v3"), 0)
+		c.began("next")
+		if tried := read(t, c.env()).Tried(); tried != id("api=v3") {
+			t.Errorf("%s in the end", tried)
+		}
+	})
+}

@@ -141,6 +141,20 @@ func (s *State) Releases() (ids []ID) {
 	return slices.Compact(ids)
 }
 
+// Tried returns the release that was tried last: that of the deployment that goes on, or whose run
+// has died, else that of the last one that ended.
+func (s *State) Tried() ID {
+	for _, st := range s.Stages {
+		if s.Lease != nil && st.N == s.Lease.N {
+			return st.Release
+		}
+	}
+	if s.Last == nil {
+		return ID{}
+	}
+	return s.Last.Release
+}
+
 // CommitOf returns the commit that a release was deployed from, "" where the state does not know.
 func (s *State) CommitOf(id ID) string {
 	if s.Last != nil && s.Last.Release == id {

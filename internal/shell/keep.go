@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -75,7 +76,9 @@ func (c *Command) kept(ctx context.Context, args []string) error {
 	if quiet > c.Keep.Silence {
 		return ErrFenced
 	}
-	first := []string{KeeperArg, c.Keep.Silence.String(), quiet.String(), cmp.Or(c.Grace, Grace).String()}
+	// By the wall clock: this process may stand still before the keeper begins.
+	last := time.Now().Add(-quiet).UnixNano()
+	first := []string{KeeperArg, c.Keep.Silence.String(), strconv.FormatInt(last, 10), cmp.Or(c.Grace, Grace).String()}
 	cmd := exec.Command(c.Keep.Program, append(first, args...)...)
 	cmd.Args[0] = "pipe" // what ps shows, wherever the file is
 	cmd.Dir, cmd.Env = c.Dir, c.Env

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -32,17 +33,22 @@ func Keeper(ctx context.Context, args []string, in io.Reader, out io.Writer) int
 		return 2
 	}
 	silence, err := time.ParseDuration(args[0])
-	quiet, err2 := time.ParseDuration(args[1])
+	last, err2 := strconv.ParseInt(args[1], 10, 64)
 	grace, err3 := time.ParseDuration(args[2])
 	if err := errors.Join(err, err2, err3, adopt()); err != nil {
 		_, _ = fmt.Fprintf(out, "%s %v\n", wordError, err)
 		return 2
 	}
+	since := max(0, time.Since(time.Unix(0, last)))
+	if since > silence {
+		_, _ = fmt.Fprintln(out, wordFenced)
+		return 0
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, kill := WithKill(ctx)
 	defer kill()
-	go heed(in, time.Now().Add(-quiet), silence, cancel, kill)
+	go heed(in, time.Now().Add(-since), silence, cancel, kill)
 	k := keeper{out: out, grace: grace}
 	err = k.run(ctx, args[3:])
 	cause := context.Cause(ctx)

@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/process"
 	"github.com/pipe-build/pipe/internal/shell"
@@ -108,7 +111,7 @@ func TestACommandThatWasAskedToEndHasFiveSecondsOnceItsRunIsGone(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			keeper := exec.CommandContext(ctx, os.Args[0], shell.KeeperArg, "1h", "0s", "1h", "sh", "-c", lingers)
+			keeper := exec.CommandContext(ctx, os.Args[0], shell.KeeperArg, "1h", strconv.FormatInt(time.Now().UnixNano(), 10), "1h", "sh", "-c", lingers)
 			in, err := keeper.StdinPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -152,6 +155,17 @@ func TestAVariableThatMeansNoIsNotSet(t *testing.T) {
 	for v, want := range map[string]bool{"A=1": true, "A=true": true, "A=x": true, "A=": false, "A=0": false, "A=false": false, "B=1": false} {
 		if got := shell.IsSet([]string{v}, "A"); got != want {
 			t.Errorf("%s: %v", v, got)
+		}
+	}
+}
+
+// The run stood still after it had found that it may start the command.
+func TestAKeeperStartsNothingForARunThatIsFenced(t *testing.T) {
+	for silence, want := range map[string]string{"1m": "fenced", "2h": "started"} {
+		last := strconv.FormatInt(time.Now().Add(-time.Hour).UnixNano(), 10)
+		out, err := exec.Command(os.Args[0], shell.KeeperArg, silence, last, "1s", "true").Output()
+		if words := strings.Fields(string(out)); err != nil || len(words) == 0 || words[0] != want {
+			t.Errorf("%s: %q, %v", silence, out, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/deploy"
@@ -30,10 +31,28 @@ func (p *Project) environment(ctx context.Context, name string, create bool) (*r
 		return nil, err
 	}
 	if o.Project != "" {
-		o.Probe = p.home.Probe
+		o.Probe = func(ctx context.Context) error { return p.proof.of(ctx, p.home) }
 	}
 	o.Older = p.older
 	return release.Open(cells, o)
+}
+
+// proof is that a remote honours conditional writes. One is enough for all environments that a run
+// deploys to.
+type proof struct {
+	mu   sync.Mutex
+	done bool
+}
+
+func (p *proof) of(ctx context.Context, r store.Remote) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return nil
+	}
+	err := r.Probe(ctx)
+	p.done = err == nil
+	return err
 }
 
 // environments returns where the project's environments live, and the options that all of them

@@ -89,6 +89,7 @@ type Project struct {
 	emitMu   sync.Mutex
 	remote   store.Remote // opened when first asked for
 	home     store.Remote // that keeps the environments, likewise
+	proof    proof        // of home
 	owned    []owned      // the other remotes that outputs name, opened when first asked for
 	env      []string
 	// Why the workspace cannot be written, if a verb that took its lock found that out.

@@ -117,7 +117,7 @@ func (b *back) before(ctx context.Context) (*release.Entry, error) {
 		ids = ids[i+1:] // what is newer was left for a reason
 	}
 	for _, id := range ids {
-		if id == b.s.Live || b.s.Last != nil && id == b.s.Last.Release || b.s.Hold != nil && slices.Contains(b.s.Hold.Veto, id) {
+		if id == b.s.Live || id == b.s.Tried() || b.s.Hold != nil && slices.Contains(b.s.Hold.Veto, id) {
 			continue
 		}
 		return b.first(ctx, id.Short(), func(x *release.Entry) (bool, error) { return x.Release == id, nil })
@@ -176,9 +176,7 @@ func (b *back) veto(to release.ID) (ids []release.ID) {
 	for _, st := range b.s.Stages {
 		ids = append(ids, st.Release)
 	}
-	if b.s.Last != nil {
-		ids = append(ids, b.s.Last.Release)
-	}
+	ids = append(ids, b.s.Tried())
 	ids = slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to })
 	slices.SortFunc(ids, func(x, y release.ID) int { return strings.Compare(x.String(), y.String()) })
 	return slices.Compact(ids)
