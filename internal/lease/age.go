@@ -62,6 +62,9 @@ func Age(seen Seen, nonce string, leases ...*Lease) {
 	for _, l := range leases {
 		if l != nil && l.Nonce != nonce {
 			l.Aged, l.counted = seen.sights.age(seen, l).Milliseconds(), true
+			if l.Dated = 0; !seen.Now.IsZero() {
+				l.Dated = seen.Now.UnixMilli()
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ type Seen struct {
 	// Age is how long ago it was written, by the store's clock; negative: the store does not tell.
 	Age time.Duration
 	At  time.Time // when the answer came, by this process's monotonic clock
+	Now time.Time // what the store's clock said then; zero: it does not tell
 
 	sights *sights
 }
@@ -80,7 +81,7 @@ func (d *Doc) look(ctx context.Context, known string) (Seen, error) {
 
 // keep remembers what was read or written a moment ago.
 func (d *Doc) keep(c store.Cell) Seen {
-	seen := Seen{Value: c.Value, Version: c.Version, Age: c.Age, At: time.Now(), sights: d.sights}
+	seen := Seen{Value: c.Value, Version: c.Version, Age: c.Age, At: time.Now(), Now: c.Now, sights: d.sights}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.last = &seen

@@ -23,6 +23,11 @@ type Lease struct {
 	// Aged is how old the last beat was when somebody else last wrote the document, in
 	// milliseconds: each such write makes the document look new, so it is added up here.
 	Aged int64 `json:"aged"`
+	// Dated is what the store's clock said when Aged was found, in milliseconds since 1970. From
+	// then on that clock counts, and not the time of the document: a server may tell the time of a
+	// write and of an answer by two clocks that are a second apart, which each write would add.
+	// Absent: no other has written since the beat, or the store does not tell the time.
+	Dated int64 `json:"dated,omitempty"`
 
 	counted bool // Aged has the age of the document that the lease was read from, too
 }
@@ -48,7 +53,19 @@ func (l *Lease) age(seen Seen) time.Duration {
 	if l.counted {
 		return l.aged()
 	}
+	if l.Dated > 0 && !seen.Now.IsZero() {
+		return l.aged() + max(seen.Now.Sub(time.UnixMilli(l.Dated)), 0)
+	}
 	return l.aged() + max(seen.Age, 0)
+}
+
+// Silent returns how long ago its holder's last beat was, by what the document and the store say.
+func (l *Lease) Silent(seen Seen) time.Duration { return l.age(seen) }
+
+// Renew makes the lease as good as new: a beat of its holder's.
+func (l *Lease) Renew() {
+	l.Beat++
+	l.Aged, l.Dated = 0, 0
 }
 
 func units(n int64, unit time.Duration) time.Duration {

@@ -137,8 +137,7 @@ func (s *Slot) renew(m *limit) error {
 	if i < 0 {
 		return fmt.Errorf("%w: another run has taken the slot in %s", ErrLost, s.name)
 	}
-	m.Holders[i].Beat++
-	m.Holders[i].Aged = 0
+	m.Holders[i].Renew()
 	return nil
 }
 
@@ -185,8 +184,8 @@ func (m *limit) check() error {
 		switch {
 		case h.Nonce == "" || seen[h.Nonce]:
 			return fmt.Errorf("holders/%d: the nonce %q is empty or repeated", i, h.Nonce)
-		case h.TTL <= 0 || h.Aged < 0 || h.Most <= 0:
-			return fmt.Errorf("holders/%d: ttl, aged or most is out of range", i)
+		case h.TTL <= 0 || h.Aged < 0 || h.Dated < 0 || h.Most <= 0:
+			return fmt.Errorf("holders/%d: ttl, aged, dated or most is out of range", i)
 		}
 		seen[h.Nonce] = true
 	}

@@ -294,8 +294,7 @@ func (s *State) free() {
 	for i := range s.Next {
 		// From now on it is their turn: a beat for each, as whoever has seen them wait for long
 		// would take them for dead.
-		s.Next[i].Aged = 0
-		s.Next[i].Beat++
+		s.Next[i].Renew()
 	}
 }
 

@@ -78,8 +78,7 @@ func (d *Deployment) write(change func(*State) error) func(lease.Seen) ([]byte, 
 			if s.Lease == nil || s.Lease.Nonce != d.nonce {
 				return d.fenced(s)
 			}
-			s.Lease.Aged = 0
-			s.Lease.Beat++
+			s.Lease.Renew()
 			if change == nil {
 				return nil
 			}

@@ -30,7 +30,7 @@ func (e *Environment) Look(ctx context.Context) (*Sight, error) {
 	if l := s.Lease; l != nil {
 		sight.Dead = e.doc.Dead(seen, l)
 		if seen.Age >= 0 {
-			sight.Silent += time.Duration(l.Aged) * time.Millisecond
+			sight.Silent = l.Silent(seen)
 		}
 	}
 	return sight, nil

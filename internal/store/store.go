@@ -81,6 +81,8 @@ type Cell struct {
 	// is the same for all who look, whatever their clocks say. It is right to a second or
 	// two; negative: the store does not tell.
 	Age time.Duration
+	// Now is what the store's clock said when the value was read; zero: the store does not tell.
+	Now time.Time
 }
 
 // Age returns how long before now a value was written, by two times that one clock has told.

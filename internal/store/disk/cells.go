@@ -77,26 +77,26 @@ func (s *Store) Look(ctx context.Context, name, known string) (c store.Cell, err
 	if c.Version == known {
 		return store.Cell{}, store.ErrUnchanged
 	}
-	c.Age = s.age(s.path(name))
+	c.Age, c.Now = s.age(s.path(name))
 	return c, nil
 }
 
-// age returns how long ago a file was written; negative where that cannot be told.
-func (s *Store) age(path string) time.Duration {
+// age returns how long ago a file was written, negative where that cannot be told, and what time it is.
+func (s *Store) age(path string) (age time.Duration, now time.Time) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return -1
+		return -1, now
 	}
-	now, err := os.CreateTemp(s.path("tmp"), "clock-")
+	clock, err := os.CreateTemp(s.path("tmp"), "clock-")
 	if err != nil {
-		return -1
+		return -1, now
 	}
-	defer func() { _ = errors.Join(now.Close(), os.Remove(now.Name())) }()
-	made, err := now.Stat()
+	defer func() { _ = errors.Join(clock.Close(), os.Remove(clock.Name())) }()
+	made, err := clock.Stat()
 	if err != nil {
-		return -1
+		return -1, now
 	}
-	return store.Age(info.ModTime(), made.ModTime())
+	return store.Age(info.ModTime(), made.ModTime()), made.ModTime()
 }
 
 // Swap implements store.Cells: compare and replace under a file lock.

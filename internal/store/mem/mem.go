@@ -180,7 +180,7 @@ func (s *Store) Look(ctx context.Context, name, known string) (store.Cell, error
 	case c.version == known:
 		return store.Cell{}, store.ErrUnchanged
 	}
-	return store.Cell{Value: bytes.Clone(c.value), Version: c.version, Age: time.Since(c.at)}, nil
+	return store.Cell{Value: bytes.Clone(c.value), Version: c.version, Age: time.Since(c.at), Now: time.Now()}, nil
 }
 
 // Swap implements store.Cells.

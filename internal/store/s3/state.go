@@ -125,7 +125,7 @@ func (s *Store) whole(ctx context.Context, name, known string) (store.Cell, erro
 	}
 	c := store.Cell{Value: b, Version: aws.ToString(out.ETag), Age: -1}
 	if now, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok && out.LastModified != nil {
-		c.Age = store.Age(*out.LastModified, now)
+		c.Age, c.Now = store.Age(*out.LastModified, now), now
 	}
 	return c, nil
 }
