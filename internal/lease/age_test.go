@@ -143,26 +143,34 @@ func TestWritesByOthersDoNotKeepADeadLeaseAlive(t *testing.T) {
 
 // Each writer may be a new process, which remembers nothing: then only the document does.
 func TestWritesByProcessesThatEndDoNotKeepADeadLeaseAlive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &server{}
-		dead(t, s, ttl)
-		began := time.Now()
-		for time.Since(began) < ttl+2*lease.Grace {
-			d := lease.Open(&line{server: s, delay: upTo(20 * time.Millisecond)}, "doc")
-			if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
-				t.Fatal(err)
-			}
-			<-time.After(rand.N(2 * time.Second))
-			if age := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; age > time.Since(began)+2*time.Second {
-				t.Errorf("%v old after %v", age, time.Since(began))
-			}
+	for _, late := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
+		for _, pause := range []func() time.Duration{
+			func() time.Duration { return rand.N(2 * time.Second) },
+			func() time.Duration { return time.Second }, // in step with the server's seconds
+		} {
+			synctest.Test(t, func(t *testing.T) { writtenByOthers(t, &server{late: late}, pause) })
 		}
-		d := lease.Open(&line{server: s}, "doc")
-		seen, err := d.Read(t.Context())
-		if err != nil || !d.Dead(seen, s.state(t).Lease) {
-			t.Errorf("not dead: %d ms, %v", s.state(t).Lease.Aged, err)
+	}
+}
+
+func writtenByOthers(t *testing.T, s *server, pause func() time.Duration) {
+	dead(t, s, ttl)
+	began := time.Now()
+	for time.Since(began) < ttl+lease.Grace+5*time.Second {
+		d := lease.Open(&line{server: s, delay: upTo(20 * time.Millisecond)}, "doc")
+		if _, err := d.Change(t.Context(), edit("x", func(*state) error { return nil })); err != nil {
+			t.Fatal(err)
 		}
-	})
+		<-time.After(pause())
+		if age := time.Duration(s.state(t).Lease.Aged) * time.Millisecond; age > time.Since(began)+2*time.Second {
+			t.Errorf("%v old after %v", age, time.Since(began))
+		}
+	}
+	d := lease.Open(&line{server: s}, "doc")
+	seen, err := d.Read(t.Context())
+	if err != nil || !d.Dead(seen, s.state(t).Lease) {
+		t.Errorf("answers %s late: not dead: %d ms, %v", s.late, s.state(t).Lease.Aged, err)
+	}
 }
 
 // Where the store tells no age, what one has seen is told to those who come later.

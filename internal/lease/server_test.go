@@ -23,6 +23,7 @@ type server struct {
 	ahead   time.Duration // of the clients' clocks
 	mute    bool          // it does not tell ages
 	exactly bool          // it does not round its times to seconds
+	late    time.Duration // by how much its answers' clock is behind that of its writes
 }
 
 func (s *server) now() time.Time {
@@ -43,9 +44,13 @@ func (s *server) get(known string) (store.Cell, error) {
 	case version == known:
 		return store.Cell{}, store.ErrUnchanged
 	}
-	c := store.Cell{Value: bytes.Clone(s.value), Version: version, Age: store.Age(s.at, s.now())}
+	now := time.Now().Add(s.ahead - s.late)
+	if !s.exactly {
+		now = now.Truncate(time.Second)
+	}
+	c := store.Cell{Value: bytes.Clone(s.value), Version: version, Age: store.Age(s.at, now), Now: now}
 	if s.mute {
-		c.Age = -1
+		c.Age, c.Now = -1, time.Time{}
 	}
 	return c, nil
 }

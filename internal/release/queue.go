@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -76,18 +75,6 @@ func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
 		return err
 	}
 	b.opt.Say(b.busy(s).What + "; waiting")
-	// What was read a while ago makes the document look as young as it was then: the time between
-	// reading and writing is lost to the age of the lease, and adds up where many come to wait. A
-	// server tells whole seconds, so some of those that come a second after another would each
-	// lose all of it: they would read before the second is over, and write after it.
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(rand.N(time.Second)):
-	}
-	if _, err := b.doc.Read(ctx); err != nil {
-		return err
-	}
 	_, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) error {
 		if b.waitsFor(now, s) == nil {
 			return errNothing
