@@ -18,8 +18,9 @@ import (
 // deploy deploys what is parked, and frees what waits for it. The lock is written before: what is about to
 // be live is on record.
 func (r *run) deploy(ctx context.Context, s *schedule) error {
+	defer r.unpark()
 	if err := r.flush(); err != nil {
-		return errors.Join(err, r.unpark())
+		return err
 	}
 	done, err := r.wave(ctx)
 	for _, i := range done {
@@ -27,7 +28,7 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 		r.done(s, i)
 	}
 	r.live = &live{} // the environment has moved
-	return errors.Join(err, r.unpark())
+	return err
 }
 
 // see notes that all was live already for this run's commit, where it was.
@@ -50,11 +51,10 @@ func (r *run) see(ctx context.Context) error {
 }
 
 // unpark leaves what is still parked as it is: not deployed.
-func (r *run) unpark() error {
+func (r *run) unpark() {
 	for _, i := range r.parked() {
 		r.states[i].parked = false
 	}
-	return nil
 }
 
 // foresee says what would become of the deployment of what is parked. While some of it waits for
