@@ -129,25 +129,8 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 
 // publish puts the release into the store, once all that it names is there.
 func (e *Engine) publish(ctx context.Context, env *release.Environment, w *deploy.Work) (err error) {
-	w.Release, err = env.Publish(ctx, e.releaseOf(w), indexed(w))
+	w.Release, err = env.Publish(ctx, w.Made(e.Project.Name), w.MadeBy())
 	return err
-}
-
-// releaseOf returns the release that a deployment is about.
-func (e *Engine) releaseOf(w *deploy.Work) *release.Release {
-	made := &release.Release{Schema: release.ReleaseSchema, Project: e.Project.Name, Stages: map[string]release.Part{}}
-	for name, a := range w.Stages {
-		made.Stages[name] = a.Part
-	}
-	return made
-}
-
-// indexed returns the commit whose release this is; "" when it is that of none.
-func indexed(w *deploy.Work) string {
-	if w.Dirty || w.Override || !w.Whole {
-		return ""
-	}
-	return w.Commit
 }
 
 // parked returns the deploy stages that are ready to be deployed, by index.
@@ -189,7 +172,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 	w.Tidy()
 	var err error
 	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
-		_, w.Release, err = r.releaseOf(w).Encode()
+		_, w.Release, err = w.Made(r.Project.Name).Encode()
 	}
 	return w, err
 }

@@ -81,6 +81,26 @@ func (w *Want) Tidy() {
 	}
 }
 
+// Made returns the release of a project that the stages make.
+func (w *Want) Made(project string) *Release {
+	r := &Release{Schema: ReleaseSchema, Project: project, Stages: map[string]Part{}}
+	for name, a := range w.Stages {
+		r.Stages[name] = a.Part
+	}
+	return r
+}
+
+// Order returns the stages in an order in which each comes after those that it needs.
+func (w *Want) Order() []string { return w.Made("").Names() }
+
+// MadeBy returns the commit by whose name the release can be found; "" when it is that of none.
+func (w *Want) MadeBy() string {
+	if w.Dirty || w.Override || !w.Whole {
+		return ""
+	}
+	return w.Commit
+}
+
 // names returns the stages that the deployment is about, sorted.
 func (w *Want) names() []string { return slices.Sorted(maps.Keys(w.Stages)) }
 

@@ -193,7 +193,7 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 		return err
 	}
 	v, err := t.env.Judge(ctx, t.state, &w.Want)
-	t.order = (&release.Release{Stages: parts(w)}).Names()
+	t.order = w.Order()
 	r.tell(t, v)
 	t.result.Release, t.result.Commit = w.Release.String(), w.Commit
 	t.planned()
@@ -211,7 +211,7 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 // deployed by that commit's name, too.
 func (r *rollouts) note(ctx context.Context, t *target) (err error) {
 	w := t.work
-	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" {
+	if r.opt.Dry || w.MadeBy() == "" {
 		return nil
 	}
 	if w.Automatic {
@@ -222,14 +222,6 @@ func (r *rollouts) note(ctx context.Context, t *target) (err error) {
 	}
 	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
 	return err
-}
-
-func parts(w *deploy.Work) map[string]release.Part {
-	all := map[string]release.Part{}
-	for name, a := range w.Stages {
-		all[name] = a.Part
-	}
-	return all
 }
 
 func outcomeOf(d release.Do) string {
