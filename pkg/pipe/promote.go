@@ -25,7 +25,7 @@ func (p *Project) Promote(ctx context.Context, from, to string, opt DeployOption
 	}
 	r := &rollouts{p: p, opt: &opt, targets: targets}
 	for _, t := range targets {
-		t.source, err = p.stored(ctx, t.env, id, release.Want{Kind: release.KindPromote, From: from, Commit: commit, MayGoBack: true}, &opt)
+		t.origin, err = p.stored(ctx, t.env, id, release.Want{Kind: release.KindPromote, From: from, Commit: commit, MayGoBack: true}, &opt)
 		if err != nil {
 			return nil, err
 		}

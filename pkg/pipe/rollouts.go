@@ -156,7 +156,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	if err != nil || len(unsettled(targets)) == 0 {
 		return err
 	}
-	if err := r.each(ctx, targets, r.p.storedSource(r.opt)); err != nil {
+	if err := r.each(ctx, targets, r.p.storedOrigin(r.opt)); err != nil {
 		return err
 	}
 	if r.opt.Dry {
@@ -184,7 +184,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 
 // judge describes a target's deployment, says what would be done, and settles the target when nothing is.
 func (r *rollouts) judge(ctx context.Context, t *target) error {
-	w, verbs, err := t.source.For(ctx, t.state, t.given)
+	w, verbs, err := t.origin.For(ctx, t.state, t.given)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	}
 	slices.Sort(w.Options)
 	if o.Hold {
-		w.Hold = &release.Hold{By: r.p.stamp(ctx).By, At: r.p.opt.Now().UTC().Truncate(1e9), Reason: o.Reason, Until: release.UntilResume}
+		w.Hold = r.p.newHold(ctx, o.Reason)
 	}
 	g, err := r.p.gate(t.conf, t.env)
 	if err != nil {
@@ -317,7 +317,7 @@ func (r *rollouts) supply(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	return t.source.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
+	return t.origin.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
 }
 
 // deploy runs the deployment of a target.

@@ -27,14 +27,14 @@ type stored struct {
 	opt     *DeployOptions
 }
 
-// storedSource returns what gives a target the release that the options, or the environment's pin,
+// storedOrigin returns what gives a target the release that the options, or the environment's pin,
 // name. Without one the target gets the workspace's own.
-func (p *Project) storedSource(opt *DeployOptions) func(context.Context, *target) error {
+func (p *Project) storedOrigin(opt *DeployOptions) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		id, commit, want := release.ID{}, "", release.Want{Kind: release.KindDeploy, MayGoBack: true}
 		var err error
 		switch {
-		case t.source != nil:
+		case t.origin != nil:
 			return nil
 		case opt.Release != "":
 			id, err = p.findRelease(ctx, opt.Release)
@@ -61,7 +61,7 @@ func (p *Project) storedSource(opt *DeployOptions) func(context.Context, *target
 			want.Commit, want.Dirty, err = p.commitOf(ctx, id)
 		}
 		if err == nil {
-			t.source, err = p.stored(ctx, t.env, id, want, opt)
+			t.origin, err = p.stored(ctx, t.env, id, want, opt)
 		}
 		return err
 	}
