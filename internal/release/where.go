@@ -155,6 +155,16 @@ func (s *State) Tried() ID {
 	return s.Last.Release
 }
 
+// Newest returns the newest release that was verified, and not rolled away from since; zero: there is none.
+func (s *State) Newest() ID {
+	for _, id := range s.Verified {
+		if !s.Hold.vetoes(id) {
+			return id
+		}
+	}
+	return ID{}
+}
+
 // CommitOf returns the commit that a release was deployed from, "" where the state does not know.
 func (s *State) CommitOf(id ID) string {
 	if s.Last != nil && s.Last.Release == id {
@@ -166,4 +176,17 @@ func (s *State) CommitOf(id ID) string {
 		}
 	}
 	return ""
+}
+
+// NumberOf returns the number of the newest deployment that the state knows to have brought a release; 0: it knows none.
+func (s *State) NumberOf(id ID) (n uint64) {
+	if s.Last != nil && s.Last.Release == id {
+		n = s.Last.N
+	}
+	for _, st := range s.Stages {
+		if st.Release == id {
+			n = max(n, st.N)
+		}
+	}
+	return n
 }

@@ -164,11 +164,7 @@ func (g *gate) verifiedIn(ctx context.Context, w *release.Want, from []string) e
 		if g.verified[name] == w.Release {
 			continue
 		}
-		env, err := g.p.environment(ctx, name, true)
-		if err != nil {
-			return err
-		}
-		s, err := env.Read(ctx)
+		s, err := g.p.stateOf(ctx, name)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,10 @@ func (p *Project) storedOrigin(opt *DeployOptions) func(context.Context, *target
 		case opt.Auto && t.conf.Pin != "":
 			id, err = p.pin(ctx, t.conf)
 		case opt.Auto && t.conf.Promoted():
-			id, commit, err = p.verifiedIn(ctx, t.conf.From[0])
+			var from *release.State
+			if id, from, err = p.verifiedIn(ctx, t.conf.From[0]); err == nil {
+				commit = from.CommitOf(id)
+			}
 			want.Kind, want.From, want.MayGoBack = release.KindPromote, t.conf.From[0], false
 			if diag.Is(err, diag.NotFound) {
 				t.settle(DeployCurrent, "nothing is verified in "+t.conf.From[0]+" yet", nil)
@@ -146,20 +149,27 @@ func (p *Project) releaseOf(ctx context.Context, env *release.Environment, commi
 	return ids[len(ids)-1], nil
 }
 
-// verifiedIn returns the newest release that an environment has verified, and the commit that made it.
-func (p *Project) verifiedIn(ctx context.Context, name string) (id release.ID, commit string, err error) {
+// stateOf reads the state of an environment.
+func (p *Project) stateOf(ctx context.Context, name string) (*release.State, error) {
 	env, err := p.environment(ctx, name, true)
 	if err != nil {
-		return id, "", err
+		return nil, err
 	}
-	s, err := env.Read(ctx)
+	return env.Read(ctx)
+}
+
+// verifiedIn returns the newest release that an environment has verified and not rolled away from, and its
+// state.
+func (p *Project) verifiedIn(ctx context.Context, name string) (release.ID, *release.State, error) {
+	s, err := p.stateOf(ctx, name)
 	if err != nil {
-		return id, "", err
+		return release.ID{}, nil, err
 	}
-	if len(s.Verified) == 0 {
-		return id, "", diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
+	id := s.Newest()
+	if id.IsZero() {
+		err = diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
 	}
-	return s.Verified[0], s.CommitOf(s.Verified[0]), nil
+	return id, s, err
 }
 
 // commitOf returns the commit of a release, as far as an environment knows it, and whether it counts
