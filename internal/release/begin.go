@@ -41,7 +41,7 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	}
 	if b.registered && (err != nil || v.Do != Go) {
 		// Whoever comes next must not wait for a run that has gone.
-		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
+		b.leave(context.WithoutCancel(ctx))
 	}
 	if err != nil || v.Do != Go {
 		return nil, v, err

@@ -186,7 +186,7 @@ func (s *State) leases() (all []*lease.Lease) {
 	return all
 }
 
-// Live returns what the state says of a deploy stage now.
+// StageNow returns what the state says of a deploy stage now.
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
@@ -197,9 +197,9 @@ func (s *State) StageNow(stage string) action.Live {
 
 func (e *Environment) mayCreate() bool { return e.opt.Create || e.opt.Name == Default }
 
-// Exists fails with an error of kind usage where Begin would, because nobody has asked for
+// CheckExists fails with an error of kind usage where Begin would, because nobody has asked for
 // a new environment. It is for those who want to know before they build; Begin decides.
-func (e *Environment) Exists(ctx context.Context) error {
+func (e *Environment) CheckExists(ctx context.Context) error {
 	if e.mayCreate() {
 		return nil
 	}

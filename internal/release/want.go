@@ -231,22 +231,28 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 
 // before says that the commit of a deployment comes before another one, "" when it does not.
 func (e *Environment) before(ctx context.Context, w *Want, commit string, committed time.Time) (why string, err error) {
-	if commit == "" || commit == w.Commit {
-		return "", nil
-	}
-	older, known, err := e.opt.Older(ctx, w.Commit, commit)
-	if err != nil {
+	older, known, err := e.ancestor(ctx, w.Commit, w.Committed, commit, committed)
+	if err != nil || !older {
 		return "", err
 	}
 	note := ""
 	if !known {
-		// The clocks of committers are all that is left.
-		older, note = !w.Committed.IsZero() && w.Committed.Before(committed), " by their dates, as git does not know both commits"
-	}
-	if !older {
-		return "", nil
+		note = " by their dates, as git does not know both commits"
 	}
 	return "commit " + short(w.Commit) + " is older than " + short(commit) + note, nil
+}
+
+// ancestor reports whether commit x comes before y, and whether git says so: where it does not know both, the clocks of
+// committers are all that is left.
+func (e *Environment) ancestor(ctx context.Context, x string, xAt time.Time, y string, yAt time.Time) (older, known bool, err error) {
+	if x == y || y == "" {
+		return false, true, nil
+	}
+	older, known, err = e.opt.Older(ctx, x, y)
+	if err == nil && !known {
+		older = !xAt.IsZero() && xAt.Before(yAt)
+	}
+	return older, known, err
 }
 
 // See notes that there was nothing to deploy for a commit, when that commit is the newest: a run of an

@@ -138,7 +138,7 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	for _, t := range targets {
 		// A name that is a typing error stops all of them, before anything is built.
-		if err := t.env.Exists(ctx); diag.Is(err, diag.Usage) {
+		if err := t.env.CheckExists(ctx); diag.Is(err, diag.Usage) {
 			return err
 		}
 	}
