@@ -249,7 +249,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	}
 	log.Begin(r.Runs)
 	began := r.Now()
-	job, err := r.job(r.ctx, r.work, name, Of{r.dep.Token(), r.dep.Epoch})
+	job, err := r.job(r.ctx, r.work, name, ID{r.dep.Token(), r.dep.Epoch})
 	end.Not = err != nil
 	var made *action.Made
 	if err == nil {
