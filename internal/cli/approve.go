@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
@@ -44,8 +43,8 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 	opt := pipe.VoteOptions{Reject: reject}
 	yes := false
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if a.env != "" {
-			return diag.New(diag.Usage, "%s takes the environment as an argument, not by --env", c.Name()).Hinted("%s %s", c.CommandPath(), a.env)
+		if err := a.named(c); err != nil {
+			return err
 		}
 		if !yes && !a.Terminal {
 			return diag.New(diag.Usage, "cannot ask without a terminal").Hinted("%s %s -y", c.CommandPath(), args[0])
@@ -87,14 +86,10 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 
 // confirmVote asks on the terminal before something is signed.
 func (a *app) confirmVote(w *pipe.Waiting, verb string) error {
-	to := a.Tty
-	if to == nil {
-		to = a.Err
-	}
-	printWaiting(to, w)
-	view.Print(to, "%s this? [y/N] ", strings.ToUpper(verb[:1])+verb[1:])
-	line, _ := bufio.NewReader(a.In).ReadString('\n')
-	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
+	if a.yes(func(to io.Writer) {
+		printWaiting(to, w)
+		view.Print(to, "%s this? ", strings.ToUpper(verb[:1])+verb[1:])
+	}) {
 		return nil
 	}
 	return diag.New(diag.Policy, "nothing was signed").Hinted("pipe %s %s -y signs without asking", verb, w.Env)

@@ -99,11 +99,11 @@ func nextText(env string, n *pipe.NextDeployment) string {
 	case n.Pin != "" && n.Release == "":
 		return fmt.Sprintf("next: what %s names; it names no release yet", n.Pin)
 	case n.Pin != "":
-		return fmt.Sprintf("next: release %.14s, from %s%s", n.Release, n.Pin, live)
+		return fmt.Sprintf("next: release %s, from %s%s", shortRelease(n.Release), n.Pin, live)
 	case n.From != "" && n.Release == "":
 		return fmt.Sprintf("next: what is verified in %s", n.From)
 	case n.From != "":
-		return fmt.Sprintf("next: release %.14s, verified in %s%s", n.Release, n.From, live)
+		return fmt.Sprintf("next: release %s, verified in %s%s", shortRelease(n.Release), n.From, live)
 	case n.Commit != "":
 		return fmt.Sprintf("next: the next run of branch %s; as far as this clone knows, commit %.12s%s", n.Branch, n.Commit, live)
 	case n.Branch != "":
