@@ -49,6 +49,7 @@ func (r *rollouts) run(ctx context.Context) error {
 	return errors.Join(r.errors()...)
 }
 
+// errors returns what went wrong, each error with the name of its environment where there are several.
 func (r *rollouts) errors() (errs []error) {
 	for _, t := range r.targets {
 		if len(r.targets) == 1 {
@@ -56,7 +57,8 @@ func (r *rollouts) errors() (errs []error) {
 		}
 		for _, e := range diag.All(t.err) {
 			named := *e
-			if !strings.HasPrefix(e.What, t.conf.Name) { // production is held by ...
+			rest, ok := strings.CutPrefix(e.What, t.conf.Name)
+			if !ok || !strings.HasPrefix(rest, " ") && !strings.HasPrefix(rest, ":") { // production is held by ...
 				named.What = t.conf.Name + ": " + e.What
 			}
 			errs = append(errs, &named)
