@@ -17,7 +17,7 @@ import (
 
 // approveCmd makes pipe approve.
 func (a *app) approveCmd() *cobra.Command {
-	return a.voteCmd(false, command("approve ENV", "Approve a deployment that waits for it",
+	return a.voteCmd(false, command("approve ENV", "Approve a waiting deployment",
 		`Show what the deployment that waits would change, and sign it with your ssh key, as
 ssh-keygen -Y sign does. The environment's approve: names a file that lists whose
 signatures count. An approval is good for this one deployment: once the environment
@@ -31,7 +31,7 @@ Without --key, the key is that of git's user.signingkey, of the ssh agent or in
 
 // rejectCmd makes pipe reject.
 func (a *app) rejectCmd() *cobra.Command {
-	return a.voteCmd(true, command("reject ENV", "Reject a deployment that waits for approval",
+	return a.voteCmd(true, command("reject ENV", "Reject a waiting deployment",
 		`Sign that the deployment that waits must not be carried out. It stays so, whoever else
 approves, until you approve it, or until something else is to be deployed.`,
 		"pipe reject production --reason 'wait until Monday'",
@@ -71,7 +71,7 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 				}
 				view.Print(out, "%s: %s\n", w.Env, w.Approval.Text)
 				if len(w.Approval.Rejected) == 0 && len(w.Approval.Approved) >= w.Approval.Need {
-					view.Print(out, "Now repeat the command that asked for it, or run: pipe deploy %s --release %s\n", w.Env, w.Release)
+					view.Print(out, "Run the command that requested it again, or: pipe deploy %s --release %s\n", w.Env, w.Release)
 				}
 			})
 		})

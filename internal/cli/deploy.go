@@ -39,10 +39,10 @@ branch, and never over a hold or a newer commit.`,
 				return diag.New(diag.Usage, "--all needs --auto").Hinted("pipe deploy --auto --all")
 			}
 			if all && len(args) > 0 {
-				return diag.New(diag.Usage, "--all names every environment; leave the others out").Hinted("pipe deploy --auto --all")
+				return diag.New(diag.Usage, "--all deploys to every environment; do not name any").Hinted("pipe deploy --auto --all")
 			}
 			if opt.Release != "" && opt.Commit != "" {
-				return diag.New(diag.Usage, "--release and --commit contradict each other").Hinted("pipe deploy ENV --commit REV")
+				return diag.New(diag.Usage, "--release and --commit cannot be used together").Hinted("pipe deploy ENV --commit REV")
 			}
 			if err := asInput(a.In, input, &opt); err != nil {
 				return err

@@ -225,7 +225,7 @@ func doneText(d *pipe.PastDeployment, s *pipe.PastStage) string {
 	case s.Do == "skip":
 		return "unchanged, it was live"
 	case s.Do != "run":
-		return "not run, the deployment did not come to it"
+		return "not run: the deployment stopped before it"
 	}
 	text := s.Status
 	switch {

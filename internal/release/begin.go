@@ -165,7 +165,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 			return err
 		}
 	}
-	if err := b.catchUp(ctx, s, "its run ended without telling the environment how"); err != nil {
+	if err := b.catchUp(ctx, s, "its run ended without recording the result"); err != nil {
 		return err
 	}
 	s.Epoch++

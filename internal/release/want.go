@@ -202,7 +202,7 @@ func (e *Environment) holder(h *Hold) string {
 	return why
 }
 
-func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends that" }
+func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends the hold" }
 
 // older keeps an automatic deployment from replacing a commit by one of its ancestors, however it
 // ended: an old run that is started again would otherwise take back what came after it.
@@ -213,7 +213,7 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 	if h := s.Head; h != nil {
 		why, err := e.before(ctx, w, h.Commit, h.Committed)
 		if err != nil || why != "" {
-			return Verdict{Superseded, why + ", for which all was live in " + e.opt.Name}, err
+			return Verdict{Superseded, why + ", which was already live in " + e.opt.Name}, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
@@ -237,7 +237,7 @@ func (e *Environment) before(ctx context.Context, w *Want, commit string, commit
 	}
 	note := ""
 	if !known {
-		note = " by their dates, as git does not know both commits"
+		note = " by commit date; git does not have both commits"
 	}
 	return "commit " + short(w.Commit) + " is older than " + short(commit) + note, nil
 }

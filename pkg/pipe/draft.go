@@ -131,7 +131,7 @@ func (p *Project) needed(stages []string) (targets []string, err error) {
 		}
 		for _, u := range g.Up(i) {
 			if p.spec.Stages[u].Deploy {
-				return nil, diag.New(diag.Usage, "%s runs after %s and before other deploy stages, so there is no one release of them all", s.Name, p.spec.Stages[u].Name).
+				return nil, diag.New(diag.Usage, "%s runs after %s and before other deploy stages, so they cannot be one release", s.Name, p.spec.Stages[u].Name).
 					At(s.Place).Hinted("write it as verify: of %s", p.spec.Stages[u].Name)
 			}
 		}

@@ -134,7 +134,7 @@ func (p *Project) commitNamed(ctx context.Context, rev string) (string, error) {
 	if n := len(rev); (n == 40 || n == 64) && strings.Trim(rev, "0123456789abcdef") == "" {
 		return rev, nil
 	}
-	return "", diag.New(diag.NotFound, "git knows no commit %s", rev).Hinted("git fetch --all --tags, or write the whole hash")
+	return "", diag.New(diag.NotFound, "git has no commit %s", rev).Hinted("git fetch --all --tags, or write the whole hash")
 }
 
 // releaseOf returns the newest release that a commit made.
@@ -224,7 +224,7 @@ func (p *Project) findRelease(ctx context.Context, text string) (release.ID, err
 	case len(found) == 0:
 		return none, diag.New(diag.NotFound, "no environment has a release %s", text).Hinted("pipe env history ENV lists releases; or write the whole name")
 	case len(found) > 1:
-		return none, diag.New(diag.Usage, "%s is the beginning of %d releases", text, len(found)).Hinted("write more of its digits")
+		return none, diag.New(diag.Usage, "%s matches %d releases", text, len(found)).Hinted("write more of its digits")
 	}
 	for id := range found {
 		none = id
