@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -43,7 +44,7 @@ func Names(ctx context.Context, o Options) (all []string, err error) {
 	top := root(o.Project)
 	err = o.Lister.Names(ctx, top, func(cell string) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(cell, top+"/"), "/state")
-		if ok && IsName(name) {
+		if ok && spec.IsEnvironment(name) {
 			all = append(all, name)
 		}
 		return nil
