@@ -51,6 +51,15 @@ func (l *Lease) age(seen Seen) time.Duration {
 	return l.aged() + max(seen.Age, 0)
 }
 
+// Silent returns for how long the holder has given no sign of life, by what the document and the
+// store say; negative: the store does not tell.
+func (l *Lease) Silent(seen Seen) time.Duration {
+	if seen.Age < 0 {
+		return -1
+	}
+	return l.age(seen)
+}
+
 func units(n int64, unit time.Duration) time.Duration {
 	return unit * time.Duration(min(max(n, 0), int64(longest/unit)))
 }
