@@ -18,10 +18,10 @@ import (
 // approveCmd makes pipe approve.
 func (a *app) approveCmd() *cobra.Command {
 	return a.voteCmd(false, command("approve ENV", "Approve a waiting deployment",
-		`Show what the deployment that waits would change, and sign it with your ssh key, as
-ssh-keygen -Y sign does. The environment's approve: names a file that lists whose
-signatures count. An approval is good for this one deployment: once the environment
-has changed, another is needed.
+		`Show what the waiting deployment would change, and sign it with your ssh key, as
+ssh-keygen -Y sign does. The file that approve: names lists whose signatures count.
+An approval is good for this one deployment: once the environment has changed, another
+is needed.
 
 Without --key, the key is that of git's user.signingkey, of the ssh agent or in
 ~/.ssh, whichever is listed as a signer.`,
@@ -32,8 +32,8 @@ Without --key, the key is that of git's user.signingkey, of the ssh agent or in
 // rejectCmd makes pipe reject.
 func (a *app) rejectCmd() *cobra.Command {
 	return a.voteCmd(true, command("reject ENV", "Reject a waiting deployment",
-		`Sign that the deployment that waits must not be carried out. It stays so, whoever else
-approves, until you approve it, or until something else is to be deployed.`,
+		`Sign a rejection of the waiting deployment. It is blocked, whoever else approves, until
+you approve it or another version is to be deployed.`,
 		"pipe reject production --reason 'wait until Monday'",
 		arguments(1, 1, "name an environment"), nil))
 }

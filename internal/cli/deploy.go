@@ -25,7 +25,7 @@ func (a *app) deployCmd() *cobra.Command {
 	c := command("deploy ENV...", "Build what is needed, and deploy it",
 		`Build what the deploy stages need, and deploy to the environments, or groups of
 environments, that are named. What is live is not deployed again. An environment
-is held only while its commands run; whoever comes meanwhile waits.
+is held only while its commands run; other runs wait for it.
 
 With --release or --commit nothing is built: a release that exists is deployed,
 with the values of the environment as they are now.
