@@ -129,7 +129,7 @@ func (d *Deployer) Run(ctx context.Context, w *Work) (*Result, error) {
 		return result, err
 	}
 	r := &rollout{
-		Deployer: d, work: w, dep: dep, ctx: dep.Context(), result: result, notes: make(chan note),
+		Deployer: d, work: w, dep: dep, ctx: dep.Context(), result: result, endings: make(chan ending),
 		mutex: map[string]bool{}, begun: map[string]bool{}, ended: map[string]*release.End{}, causes: map[string]string{},
 	}
 	return result, r.run()
