@@ -97,7 +97,7 @@ func (a *app) confirmVote(w *pipe.Waiting, verb string) error {
 
 // printWaiting prints what a plan would change.
 func printWaiting(to io.Writer, w *pipe.Waiting) {
-	view.Print(to, "%s: release %s, requested by %s at %s\n", w.Env, shortRelease(w.Release), w.By, w.At.UTC().Format("2006-01-02 15:04 MST"))
+	view.Print(to, "%s: release %s, requested by %s at %s\n", w.Env, shortRelease(w.Release), w.By, moment(w.At))
 	if w.Commit != "" {
 		view.Print(to, "commit: %s\n", w.Commit)
 	}

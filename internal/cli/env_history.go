@@ -96,7 +96,7 @@ func (a *app) listHistory(c *cobra.Command, p *pipe.Project, env string, limit i
 		for i := range h.Deployments {
 			d := &h.Deployments[i]
 			rows = append(rows, []string{
-				strconv.FormatUint(d.N, 10), d.Kind, d.Status, cmp.Or(fmt.Sprintf("%.14s", d.Release), "-"), cmp.Or(fmt.Sprintf("%.12s", d.Commit), "-"),
+				strconv.FormatUint(d.N, 10), d.Kind, d.Status, cmp.Or(shortRelease(d.Release), "-"), cmp.Or(fmt.Sprintf("%.12s", d.Commit), "-"),
 				cmp.Or(d.By, "-"), moment(d.At), stagesText(d.Stages),
 			})
 		}

@@ -137,9 +137,7 @@ func (s *State) Releases() (ids []ID) {
 	if s.Last != nil {
 		ids = append(ids, s.Last.Release)
 	}
-	ids = slices.DeleteFunc(append(ids, s.Live), ID.IsZero)
-	slices.SortFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(ids)
+	return Unique(slices.DeleteFunc(append(ids, s.Live), ID.IsZero))
 }
 
 // Tried returns the release that was tried last: that of the deployment that goes on, or whose run

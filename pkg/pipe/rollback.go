@@ -183,9 +183,7 @@ func (b *back) veto(to release.ID) (ids []release.ID) {
 		ids = append(ids, st.Release)
 	}
 	ids = append(ids, b.s.Tried())
-	ids = slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to })
-	slices.SortFunc(ids, func(x, y release.ID) int { return strings.Compare(x.String(), y.String()) })
-	return slices.Compact(ids)
+	return release.Unique(slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to }))
 }
 
 // barrier refuses to go back over a stage that cannot be undone, such as a migration, unless that
