@@ -13,13 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/pipe-build/pipe/internal/canon"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -202,11 +202,8 @@ func parse(what string, b []byte, most int, doc interface{ check() error }) erro
 	return nil
 }
 
-// nameForm is what every store takes as part of a path.
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
-
 func (p *Plan) check() error {
-	if p.Schema != Schema || !nameForm.MatchString(p.Env) || p.Project != "" && !nameForm.MatchString(p.Project) {
+	if p.Schema != Schema || !spec.IsEnvironment(p.Env) || p.Project != "" && !spec.IsProject(p.Project) {
 		return fmt.Errorf("the schema is not %d, or the environment or project has no valid name", Schema)
 	}
 	stages := slices.Concat(slices.Collect(maps.Keys(p.Live)), slices.Collect(maps.Keys(p.Wanted)), slices.Collect(maps.Keys(p.Values)))

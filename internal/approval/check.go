@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -331,11 +332,5 @@ func principals(all []Signed) string {
 	return short(names)
 }
 
-// short joins names, of which it writes the first 8.
-func short(names []string) string {
-	const most = 8
-	if more := len(names) - most; more > 0 {
-		names = append(slices.Clone(names[:most]), fmt.Sprintf("%d more", more))
-	}
-	return strings.Join(names, ", ")
-}
+// short joins names, and counts those beyond the first ones.
+func short(names []string) string { return strings.Join(view.Few(names, 8), ", ") }

@@ -108,7 +108,7 @@ func (g *Guard) boxOf(s *Signed) string {
 
 func (g *Guard) check() error {
 	for i, env := range g.From {
-		if !nameForm.MatchString(env) || i > 0 && g.From[i-1] >= env {
+		if !spec.IsEnvironment(env) || i > 0 && g.From[i-1] >= env {
 			return errors.New("from has an invalid name, or is not sorted")
 		}
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"io"
@@ -18,11 +17,11 @@ import (
 
 // approveCmd makes pipe approve.
 func (a *app) approveCmd() *cobra.Command {
-	return a.voteCmd(false, command("approve ENV", "Approve a deployment that waits for it",
-		`Show what the deployment that waits would change, and sign it with your ssh key, as
-ssh-keygen -Y sign does. The environment's approve: names a file that lists whose
-signatures count. An approval is good for this one deployment: once the environment
-has changed, another is needed.
+	return a.voteCmd(false, command("approve ENV", "Approve a waiting deployment",
+		`Show what the waiting deployment would change, and sign it with your ssh key, as
+ssh-keygen -Y sign does. The file that approve: names lists whose signatures count.
+An approval is good for this one deployment: once the environment has changed, another
+is needed.
 
 Without --key, the key is that of git's user.signingkey, of the ssh agent or in
 ~/.ssh, whichever is listed as a signer.`,
@@ -32,9 +31,9 @@ Without --key, the key is that of git's user.signingkey, of the ssh agent or in
 
 // rejectCmd makes pipe reject.
 func (a *app) rejectCmd() *cobra.Command {
-	return a.voteCmd(true, command("reject ENV", "Reject a deployment that waits for approval",
-		`Sign that the deployment that waits must not be carried out. It stays so, whoever else
-approves, until you approve it, or until something else is to be deployed.`,
+	return a.voteCmd(true, command("reject ENV", "Reject a waiting deployment",
+		`Sign a rejection of the waiting deployment. It is blocked, whoever else approves, until
+you approve it or another version is to be deployed.`,
 		"pipe reject production --reason 'wait until Monday'",
 		arguments(1, 1, "name an environment"), nil))
 }
@@ -44,8 +43,8 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 	opt := pipe.VoteOptions{Reject: reject}
 	yes := false
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if a.env != "" {
-			return diag.New(diag.Usage, "%s takes the environment as an argument, not by --env", c.Name()).Hinted("%s %s", c.CommandPath(), a.env)
+		if err := a.named(c); err != nil {
+			return err
 		}
 		if !yes && !a.Terminal {
 			return diag.New(diag.Usage, "cannot ask without a terminal").Hinted("%s %s -y", c.CommandPath(), args[0])
@@ -72,7 +71,7 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 				}
 				view.Print(out, "%s: %s\n", w.Env, w.Approval.Text)
 				if len(w.Approval.Rejected) == 0 && len(w.Approval.Approved) >= w.Approval.Need {
-					view.Print(out, "Now repeat the command that asked for it, or run: pipe deploy %s --release %s\n", w.Env, w.Release)
+					view.Print(out, "Run the command that requested it again, or: pipe deploy %s --release %s\n", w.Env, w.Release)
 				}
 			})
 		})
@@ -87,14 +86,10 @@ func (a *app) voteCmd(reject bool, c *cobra.Command) *cobra.Command {
 
 // confirmVote asks on the terminal before something is signed.
 func (a *app) confirmVote(w *pipe.Waiting, verb string) error {
-	to := a.Tty
-	if to == nil {
-		to = a.Err
-	}
-	printWaiting(to, w)
-	view.Print(to, "%s this? [y/N] ", strings.ToUpper(verb[:1])+verb[1:])
-	line, _ := bufio.NewReader(a.In).ReadString('\n')
-	if s := strings.ToLower(strings.TrimSpace(line)); s == "y" || s == "yes" {
+	if a.yes(func(to io.Writer) {
+		printWaiting(to, w)
+		view.Print(to, "%s this? ", strings.ToUpper(verb[:1])+verb[1:])
+	}) {
 		return nil
 	}
 	return diag.New(diag.Policy, "nothing was signed").Hinted("pipe %s %s -y signs without asking", verb, w.Env)
@@ -102,7 +97,7 @@ func (a *app) confirmVote(w *pipe.Waiting, verb string) error {
 
 // printWaiting prints what a plan would change.
 func printWaiting(to io.Writer, w *pipe.Waiting) {
-	view.Print(to, "%s: release %s, requested by %s at %s\n", w.Env, shortRelease(w.Release), w.By, w.At.UTC().Format("2006-01-02 15:04 MST"))
+	view.Print(to, "%s: release %s, requested by %s at %s\n", w.Env, shortRelease(w.Release), w.By, moment(w.At))
 	if w.Commit != "" {
 		view.Print(to, "commit: %s\n", w.Commit)
 	}

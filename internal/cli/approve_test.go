@@ -43,7 +43,7 @@ environments: {production: {approve: {signers: .approvers}}}
 			t.Errorf("%q", p.err) // what others wrote is no command to a terminal
 		}
 	}
-	if !strings.HasPrefix(p.out, "production: approved by bob@acme.io\nNow repeat the command that asked for it, or run: pipe deploy production --release r-") {
+	if !strings.HasPrefix(p.out, "production: approved by bob@acme.io\nRun the command that requested it again, or: pipe deploy production --release r-") {
 		t.Errorf("%q", p.out)
 	}
 	p.in = ""

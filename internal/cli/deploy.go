@@ -25,7 +25,7 @@ func (a *app) deployCmd() *cobra.Command {
 	c := command("deploy ENV...", "Build what is needed, and deploy it",
 		`Build what the deploy stages need, and deploy to the environments, or groups of
 environments, that are named. What is live is not deployed again. An environment
-is held only while its commands run; whoever comes meanwhile waits.
+is held only while its commands run; other runs wait for it.
 
 With --release or --commit nothing is built: a release that exists is deployed,
 with the values of the environment as they are now.
@@ -39,10 +39,10 @@ branch, and never over a hold or a newer commit.`,
 				return diag.New(diag.Usage, "--all needs --auto").Hinted("pipe deploy --auto --all")
 			}
 			if all && len(args) > 0 {
-				return diag.New(diag.Usage, "--all names every environment; leave the others out").Hinted("pipe deploy --auto --all")
+				return diag.New(diag.Usage, "--all deploys to every environment; do not name any").Hinted("pipe deploy --auto --all")
 			}
 			if opt.Release != "" && opt.Commit != "" {
-				return diag.New(diag.Usage, "--release and --commit contradict each other").Hinted("pipe deploy ENV --commit REV")
+				return diag.New(diag.Usage, "--release and --commit cannot be used together").Hinted("pipe deploy ENV --commit REV")
 			}
 			if err := asInput(a.In, input, &opt); err != nil {
 				return err
@@ -128,7 +128,8 @@ func (a *app) promoteCmd() *cobra.Command {
 	var pin bool
 	c := command("promote FROM TO", "Deploy what another environment has verified",
 		`Deploy the newest release that was verified in FROM to TO: the same bytes, with the
-values of TO. Nothing is built, and only pipe.yaml is needed.
+values of TO. Nothing is built, and only pipe.yaml is needed. A release that FROM was
+rolled back from does not count until pipe resume FROM.
 
 With --pin, write the release's name into TO's pin file instead, for a pull request;
 the automatic deployment of the merge commit brings it to TO.`,

@@ -115,7 +115,7 @@ func badges(e *pipe.Environment) (words []string) {
 func vetoText(h *pipe.EnvHold) string {
 	var short []string
 	for _, id := range h.Veto {
-		short = append(short, fmt.Sprintf("%.14s", id))
+		short = append(short, shortRelease(id))
 	}
 	return "rolled back from " + strings.Join(view.Few(short, 2), ", ") + holdText(h)
 }

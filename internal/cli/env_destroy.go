@@ -15,9 +15,9 @@ import (
 func (a *app) envDestroyCmd() *cobra.Command {
 	return a.waits(asks(command("destroy ENV", "Take down all that is live in an environment",
 		`Run the undeploy command of each stage that is live, in the opposite order of the
-deployment, in a fresh directory and with the variables of the deployment. This is a
-deployment itself: it waits for others, and the history has it. If a stage was deployed
-without an undeploy command, nothing is destroyed.
+deployment, in a fresh directory and with the variables of the deployment. This
+counts as a deployment: it waits for others, and is recorded in the history. If a stage
+was deployed without an undeploy command, nothing is destroyed.
 
 A stage whose command fails stays in the state, and so do those that it needs. Run the
 command again to go on from there.`,

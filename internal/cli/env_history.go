@@ -96,7 +96,7 @@ func (a *app) listHistory(c *cobra.Command, p *pipe.Project, env string, limit i
 		for i := range h.Deployments {
 			d := &h.Deployments[i]
 			rows = append(rows, []string{
-				strconv.FormatUint(d.N, 10), d.Kind, d.Status, cmp.Or(fmt.Sprintf("%.14s", d.Release), "-"), cmp.Or(fmt.Sprintf("%.12s", d.Commit), "-"),
+				strconv.FormatUint(d.N, 10), d.Kind, d.Status, cmp.Or(shortRelease(d.Release), "-"), cmp.Or(fmt.Sprintf("%.12s", d.Commit), "-"),
 				cmp.Or(d.By, "-"), moment(d.At), stagesText(d.Stages),
 			})
 		}
@@ -225,7 +225,7 @@ func doneText(d *pipe.PastDeployment, s *pipe.PastStage) string {
 	case s.Do == "skip":
 		return "unchanged, it was live"
 	case s.Do != "run":
-		return "not run, the deployment did not come to it"
+		return "not run: the deployment stopped before it"
 	}
 	text := s.Status
 	switch {

@@ -87,9 +87,9 @@ func leaseText(d *pipe.Holder) string {
 	case d.Dead:
 		return text + "; the next deployment takes over"
 	case d.Silent != nil:
-		text += fmt.Sprintf("; last sign of life %s ago", view.Seconds(*d.Silent))
+		text += fmt.Sprintf("; last heartbeat %s ago", view.Seconds(*d.Silent))
 	}
-	return text + fmt.Sprintf("; free at its end, or %d s after its last sign of life", d.TTL+grace)
+	return text + fmt.Sprintf("; free when it ends, or %d s after its last heartbeat", d.TTL+grace)
 }
 
 // grace is how much longer than its lease a run is waited for, in seconds.

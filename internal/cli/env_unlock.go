@@ -13,9 +13,9 @@ import (
 // envUnlockCmd makes pipe env unlock.
 func (a *app) envUnlockCmd() *cobra.Command {
 	return asks(command("unlock ENV", "Take an environment away from the run that deploys to it",
-		`Take the lease of a deployment away, so that the next one need not wait for it. This is
-seldom needed: the lease of a run that has died ends by itself. The stages that the run
-was deploying are unknown afterwards, and the next deployment runs them again.
+		`Take away the lease of a deployment, so that the next one does not wait for it. This is
+rarely needed: the lease of a run that has died expires. The stages that the run was
+deploying are unknown afterwards, and the next deployment runs them again.
 
 The commands of a run that is still alive are stopped when it next reports. Until then
 they may overlap with the next deployment.`,

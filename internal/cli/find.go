@@ -124,7 +124,7 @@ func placeText(l pipe.Live) string {
 	case l.Gone > 0:
 		return fmt.Sprintf("was live in %s (%s), which no release has since #%d", l.Env, l.Stage, l.Gone)
 	case l.Was:
-		return fmt.Sprintf("was live in %s (%s), with release %.14s", l.Env, l.Stage, l.Release)
+		return fmt.Sprintf("was live in %s (%s), with release %s", l.Env, l.Stage, shortRelease(l.Release))
 	}
 	word := "live in"
 	if l.Status != "ok" {

@@ -15,8 +15,8 @@ func (a *app) holdCmd() *cobra.Command {
 	var reason string
 	c := command("hold ENV", "Keep automatic deployments away from an environment",
 		`Keep automatic deployments away from an environment until pipe resume. A run in CI
-that would deploy there ends with exit code 0 and says who holds it. Who deploys by
-hand gets exit code 9. A rollback goes through, and so does a deployment with --hold.
+that would deploy there ends with exit code 0 and says who holds it. Deploying by hand
+fails with exit code 9. Rollbacks and deployments with --hold still go through.
 
 A deployment in progress is not stopped.`,
 		"pipe hold production\npipe hold production --reason \"checkout returns 500s\"", arguments(1, 1, "name an environment"), func(c *cobra.Command, args []string) error {
@@ -46,9 +46,9 @@ A deployment in progress is not stopped.`,
 // resumeCmd makes pipe resume.
 func (a *app) resumeCmd() *cobra.Command {
 	return command("resume ENV", "End the hold on an environment",
-		`Let automatic deployments reach an environment again, also those of a release that
-was rolled back. Nothing is deployed now: the answer says what the next automatic
-deployment will bring, where pipe.yaml, git or one other environment can tell.`,
+		`End the hold on an environment: automatic deployments go through again, also of a
+release that was rolled back. Nothing is deployed now. The output says what the next
+automatic deployment will bring, as far as it is known here.`,
 		"pipe resume production", arguments(1, 1, "name an environment"), func(c *cobra.Command, args []string) error {
 			if err := a.named(c); err != nil {
 				return err
@@ -99,11 +99,11 @@ func nextText(env string, n *pipe.NextDeployment) string {
 	case n.Pin != "" && n.Release == "":
 		return fmt.Sprintf("next: what %s names; it names no release yet", n.Pin)
 	case n.Pin != "":
-		return fmt.Sprintf("next: release %.14s, from %s%s", n.Release, n.Pin, live)
+		return fmt.Sprintf("next: release %s, from %s%s", shortRelease(n.Release), n.Pin, live)
 	case n.From != "" && n.Release == "":
 		return fmt.Sprintf("next: what is verified in %s", n.From)
 	case n.From != "":
-		return fmt.Sprintf("next: release %.14s, verified in %s%s", n.Release, n.From, live)
+		return fmt.Sprintf("next: release %s, verified in %s%s", shortRelease(n.Release), n.From, live)
 	case n.Commit != "":
 		return fmt.Sprintf("next: the next run of branch %s; as far as this clone knows, commit %.12s%s", n.Branch, n.Commit, live)
 	case n.Branch != "":

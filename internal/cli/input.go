@@ -71,7 +71,7 @@ func inputMember(name string, value json.RawMessage, opt *pipe.DeployOptions) *d
 		return overrides(value, opt)
 	case name == "reason":
 		if json.Unmarshal(value, &opt.Reason) != nil {
-			return diag.New(diag.Usage, "reason must be a text")
+			return diag.New(diag.Usage, "reason must be a string")
 		}
 	default:
 		return diag.New(diag.Usage, "unknown member %q", name).Hinted("known: environment, skip_STAGE, override_branches, reason")
@@ -97,7 +97,7 @@ func overrides(value json.RawMessage, opt *pipe.DeployOptions) *diag.Error {
 	}
 	for _, o := range list {
 		if o.Project == "" || o.Branch == "" {
-			return diag.New(diag.Usage, "override_branches: an item lacks project or branch")
+			return diag.New(diag.Usage, "override_branches: an item has no project or branch")
 		}
 		opt.Sources[o.Project] = o.Branch
 	}

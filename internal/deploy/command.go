@@ -13,13 +13,13 @@ import (
 
 // job describes the stage's commands to the runner. What another run has deployed meanwhile may
 // make a stage pending whose objects are not here yet.
-func (d *Deployer) job(ctx context.Context, w *Work, name string, of Of) (*action.Job, error) {
+func (d *Deployer) job(ctx context.Context, w *Work, name string, id ID) (*action.Job, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	p := w.part(name)
 	s, in := p.Stage(name, w.Values[name])
-	env := d.environ(w, name, of)
+	env := d.environ(w, name, id)
 	if base := w.Base[name]; base != nil {
 		job := *base
 		job.Env = env

@@ -129,7 +129,7 @@ func (d *Deployer) Run(ctx context.Context, w *Work) (*Result, error) {
 		return result, err
 	}
 	r := &rollout{
-		Deployer: d, work: w, dep: dep, ctx: dep.Context(), result: result, notes: make(chan note),
+		Deployer: d, work: w, dep: dep, ctx: dep.Context(), result: result, endings: make(chan ending),
 		mutex: map[string]bool{}, begun: map[string]bool{}, ended: map[string]*release.End{}, causes: map[string]string{},
 	}
 	return result, r.run()
@@ -150,15 +150,15 @@ func (d *Deployer) first(w *release.Want, ready []string) (first []string) {
 // limited reports whether a mutex counts over all runs.
 func (d *Deployer) limited(mutex string) bool { return d.Limits.Most[mutex] > 0 }
 
-// Of names a deployment to the commands that belong to it.
-type Of struct {
-	Token string
-	Epoch uint64
+// ID is what a deployment's commands know it by.
+type ID struct {
+	Token string // PIPE_DEPLOYMENT
+	Epoch uint64 // PIPE_FENCE
 }
 
 // environ is what a command sees: everything, credentials too, and which deployment it belongs to. A
 // variable that it declares is what the key says, also when that is unset.
-func (d *Deployer) environ(w *Work, name string, of Of) (env []string) {
+func (d *Deployer) environ(w *Work, name string, id ID) (env []string) {
 	values := w.Values[name]
 	for _, kv := range d.Environ {
 		n, _, _ := strings.Cut(kv, "=")
@@ -172,5 +172,5 @@ func (d *Deployer) environ(w *Work, name string, of Of) (env []string) {
 		}
 	}
 	env = append(env, w.part(name).Hashes()...)
-	return append(env, "PIPE_STAGE="+name, "PIPE_ENV="+d.Env.Name(), "PIPE_DEPLOYMENT="+of.Token, fmt.Sprintf("PIPE_FENCE=%d", of.Epoch))
+	return append(env, "PIPE_STAGE="+name, "PIPE_ENV="+d.Env.Name(), "PIPE_DEPLOYMENT="+id.Token, fmt.Sprintf("PIPE_FENCE=%d", id.Epoch))
 }

@@ -17,11 +17,11 @@ type Drift struct {
 	Output  string // masked
 }
 
-// Drift runs the command of a stage's part in w as the deployment of has run the stage's own, but without
+// Drift runs the command of a stage's part in w as the deployment id has run the stage's own, but without
 // holding the environment: it only looks. A command that was ended, by a signal or by its
 // timeout, has found nothing and is an error.
-func (d *Deployer) Drift(ctx context.Context, w *Work, name string, of Of) (*Drift, error) {
-	job, err := d.job(ctx, w, name, of)
+func (d *Deployer) Drift(ctx context.Context, w *Work, name string, id ID) (*Drift, error) {
+	job, err := d.job(ctx, w, name, id)
 	if err != nil {
 		return nil, err
 	}

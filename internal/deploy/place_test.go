@@ -39,7 +39,6 @@ type place struct {
 	ran     []string
 	jobs    map[string]*action.Job
 	events  []event.Event
-	now     time.Time
 }
 
 // broken is a remote of which some writes go wrong.

@@ -31,7 +31,7 @@ type rollout struct {
 	ctx    context.Context // ends when this run may not deploy any more
 	result *Result
 
-	notes   chan note
+	endings chan ending
 	mutex   map[string]bool // taken in this run
 	begun   map[string]bool
 	running int
@@ -40,8 +40,8 @@ type rollout struct {
 	lost    error                   // why the environment cannot be told anything more
 }
 
-// note is how a stage ended.
-type note struct {
+// ending is how a stage ended.
+type ending struct {
 	stage string
 	end   *release.End
 	err   error
@@ -56,14 +56,14 @@ func (r *rollout) run() error {
 			r.running++
 			group.Go(func() error {
 				end, err := r.stage(name)
-				r.notes <- note{name, end, err}
+				r.endings <- ending{name, end, err}
 				return nil
 			})
 		}
 		if r.running == 0 {
 			break
 		}
-		r.collect(<-r.notes)
+		r.collect(<-r.endings)
 		begin = r.ready()
 		// The write that ends the deployment says how its last stages ended.
 		if r.running == 0 && len(begin) == 0 {
@@ -135,7 +135,7 @@ func (r *rollout) failed() string {
 }
 
 // collect takes over how a stage ended.
-func (r *rollout) collect(n note) {
+func (r *rollout) collect(n ending) {
 	r.running--
 	r.mutex[r.mutexOf(n.stage)] = false
 	r.ended[n.stage], r.causes[n.stage] = n.end, n.end.Attempt.Error
@@ -249,7 +249,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	}
 	log.Begin(r.Runs)
 	began := r.Now()
-	job, err := r.job(r.ctx, r.work, name, Of{r.dep.Token(), r.dep.Epoch})
+	job, err := r.job(r.ctx, r.work, name, ID{r.dep.Token(), r.dep.Epoch})
 	end.Not = err != nil
 	var made *action.Made
 	if err == nil {

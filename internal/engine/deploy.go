@@ -71,7 +71,7 @@ func (e *Engine) environmentExists(ctx context.Context, selected []bool) error {
 		if s := &e.Project.Stages[i]; !selected[i] || !s.Deploy || s.Frozen {
 			continue
 		}
-		if err := e.Env.Exists(ctx); diag.Is(err, diag.Usage) {
+		if err := e.Env.CheckExists(ctx); diag.Is(err, diag.Usage) {
 			return err
 		}
 		return nil

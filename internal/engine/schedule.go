@@ -168,7 +168,12 @@ func (r *run) all(ctx context.Context) (*Result, error) {
 		}
 		r.done(s, i)
 	}
-	err := errors.Join(append(failures, group.Wait())...)
+	return r.conclude(ctx, s, errors.Join(append(failures, group.Wait())...))
+}
+
+// conclude ends a run in which err went wrong: it writes down what is done, and says what became
+// of the stages.
+func (r *run) conclude(ctx context.Context, s *schedule, err error) (*Result, error) {
 	if ferr := r.flush(); ferr != nil {
 		err = errors.Join(err, ferr)
 	}

@@ -18,8 +18,9 @@ import (
 // deploy deploys what is parked, and frees what waits for it. The lock is written before: what is about to
 // be live is on record.
 func (r *run) deploy(ctx context.Context, s *schedule) error {
+	defer r.unpark()
 	if err := r.flush(); err != nil {
-		return errors.Join(err, r.unpark())
+		return err
 	}
 	done, err := r.wave(ctx)
 	for _, i := range done {
@@ -27,7 +28,7 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 		r.done(s, i)
 	}
 	r.live = &live{} // the environment has moved
-	return errors.Join(err, r.unpark())
+	return err
 }
 
 // see notes that all was live already for this run's commit, where it was.
@@ -51,11 +52,10 @@ func (r *run) see(ctx context.Context) error {
 }
 
 // unpark leaves what is still parked as it is: not deployed.
-func (r *run) unpark() error {
+func (r *run) unpark() {
 	for _, i := range r.parked() {
 		r.states[i].parked = false
 	}
-	return nil
 }
 
 // foresee says what would become of the deployment of what is parked. While some of it waits for
@@ -130,25 +130,8 @@ func (r *run) wave(ctx context.Context) (done []int, err error) {
 
 // publish puts the release into the store, once all that it names is there.
 func (e *Engine) publish(ctx context.Context, env *release.Environment, w *deploy.Work) (err error) {
-	w.Release, err = env.Publish(ctx, e.releaseOf(w), indexed(w))
+	w.Release, err = env.Publish(ctx, w.Made(e.Project.Name), w.MadeBy())
 	return err
-}
-
-// releaseOf returns the release that a deployment is about.
-func (e *Engine) releaseOf(w *deploy.Work) *release.Release {
-	made := &release.Release{Schema: release.ReleaseSchema, Project: e.Project.Name, Stages: map[string]release.Part{}}
-	for name, a := range w.Stages {
-		made.Stages[name] = a.Part
-	}
-	return made
-}
-
-// indexed returns the commit whose release this is; "" when it is that of none.
-func indexed(w *deploy.Work) string {
-	if w.Dirty || w.Override || !w.Whole {
-		return ""
-	}
-	return w.Commit
 }
 
 // parked returns the deploy stages that are ready to be deployed, by index.
@@ -190,7 +173,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 	w.Tidy()
 	var err error
 	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
-		_, w.Release, err = r.releaseOf(w).Encode()
+		_, w.Release, err = w.Made(r.Project.Name).Encode()
 	}
 	return w, err
 }

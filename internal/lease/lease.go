@@ -59,13 +59,19 @@ func (l *Lease) age(seen Seen) time.Duration {
 	return l.aged() + max(seen.Age, 0)
 }
 
-// Silent returns how long ago its holder's last beat was, by what the document and the store say.
-func (l *Lease) Silent(seen Seen) time.Duration { return l.age(seen) }
-
 // Renew makes the lease as good as new: a beat of its holder's.
 func (l *Lease) Renew() {
 	l.Beat++
 	l.Aged, l.Dated = 0, 0
+}
+
+// Silent returns for how long the holder has given no sign of life, by what the document and the
+// store say; negative: the store does not tell.
+func (l *Lease) Silent(seen Seen) time.Duration {
+	if seen.Age < 0 {
+		return -1
+	}
+	return l.age(seen)
 }
 
 func units(n int64, unit time.Duration) time.Duration {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -41,7 +42,7 @@ func (e *Environment) Begin(ctx context.Context, w *Want) (*Deployment, Verdict,
 	}
 	if b.registered && (err != nil || v.Do != Go) {
 		// Whoever comes next must not wait for a run that has gone.
-		err = errors.Join(err, b.leave(context.WithoutCancel(ctx)))
+		b.leave(context.WithoutCancel(ctx))
 	}
 	if err != nil || v.Do != Go {
 		return nil, v, err
@@ -165,7 +166,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 			return err
 		}
 	}
-	if err := b.catchUp(ctx, s, "its run ended without telling the environment how"); err != nil {
+	if err := b.catchUp(ctx, s, "its run ended without recording the result"); err != nil {
 		return err
 	}
 	s.Epoch++
@@ -182,6 +183,8 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 	}
 	if w.Hold != nil {
 		s.keep(w.Hold)
+		// What is brought back on purpose is not what was rolled away from.
+		s.Hold.Veto = slices.DeleteFunc(slices.Clone(s.Hold.Veto), func(id ID) bool { return id == w.Release })
 	}
 	if w.Gate != nil {
 		s.Guard = w.Guard

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -153,9 +152,7 @@ func (s *State) keep(h *Hold) {
 		if old.Until == UntilResume && h.Until == UntilNext {
 			set = *old
 		}
-		set.Veto = slices.Concat(old.Veto, h.Veto)
-		slices.SortFunc(set.Veto, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
-		set.Veto = slices.Compact(set.Veto)
+		set.Veto = Unique(slices.Concat(old.Veto, h.Veto))
 	}
 	s.Hold = &set
 }

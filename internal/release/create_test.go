@@ -21,7 +21,7 @@ func named(t *testing.T, s store.Cells, lister store.Lister, name string) *relea
 func refused(t *testing.T, e *release.Environment, hint string) {
 	t.Helper()
 	_, _, err := e.Begin(t.Context(), want("api=v1"))
-	for what, err := range map[string]error{"Exists": e.Exists(t.Context()), "Begin": err, "Hold": e.Hold(t.Context(), ""), "Ask": e.Ask(t.Context(), sum("x"))} {
+	for what, err := range map[string]error{"CheckExists": e.CheckExists(t.Context()), "Begin": err, "Hold": e.Hold(t.Context(), ""), "Ask": e.Ask(t.Context(), sum("x"))} {
 		var d *diag.Error
 		if !errors.As(err, &d) || d.Kind != diag.Usage || !strings.Contains(d.What, `"`+e.Name()+`"`) || !strings.HasPrefix(d.Hint, hint) || !strings.Contains(d.Hint, "--create-env") {
 			t.Errorf("%s: %v", what, err)
@@ -42,7 +42,7 @@ func TestATypingErrorMakesNoEnvironment(t *testing.T) {
 	// It exists now, whatever became of the deployment; and nobody must ask for the default one.
 	for _, name := range []string{"staging", release.Default} {
 		e := named(t, s, s, name)
-		if err := e.Exists(t.Context()); err != nil {
+		if err := e.CheckExists(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		deploy(t, e, want("api=v2"))
@@ -52,7 +52,7 @@ func TestATypingErrorMakesNoEnvironment(t *testing.T) {
 func TestAnEnvironmentThatCannotBeReadIsNotCalledNew(t *testing.T) {
 	s := mem.New()
 	put(t, s, cell, "<html>")
-	if err := named(t, s, s, "staging").Exists(t.Context()); !diag.Is(err, diag.Integrity) {
+	if err := named(t, s, s, "staging").CheckExists(t.Context()); !diag.Is(err, diag.Integrity) {
 		t.Error(err)
 	}
 }

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -34,6 +35,12 @@ func (id ID) String() string { return idPrefix + digest.Digest(id).Hex() }
 
 // Short returns as much of the name as people need.
 func (id ID) Short() string { return id.String()[:len(idPrefix)+12] }
+
+// Unique returns the names sorted, each once.
+func Unique(ids []ID) []ID {
+	slices.SortFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(ids)
+}
 
 // IsZero reports whether it names no release.
 func (id ID) IsZero() bool { return digest.Digest(id).IsZero() }

@@ -63,7 +63,7 @@ func rules() map[string]rule {
 		"a newer commit, automatic":          {nil, auto("c6", want("api=v6")), "go", ""},
 		"no commit, automatic":               {nil, auto("", want("api=v6")), "go", ""},
 		"an older commit, of another stage":  {nil, auto("c4", want("web=v4")), "superseded", ""},
-		"unknown ancestry, an earlier date":  {nil, auto("x", dated("x", 4, want("api=v4"))), "superseded", "by their dates, as git does not know both commits"},
+		"unknown ancestry, an earlier date":  {nil, auto("x", dated("x", 4, want("api=v4"))), "superseded", "by commit date; git does not have both commits"},
 		"unknown ancestry, a later date":     {nil, auto("x", dated("x", 6, want("api=v6"))), "go", ""},
 		"unknown ancestry, the same date":    {nil, auto("x", dated("x", 5, want("api=v6"))), "go", ""},
 		"unknown ancestry, no date":          {nil, auto("x", want("api=v6")), "go", ""},

@@ -26,12 +26,9 @@ func (e *Environment) Look(ctx context.Context) (*Sight, error) {
 	if err != nil {
 		return nil, err
 	}
-	sight := &Sight{State: s, Silent: seen.Age}
+	sight := &Sight{State: s, Silent: -1}
 	if l := s.Lease; l != nil {
-		sight.Dead = e.doc.Dead(seen, l)
-		if seen.Age >= 0 {
-			sight.Silent = l.Silent(seen)
-		}
+		sight.Dead, sight.Silent = e.doc.Dead(seen, l), l.Silent(seen)
 	}
 	return sight, nil
 }

@@ -48,16 +48,10 @@ func (b *beginning) superseded(ctx context.Context, s *State, v Verdict) Verdict
 	return v
 }
 
-// precedes reports whether commit x comes before y: by git, else by their dates.
+// precedes reports whether commit x comes before y. When git fails, neither does: then both runs go on, one after the other.
 func (b *beginning) precedes(ctx context.Context, x string, xAt time.Time, y string, yAt time.Time) bool {
-	if x == y || y == "" {
-		return false
-	}
-	older, known, err := b.opt.Older(ctx, x, y)
-	if err == nil && known {
-		return older
-	}
-	return xAt.Before(yAt)
+	older, _, err := b.ancestor(ctx, x, xAt, y, yAt)
+	return err == nil && older
 }
 
 // waiting is the time to live of a place among those who wait: how long a free environment may
@@ -108,7 +102,7 @@ func (b *beginning) join(ctx context.Context, s *State) {
 }
 
 // leave gives up the place among those who wait.
-func (b *beginning) leave(ctx context.Context) error {
+func (b *beginning) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
 	defer cancel()
 	_, err := b.change(ctx, b.nonce, func(_ lease.Seen, s *State) error {
@@ -123,7 +117,6 @@ func (b *beginning) leave(ctx context.Context) error {
 		// It costs the next run half a minute, and is no reason to fail.
 		b.opt.Say("could not leave the queue of " + b.opt.Name + ": " + err.Error())
 	}
-	return nil
 }
 
 // forget takes this run off the list, and returns the beat of its place.

@@ -104,6 +104,20 @@ func TestOnlyTheNewestOfThoseWhoWaitGoesOn(t *testing.T) {
 	})
 }
 
+// Where git knows neither commit, and one has no date, nobody can say which is the newer one.
+func TestWhoseCommitHasNoDateIsNotSuperseded(t *testing.T) {
+	inCrowd(t, func(t *testing.T, c *crowd) {
+		undated := auto("x", want("api=v2"))
+		undated.Committed = time.Time{}
+		dated := auto("y", want("api=v3"))
+		dated.Committed = time.Now()
+		c.goes(t.Context(), "c1", auto("c1", want("api=v1")), 10*time.Minute)
+		c.goes(t.Context(), "x", undated, time.Minute)
+		c.goes(t.Context(), "y", dated, time.Minute)
+		c.began("c1", "x", "y")
+	})
+}
+
 func TestOfAllWhoWaitEachGoesInItsTurn(t *testing.T) {
 	inCrowd(t, func(t *testing.T, c *crowd) {
 		all := func(commit string) *release.Want {

@@ -19,8 +19,6 @@ package release
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/lease"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
@@ -71,15 +70,9 @@ type Environment struct {
 	recent *State // as this process has last read or written it
 }
 
-// nameForm is what every store takes as part of a path, on every file system.
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
-
-// IsName reports whether an environment may have the name.
-func IsName(s string) bool { return nameForm.MatchString(s) && !strings.HasSuffix(s, ".lock") }
-
 // Open returns the environment that o names; it need not exist.
 func Open(cells store.Cells, o Options) (*Environment, error) {
-	if !IsName(o.Name) {
+	if !spec.IsEnvironment(o.Name) {
 		return nil, diag.New(diag.Usage, "%q is not a valid environment name; use lower-case letters, digits, '.', '_' and '-'", o.Name).
 			Hinted("pipe repro --env staging")
 	}
@@ -186,7 +179,7 @@ func (s *State) leases() (all []*lease.Lease) {
 	return all
 }
 
-// Live returns what the state says of a deploy stage now.
+// StageNow returns what the state says of a deploy stage now.
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
@@ -197,9 +190,9 @@ func (s *State) StageNow(stage string) action.Live {
 
 func (e *Environment) mayCreate() bool { return e.opt.Create || e.opt.Name == Default }
 
-// Exists fails with an error of kind usage where Begin would, because nobody has asked for
+// CheckExists fails with an error of kind usage where Begin would, because nobody has asked for
 // a new environment. It is for those who want to know before they build; Begin decides.
-func (e *Environment) Exists(ctx context.Context) error {
+func (e *Environment) CheckExists(ctx context.Context) error {
 	if e.mayCreate() {
 		return nil
 	}

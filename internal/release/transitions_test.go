@@ -273,6 +273,26 @@ func TestHoldAndResume(t *testing.T) {
 	}
 }
 
+// Whoever goes back and forth ends with a release that is wanted there.
+func TestWhatARollbackBringsIsNoLongerVetoed(t *testing.T) {
+	e := open(t, mem.New())
+	old, next := want("api=v1"), want("api=v2")
+	back := func(to, from *release.Want) {
+		to.Kind, to.Hold = release.KindRollback, &release.Hold{By: "bob", At: clock().Truncate(time.Second), Until: release.UntilNext, Veto: []release.ID{from.Release}}
+		deploy(t, e, to)
+	}
+	deploy(t, e, old)
+	deploy(t, e, next)
+	back(old, next)
+	if st := read(t, e); !slices.Equal(st.Hold.Veto, []release.ID{next.Release}) || st.Newest() != old.Release {
+		t.Errorf("%+v, newest %s", st.Hold, st.Newest())
+	}
+	back(next, old)
+	if st := read(t, e); !slices.Equal(st.Hold.Veto, []release.ID{old.Release}) || st.Newest() != next.Release {
+		t.Errorf("%+v, newest %s", st.Hold, st.Newest())
+	}
+}
+
 func TestPlansThatWaitAreKeptUntilTheEnvironmentMoves(t *testing.T) {
 	e := open(t, mem.New())
 	for range 2 {

@@ -81,6 +81,26 @@ func (w *Want) Tidy() {
 	}
 }
 
+// Made returns the release of a project that the stages make.
+func (w *Want) Made(project string) *Release {
+	r := &Release{Schema: ReleaseSchema, Project: project, Stages: map[string]Part{}}
+	for name, a := range w.Stages {
+		r.Stages[name] = a.Part
+	}
+	return r
+}
+
+// Order returns the stages in an order in which each comes after those that it needs.
+func (w *Want) Order() []string { return w.Made("").Names() }
+
+// MadeBy returns the commit by whose name the release can be found; "" when it is that of none.
+func (w *Want) MadeBy() string {
+	if w.Dirty || w.Override || !w.Whole {
+		return ""
+	}
+	return w.Commit
+}
+
 // names returns the stages that the deployment is about, sorted.
 func (w *Want) names() []string { return slices.Sorted(maps.Keys(w.Stages)) }
 
@@ -182,7 +202,7 @@ func (e *Environment) holder(h *Hold) string {
 	return why
 }
 
-func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends that" }
+func (e *Environment) resumes() string { return "; pipe resume " + e.opt.Name + " ends the hold" }
 
 // older keeps an automatic deployment from replacing a commit by one of its ancestors, however it
 // ended: an old run that is started again would otherwise take back what came after it.
@@ -193,7 +213,7 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 	if h := s.Head; h != nil {
 		why, err := e.before(ctx, w, h.Commit, h.Committed)
 		if err != nil || why != "" {
-			return Verdict{Superseded, why + ", for which all was live in " + e.opt.Name}, err
+			return Verdict{Superseded, why + ", which was already live in " + e.opt.Name}, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Stages)) {
@@ -211,22 +231,28 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 
 // before says that the commit of a deployment comes before another one, "" when it does not.
 func (e *Environment) before(ctx context.Context, w *Want, commit string, committed time.Time) (why string, err error) {
-	if commit == "" || commit == w.Commit {
-		return "", nil
-	}
-	older, known, err := e.opt.Older(ctx, w.Commit, commit)
-	if err != nil {
+	older, known, err := e.ancestor(ctx, w.Commit, w.Committed, commit, committed)
+	if err != nil || !older {
 		return "", err
 	}
 	note := ""
 	if !known {
-		// The clocks of committers are all that is left.
-		older, note = !w.Committed.IsZero() && w.Committed.Before(committed), " by their dates, as git does not know both commits"
-	}
-	if !older {
-		return "", nil
+		note = " by commit date; git does not have both commits"
 	}
 	return "commit " + short(w.Commit) + " is older than " + short(commit) + note, nil
+}
+
+// ancestor reports whether commit x comes before y, and whether git says so: where it does not know both, the clocks of
+// committers are all that is left.
+func (e *Environment) ancestor(ctx context.Context, x string, xAt time.Time, y string, yAt time.Time) (older, known bool, err error) {
+	if x == y || y == "" {
+		return false, true, nil
+	}
+	older, known, err = e.opt.Older(ctx, x, y)
+	if err == nil && !known {
+		older = !xAt.IsZero() && xAt.Before(yAt)
+	}
+	return older, known, err
 }
 
 // See notes that there was nothing to deploy for a commit, when that commit is the newest: a run of an

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -43,7 +44,7 @@ func Names(ctx context.Context, o Options) (all []string, err error) {
 	top := root(o.Project)
 	err = o.Lister.Names(ctx, top, func(cell string) error {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(cell, top+"/"), "/state")
-		if ok && IsName(name) {
+		if ok && spec.IsEnvironment(name) {
 			all = append(all, name)
 		}
 		return nil
@@ -136,9 +137,7 @@ func (s *State) Releases() (ids []ID) {
 	if s.Last != nil {
 		ids = append(ids, s.Last.Release)
 	}
-	ids = slices.DeleteFunc(append(ids, s.Live), ID.IsZero)
-	slices.SortFunc(ids, func(a, b ID) int { return strings.Compare(a.String(), b.String()) })
-	return slices.Compact(ids)
+	return Unique(slices.DeleteFunc(append(ids, s.Live), ID.IsZero))
 }
 
 // Tried returns the release that was tried last: that of the deployment that goes on, or whose run
@@ -155,6 +154,16 @@ func (s *State) Tried() ID {
 	return s.Last.Release
 }
 
+// Newest returns the newest release that was verified, and not rolled away from since; zero: there is none.
+func (s *State) Newest() ID {
+	for _, id := range s.Verified {
+		if !s.Hold.vetoes(id) {
+			return id
+		}
+	}
+	return ID{}
+}
+
 // CommitOf returns the commit that a release was deployed from, "" where the state does not know.
 func (s *State) CommitOf(id ID) string {
 	if s.Last != nil && s.Last.Release == id {
@@ -166,4 +175,17 @@ func (s *State) CommitOf(id ID) string {
 		}
 	}
 	return ""
+}
+
+// NumberOf returns the number of the newest deployment that the state knows to have brought a release; 0: it knows none.
+func (s *State) NumberOf(id ID) (n uint64) {
+	if s.Last != nil && s.Last.Release == id {
+		n = s.Last.N
+	}
+	for _, st := range s.Stages {
+		if st.Release == id {
+			n = max(n, st.N)
+		}
+	}
+	return n
 }

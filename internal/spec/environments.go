@@ -157,7 +157,7 @@ func (all *Environments) Find(name string) (*Environment, error) {
 	if i < 0 {
 		best, ties := all.pattern(name)
 		if len(ties) > 1 {
-			return nil, diag.New(diag.Usage, "%s fits several patterns: %s", name, strings.Join(ties, ", ")).At(FileName).Hinted("add an entry %s to environments", name)
+			return nil, diag.New(diag.Usage, "%s matches several patterns: %s", name, strings.Join(ties, ", ")).At(FileName).Hinted("add an entry %s to environments", name)
 		}
 		i = best
 	}
@@ -188,7 +188,7 @@ func (all *Environments) notGroup(name string) error {
 	}
 	hint := "name one of them: " + few(names)
 	if len(names) == 0 {
-		hint = "nobody is in it yet"
+		hint = "the group is empty"
 	}
 	return diag.New(diag.Usage, "%s is a group of environments, not an environment", name).At(FileName).Hinted("%s", hint)
 }

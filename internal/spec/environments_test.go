@@ -162,8 +162,8 @@ func TestFindKnowsNamesPatternsAndGroups(t *testing.T) {
 		"stagin":    `pipe.yaml: no environment named "stagin"; did you mean staging?`,
 		"custs":     `pipe.yaml: no environment named "custs"; environments: *-b, a-*, a-*-c, cust-41, cust-42, customers, last, nobody, partners, pr-*, ...`,
 		"customers": "pipe.yaml: customers is a group of environments, not an environment; name one of them: cust-41, cust-42",
-		"nobody":    "pipe.yaml: nobody is a group of environments, not an environment; nobody is in it yet",
-		"a-c-b":     "pipe.yaml: a-c-b fits several patterns: *-b, a-*; add an entry a-c-b to environments",
+		"nobody":    "pipe.yaml: nobody is a group of environments, not an environment; the group is empty",
+		"a-c-b":     "pipe.yaml: a-c-b matches several patterns: *-b, a-*; add an entry a-c-b to environments",
 	} {
 		got := ""
 		e, err := all.Find(name)

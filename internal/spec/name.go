@@ -18,10 +18,13 @@ func IsEnvironment(name string) bool {
 	return storeName.MatchString(name) && !strings.HasSuffix(name, ".lock")
 }
 
+// IsProject reports whether a project may have the name.
+func IsProject(name string) bool { return storeName.MatchString(name) }
+
 // name reads project:.
 func (r *reader) name(n *yamldoc.Node) string {
 	s, ok := r.text(n, "", "project")
-	if !ok || storeName.MatchString(s) {
+	if !ok || IsProject(s) {
 		return s
 	}
 	_ = r.fault(n, "project: %q is not a valid name; use up to 63 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit", s).
@@ -30,7 +33,7 @@ func (r *reader) name(n *yamldoc.Node) string {
 }
 
 // FitName makes a valid project name of a directory's or repository's name. The result always
-// passes storeName.
+// passes IsProject.
 func FitName(s string) string {
 	s = strings.TrimSuffix(strings.ToLower(s), ".git")
 	s = strings.Map(func(c rune) rune {

@@ -83,7 +83,7 @@ type target struct {
 	// worked is what the deployment that a rollback goes back to did, if it worked.
 	worked map[string]release.Attempt
 
-	source origin
+	origin origin
 	work   *deploy.Work
 	verbs  map[string]action.Verdict
 	order  []string // of stages, for people

@@ -17,11 +17,11 @@ import (
 // until free is called.
 func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() error, err error) {
 	free = func() error { return nil }
-	mine := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.source != nil })
+	mine := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.origin != nil })
 	if len(mine) == 0 {
 		return free, nil
 	}
-	stages, err := r.chosen(r.p.deployStages())
+	stages, err := choose(r.opt, r.p.deployStages())
 	if err != nil {
 		return free, err
 	}
@@ -30,28 +30,29 @@ func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() er
 		return free, errors.Join(err, free())
 	}
 	for _, t := range mine {
-		t.source = d
+		t.origin = d
 	}
 	return free, nil
 }
 
-// chosen returns those of the stages that --only and --skip choose. A pattern that fits none is a
+// choose returns those of the stages that --only and --skip choose. A pattern that fits none is a
 // typing error.
-func (r *rollouts) chosen(names []string) ([]string, error) { return choose(r.opt, names) }
-
 func choose(opt *DeployOptions, names []string) (chosen []string, err error) {
-	fits := func(flag string, patterns []string, name string) bool {
+	fits := func(patterns []string, name string) bool {
 		return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok })
 	}
-	for flag, patterns := range map[string][]string{"--only": opt.Only, "--skip": opt.Skip} {
-		for _, pat := range patterns {
-			if !slices.ContainsFunc(names, func(n string) bool { return fits(flag, []string{pat}, n) }) {
-				err = errors.Join(err, unknownName(fmt.Sprintf("%s %s fits no deploy stage", flag, pat), pat, slices.Clone(names)))
+	for _, given := range []struct {
+		flag     string
+		patterns []string
+	}{{"--only", opt.Only}, {"--skip", opt.Skip}} {
+		for _, pat := range given.patterns {
+			if !slices.ContainsFunc(names, func(n string) bool { return fits([]string{pat}, n) }) {
+				err = errors.Join(err, unknownName(fmt.Sprintf("%s %s matches no deploy stage", given.flag, pat), pat, slices.Clone(names)))
 			}
 		}
 	}
 	for _, n := range names {
-		if (len(opt.Only) == 0 || fits("--only", opt.Only, n)) && !fits("--skip", opt.Skip, n) {
+		if (len(opt.Only) == 0 || fits(opt.Only, n)) && !fits(opt.Skip, n) {
 			chosen = append(chosen, n)
 		}
 	}
@@ -130,7 +131,7 @@ func (p *Project) needed(stages []string) (targets []string, err error) {
 		}
 		for _, u := range g.Up(i) {
 			if p.spec.Stages[u].Deploy {
-				return nil, diag.New(diag.Usage, "%s runs after %s and before other deploy stages, so there is no one release of them all", s.Name, p.spec.Stages[u].Name).
+				return nil, diag.New(diag.Usage, "%s runs after %s and before other deploy stages, so they cannot be one release", s.Name, p.spec.Stages[u].Name).
 					At(s.Place).Hinted("write it as verify: of %s", p.spec.Stages[u].Name)
 			}
 		}

@@ -38,7 +38,7 @@ func (p *Project) DestroyEnvironment(ctx context.Context, name string, confirm f
 		}
 		w, err := p.teardown(ctx, e, s, d)
 		if err == nil && len(w.Stages) > 0 {
-			err = confirm(downOrder(w))
+			err = confirm(w.Order())
 		}
 		if err != nil {
 			return nil, err
@@ -83,15 +83,6 @@ func (p *Project) teardown(ctx context.Context, e *release.Environment, s *relea
 	w.Commit, w.NoWait = p.commit(ctx), p.opt.NoWait
 	p.supplied(w, s, d)
 	return w, nil
-}
-
-// downOrder returns the stages in an order in which they may be taken down.
-func downOrder(w *deploy.Work) []string {
-	r := &release.Release{Stages: map[string]release.Part{}}
-	for name, a := range w.Stages {
-		r.Stages[name] = a.Part
-	}
-	return r.Names()
 }
 
 // took takes over what became of the stages.

@@ -88,7 +88,7 @@ func (r *DriftReport) run(ctx context.Context, d *deploy.Deployer, w *deploy.Wor
 // run runs the command of one stage, and tells the environment what it has found.
 func (x *DriftStage) run(ctx context.Context, d *deploy.Deployer, w *deploy.Work, s *release.Sight) error {
 	n, status := s.Stages[x.Stage].N, s.Stages[x.Stage].Status
-	found, err := d.Drift(ctx, w, x.Stage, deploy.Of{Token: fmt.Sprintf("%s-%d", s.Env, n), Epoch: s.Epoch})
+	found, err := d.Drift(ctx, w, x.Stage, deploy.ID{Token: fmt.Sprintf("%s-%d", s.Env, n), Epoch: s.Epoch})
 	if err != nil {
 		x.Found, x.Why = driftNot, err.Error()
 		return err

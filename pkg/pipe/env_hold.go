@@ -80,7 +80,9 @@ func (p *Project) next(ctx context.Context, s *release.Sight, d *spec.Environmen
 		id, _ = p.pin(ctx, d)
 	case d.Promoted():
 		n.From = d.From[0]
-		id, n.Commit, _ = p.verifiedIn(ctx, n.From)
+		if verified, from, err := p.verifiedIn(ctx, n.From); err == nil {
+			id, n.Commit = verified, from.CommitOf(verified)
+		}
 	default:
 		n.Branch = d.Auto
 		if p.repo != nil {

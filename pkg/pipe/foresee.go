@@ -15,14 +15,12 @@ import (
 // foresee says what would become of the targets, and changes nothing. Targets that would get the
 // workspace's own release are looked at one after the other, because they look at the same files.
 func (r *rollouts) foresee(ctx context.Context, targets []*target) error {
-	stored := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.source == nil })
+	stored := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.origin == nil })
 	if err := r.each(ctx, stored, r.judge); err != nil {
 		return err
 	}
-	for i, t := range unsettled(targets) {
-		if t.source != nil {
-			continue
-		}
+	mine := slices.DeleteFunc(unsettled(targets), func(t *target) bool { return t.origin != nil })
+	for i, t := range mine {
 		if err := r.dryRun(ctx, t, i == 0); ctx.Err() != nil {
 			return err
 		} else if err != nil {
@@ -39,7 +37,7 @@ func (r *rollouts) foresee(ctx context.Context, targets []*target) error {
 // has no key yet, so it is not known who has approved it either. first tells to speak of builds.
 func (r *rollouts) dryRun(ctx context.Context, t *target, first bool) error {
 	p, o := r.p, r.opt
-	stages, err := r.chosen(p.deployStages())
+	stages, err := choose(o, p.deployStages())
 	if err == nil {
 		_, err = p.needed(stages)
 	}

@@ -146,7 +146,7 @@ func readGuard(ctx context.Context, env *release.Environment, name digest.Digest
 		return nil, err
 	}
 	if b == nil || digest.Of(b) != name {
-		return nil, diag.New(diag.Integrity, "the rules of %s that the last deployment has pinned are missing or damaged", env.Name()).At(env.BesideAt(at)).
+		return nil, diag.New(diag.Integrity, "the rules pinned by the last deployment to %s are missing or damaged", env.Name()).At(env.BesideAt(at)).
 			Hinted("restore the object from a backup, or deploy from a commit whose rules for %s are the same", env.Name())
 	}
 	return approval.ParseGuard(b)
@@ -157,18 +157,14 @@ func (g *gate) verifiedIn(ctx context.Context, w *release.Want, from []string) e
 	var errs []error
 	for _, name := range from {
 		if w.Dirty || w.Override {
-			errs = append(errs, diag.New(diag.Policy, "%s takes only releases that are verified in %s, and this one is of files that are in no commit, or of other values", g.conf.Name, name).
+			errs = append(errs, diag.New(diag.Policy, "%s only takes releases verified in %s; this one has uncommitted files or overridden values", g.conf.Name, name).
 				At(g.conf.Place).Hinted("commit, deploy to %s, then pipe promote %s %s", name, name, g.conf.Name))
 			continue
 		}
 		if g.verified[name] == w.Release {
 			continue
 		}
-		env, err := g.p.environment(ctx, name, true)
-		if err != nil {
-			return err
-		}
-		s, err := env.Read(ctx)
+		s, err := g.p.stateOf(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -177,7 +173,7 @@ func (g *gate) verifiedIn(ctx context.Context, w *release.Want, from []string) e
 		} else {
 			what := ""
 			if !slices.Contains(g.guard.From, name) {
-				what = ", which pipe.yaml here does not ask for, but the last deployment to " + g.conf.Name + " did"
+				what = ", as pinned by the last deployment to " + g.conf.Name
 			}
 			errs = append(errs, diag.New(diag.Policy, "release %s is not verified in %s%s", w.Release.Short(), name, what).
 				At(g.conf.Place).Hinted("pipe deploy %s, then pipe promote %s %s", name, name, g.conf.Name))
@@ -195,7 +191,7 @@ func (g *gate) approvedByCI() error {
 	}
 	why := ""
 	if !g.guard.CI {
-		why = ", says the last deployment there"
+		why = ", as pinned by the last deployment"
 	}
 	return diag.New(diag.Policy, "%s is approved in CI (approve: ci)%s, and this is not CI", g.conf.Name, why).At(g.conf.Place).
 		Hinted("run the deployment in CI; pipe rollback %s works from here", g.conf.Name)

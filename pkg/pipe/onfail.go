@@ -24,7 +24,7 @@ func (r *rollouts) rollBack(ctx context.Context, t *target, result *deploy.Resul
 		t.result.Rollback = &d.Environments[0]
 	}
 	if err != nil {
-		t.result.Why += "; the rollback failed, too"
+		t.result.Why += "; the rollback also failed"
 		// The deployment's own failure comes first: it decides the exit code.
 		t.err = errors.Join(t.err, diag.New(diag.Failed, "%s was not rolled back: %w", t.conf.Name, err).
 			Hinted("pipe env history %s, then pipe rollback %s --to N", t.conf.Name, t.conf.Name))

@@ -2,10 +2,12 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // Promote brings an environment to the newest release that another one has verified. It builds
@@ -19,13 +21,13 @@ func (p *Project) Promote(ctx context.Context, from, to string, opt DeployOption
 	if err != nil {
 		return nil, err
 	}
-	id, commit, err := p.verifiedIn(ctx, from)
+	id, s, err := p.verifiedIn(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	r := &rollouts{p: p, opt: &opt, targets: targets}
 	for _, t := range targets {
-		t.source, err = p.stored(ctx, t.env, id, release.Want{Kind: release.KindPromote, From: from, Commit: commit, MayGoBack: true}, &opt)
+		t.origin, err = p.stored(ctx, t.env, id, release.Want{Kind: release.KindPromote, From: from, Commit: s.CommitOf(id), MayGoBack: true}, &opt)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +58,7 @@ func (p *Project) Pin(ctx context.Context, from, to string) (*Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.knownEnvironment(from); err != nil {
+	if _, err := all.Find(from); err != nil {
 		return nil, err
 	}
 	c, err := all.Find(to)
@@ -66,41 +68,34 @@ func (p *Project) Pin(ctx context.Context, from, to string) (*Pinned, error) {
 	if c.Pin == "" {
 		return nil, diag.New(diag.Usage, "%s has no pin", to).At(c.Place).Hinted("write pin: deploy/%s in its entry", to)
 	}
-	env, err := p.environment(ctx, from, true)
+	id, s, err := p.verifiedIn(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	s, err := env.Read(ctx)
-	if err != nil {
-		return nil, err
+	line := fmt.Sprintf("%s  # %s", id, from)
+	if n := s.NumberOf(id); n > 0 {
+		line += fmt.Sprintf(" #%d", n)
 	}
-	id, commit, err := p.verifiedIn(ctx, from)
-	if err != nil {
-		return nil, err
-	}
-	n := s.N
-	for _, st := range s.Stages {
-		if st.Release == id {
-			n = st.N
-		}
-	}
-	line := fmt.Sprintf("%s  # %s #%d", id, from, n)
+	commit := s.CommitOf(id)
 	if commit != "" {
 		line += fmt.Sprintf(", %.7s", commit)
 	}
+	return &Pinned{Env: to, File: string(c.Pin), Release: id.String(), Commit: commit}, p.writePin(ctx, c.Pin, line+"\n")
+}
+
+// writePin writes a pin, and makes the directory that it is in.
+func (p *Project) writePin(ctx context.Context, at repopath.Path, line string) (err error) {
 	h, err := p.hold(ctx, "promote --pin")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	in, err := p.work.MakeHolder(c.Pin)
+	defer func() { err = errors.Join(err, h.Release()) }()
+	in, err := p.work.MakeHolder(at)
 	if err == nil {
 		err = in.Close()
 	}
 	if err == nil {
-		err = p.write(string(c.Pin), []byte(line+"\n"))
+		err = p.write(string(at), []byte(line))
 	}
-	if rerr := h.Release(); err == nil {
-		err = rerr
-	}
-	return &Pinned{Env: to, File: string(c.Pin), Release: id.String(), Commit: commit}, err
+	return err
 }

@@ -55,8 +55,9 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	}
 	want := release.Want{
 		Kind: release.KindRollback, Commit: x.Commit, Dirty: x.Dirty, Override: x.Override, MayGoBack: true,
-		Hold: &release.Hold{By: p.stamp(ctx).By, At: p.opt.Now().UTC().Truncate(time.Second), Reason: opt.Reason, Until: release.UntilResume, Veto: b.veto(x.Release)},
+		Hold: p.newHold(ctx, opt.Reason),
 	}
+	want.Hold.Veto = b.veto(x.Release)
 	if t.conf.After == spec.AfterNext {
 		want.Hold.Until = release.UntilNext
 	}
@@ -64,7 +65,7 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	if err != nil {
 		return nil, err
 	}
-	t.source = stored
+	t.origin = stored
 	r := &rollouts{p: p, opt: &opt.DeployOptions, targets: targets}
 	if err := r.barrier(ctx, t, s); err != nil {
 		return nil, err
@@ -75,6 +76,11 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 		err = t.env.Keep(ctx, want.Hold)
 	}
 	return d, err
+}
+
+// newHold is a hold by this user, that lasts until somebody ends it.
+func (p *Project) newHold(ctx context.Context, reason string) *release.Hold {
+	return &release.Hold{By: p.stamp(ctx).By, At: p.opt.Now().UTC().Truncate(time.Second), Reason: reason, Until: release.UntilResume}
 }
 
 // back looks for what to go back to.
@@ -177,9 +183,7 @@ func (b *back) veto(to release.ID) (ids []release.ID) {
 		ids = append(ids, st.Release)
 	}
 	ids = append(ids, b.s.Tried())
-	ids = slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to })
-	slices.SortFunc(ids, func(x, y release.ID) int { return strings.Compare(x.String(), y.String()) })
-	return slices.Compact(ids)
+	return release.Unique(slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to }))
 }
 
 // barrier refuses to go back over a stage that cannot be undone, such as a migration, unless that
@@ -188,7 +192,7 @@ func (r *rollouts) barrier(ctx context.Context, t *target, s *release.State) err
 	if r.opt.PastBarrier {
 		return nil
 	}
-	w, _, err := t.source.For(ctx, s, t.given)
+	w, _, err := t.origin.For(ctx, s, t.given)
 	if err != nil {
 		return err
 	}

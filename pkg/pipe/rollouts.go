@@ -49,6 +49,7 @@ func (r *rollouts) run(ctx context.Context) error {
 	return errors.Join(r.errors()...)
 }
 
+// errors returns what went wrong, each error with the name of its environment where there are several.
 func (r *rollouts) errors() (errs []error) {
 	for _, t := range r.targets {
 		if len(r.targets) == 1 {
@@ -56,7 +57,8 @@ func (r *rollouts) errors() (errs []error) {
 		}
 		for _, e := range diag.All(t.err) {
 			named := *e
-			if !strings.HasPrefix(e.What, t.conf.Name) { // production is held by ...
+			rest, ok := strings.CutPrefix(e.What, t.conf.Name)
+			if !ok || !strings.HasPrefix(rest, " ") && !strings.HasPrefix(rest, ":") { // production is held by ...
 				named.What = t.conf.Name + ": " + e.What
 			}
 			errs = append(errs, &named)
@@ -138,7 +140,7 @@ func (r *rollouts) each(ctx context.Context, targets []*target, f func(context.C
 func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	for _, t := range targets {
 		// A name that is a typing error stops all of them, before anything is built.
-		if err := t.env.Exists(ctx); diag.Is(err, diag.Usage) {
+		if err := t.env.CheckExists(ctx); diag.Is(err, diag.Usage) {
 			return err
 		}
 	}
@@ -156,7 +158,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	if err != nil || len(unsettled(targets)) == 0 {
 		return err
 	}
-	if err := r.each(ctx, targets, r.p.storedSource(r.opt)); err != nil {
+	if err := r.each(ctx, targets, r.p.storedOrigin(r.opt)); err != nil {
 		return err
 	}
 	if r.opt.Dry {
@@ -184,7 +186,7 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 
 // judge describes a target's deployment, says what would be done, and settles the target when nothing is.
 func (r *rollouts) judge(ctx context.Context, t *target) error {
-	w, verbs, err := t.source.For(ctx, t.state, t.given)
+	w, verbs, err := t.origin.For(ctx, t.state, t.given)
 	if err != nil {
 		return err
 	}
@@ -193,7 +195,7 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 		return err
 	}
 	v, err := t.env.Judge(ctx, t.state, &w.Want)
-	t.order = (&release.Release{Stages: parts(w)}).Names()
+	t.order = w.Order()
 	r.tell(t, v)
 	t.result.Release, t.result.Commit = w.Release.String(), w.Commit
 	t.planned()
@@ -211,7 +213,7 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 // deployed by that commit's name, too.
 func (r *rollouts) note(ctx context.Context, t *target) (err error) {
 	w := t.work
-	if r.opt.Dry || !w.Whole || w.Dirty || w.Override || w.Commit == "" {
+	if r.opt.Dry || w.MadeBy() == "" {
 		return nil
 	}
 	if w.Automatic {
@@ -222,14 +224,6 @@ func (r *rollouts) note(ctx context.Context, t *target) (err error) {
 	}
 	r.noted.Do(func() { err = t.env.Note(ctx, w.Commit, w.Release) })
 	return err
-}
-
-func parts(w *deploy.Work) map[string]release.Part {
-	all := map[string]release.Part{}
-	for name, a := range w.Stages {
-		all[name] = a.Part
-	}
-	return all
 }
 
 func outcomeOf(d release.Do) string {
@@ -259,7 +253,7 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	}
 	slices.Sort(w.Options)
 	if o.Hold {
-		w.Hold = &release.Hold{By: r.p.stamp(ctx).By, At: r.p.opt.Now().UTC().Truncate(1e9), Reason: o.Reason, Until: release.UntilResume}
+		w.Hold = r.p.newHold(ctx, o.Reason)
 	}
 	g, err := r.p.gate(t.conf, t.env)
 	if err != nil {
@@ -325,7 +319,7 @@ func (r *rollouts) supply(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	return t.source.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
+	return t.origin.Supply(ctx, t.env, t.work, t.work.Pending(t.state))
 }
 
 // deploy runs the deployment of a target.

@@ -3,7 +3,6 @@ package pipe
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/object"
@@ -71,8 +70,7 @@ func verifiedReleases(ctx context.Context, cells store.Cells, o release.Options,
 	for _, s := range states {
 		ids = append(ids, s.Verified...)
 	}
-	slices.SortFunc(ids, func(a, b release.ID) int { return strings.Compare(a.String(), b.String()) })
-	ids = slices.Compact(ids)
+	ids = release.Unique(ids)
 	if len(ids) == 0 {
 		return nil, nil
 	}

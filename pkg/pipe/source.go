@@ -128,7 +128,7 @@ func (p *Project) untracked(ctx context.Context, s spec.Source) error {
 	}
 	carried, err := p.repo.Carries(ctx, p.at().Child(string(s.Path)))
 	if err == nil && carried {
-		err = diag.New(diag.Policy, "git tracks files at %s, where a source is to lie", s.Path).At(s.Place).Hinted("git rm -r --cached %s", s.Path)
+		err = diag.New(diag.Policy, "git tracks files at %s, the path of a source", s.Path).At(s.Place).Hinted("git rm -r --cached %s", s.Path)
 	}
 	return err
 }
@@ -155,7 +155,7 @@ func (p *Project) overrides(refs map[string]string) (map[repopath.Path]string, e
 			return nil, err
 		}
 		if old, twice := chosen[s.Path]; twice && old != refs[name] {
-			return nil, diag.New(diag.Usage, "source %s is given two refs, %s and %s", s.Path, old, refs[name]).Hinted("give it one")
+			return nil, diag.New(diag.Usage, "source %s is given two refs, %s and %s", s.Path, old, refs[name]).Hinted("give it one ref")
 		}
 		if !spec.IsRef(refs[name]) {
 			return nil, diag.New(diag.Usage, "source %s: %q is not a valid branch, tag or commit", s.Path, refs[name]).Hinted("write its name, such as main, v1.2 or a commit's full hash")

@@ -27,14 +27,14 @@ type stored struct {
 	opt     *DeployOptions
 }
 
-// storedSource returns what gives a target the release that the options, or the environment's pin,
+// storedOrigin returns what gives a target the release that the options, or the environment's pin,
 // name. Without one the target gets the workspace's own.
-func (p *Project) storedSource(opt *DeployOptions) func(context.Context, *target) error {
+func (p *Project) storedOrigin(opt *DeployOptions) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		id, commit, want := release.ID{}, "", release.Want{Kind: release.KindDeploy, MayGoBack: true}
 		var err error
 		switch {
-		case t.source != nil:
+		case t.origin != nil:
 			return nil
 		case opt.Release != "":
 			id, err = p.findRelease(ctx, opt.Release)
@@ -45,7 +45,10 @@ func (p *Project) storedSource(opt *DeployOptions) func(context.Context, *target
 		case opt.Auto && t.conf.Pin != "":
 			id, err = p.pin(ctx, t.conf)
 		case opt.Auto && t.conf.Promoted():
-			id, commit, err = p.verifiedIn(ctx, t.conf.From[0])
+			var from *release.State
+			if id, from, err = p.verifiedIn(ctx, t.conf.From[0]); err == nil {
+				commit = from.CommitOf(id)
+			}
 			want.Kind, want.From, want.MayGoBack = release.KindPromote, t.conf.From[0], false
 			if diag.Is(err, diag.NotFound) {
 				t.settle(DeployCurrent, "nothing is verified in "+t.conf.From[0]+" yet", nil)
@@ -61,7 +64,7 @@ func (p *Project) storedSource(opt *DeployOptions) func(context.Context, *target
 			want.Commit, want.Dirty, err = p.commitOf(ctx, id)
 		}
 		if err == nil {
-			t.source, err = p.stored(ctx, t.env, id, want, opt)
+			t.origin, err = p.stored(ctx, t.env, id, want, opt)
 		}
 		return err
 	}
@@ -131,7 +134,7 @@ func (p *Project) commitNamed(ctx context.Context, rev string) (string, error) {
 	if n := len(rev); (n == 40 || n == 64) && strings.Trim(rev, "0123456789abcdef") == "" {
 		return rev, nil
 	}
-	return "", diag.New(diag.NotFound, "git knows no commit %s", rev).Hinted("git fetch --all --tags, or write the whole hash")
+	return "", diag.New(diag.NotFound, "git has no commit %s", rev).Hinted("git fetch --all --tags, or write the whole hash")
 }
 
 // releaseOf returns the newest release that a commit made.
@@ -146,20 +149,27 @@ func (p *Project) releaseOf(ctx context.Context, env *release.Environment, commi
 	return ids[len(ids)-1], nil
 }
 
-// verifiedIn returns the newest release that an environment has verified, and the commit that made it.
-func (p *Project) verifiedIn(ctx context.Context, name string) (id release.ID, commit string, err error) {
+// stateOf reads the state of an environment.
+func (p *Project) stateOf(ctx context.Context, name string) (*release.State, error) {
 	env, err := p.environment(ctx, name, true)
 	if err != nil {
-		return id, "", err
+		return nil, err
 	}
-	s, err := env.Read(ctx)
+	return env.Read(ctx)
+}
+
+// verifiedIn returns the newest release that an environment has verified and not rolled away from, and its
+// state.
+func (p *Project) verifiedIn(ctx context.Context, name string) (release.ID, *release.State, error) {
+	s, err := p.stateOf(ctx, name)
 	if err != nil {
-		return id, "", err
+		return release.ID{}, nil, err
 	}
-	if len(s.Verified) == 0 {
-		return id, "", diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
+	id := s.Newest()
+	if id.IsZero() {
+		err = diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
 	}
-	return s.Verified[0], s.CommitOf(s.Verified[0]), nil
+	return id, s, err
 }
 
 // commitOf returns the commit of a release, as far as an environment knows it, and whether it counts
@@ -214,7 +224,7 @@ func (p *Project) findRelease(ctx context.Context, text string) (release.ID, err
 	case len(found) == 0:
 		return none, diag.New(diag.NotFound, "no environment has a release %s", text).Hinted("pipe env history ENV lists releases; or write the whole name")
 	case len(found) > 1:
-		return none, diag.New(diag.Usage, "%s is the beginning of %d releases", text, len(found)).Hinted("write more of its digits")
+		return none, diag.New(diag.Usage, "%s matches %d releases", text, len(found)).Hinted("write more of its digits")
 	}
 	for id := range found {
 		none = id

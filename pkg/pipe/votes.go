@@ -122,7 +122,7 @@ func (v *votes) put(ctx context.Context, vote *approval.Vote) error {
 		}
 	}
 	if err == nil {
-		err = diag.New(diag.Policy, "there are %d votes of one signer for this plan", maxBox)
+		err = diag.New(diag.Policy, "one signer already has %d votes on this plan", maxBox)
 	}
 	return err
 }
