@@ -135,13 +135,10 @@ func (e *modelled) run(j job, pending []string) end {
 	return result
 }
 
-// hold is what a rollback does: what was there, and was tried, is not to come again.
+// hold is what a rollback does: what was live, and what was tried last, is not to come again.
 func (e *modelled) hold(to string) {
 	e.held = true
-	for _, st := range e.stages {
-		e.veto[st.release] = true
-	}
-	e.veto[e.last] = true
+	e.veto[e.live], e.veto[e.last] = true, true
 	delete(e.veto, to)
 	delete(e.veto, "")
 }

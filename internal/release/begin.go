@@ -181,7 +181,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Probed = b.day
 	}
 	if w.Hold != nil {
-		s.keep(w.Hold)
+		s.keep(w.Hold, w.Release)
 	}
 	if w.Gate != nil {
 		s.Guard = w.Guard

@@ -78,13 +78,11 @@ func (p *Project) Pin(ctx context.Context, from, to string) (*Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := s.N
-	for _, st := range s.Stages {
-		if st.Release == id {
-			n = st.N
-		}
+	x, err := deployed(ctx, env, s, from, id)
+	if err != nil {
+		return nil, err
 	}
-	line := fmt.Sprintf("%s  # %s #%d", id, from, n)
+	line := fmt.Sprintf("%s  # %s #%d", id, from, x.N)
 	if commit != "" {
 		line += fmt.Sprintf(", %.7s", commit)
 	}

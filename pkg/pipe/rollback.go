@@ -69,12 +69,7 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	if err := r.barrier(ctx, t, s); err != nil {
 		return nil, err
 	}
-	d, err := p.rollout(ctx, r)
-	if err == nil && t.result.Outcome == DeployCurrent && !opt.Dry {
-		// There is nothing to deploy, but whoever goes back wants to stay there.
-		err = t.env.Keep(ctx, want.Hold)
-	}
-	return d, err
+	return p.rollout(ctx, r)
 }
 
 // back looks for what to go back to.
@@ -171,12 +166,10 @@ func (b *back) has(ctx context.Context, x *release.Entry, prefix string) (bool, 
 	return false, nil
 }
 
-// veto returns the releases that are rolled away from.
-func (b *back) veto(to release.ID) (ids []release.ID) {
-	for _, st := range b.s.Stages {
-		ids = append(ids, st.Release)
-	}
-	ids = append(ids, b.s.Tried())
+// veto returns the releases that are rolled away from: the one that is live, and the one that was tried last. An
+// older one, which has brought a stage that no later release changed, stays good to go back to.
+func (b *back) veto(to release.ID) []release.ID {
+	ids := []release.ID{b.s.Live, b.s.Tried()}
 	ids = slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to })
 	slices.SortFunc(ids, func(x, y release.ID) int { return strings.Compare(x.String(), y.String()) })
 	return slices.Compact(ids)

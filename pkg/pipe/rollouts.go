@@ -144,7 +144,10 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	}
 	targets[0].env.SayLocal()
 	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
-		if t.state, err = t.env.Read(ctx); err != nil {
+		if t.state, err = t.env.Read(ctx); diag.Is(err, diag.Policy) {
+			t.settle(DeployRefused, "", err) // in a dry run, too: a state that cannot be read is no answer
+			return nil
+		} else if err != nil {
 			return err
 		}
 		// A held environment costs no build.
@@ -202,6 +205,12 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
+		if v.Do == release.Nothing && w.Hold != nil && !r.opt.Dry {
+			// There is nothing to deploy, but whoever asks for a hold wants what is live to stay.
+			if err := t.env.Keep(ctx, w.Hold, w.Release); err != nil {
+				return err
+			}
+		}
 		return r.note(ctx, t)
 	}
 	return nil

@@ -146,7 +146,8 @@ func (p *Project) releaseOf(ctx context.Context, env *release.Environment, commi
 	return ids[len(ids)-1], nil
 }
 
-// verifiedIn returns the newest release that an environment has verified, and the commit that made it.
+// verifiedIn returns the newest release that an environment has verified and was not rolled back from, and the commit
+// that made it.
 func (p *Project) verifiedIn(ctx context.Context, name string) (id release.ID, commit string, err error) {
 	env, err := p.environment(ctx, name, true)
 	if err != nil {
@@ -156,10 +157,25 @@ func (p *Project) verifiedIn(ctx context.Context, name string) (id release.ID, c
 	if err != nil {
 		return id, "", err
 	}
-	if len(s.Verified) == 0 {
+	i := slices.IndexFunc(s.Verified, func(id release.ID) bool { return s.Hold == nil || !slices.Contains(s.Hold.Veto, id) })
+	if i < 0 {
 		return id, "", diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
 	}
-	return s.Verified[0], s.CommitOf(s.Verified[0]), nil
+	id = s.Verified[i]
+	if commit = s.CommitOf(id); commit == "" && !id.IsZero() {
+		x, err := deployed(ctx, env, s, name, id)
+		if err != nil {
+			return id, "", err
+		}
+		commit = x.Commit
+	}
+	return id, commit, nil
+}
+
+// deployed returns the newest deployment of a release to an environment, by the history.
+func deployed(ctx context.Context, env *release.Environment, s *release.State, name string, id release.ID) (*release.Entry, error) {
+	b := &back{t: &target{env: env, conf: &spec.Environment{Name: name}}, s: s}
+	return b.first(ctx, id.Short(), func(x *release.Entry) (bool, error) { return x.Release == id, nil })
 }
 
 // commitOf returns the commit of a release, as far as an environment knows it, and whether it counts
