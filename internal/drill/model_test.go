@@ -73,17 +73,26 @@ func (m *model) tip() version { return m.commits[len(m.commits)-1] }
 func (m *model) deploy(env string, j job) end {
 	e := m.envs[env]
 	pending := e.pending(j.version)
+	current := len(pending) == 0
+	against := end{}
 	switch {
 	case e.held && j.auto: // before anything is built
 		return end{0, "held", nil}
-	case len(pending) == 0:
-		return end{0, "current", nil}
 	case e.held && !j.back:
-		return end{9, "refused", nil}
+		against = end{9, "refused", nil}
 	case j.auto && m.older(e, j.commit):
-		return end{0, "superseded", nil}
+		against = end{0, "superseded", nil}
 	case env == "production" && !j.back && !slices.Contains(m.envs["staging"].verified, j.release()):
-		return end{9, "refused", nil}
+		against = end{9, "refused", nil}
+	}
+	switch {
+	case current && (against.outcome != "" || e.live == j.release() && slices.Contains(e.verified, e.live)):
+		return end{0, "current", nil}
+	case current: // it came in parts
+		e.run(j, nil)
+		return end{0, "current", nil}
+	case against.outcome != "":
+		return against
 	}
 	return e.run(j, pending)
 }
@@ -141,6 +150,15 @@ func (e *modelled) hold(to string) {
 	e.veto[e.live], e.veto[e.last] = true, true
 	delete(e.veto, to)
 	delete(e.veto, "")
+}
+
+// proved returns the newest release that is verified and was not rolled away from, "" when there is none.
+func (e *modelled) proved() string {
+	i := slices.IndexFunc(e.verified, func(r string) bool { return !e.held || !e.veto[r] })
+	if i < 0 {
+		return ""
+	}
+	return e.verified[i]
 }
 
 // resume ends a hold.

@@ -223,6 +223,9 @@ func (d *Deployment) leave(s *State) {
 	if !whole {
 		return
 	}
+	if !d.ran() && w.Automatic && !w.MayGoBack && w.Commit != "" {
+		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)} // no stage has this commit
+	}
 	s.Live = w.Release
 	for name, st := range s.Stages {
 		switch _, ok := w.Stages[name]; {

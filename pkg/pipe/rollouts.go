@@ -249,7 +249,7 @@ func outcomeOf(d release.Do) string {
 func (r *rollouts) describe(ctx context.Context, t *target) error {
 	w, o := t.work, r.opt
 	w.Automatic, w.Newest, w.NoWait, w.Reason, w.Held = o.Auto, t.conf.Queue == spec.QueueNewest, r.p.opt.NoWait, o.Reason, o.Hold
-	w.MayGoBack = w.MayGoBack || !o.Auto
+	w.MayGoBack, w.Note = w.MayGoBack || !o.Auto, !o.Dry
 	w.Override = w.Override || len(o.Set)+len(o.Sources) > 0
 	w.Whole = w.Whole && len(o.Only)+len(o.Skip) == 0
 	for flag, list := range map[string][]string{"--only": o.Only, "--skip": o.Skip} {
@@ -370,6 +370,8 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 		r.rollBack(ctx, t, result)
 	case result.Verdict.Do != release.Go:
 		t.settle(outcomeOf(result.Verdict.Do), result.Verdict.Why, nil)
+	case len(result.Stages) == 0:
+		t.settle(DeployCurrent, "live in "+t.conf.Name, nil) // the release is noted
 	default:
 		t.settle(DeployedOK, "", nil)
 	}
