@@ -59,7 +59,7 @@ stages:
 // Promise 8; LESSONS 2, 8, 12, 19, 22.
 func TestKilledInTheMiddleOfAStageTheNextRunFinishes(t *testing.T) {
 	t.Parallel()
-	w := &works{place: newPlace(t), beside: quickDir(t)}
+	w := &works{place: newPlace(t, "PIPE_LEASE_TTL=2s"), beside: quickDir(t)}
 	w.write("pipe.yaml", strings.ReplaceAll(threeStages, "DIR", w.beside))
 	m := measured(t, func() { w.change(); w.pipe("repro") })
 	for i := range kills() {

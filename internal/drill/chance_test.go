@@ -30,8 +30,8 @@ func (h *history) bare(env string, args ...string) {
 }
 
 // races starts two automatic jobs at once, one of them an old one: the newest commit is live in
-// the end, whichever came first. Where it was live before, its job has nothing to deploy, and leaves
-// no trace that the old one could find.
+// the end, whichever came first. Where it was live before, its job may find that just before the old
+// one deploys.
 func (h *history) races() {
 	tip, old := h.tip(), h.commits[h.rand.IntN(len(h.commits))]
 	var runs []*process
@@ -103,6 +103,7 @@ func (h *history) learn(env string) {
 		Verified []string
 		Hold     *struct{ Veto []string }
 		Lease    *struct{ N uint64 }
+		Head     struct{ Commit string }
 		Last     struct{ Release string }
 		Stages   map[string]struct {
 			Status, Release, Commit string
@@ -116,7 +117,7 @@ func (h *history) learn(env string) {
 	}
 	must(h.t, err)
 	must(h.t, json.Unmarshal(b, &s))
-	e := &modelled{stages: map[string]deployed{}, live: h.release(s.Live), last: h.release(s.Last.Release), veto: map[string]bool{}, held: s.Hold != nil}
+	e := &modelled{stages: map[string]deployed{}, live: h.release(s.Live), last: h.release(s.Last.Release), head: s.Head.Commit, veto: map[string]bool{}, held: s.Hold != nil}
 	if s.Hold != nil {
 		for _, id := range s.Hold.Veto {
 			e.veto[h.release(id)] = true

@@ -36,6 +36,7 @@ func stages() []string { return []string{"api", "web"} }
 type modelled struct {
 	stages     map[string]deployed
 	live, last string // releases
+	head       string // the newest commit for which an automatic job found all live
 	verified   []string
 	held       bool
 	veto       map[string]bool
@@ -86,10 +87,13 @@ func (m *model) deploy(env string, j job) end {
 		against = end{9, "refused", nil}
 	}
 	switch {
-	case current && (against.outcome != "" || e.live == j.release() && slices.Contains(e.verified, e.live)):
-		return end{0, "current", nil}
-	case current: // it came in parts
-		e.run(j, nil)
+	case current:
+		if against.outcome == "" && (e.live != j.release() || !slices.Contains(e.verified, e.live)) {
+			e.run(j, nil) // it came in parts
+		}
+		if j.auto && against.outcome == "" && !e.isAt(j.commit) {
+			e.head = j.commit
+		}
 		return end{0, "current", nil}
 	case against.outcome != "":
 		return against
@@ -107,8 +111,25 @@ func (e *modelled) pending(v version) (names []string) {
 	return names
 }
 
-// older reports whether a stage is, or was to be, of a commit that comes after this one.
+// isAt reports whether all stages are of a commit, or that commit was the last to find them live.
+func (e *modelled) isAt(commit string) bool {
+	if e.head != "" {
+		return e.head == commit
+	}
+	for _, st := range e.stages {
+		if st.commit != commit {
+			return false
+		}
+	}
+	return true
+}
+
+// older reports whether a stage is, or was to be, of a commit that comes after this one, or one that does
+// has found all live.
 func (m *model) older(e *modelled, commit string) bool {
+	if m.at(e.head) > m.at(commit) {
+		return true
+	}
 	for _, st := range e.stages {
 		if m.at(st.commit) > m.at(commit) {
 			return true
@@ -122,6 +143,9 @@ func (e *modelled) run(j job, pending []string) end {
 	result := end{0, "deployed", nil}
 	if j.back {
 		e.hold(j.release())
+	}
+	if j.auto {
+		e.head = ""
 	}
 	e.live, e.last = "", j.release()
 	for _, name := range pending {

@@ -60,7 +60,7 @@ func TestTwoRunsForOneCommitDeployItOnce(t *testing.T) {
 // Twelve runs at once on a bad line: each has its turn, and none is locked out, not even by itself.
 func TestManyRunsOnABadLineComeOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	const lanes = 3 // a machine that is too busy for beats shows something else
+	const lanes = 3
 	for lane := range lanes {
 		t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +73,7 @@ func TestManyRunsOnABadLineComeOneAfterTheOther(t *testing.T) {
 
 func onABadLine(t *testing.T) {
 	w, _ := proxied(t, s3server.Unruly{Seed: random(t).Uint64(), Lost: 0.1, Refused: 0.05})
-	w.env = append(w.env, "PIPE_LEASE_TTL=12s") // a beat may need several tries
+	w.env = append(w.env, "PIPE_LEASE_TTL=1m") // nobody dies, and a busy machine shows something else
 	var runs []*process
 	for n := range 12 {
 		c := w.clone(fmt.Sprintf("c%d", n))
@@ -87,8 +87,8 @@ func onABadLine(t *testing.T) {
 	}
 	w.orderly()
 	lines := w.lines()
-	if len(lines) != 24 {
-		t.Errorf("%d lines", len(lines))
+	if n := w.state("prod").N; n != 12 || len(lines) != 24 { // one that was locked out, or taken for dead, has another number
+		t.Errorf("%d deployments, %d lines", n, len(lines))
 	}
 	w.settled("prod", lines[len(lines)-1].app)
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -215,97 +214,6 @@ func (w *world) clone(name string, env ...string) *clone {
 func (c *clone) write(name, text string) {
 	c.t.Helper()
 	must(c.t, os.WriteFile(filepath.Join(c.at, name), []byte(text), 0o666))
-}
-
-// process is a pipe that was started, with a group of its own.
-type process struct {
-	*exec.Cmd
-	t    *testing.T
-	said string // the file with what it printed
-	done chan struct{}
-	rest *os.File // ends when no process is left that comes from it
-}
-
-// start starts pipe.
-func (c *clone) start(args ...string) *process {
-	c.t.Helper()
-	f, err := os.CreateTemp(c.dir, "said-*")
-	must(c.t, err)
-	defer f.Close()
-	p := &process{Cmd: exec.Command(c.program, args...), t: c.t, said: f.Name(), done: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = c.at, f, f
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	rest, held, err := os.Pipe()
-	must(c.t, err)
-	defer held.Close()
-	p.rest, p.ExtraFiles = rest, []*os.File{held}
-	p.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + c.at, "USER=test", "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1", "PIPE_LEASE_TTL=" + ttl.String(),
-		"PIPE_CACHE=" + c.at + ".cache",
-	}
-	p.Env = append(append(p.Env, c.world.env...), c.env...)
-	must(c.t, p.Start())
-	c.t.Cleanup(func() {
-		_ = p.killGroup()
-		<-p.done
-		_ = rest.Close()
-	})
-	go func() { _ = p.Wait(); close(p.done) }()
-	return p
-}
-
-// killGroup kills the process and its group, unless it has ended: then the number may be another's.
-func (p *process) killGroup() error {
-	select {
-	case <-p.done:
-		return os.ErrProcessDone
-	default:
-	}
-	return syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
-}
-
-// after waits until the process has ended, or for a time, and reports whether it is at work still.
-func (p *process) after(d time.Duration) bool {
-	select {
-	case <-p.done:
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// end waits for the process and returns its exit code, -1 when a signal ended it.
-func (p *process) end() int {
-	p.t.Helper()
-	if p.after(patience) {
-		p.t.Fatalf("it does not end: %s", p)
-	}
-	return p.ProcessState.ExitCode()
-}
-
-// gone waits until no process is left that comes from this one.
-func (p *process) gone() {
-	p.t.Helper()
-	must(p.t, p.rest.SetReadDeadline(time.Now().Add(patience)))
-	if _, err := p.rest.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		p.t.Fatalf("processes are left: %v: %s", err, p)
-	}
-}
-
-// String is what was called, and what it printed.
-func (p *process) String() string {
-	b, _ := os.ReadFile(p.said)
-	return strings.Join(p.Args[1:], " ") + ": " + string(b)
-}
-
-// pipe runs pipe, which must succeed, and returns what it printed.
-func (c *clone) pipe(args ...string) string {
-	c.t.Helper()
-	p := c.start(args...)
-	if code := p.end(); code != 0 {
-		c.t.Fatalf("exit code %d: %s\n%s", code, p, c.read("log"))
-	}
-	return p.String()
 }
 
 // until waits for something that another process does.

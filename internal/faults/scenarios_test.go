@@ -37,6 +37,9 @@ stages:
     deps: [out, stamp]
 `
 
+// project is pipe.yaml with the world's remote.
+func (w *world) project() string { return "remote: " + w.remote() + "\n" + project }
+
 const build = "pipe repro -j1 files stamp"
 
 // scenarios are all verbs that change something. Those of onS3 need a remote and are
@@ -126,7 +129,7 @@ func others() []*scenario {
 			w.write("../api/kept", "one\n")
 			w.write("../api/d/gone", "one\n")
 			w.do("git -C ../api init -q --template= -b main", "git -C ../api add .", "git -C ../api commit -q -m First")
-			w.write("pipe.yaml", project+"sources:\n  lib/api: {git: ../api, ref: main}\n")
+			w.write("pipe.yaml", w.project()+"sources:\n  lib/api: {git: ../api, ref: main}\n")
 			w.do("pipe update", "git add .", "git commit -q -m Sources")
 			w.write("lib/api/made", "by a build\n")
 			w.write("../api/kept", "two\n")
@@ -138,7 +141,7 @@ func others() []*scenario {
 			w.write("src", "version 2\n")
 			w.do(build+" --push", "git add src")
 			w.write("src", "version 3\n")
-			w.write("pipe.yaml", project+"# more\n")
+			w.write("pipe.yaml", w.project()+"# more\n")
 		}},
 	}
 }
@@ -148,7 +151,7 @@ func (w *world) begin(build string) {
 	w.t.Helper()
 	w.do("git config --global user.name Test", "git config --global user.email test@example.invalid", "git config --global gc.auto 0",
 		"git init -q --template= -b main")
-	w.write("pipe.yaml", project)
+	w.write("pipe.yaml", w.project())
 	w.write("src", "version 1\n")
 	w.do("pipe init", build, "git add -A", "git commit -q -m First")
 }

@@ -106,16 +106,25 @@ func (w *world) command(ctx context.Context, name string, args ...string) *exec.
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.path("home"), "TMPDIR=" + w.path("tmp"), "USER=test", "NO_COLOR=1", "LIVE=" + w.path("live", "log"),
 		"GIT_CONFIG_NOSYSTEM=1", "GOMAXPROCS=1", // calls come in nearly the same order each time
-	}, w.remote()...)
+		"PIPE_LEASE_TTL=1s",
+	}, w.access()...)
 	return cmd
 }
 
-// remote says to pipe which remote to use.
-func (w *world) remote() []string {
+// access is what pipe needs to reach the remote.
+func (w *world) access() []string {
 	if w.s3 == nil {
-		return []string{"PIPE_REMOTE=" + w.store()}
+		return nil
 	}
-	return append(w.s3.Env(), "PIPE_REMOTE=s3://"+w.s3.Bucket+"/"+filepath.Base(w.dir))
+	return w.s3.Env()
+}
+
+// remote is the remote as pipe.yaml names it: the same for every world on a directory.
+func (w *world) remote() string {
+	if w.s3 == nil {
+		return "../remote"
+	}
+	return "s3://" + w.s3.Bucket + "/" + filepath.Base(w.dir)
 }
 
 // execute runs a command by some means. Its streams are a file: with pipes, a run

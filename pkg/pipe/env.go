@@ -102,6 +102,9 @@ func (p *Project) behind(ctx context.Context) func(*release.Sight) bool {
 	}
 	before := map[string]bool{head: false}
 	return func(s *release.Sight) bool {
+		if s.Head != nil && s.Head.Commit == head {
+			return false // a run of CI has found all of it live
+		}
 		found := false
 		for _, st := range s.Stages {
 			if st.Commit == "" || st.Gone > 0 || st.Status != action.StatusOK {

@@ -30,6 +30,9 @@ func (p *Project) environment(ctx context.Context, name string, create bool) (*r
 	if o.TTL, err = p.leaseTTL(); err != nil {
 		return nil, err
 	}
+	if o.Project == "" && o.TTL == 0 {
+		o.TTL = localTTL
+	}
 	if o.Project != "" {
 		o.Probe = func(ctx context.Context) error { return p.proof.of(ctx, p.home) }
 	}
@@ -120,6 +123,10 @@ func (p *Project) runName() string {
 	host, _ := os.Hostname()
 	return cmp.Or(p.builder(), fmt.Sprintf("%s, process %d", host, os.Getpid()))
 }
+
+// localTTL is the time to live of leases in the workspace: a beat that goes to a disk is not late,
+// and whoever has killed a deployment there waits for it to be over.
+const localTTL = 30 * time.Second
 
 // leaseTTL is how long a deployment's lease lasts without a beat: PIPE_LEASE_TTL, for tests and drills; 0: the
 // usual time.

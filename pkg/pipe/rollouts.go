@@ -83,7 +83,7 @@ func (r *rollouts) automatic(ctx context.Context) {
 // next returns the targets that wait for none of the others.
 func (r *rollouts) next() (now []*target) {
 	waits := func(t *target) bool {
-		return t.conf.Promoted() && r.opt.Auto && slices.ContainsFunc(r.targets, func(o *target) bool { return !o.done && slices.Contains(t.conf.From, o.conf.Name) })
+		return slices.ContainsFunc(r.targets, func(o *target) bool { return !o.done && slices.Contains(t.conf.From, o.conf.Name) })
 	}
 	for _, t := range r.targets {
 		if !t.done && !waits(t) {
