@@ -135,7 +135,7 @@ the automatic deployment of the merge commit brings it to TO.`,
 		"pipe promote staging production\npipe promote staging production --pin", arguments(2, 2, "name both environments"),
 		func(c *cobra.Command, args []string) error {
 			if pin {
-				for _, name := range []string{"dry-run", "force", "hold", "jobs", "keep-going", "only", "reason", "set", "skip"} {
+				for _, name := range []string{"create-env", "dry-run", "force", "hold", "jobs", "keep-going", "only", "reason", "set", "skip"} {
 					if c.Flags().Changed(name) {
 						return diag.New(diag.Usage, "--pin deploys nothing; leave out --%s", name).Hinted("pipe promote FROM TO --pin")
 					}
@@ -146,6 +146,7 @@ the automatic deployment of the merge commit brings it to TO.`,
 		})
 	f := c.Flags()
 	a.narrowing(f, &opt)
+	f.BoolVar(&opt.CreateEnv, "create-env", false, "if pipe.yaml has no environments, let ENV be one that nothing was deployed to yet")
 	f.BoolVar(&pin, "pin", false, "write TO's pin file instead of deploying")
 	f.BoolVar(&opt.Hold, "hold", false, "hold the environment afterwards, or keep the hold that it has")
 	return a.waits(c)

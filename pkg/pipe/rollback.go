@@ -64,12 +64,20 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	if err != nil {
 		return nil, err
 	}
+	stored.part = madeInPart(x, stored.release)
 	t.source = stored
 	r := &rollouts{p: p, opt: &opt.DeployOptions, targets: targets}
 	if err := r.barrier(ctx, t, s); err != nil {
 		return nil, err
 	}
 	return p.rollout(ctx, r)
+}
+
+// madeInPart reports whether a release has only the stages that --only or --skip left of a build: others are
+// as live as before.
+func madeInPart(x *release.Entry, r *release.Release) bool {
+	narrowed := slices.ContainsFunc(x.Options, func(o string) bool { return strings.HasPrefix(o, "--only ") || strings.HasPrefix(o, "--skip ") })
+	return narrowed && !slices.ContainsFunc(r.Names(), func(name string) bool { _, ok := x.Stages[name]; return !ok })
 }
 
 // back looks for what to go back to.

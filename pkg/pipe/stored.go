@@ -25,6 +25,7 @@ type stored struct {
 	release *release.Release
 	want    release.Want
 	opt     *DeployOptions
+	part    bool // the release has not all stages of its commit
 }
 
 // storedSource returns what gives a target the release that the options, or the environment's pin,
@@ -87,7 +88,7 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 		return nil, nil, err
 	}
 	w := &deploy.Work{Want: s.want, Values: map[string][]action.EnvValue{}}
-	w.Stages, w.Whole = map[string]release.Aim{}, true
+	w.Stages, w.Whole = map[string]release.Aim{}, !s.part
 	verbs := map[string]action.Verdict{}
 	for _, name := range chosen {
 		part := s.release.Stages[name]
