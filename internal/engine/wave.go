@@ -32,7 +32,8 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 
 // see notes that all was live already for this run's commit, where it was.
 func (r *run) see(ctx context.Context) error {
-	all := false
+	w, all := r.opt.Want, false
+	w.Stages = map[string]release.Aim{}
 	for i := range r.states {
 		st := &r.states[i]
 		if s := &r.Project.Stages[i]; !s.Deploy || s.Frozen {
@@ -41,11 +42,11 @@ func (r *run) see(ctx context.Context) error {
 		if all = st.Done && st.Verdict.Do == event.Skip && st.Verdict.Because[0].Code == event.LiveSame; !all {
 			return nil
 		}
+		w.Stages[st.Stage.Name] = release.Aim{Key: st.Key}
 	}
 	if !all {
 		return nil
 	}
-	w := r.opt.Want
 	return r.Env.See(ctx, &w)
 }
 

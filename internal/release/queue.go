@@ -75,6 +75,11 @@ func (b *beginning) wait(ctx context.Context, seen lease.Seen, s *State) error {
 		return err
 	}
 	b.opt.Say(b.busy(s).What + "; waiting")
+	// What was read a while ago makes the document look as young as it was then: the time between
+	// reading and writing is lost to the age of the lease, and adds up where many come to wait.
+	if _, err := b.doc.Read(ctx); err != nil {
+		return err
+	}
 	_, err := b.change(ctx, b.nonce, func(now lease.Seen, s *State) error {
 		if b.waitsFor(now, s) == nil {
 			return errNothing

@@ -256,8 +256,8 @@ func (e *Environment) See(ctx context.Context, w *Want) error {
 	}
 	return e.changeIf(ctx, func(s *State) (bool, error) {
 		v, err := e.older(ctx, s, w)
-		if err != nil || v.Do != Go || s.has(w.Commit) {
-			return false, err
+		if err != nil || v.Do != Go || s.has(w.Commit) || len(w.Pending(s)) > 0 {
+			return false, err // another run may have deployed meanwhile
 		}
 		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)}
 		return true, nil
