@@ -224,7 +224,7 @@ func (d *Deployment) leave(s *State) {
 		return
 	}
 	if !d.ran() && w.Automatic && !w.MayGoBack && w.Commit != "" {
-		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)} // no stage has this commit
+		s.Head = w.head() // no stage has this commit
 	}
 	s.Live = w.Release
 	clean := !w.Dirty && !w.Override && w.Commit != ""

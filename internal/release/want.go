@@ -259,9 +259,18 @@ func (e *Environment) See(ctx context.Context, w *Want) error {
 		if err != nil || v.Do != Go || s.has(w.Commit) || len(w.Pending(s)) > 0 {
 			return false, err // another run may have deployed meanwhile
 		}
-		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)}
+		s.Head = w.head()
 		return true, nil
 	})
+}
+
+// head is what See notes.
+func (w *Want) head() *Head {
+	h := &Head{Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second)}
+	if w.Whole && !w.Dirty && !w.Override {
+		h.Release = w.Release
+	}
+	return h
 }
 
 // has reports whether a commit is the newest that the state knows of.

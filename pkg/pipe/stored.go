@@ -139,6 +139,14 @@ func (p *Project) commitNamed(ctx context.Context, rev string) (string, error) {
 func (p *Project) releaseOf(ctx context.Context, env *release.Environment, commit string) (release.ID, error) {
 	ids, err := env.Of(ctx, commit)
 	if err == nil && len(ids) == 0 {
+		// The index has no commit for which an automatic run found all live: that would be a request for each run.
+		err = p.eachState(ctx, func(s *release.State) {
+			if h := s.Head; h != nil && h.Commit == commit && !h.Release.IsZero() {
+				ids = []release.ID{h.Release}
+			}
+		})
+	}
+	if err == nil && len(ids) == 0 {
 		err = diag.New(diag.NotFound, "commit %.12s has no release", commit).Hinted("check the commit out and run pipe deploy, which makes one")
 	}
 	if err != nil {
