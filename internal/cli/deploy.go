@@ -127,8 +127,8 @@ func (a *app) promoteCmd() *cobra.Command {
 	var opt pipe.DeployOptions
 	var pin bool
 	c := command("promote FROM TO", "Deploy what another environment has verified",
-		`Deploy the newest release that was verified in FROM to TO: the same bytes, with the
-values of TO. Nothing is built, and only pipe.yaml is needed.
+		`Deploy the newest release that was verified in FROM, and not rolled back there, to TO:
+the same bytes, with the values of TO. Nothing is built, and only pipe.yaml is needed.
 
 With --pin, write the release's name into TO's pin file instead, for a pull request;
 the automatic deployment of the merge commit brings it to TO.`,
