@@ -185,7 +185,7 @@ func noArgs(c *cobra.Command, list []string) error { return arguments(0, 0, "")(
 // the caller's that is not set, and --env "$TARGET" must not deploy to the default environment.
 func noneEmpty(c *cobra.Command) (err error) {
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if err == nil && f.Value.String() == "" {
+		if v := f.Value.String(); err == nil && (v == "" || v == "[]" && f.Value.Type() == "stringSlice") {
 			err = diag.New(diag.Usage, "--%s needs a value", f.Name).Hinted("%s --help", c.CommandPath())
 		}
 	})

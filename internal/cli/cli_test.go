@@ -171,6 +171,7 @@ func TestWrongArgumentsAreUsageErrors(t *testing.T) {
 		"--dir needs a value\n":                             {"plan", "-C", ""},
 		"--rev needs a value\n":                             {"get", "dist", "--rev", ""},
 		"--hash needs a value\n":                            {"log", "--hash", ""},
+		"--only needs a value\n":                            {"deploy", "staging", "--only", ""},
 		"an argument is empty: pipe find HASH|FILE\n":       {"find", ""},
 		"an argument is empty: pipe hash PATH...\n":         {"hash", "src", ""},
 		"an argument is empty: pipe repro [STAGE|OUT]...\n": {"repro", ""},

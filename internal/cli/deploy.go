@@ -56,7 +56,7 @@ branch, and never over a hold or a newer commit.`,
 	f.StringVar(&opt.Release, "release", "", "deploy this release instead of building one: its name, or its first digits")
 	f.StringVar(&opt.Commit, "commit", "", "deploy the release of this commit instead of building one")
 	a.narrowing(f, &opt)
-	f.StringToStringVar(&opt.Sources, "source", nil, "in this run only, take a source from another ref: NAME=REF")
+	f.Var(pairs{&opt.Sources}, "source", "in this run only, take a source from another ref: NAME=REF")
 	f.StringVar(&input, "input", "", "read environment, skip_STAGE and override_branches from a JSON file; - is standard input")
 	f.BoolVar(&opt.Auto, "auto", false, "deploy as in CI: obey auto, pins, holds and newer commits")
 	f.BoolVar(&all, "all", false, "with --auto, all environments in pipe.yaml")
@@ -71,7 +71,7 @@ branch, and never over a hold or a newer commit.`,
 func (a *app) narrowing(f *pflag.FlagSet, opt *pipe.DeployOptions) {
 	f.StringSliceVar(&opt.Only, "only", nil, "deploy only the stages that match this pattern")
 	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern")
-	f.StringToStringVar(&opt.Set, "set", nil, "value of a variable, in place of the environment's: NAME=VALUE")
+	f.Var(pairs{&opt.Set}, "set", "value of a variable, in place of the environment's")
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the commands even if this version is live")
 	f.StringVar(&opt.Reason, "reason", "", "why, for the history")
 	f.BoolVar(&opt.Dry, "dry-run", false, "show what would be done, without changing anything; exit code 3 if there is something to do")
@@ -136,12 +136,18 @@ the automatic deployment of the merge commit brings it to TO.`,
 		"pipe promote staging production\npipe promote staging production --pin", arguments(2, 2, "name both environments"),
 		func(c *cobra.Command, args []string) error {
 			if pin {
+				for _, name := range []string{"create-env", "dry-run", "force", "hold", "jobs", "keep-going", "only", "reason", "set", "skip"} {
+					if c.Flags().Changed(name) {
+						return diag.New(diag.Usage, "--pin deploys nothing; leave out --%s", name).Hinted("pipe promote FROM TO --pin")
+					}
+				}
 				return a.pinned(c.Context(), args[0], args[1])
 			}
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Promote(c.Context(), args[0], args[1], opt) })
 		})
 	f := c.Flags()
 	a.narrowing(f, &opt)
+	f.BoolVar(&opt.CreateEnv, "create-env", false, "if pipe.yaml has no environments, let ENV be one that nothing was deployed to yet")
 	f.BoolVar(&pin, "pin", false, "write TO's pin file instead of deploying")
 	f.BoolVar(&opt.Hold, "hold", false, "hold the environment afterwards, or keep the hold that it has")
 	return a.waits(c)

@@ -44,7 +44,7 @@ they may overlap with the next deployment.`,
 						view.Print(w, "%s is not locked: #%d has ended\n", u.Env, u.Holder.N)
 						return
 					}
-					view.Print(w, "unlocked %s, which #%d had%s\n", u.Env, u.Holder.N, holderText(u.Holder))
+					view.Print(w, "unlocked %s; it was held by deployment #%d%s\n", u.Env, u.Holder.N, holderText(u.Holder))
 					if len(u.Unknown) > 0 {
 						view.Print(w, "unknown now: %s; the next deployment runs them again\n", strings.Join(u.Unknown, ", "))
 					}

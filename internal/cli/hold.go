@@ -34,7 +34,7 @@ A deployment in progress is not stopped.`,
 						view.Print(w, "it was held before%s\n", holdText(h.Was))
 					}
 					if d := h.Deploying; d != nil && !d.Dead {
-						view.Print(w, "deployment #%d is in progress and is not stopped%s\n", d.N, holderText(d))
+						view.Print(w, "deployment #%d%s is in progress and is not stopped\n", d.N, holderText(d))
 					}
 				})
 			})

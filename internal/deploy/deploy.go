@@ -111,7 +111,7 @@ func (d *Deployer) Fetch(ctx context.Context, w *Work, stages []string) error {
 		}
 		outs = append(outs, p.Output())
 	}
-	err := d.Carrier.Fetch(ctx, outs)
+	err := transfer.Explained(d.Carrier.Fetch(ctx, outs))
 	if err != nil && slices.ContainsFunc(stages, func(name string) bool { return w.Stages[name].Part.Local }) {
 		return errors.Join(err, diag.New(diag.Policy, "the release has parts that never left the machine which built it (push: false)"))
 	}

@@ -198,10 +198,9 @@ func (h *history) deploys(env string, j job) {
 
 func (h *history) promotes() {
 	c := h.checkout(h.tip())
-	verified := h.envs["staging"].verified
 	want := end{8, "", nil}
-	if len(verified) > 0 {
-		want = h.model.deploy("production", job{version: named(verified[0])})
+	if to := h.envs["staging"].proved(); to != "" {
+		want = h.model.deploy("production", job{version: named(to)})
 	}
 	h.run(c, want, "production", "", "", "promote", "staging", "production")
 }

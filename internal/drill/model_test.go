@@ -74,20 +74,29 @@ func (m *model) tip() version { return m.commits[len(m.commits)-1] }
 func (m *model) deploy(env string, j job) end {
 	e := m.envs[env]
 	pending := e.pending(j.version)
+	current := len(pending) == 0
+	against := end{}
 	switch {
 	case e.held && j.auto: // before anything is built
 		return end{0, "held", nil}
-	case len(pending) == 0:
-		if j.auto && !m.older(e, j.commit) && !e.isAt(j.commit) {
+	case e.held && !j.back:
+		against = end{9, "refused", nil}
+	case j.auto && m.older(e, j.commit):
+		against = end{0, "superseded", nil}
+	case env == "production" && !j.back && !slices.Contains(m.envs["staging"].verified, j.release()):
+		against = end{9, "refused", nil}
+	}
+	switch {
+	case current:
+		if against.outcome == "" && (e.live != j.release() || !slices.Contains(e.verified, e.live)) {
+			e.run(j, nil) // it came in parts
+		}
+		if j.auto && against.outcome == "" && !e.isAt(j.commit) {
 			e.head = j.commit
 		}
 		return end{0, "current", nil}
-	case e.held && !j.back:
-		return end{9, "refused", nil}
-	case j.auto && m.older(e, j.commit):
-		return end{0, "superseded", nil}
-	case env == "production" && !j.back && !slices.Contains(m.envs["staging"].verified, j.release()):
-		return end{9, "refused", nil}
+	case against.outcome != "":
+		return against
 	}
 	return e.run(j, pending)
 }
@@ -159,15 +168,21 @@ func (e *modelled) run(j job, pending []string) end {
 	return result
 }
 
-// hold is what a rollback does: what was there, and was tried, is not to come again.
+// hold is what a rollback does: what was live, and what was tried last, is not to come again.
 func (e *modelled) hold(to string) {
 	e.held = true
-	for _, st := range e.stages {
-		e.veto[st.release] = true
-	}
-	e.veto[e.last] = true
+	e.veto[e.live], e.veto[e.last] = true, true
 	delete(e.veto, to)
 	delete(e.veto, "")
+}
+
+// proved returns the newest release that is verified and was not rolled away from, "" when there is none.
+func (e *modelled) proved() string {
+	i := slices.IndexFunc(e.verified, func(r string) bool { return !e.held || !e.veto[r] })
+	if i < 0 {
+		return ""
+	}
+	return e.verified[i]
 }
 
 // resume ends a hold.

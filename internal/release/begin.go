@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -182,9 +181,7 @@ func (b *beginning) take(ctx context.Context, seen lease.Seen, s *State) error {
 		s.Probed = b.day
 	}
 	if w.Hold != nil {
-		s.keep(w.Hold)
-		// What is brought back on purpose is not what was rolled away from.
-		s.Hold.Veto = slices.DeleteFunc(slices.Clone(s.Hold.Veto), func(id ID) bool { return id == w.Release })
+		s.keep(w.Hold, w.Release)
 	}
 	if w.Gate != nil {
 		s.Guard = w.Guard

@@ -25,7 +25,7 @@ func (e *Environment) Hold(ctx context.Context, reason string) error {
 		if err := e.mustExist(ctx, s); err != nil {
 			return err
 		}
-		s.keep(&Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume})
+		s.keep(&Hold{By: e.opt.Stamp.By, At: e.now(), Reason: reason, Until: UntilResume}, ID{})
 		return nil
 	})
 	return err
@@ -136,23 +136,23 @@ func (e *Environment) Ask(ctx context.Context, plan digest.Digest) error {
 	})
 }
 
-// Keep sets a hold as a rollback does that finds nothing to deploy.
-func (e *Environment) Keep(ctx context.Context, h *Hold) error {
+// Keep sets the hold of a deployment that finds nothing to deploy.
+func (e *Environment) Keep(ctx context.Context, h *Hold, live ID) error {
 	return e.changeIf(ctx, func(s *State) (bool, error) {
-		s.keep(h)
+		s.keep(h, live)
 		return true, nil
 	})
 }
 
-// keep sets a hold. Releases that were vetoed before still are, and a hold that lasts until
-// somebody ends it is not replaced by one that keeps a few releases away.
-func (s *State) keep(h *Hold) {
+// keep sets a hold. Releases that were vetoed before still are, but for the one that somebody has asked for by now.
+// A hold that lasts until somebody ends it is not replaced by one that keeps a few releases away.
+func (s *State) keep(h *Hold, wanted ID) {
 	set := *h
 	if old := s.Hold; old != nil {
 		if old.Until == UntilResume && h.Until == UntilNext {
 			set = *old
 		}
-		set.Veto = Unique(slices.Concat(old.Veto, h.Veto))
+		set.Veto = slices.DeleteFunc(Unique(slices.Concat(old.Veto, h.Veto)), func(id ID) bool { return id == wanted })
 	}
 	s.Hold = &set
 }

@@ -222,9 +222,17 @@ func (d *Deployment) leave(s *State) {
 	if !whole {
 		return
 	}
+	if !d.ran() && w.Automatic && !w.MayGoBack && w.Commit != "" {
+		s.Head = w.head() // no stage has this commit
+	}
 	s.Live = w.Release
+	clean := !w.Dirty && !w.Override && w.Commit != ""
 	for name, st := range s.Stages {
-		switch _, ok := w.Stages[name]; {
+		_, ok := w.Stages[name]
+		if ok && clean && (st.Dirty || st.Override) { // by now that is what a commit has
+			st.Commit, st.Committed, st.Dirty, st.Override = w.Commit, w.Committed.UTC().Truncate(time.Second), false, false
+		}
+		switch {
 		case ok || slices.Contains(w.Frozen, name):
 			st.Gone = 0
 		case st.Gone == 0:

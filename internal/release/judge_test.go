@@ -38,7 +38,7 @@ func rules() map[string]rule {
 	hold := func(t *testing.T, e *release.Environment) { must(t, e.Hold(t.Context(), "checkout 500s")) }
 	veto := func(version string) func(t *testing.T, e *release.Environment) {
 		return func(t *testing.T, e *release.Environment) {
-			must(t, e.Keep(t.Context(), &release.Hold{By: "bob", At: clock().Truncate(time.Second), Until: release.UntilNext, Veto: []release.ID{want(version).Release}}))
+			must(t, e.Keep(t.Context(), &release.Hold{By: "bob", At: clock().Truncate(time.Second), Until: release.UntilNext, Veto: []release.ID{want(version).Release}}, release.ID{}))
 		}
 	}
 	dated := func(commit string, day int, w *release.Want) *release.Want {

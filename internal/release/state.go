@@ -66,6 +66,7 @@ type Waiting struct {
 type Head struct {
 	Commit    string    `json:"commit"`
 	Committed time.Time `json:"committed,omitzero"` // when, by the committer's clock
+	Release   ID        `json:"release,omitzero"`   // that was live
 }
 
 // Hold keeps automatic deployments away.

@@ -25,6 +25,7 @@ type Want struct {
 	Override  bool           // it is the release of no commit: other sources or values were asked for
 	Automatic bool           // nobody asked for this very deployment: a hold and a newer commit keep it away
 	MayGoBack bool           // a newer commit does not
+	Note      bool           // a release whose stages are all live, but that the state does not have, is a deployment, too
 	Newest    bool           // of those who wait and are automatic, only the newest goes on
 	NoWait    bool           // fail when another deployment goes on
 	Hold      *Hold          // to be set by the write that begins; nil: none
@@ -59,6 +60,13 @@ func (w *Want) done(s *State, name string) bool {
 		return !there
 	}
 	return (a.Done || !a.Again && !a.Part.AlwaysChanged) && st.Status == action.StatusOK && st.Key == a.Key
+}
+
+// unnoted reports whether all is as the release wants it, but nothing says that the release has proved itself here:
+// it came in parts, or with edits that are committed by now, or lacks a stage, or changes nothing that a key
+// has. Without a note of it no environment that waits for this one would ever get it.
+func (w *Want) unnoted(s *State) bool {
+	return w.Note && w.Whole && !w.Dirty && !w.Override && !w.Release.IsZero() && (w.Release != s.Live || !slices.Contains(s.Verified, w.Release))
 }
 
 // Without takes a stage out of the deployment, and those that need it: it could not be made.
@@ -155,8 +163,18 @@ func (e *Environment) Judge(ctx context.Context, s *State, w *Want) (Verdict, er
 		if w.Kind == KindDestroy {
 			return Verdict{Nothing, "nothing is live in " + e.opt.Name}, nil
 		}
+		if w.unnoted(s) {
+			if v, err := e.rules(ctx, s, w); err == nil && v.Do == Go {
+				return v, nil
+			} // where a rule is against a note, there is still nothing to do
+		}
 		return Verdict{Nothing, "live in " + e.opt.Name}, nil
 	}
+	return e.rules(ctx, s, w)
+}
+
+// rules asks for a deployment what may be against it.
+func (e *Environment) rules(ctx context.Context, s *State, w *Want) (Verdict, error) {
 	if v, err := e.held(s, w); err != nil || v.Do != Go {
 		return v, err
 	}
@@ -267,9 +285,18 @@ func (e *Environment) See(ctx context.Context, w *Want) error {
 		if err != nil || v.Do != Go || s.has(w.Commit) || len(w.Pending(s)) > 0 {
 			return false, err // another run may have deployed meanwhile
 		}
-		s.Head = &Head{w.Commit, w.Committed.UTC().Truncate(time.Second)}
+		s.Head = w.head()
 		return true, nil
 	})
+}
+
+// head is what See notes.
+func (w *Want) head() *Head {
+	h := &Head{Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second)}
+	if w.Whole && !w.Dirty && !w.Override {
+		h.Release = w.Release
+	}
+	return h
 }
 
 // has reports whether a commit is the newest that the state knows of.

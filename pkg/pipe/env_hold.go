@@ -80,8 +80,8 @@ func (p *Project) next(ctx context.Context, s *release.Sight, d *spec.Environmen
 		id, _ = p.pin(ctx, d)
 	case d.Promoted():
 		n.From = d.From[0]
-		if verified, from, err := p.verifiedIn(ctx, n.From); err == nil {
-			id, n.Commit = verified, from.CommitOf(verified)
+		if x, err := p.verifiedIn(ctx, n.From); err == nil {
+			id, n.Commit = x.Release, x.Commit
 		}
 	default:
 		n.Branch = d.Auto

@@ -21,13 +21,13 @@ func (p *Project) Promote(ctx context.Context, from, to string, opt DeployOption
 	if err != nil {
 		return nil, err
 	}
-	id, s, err := p.verifiedIn(ctx, from)
+	x, err := p.verifiedIn(ctx, from)
 	if err != nil {
 		return nil, err
 	}
 	r := &rollouts{p: p, opt: &opt, targets: targets}
 	for _, t := range targets {
-		t.origin, err = p.stored(ctx, t.env, id, release.Want{Kind: release.KindPromote, From: from, Commit: s.CommitOf(id), MayGoBack: true}, &opt)
+		t.origin, err = p.stored(ctx, t.env, x.Release, release.Want{Kind: release.KindPromote, From: from, Commit: x.Commit, MayGoBack: true}, &opt)
 		if err != nil {
 			return nil, err
 		}
@@ -68,19 +68,15 @@ func (p *Project) Pin(ctx context.Context, from, to string) (*Pinned, error) {
 	if c.Pin == "" {
 		return nil, diag.New(diag.Usage, "%s has no pin", to).At(c.Place).Hinted("write pin: deploy/%s in its entry", to)
 	}
-	id, s, err := p.verifiedIn(ctx, from)
+	x, err := p.verifiedIn(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	line := fmt.Sprintf("%s  # %s", id, from)
-	if n := s.NumberOf(id); n > 0 {
-		line += fmt.Sprintf(" #%d", n)
+	line := fmt.Sprintf("%s  # %s #%d", x.Release, from, x.N)
+	if x.Commit != "" {
+		line += fmt.Sprintf(", %.7s", x.Commit)
 	}
-	commit := s.CommitOf(id)
-	if commit != "" {
-		line += fmt.Sprintf(", %.7s", commit)
-	}
-	return &Pinned{Env: to, File: string(c.Pin), Release: id.String(), Commit: commit}, p.writePin(ctx, c.Pin, line+"\n")
+	return &Pinned{Env: to, File: string(c.Pin), Release: x.Release.String(), Commit: x.Commit}, p.writePin(ctx, c.Pin, line+"\n")
 }
 
 // writePin writes a pin, and makes the directory that it is in.

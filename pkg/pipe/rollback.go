@@ -65,17 +65,20 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	if err != nil {
 		return nil, err
 	}
+	stored.part = madeInPart(x, stored.release)
 	t.origin = stored
 	r := &rollouts{p: p, opt: &opt.DeployOptions, targets: targets}
 	if err := r.barrier(ctx, t, s); err != nil {
 		return nil, err
 	}
-	d, err := p.rollout(ctx, r)
-	if err == nil && t.result.Outcome == DeployCurrent && !opt.Dry {
-		// There is nothing to deploy, but whoever goes back wants to stay there.
-		err = t.env.Keep(ctx, want.Hold)
-	}
-	return d, err
+	return p.rollout(ctx, r)
+}
+
+// madeInPart reports whether a release has only the stages that --only or --skip left of a build: others are
+// as live as before.
+func madeInPart(x *release.Entry, r *release.Release) bool {
+	narrowed := slices.ContainsFunc(x.Options, func(o string) bool { return strings.HasPrefix(o, "--only ") || strings.HasPrefix(o, "--skip ") })
+	return narrowed && !slices.ContainsFunc(r.Names(), func(name string) bool { _, ok := x.Stages[name]; return !ok })
 }
 
 // newHold is a hold by this user, that lasts until somebody ends it.
@@ -177,13 +180,12 @@ func (b *back) has(ctx context.Context, x *release.Entry, prefix string) (bool, 
 	return false, nil
 }
 
-// veto returns the releases that are rolled away from.
-func (b *back) veto(to release.ID) (ids []release.ID) {
-	for _, st := range b.s.Stages {
-		ids = append(ids, st.Release)
-	}
-	ids = append(ids, b.s.Tried())
-	return release.Unique(slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to }))
+// veto returns the releases that are rolled away from: the one that is live, and the one that was tried last. An
+// older one, which has brought a stage that no later release changed, stays good to go back to.
+func (b *back) veto(to release.ID) []release.ID {
+	ids := []release.ID{b.s.Live, b.s.Tried()}
+	ids = slices.DeleteFunc(ids, func(id release.ID) bool { return id.IsZero() || id == to })
+	return release.Unique(ids)
 }
 
 // barrier refuses to go back over a stage that cannot be undone, such as a migration, unless that

@@ -146,7 +146,10 @@ func (r *rollouts) level(ctx context.Context, targets []*target) (err error) {
 	}
 	targets[0].env.SayLocal()
 	err = r.each(ctx, targets, func(ctx context.Context, t *target) (err error) {
-		if t.state, err = t.env.Read(ctx); err != nil {
+		if t.state, err = t.env.Read(ctx); diag.Is(err, diag.Policy) {
+			t.settle(DeployRefused, "", err) // in a dry run, too: a state that cannot be read is no answer
+			return nil
+		} else if err != nil {
 			return err
 		}
 		// A held environment costs no build.
@@ -204,6 +207,12 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
+		if v.Do == release.Nothing && w.Hold != nil && !r.opt.Dry {
+			// There is nothing to deploy, but whoever asks for a hold wants what is live to stay.
+			if err := t.env.Keep(ctx, w.Hold, w.Release); err != nil {
+				return err
+			}
+		}
 		return r.note(ctx, t)
 	}
 	return nil
@@ -234,7 +243,7 @@ func outcomeOf(d release.Do) string {
 func (r *rollouts) describe(ctx context.Context, t *target) error {
 	w, o := t.work, r.opt
 	w.Automatic, w.Newest, w.NoWait, w.Reason, w.Held = o.Auto, t.conf.Queue == spec.QueueNewest, r.p.opt.NoWait, o.Reason, o.Hold
-	w.MayGoBack = w.MayGoBack || !o.Auto
+	w.MayGoBack, w.Note = w.MayGoBack || !o.Auto, !o.Dry
 	w.Override = w.Override || len(o.Set)+len(o.Sources) > 0
 	w.Whole = w.Whole && len(o.Only)+len(o.Skip) == 0
 	for flag, list := range map[string][]string{"--only": o.Only, "--skip": o.Skip} {
@@ -355,6 +364,8 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 		r.rollBack(ctx, t, result)
 	case result.Verdict.Do != release.Go:
 		t.settle(outcomeOf(result.Verdict.Do), result.Verdict.Why, nil)
+	case len(result.Stages) == 0:
+		t.settle(DeployCurrent, "live in "+t.conf.Name, nil) // the release is noted
 	default:
 		t.settle(DeployedOK, "", nil)
 	}

@@ -25,6 +25,7 @@ type stored struct {
 	release *release.Release
 	want    release.Want
 	opt     *DeployOptions
+	part    bool // the release has not all stages of its commit
 }
 
 // storedOrigin returns what gives a target the release that the options, or the environment's pin,
@@ -45,9 +46,9 @@ func (p *Project) storedOrigin(opt *DeployOptions) func(context.Context, *target
 		case opt.Auto && t.conf.Pin != "":
 			id, err = p.pin(ctx, t.conf)
 		case opt.Auto && t.conf.Promoted():
-			var from *release.State
-			if id, from, err = p.verifiedIn(ctx, t.conf.From[0]); err == nil {
-				commit = from.CommitOf(id)
+			var x *release.Entry
+			if x, err = p.verifiedIn(ctx, t.conf.From[0]); err == nil {
+				id, commit = x.Release, x.Commit
 			}
 			want.Kind, want.From, want.MayGoBack = release.KindPromote, t.conf.From[0], false
 			if diag.Is(err, diag.NotFound) {
@@ -90,7 +91,7 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 		return nil, nil, err
 	}
 	w := &deploy.Work{Want: s.want, Values: map[string][]action.EnvValue{}}
-	w.Stages, w.Whole = map[string]release.Aim{}, true
+	w.Stages, w.Whole = map[string]release.Aim{}, !s.part
 	verbs := map[string]action.Verdict{}
 	for _, name := range chosen {
 		part := s.release.Stages[name]
@@ -141,6 +142,14 @@ func (p *Project) commitNamed(ctx context.Context, rev string) (string, error) {
 func (p *Project) releaseOf(ctx context.Context, env *release.Environment, commit string) (release.ID, error) {
 	ids, err := env.Of(ctx, commit)
 	if err == nil && len(ids) == 0 {
+		// The index has no commit for which an automatic run found all live: that would be a request for each run.
+		err = p.eachState(ctx, func(s *release.State) {
+			if h := s.Head; h != nil && h.Commit == commit && !h.Release.IsZero() {
+				ids = []release.ID{h.Release}
+			}
+		})
+	}
+	if err == nil && len(ids) == 0 {
 		err = diag.New(diag.NotFound, "commit %.12s has no release", commit).Hinted("check the commit out and run pipe deploy, which makes one")
 	}
 	if err != nil {
@@ -158,18 +167,26 @@ func (p *Project) stateOf(ctx context.Context, name string) (*release.State, err
 	return env.Read(ctx)
 }
 
-// verifiedIn returns the newest release that an environment has verified and not rolled away from, and its
-// state.
-func (p *Project) verifiedIn(ctx context.Context, name string) (release.ID, *release.State, error) {
-	s, err := p.stateOf(ctx, name)
+// verifiedIn returns the deployment that brought the newest release that an environment has verified, and was
+// not rolled back from.
+func (p *Project) verifiedIn(ctx context.Context, name string) (*release.Entry, error) {
+	env, err := p.environment(ctx, name, true)
 	if err != nil {
-		return release.ID{}, nil, err
+		return nil, err
+	}
+	s, err := env.Read(ctx)
+	if err != nil {
+		return nil, err
 	}
 	id := s.Newest()
 	if id.IsZero() {
-		err = diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
+		return nil, diag.New(diag.NotFound, "no release is verified in %s", name).Hinted("pipe deploy %s", name)
 	}
-	return id, s, err
+	if n, commit := s.NumberOf(id), s.CommitOf(id); n > 0 && commit != "" {
+		return &release.Entry{N: n, Release: id, Commit: commit}, nil
+	}
+	b := &back{t: &target{env: env, conf: &spec.Environment{Name: name}}, s: s}
+	return b.first(ctx, id.Short(), func(x *release.Entry) (bool, error) { return x.Release == id, nil })
 }
 
 // commitOf returns the commit of a release, as far as an environment knows it, and whether it counts
