@@ -61,10 +61,13 @@ func (s *sights) age(seen Seen, l *Lease) time.Duration {
 func Age(seen Seen, nonce string, leases ...*Lease) {
 	for _, l := range leases {
 		if l != nil && l.Nonce != nonce {
-			l.Aged, l.counted = seen.sights.age(seen, l).Milliseconds(), true
-			if l.Dated = 0; !seen.Now.IsZero() {
-				l.Dated = seen.Now.UnixMilli()
+			age := seen.sights.age(seen, l)
+			dated := int64(0)
+			if !seen.Now.IsZero() {
+				// How old it was then: who reads it counts from then on.
+				age, dated = max(l.age(seen), age-time.Since(seen.At)), seen.Now.UnixMilli()
 			}
+			l.Aged, l.Dated, l.counted = age.Milliseconds(), dated, true
 		}
 	}
 }
