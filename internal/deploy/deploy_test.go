@@ -76,7 +76,7 @@ func TestAsManyStagesRunAtOnceAsMay(t *testing.T) {
 				now++
 				most = max(most, now)
 				p.mu.Unlock()
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				now--

@@ -325,7 +325,7 @@ func (h *history) listed() map[string]map[string]string {
 	return all
 }
 
-// committed returns the commit of the newest deployment of a release that ended well, by the history that
+// committed returns the commit of the newest deployment of a release that succeeded, by the history that
 // the store keeps.
 func (h *history) committed(env, release string) (commit string) {
 	h.t.Helper()

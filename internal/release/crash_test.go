@@ -170,7 +170,7 @@ func TestTheEntryIsMadeOnce(t *testing.T) {
 			if strings.HasSuffix(name, "/state") && again > 0 {
 				again--
 				must(t, open(t, inner).Hold(t.Context(), "x"))
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			return true, nil
 		})
@@ -242,7 +242,7 @@ func TestAStepThatIsGivenUpIsSettledAtTheEnd(t *testing.T) {
 		e := open(t, s)
 		deploy(t, e, want("web=v0"))
 		d := begin(t, e, func() *release.Want { w := want("api=v1", "web=v1<api"); return w }())
-		s.fails(func(string, []byte) (bool, error) { time.Sleep(time.Second); return true, nil })
+		s.fails(func(string, []byte) (bool, error) { <-time.After(time.Second); return true, nil })
 		ctx, cancel := contextOf(t, time.Millisecond)
 		defer cancel()
 		if err := d.Step(ctx, map[string]*release.End{"api": {OK: true}}, []string{"web"}); err == nil {

@@ -37,7 +37,7 @@ func TestTheGateIsAskedBeforeADeadRunIsReplaced(t *testing.T) {
 	inCrowd(t, func(t *testing.T, c *crowd) {
 		e := c.env()
 		release.Die(begin(t, e, want("api=v1")))
-		time.Sleep(time.Hour) // of the crowd's own clock
+		<-time.After(time.Hour) // of the crowd's own clock
 		w := want("api=v2")
 		w.Gate = func(context.Context, *release.State, *release.Want) error { return errBroken }
 		if _, _, err := c.env().Begin(t.Context(), w); !errors.Is(err, errBroken) {

@@ -64,11 +64,11 @@ func (c *crowd) goes(ctx context.Context, name string, w *release.Want, takes ti
 			return nil
 		}
 		c.tell(name)
-		time.Sleep(takes) // of the bubble: no time passes
+		<-time.After(takes) // of the bubble: no time passes
 		finish(c.t, d)
 		return nil
 	})
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	synctest.Wait()
 }
 
@@ -158,12 +158,12 @@ func TestWhoStopsWaitingLeavesItsPlace(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c.goes(ctx, "second", want("api=v2"), 0)
 		c.goes(t.Context(), "third", want("api=v3"), 0)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if n := len(read(t, c.env()).Next); n != 2 || len(c.said) != 2 || !strings.Contains(c.said[0], "staging is being deployed by ann since ") {
 			t.Errorf("%d wait; said %q", n, c.said)
 		}
 		cancel()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if n := len(read(t, c.env()).Next); n != 1 {
 			t.Errorf("%d wait", n)
 		}
@@ -183,7 +183,7 @@ func TestADeadRunAmongThoseWhoWaitIsPassedOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		e := open(t, mortal)
 		c.group.Go(func() error { _, _, err := e.Begin(ctx, want("api=dead")); c.tell("died"); _ = err; return nil })
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		mortal.fails(gone)
 		cancel() // it cannot leave its place
@@ -209,7 +209,7 @@ func TestWhoMeetsAFreeEnvironmentAndAQueueStandsInLine(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		e := open(t, mortal)
 		c.group.Go(func() error { _, _, err := e.Begin(ctx, want("api=dead")); _ = err; return nil })
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		mortal.fails(gone)
 		cancel()
@@ -231,7 +231,7 @@ func TestADeadHolderIsReplacedWhenItsTimeIsOver(t *testing.T) {
 		release.Die(d)
 		began := time.Now()
 		for range 20 { // each write by somebody else makes the document look new
-			time.Sleep(3 * time.Second)
+			<-time.After(3 * time.Second)
 			must(t, c.env().Hold(t.Context(), "x"))
 			_, err := c.env().Resume(t.Context())
 			must(t, err)
@@ -287,7 +287,7 @@ func TestADeadHolderIsNotReplacedBeforeItsTimeIsOver(t *testing.T) {
 	inCrowd(t, func(t *testing.T, c *crowd) {
 		release.Die(begin(t, c.env(), want("api=v1")))
 		began := time.Now()
-		time.Sleep(100 * time.Second)
+		<-time.After(100 * time.Second)
 		c.goes(t.Context(), "next", want("api=v2"), 0)
 		c.began("next")
 		if took := time.Since(began); took < 130*time.Second || took > 145*time.Second {

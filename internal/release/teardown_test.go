@@ -101,7 +101,7 @@ func TestADestructionThatDiedIsCalledOne(t *testing.T) {
 		e := open(t, mem.New())
 		deploy(t, e, want("api=v1"))
 		release.Die(begin(t, e, teardown(t, e, "api")))
-		time.Sleep(release.TTL + 2*lease.Grace)
+		<-time.After(release.TTL + 2*lease.Grace)
 		deploy(t, e, want("api=v2"))
 		x, err := e.Entry(t.Context(), read(t, e), 2)
 		must(t, err)
@@ -128,7 +128,7 @@ func TestAStageIsBeingDeployedAsLongAsItsRunLives(t *testing.T) {
 		if x := e.Running(s); s.Dead || s.Holder() == nil || s.Status("api") != "deploying" || s.Status("db") != "ok" || x.Status != release.EndRunning || !x.Ended.IsZero() {
 			t.Errorf("%+v, %+v", s, x)
 		}
-		time.Sleep(release.TTL + 2*lease.Grace)
+		<-time.After(release.TTL + 2*lease.Grace)
 		s = look()
 		if x := e.Running(s); !s.Dead || s.Holder() != nil || s.Status("api") != "unknown" || x.Status != release.EndUnknown {
 			t.Errorf("%+v, %+v", s, x)

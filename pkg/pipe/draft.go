@@ -57,7 +57,7 @@ func choose(opt *DeployOptions, names []string) (chosen []string, err error) {
 		}
 	}
 	if err == nil && len(chosen) == 0 {
-		err = diag.New(diag.Usage, "there is no stage to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
+		err = diag.New(diag.Usage, "no stages to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
 	}
 	return chosen, err
 }

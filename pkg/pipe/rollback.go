@@ -134,7 +134,7 @@ func (b *back) before(ctx context.Context) (*release.Entry, error) {
 	return nil, diag.New(diag.NotFound, "%s has no earlier release that worked", b.t.conf.Name).Hinted("pipe env history %s, then pipe rollback %s --to N", b.t.conf.Name, b.t.conf.Name)
 }
 
-// first returns the newest deployment that fits and ended well; else the newest that fits.
+// first returns the newest successful deployment that fits, else the newest that fits.
 func (b *back) first(ctx context.Context, what string, fits func(*release.Entry) (bool, error)) (found *release.Entry, err error) {
 	err = b.t.env.Chain(ctx, b.s, func(x *release.Entry) error {
 		if x.Release.IsZero() || found != nil && found.Status == release.EndOK {
