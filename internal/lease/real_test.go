@@ -215,10 +215,13 @@ func TestOnARealServerAWriteThatArrivesLateDoesNoHarm(t *testing.T) {
 	if _, err := other.Change(t.Context(), edit("theirs", func(s *state) error { s.Lease = &lease.Lease{Nonce: "theirs"}; return nil })); err != nil {
 		t.Fatal(err)
 	}
+	p.mu.Lock()
+	puts := p.count[http.MethodPut]
+	p.mu.Unlock()
 	close(stuck)
 	p.lying.Wait()
-	if p.count[http.MethodPut] < 2 {
-		t.Errorf("nothing lay: %v", p.count)
+	if puts < 2 {
+		t.Errorf("nothing lay: %d writes", puts)
 	}
 	seen, err := other.Read(t.Context())
 	if err != nil {
