@@ -56,7 +56,7 @@ branch, and never over a hold or a newer commit.`,
 	f.StringVar(&opt.Release, "release", "", "deploy this release instead of building one: its name, or its first digits")
 	f.StringVar(&opt.Commit, "commit", "", "deploy the release of this commit instead of building one")
 	a.narrowing(f, &opt)
-	f.Var(pairs{&opt.Sources}, "source", "in this run only, take a source from another ref: NAME=REF")
+	f.Var(pairs{&opt.Sources}, "source", "take a source from another ref in this run only, as `NAME=REF`")
 	f.StringVar(&input, "input", "", "read environment, skip_STAGE and override_branches from a JSON file; - is standard input")
 	f.BoolVar(&opt.Auto, "auto", false, "deploy as in CI: obey auto, pins, holds and newer commits")
 	f.BoolVar(&all, "all", false, "with --auto, all environments in pipe.yaml")

@@ -251,5 +251,5 @@ func failureHint(s *spec.Stage) string {
 	if s.Deploy && !s.InRepo {
 		return "deploy stages run in a fresh directory that contains only their deps; add missing files to deps, or set workdir: repo, then deploy again"
 	}
-	return "fix the command and run pipe repro again; the failed run was not recorded"
+	return "fix the command, then run pipe again; the failed run was not recorded"
 }
