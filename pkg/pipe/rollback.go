@@ -68,9 +68,6 @@ func (p *Project) Rollback(ctx context.Context, name string, opt RollbackOptions
 	stored.part = madeInPart(x, stored.release)
 	t.origin = stored
 	r := &rollouts{p: p, opt: &opt.DeployOptions, targets: targets}
-	if err := r.barrier(ctx, t, s); err != nil {
-		return nil, err
-	}
 	return p.rollout(ctx, r)
 }
 
@@ -190,16 +187,9 @@ func (b *back) veto(to release.ID) []release.ID {
 
 // barrier refuses to go back over a stage that cannot be undone, such as a migration, unless that
 // is asked for.
-func (r *rollouts) barrier(ctx context.Context, t *target, s *release.State) error {
-	if r.opt.PastBarrier {
-		return nil
-	}
-	w, _, err := t.origin.For(ctx, s, t.given)
-	if err != nil {
-		return err
-	}
+func (p *Project) barrier(s *release.State, w *release.Want) error {
 	for _, name := range w.Pending(s) {
-		declared := r.p.spec.Stage(name)
+		declared := p.spec.Stage(name)
 		if st, ok := s.Stages[name]; ok && st.Key != w.Stages[name].Key && (w.Stages[name].Part.Barrier || declared != nil && declared.Barrier) {
 			return diag.New(diag.Policy, "the rollback would change %s, which is a barrier", name).
 				Hinted("--past-barrier does it; --skip %s leaves the stage as it is", name)

@@ -270,6 +270,14 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	}
 	g.worked = t.worked
 	t.gate, w.Gate = g, g.check
+	if w.Kind == release.KindRollback && !r.opt.PastBarrier {
+		w.Gate = func(ctx context.Context, s *release.State, w *release.Want) error {
+			if err := r.p.barrier(s, w); err != nil {
+				return err
+			}
+			return g.check(ctx, s, w)
+		}
+	}
 	return nil
 }
 
