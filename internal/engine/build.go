@@ -49,7 +49,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 // prints is masked before anyone sees it.
 func (r *run) job(st *state, in *gathered, log *runlog.Output) *action.Job {
 	log.Begin(r.Runs)
-	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Verb: event.Run})
+	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Check: st.Stage.Check, Verb: event.Run})
 	job := r.inputsOf(st, in)
 	job.Env = r.environ(st, in)
 	job.Line = func(line []byte) {

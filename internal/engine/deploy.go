@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -188,18 +187,18 @@ func (r *run) publishMakers(ctx context.Context, st *state) error {
 // is saved before the command starts, so that what went live can be fetched again even if the
 // workspace changes meanwhile. Bytes that differ from the hash just computed stop the
 // deployment: the key would name something else. What keep names does not reach the remote.
-func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, *object.Tree, error) {
+func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *private) (artifact.Output, error) {
 	var none artifact.Output
 	for _, o := range in.made {
 		if err := r.Rescue(ctx, o); err != nil {
-			return none, nil, err
+			return none, err
 		}
 	}
 	if err := r.Carrier.Fetch(ctx, in.made); err != nil {
-		return none, nil, err
+		return none, err
 	}
 	if err := r.saveOthers(ctx, st); err != nil {
-		return none, nil, err
+		return none, err
 	}
 	for _, src := range in.sources {
 		err := r.files(src.outside).SaveInputs(ctx, r.Cache, src.top, r.ownFiles(src))
@@ -207,21 +206,20 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 			err = changedMeanwhile(st, spec.Dep{Path: src.top, Top: src.outside}.Name())
 		}
 		if err != nil {
-			return none, nil, err
+			return none, err
 		}
 	}
 	tree, err := r.closureTree(ctx, st.Stage, in)
 	if err != nil {
-		return none, nil, err
+		return none, err
 	}
-	// No output has this path, and with it a remote of its own.
-	o := tree.Output(worktree.Dir + "/closure")
+	o := tree.Output(release.ClosureAt)
 	if err := r.Cache.Put(ctx, object.Of(o), store.Bytes(tree.Encode())); err != nil {
-		return none, nil, err
+		return none, err
 	}
 	var notes object.Record
 	if err := r.keepNotes(ctx, in, nil, &notes); err != nil {
-		return none, nil, err
+		return none, err
 	}
 	var lists []object.Ref
 	for _, d := range notes.Inputs {
@@ -238,7 +236,7 @@ func (r *run) closure(ctx context.Context, st *state, in *gathered, keep *privat
 	if !keep.any() {
 		outs = append(outs, o)
 	}
-	return o, tree, r.Deployer.Carrier.Publish(ctx, outs, lists...)
+	return o, r.Deployer.Carrier.Publish(ctx, outs, lists...)
 }
 
 // saveOthers puts the outputs of other projects into the cache.

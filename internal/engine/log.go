@@ -25,12 +25,9 @@ func (r *run) newLog(st *state, in *gathered) *runlog.Output {
 	return o
 }
 
-// kind is what a stage does, in one word.
+// kind is what a stage does, in one word. Deploy stages are run by package deploy.
 func kind(s *spec.Stage) string {
-	switch {
-	case s.Deploy:
-		return "deploy"
-	case s.Check:
+	if s.Check {
 		return "check"
 	}
 	return "build"

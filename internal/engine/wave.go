@@ -10,7 +10,6 @@ import (
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
-	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -219,7 +218,7 @@ func (r *run) aim(ctx context.Context, st *state, env *release.State, values []a
 		if err != nil {
 			return a, err
 		}
-		o := tree.Output(worktree.Dir + "/closure")
+		o := tree.Output(release.ClosureAt)
 		p.Closure, p.Size, p.Files, st.closure = o.Digest, o.Size, o.Files, &o
 	}
 	p.Local = p.Local || st.keep.any() || st.keep == nil && live.Local
@@ -274,7 +273,7 @@ func (r *run) supply(ctx context.Context, st *state, w *deploy.Work) error {
 	if err := r.publishMakers(ctx, st); err != nil {
 		return r.lostOr(err)
 	}
-	closure, _, err := r.closure(ctx, st, st.in, st.keep)
+	closure, err := r.closure(ctx, st, st.in, st.keep)
 	if err != nil {
 		return r.lostOr(err)
 	}

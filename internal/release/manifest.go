@@ -192,9 +192,13 @@ func (p *Part) Hashes() []string {
 	return append(action.Variables(action.HashPrefix, hashes), action.Variables(action.SHA256Prefix, sums)...)
 }
 
+// ClosureAt is the path of a closure as an output. No output of a stage has it, and with it a remote of
+// its own.
+const ClosureAt repopath.Path = ".pipe/closure"
+
 // Output is the closure as an output, by which a carrier copies it.
 func (p *Part) Output() artifact.Output {
-	return artifact.Output{Path: ".pipe/closure", Dir: true, Digest: p.Closure, Size: p.Size, Files: p.Files}
+	return artifact.Output{Path: ClosureAt, Dir: true, Digest: p.Closure, Size: p.Size, Files: p.Files}
 }
 
 // Encode returns the release's bytes and its name.
