@@ -146,14 +146,34 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "state_remote":
 			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
 			p.stateAt = pair.Value.Place(r.file)
+		case "lock":
+			p.LockCommit = r.lock(pair.Value)
+		case "deploy_on":
+			p.DeployOn, _ = r.text(pair.Value, "", "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "lock", "deploy_on"})
 		}
 	}
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
 	return p
+}
+
+// lock reads what pipe ci does with pipe.lock.
+func (r *reader) lock(n *yamldoc.Node) (commit string) {
+	if n.Kind != yamldoc.Map {
+		_ = r.fault(n, "lock: must be a map, not %s", shown(n)).Hinted("lock: {commit: push}")
+		return ""
+	}
+	for _, pair := range n.Pairs {
+		if pair.Key == "commit" {
+			commit = r.oneOf(pair.Value, "", "lock: commit", LockCommits()...)
+			continue
+		}
+		r.unknown(pair, "lock: ", nil, []string{"commit"})
+	}
+	return commit
 }
 
 // text reads a scalar as it is written; "" and false when there is none.

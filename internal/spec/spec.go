@@ -45,7 +45,21 @@ type Project struct {
 	StateRemote string   // of those in Remotes, keeps the environments' states; empty: the first
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
+
+	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
+	DeployOn   string // without environments, the branch on which pipe ci runs the deploy stages; empty: the default one
 }
+
+// What lock: {commit: ...} says.
+const (
+	LockPush   = "push"   // on the branch that is built
+	LockPR     = "pr"     // as a pull request to it
+	LockBranch = "branch" // on a branch of its own
+	LockOff    = "off"    // nowhere
+)
+
+// LockCommits returns all that lock: {commit: ...} can say.
+func LockCommits() []string { return []string{LockPush, LockPR, LockBranch, LockOff} }
 
 // Remote is one shared store.
 type Remote struct {

@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -121,7 +120,7 @@ func (p *Project) older(ctx context.Context, a, b string) (older, known bool, er
 // runName names this run for people: the CI's page, else host and process.
 func (p *Project) runName() string {
 	host, _ := os.Hostname()
-	return cmp.Or(p.builder(), fmt.Sprintf("%s, process %d", host, os.Getpid()))
+	return cmp.Or(p.job().URL, fmt.Sprintf("%s, process %d", host, os.Getpid()))
 }
 
 // localTTL is the time to live of leases in the workspace: a beat that goes to a disk is not late,
@@ -131,7 +130,7 @@ const localTTL = 30 * time.Second
 // leaseTTL is how long a deployment's lease lasts without a beat: PIPE_LEASE_TTL, for tests and drills; 0: the
 // usual time.
 func (p *Project) leaseTTL() (time.Duration, error) {
-	text, _ := shell.Getenv(p.env, "PIPE_LEASE_TTL")
+	text := p.variable("PIPE_LEASE_TTL")
 	if text == "" {
 		return 0, nil
 	}
@@ -140,12 +139,6 @@ func (p *Project) leaseTTL() (time.Duration, error) {
 		return 0, diag.New(diag.Usage, "PIPE_LEASE_TTL=%s is not a duration of one second or more", text).Hinted("export PIPE_LEASE_TTL=2m")
 	}
 	return d, nil
-}
-
-// ci reports whether a CI system runs pipe.
-func (p *Project) ci() bool {
-	v, _ := shell.Getenv(p.env, "CI")
-	return v != "" && v != "false" && v != "0"
 }
 
 // deployer deploys to an environment from this machine.

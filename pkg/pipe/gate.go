@@ -283,10 +283,8 @@ func (g *gate) request(ctx context.Context, plan *approval.Plan, w *release.Want
 // requester is who asks for an approval, by the name that signers know: in CI the actor.
 func (p *Project) requester(ctx context.Context) string {
 	by := p.stamp(ctx).By
-	if p.ci() {
-		if actor := p.firstOf("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR"); actor != "" {
-			return actor
-		}
+	if j := p.job(); j.Active && j.Actor != "" {
+		return j.Actor
 	}
 	if p.repo != nil {
 		if mail := p.repo.Setting(ctx, "user.email"); mail != "" {

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/inputs"
@@ -99,6 +100,9 @@ type Project struct {
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
 	said     bool          // which blocks of the lock do not count: once is enough
+	jobOnce  sync.Once
+	jobRun   ci.Run // what the CI system says; see job
+	built    string // the commit that CI builds; empty: HEAD
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The

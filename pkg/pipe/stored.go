@@ -278,18 +278,3 @@ func (p *Project) pin(ctx context.Context, c *spec.Environment) (release.ID, err
 
 // maxPin is the largest pin in bytes.
 const maxPin = 64 << 10
-
-// branch returns the branch that is checked out, as CI systems name it where git does not.
-func (p *Project) branch(ctx context.Context) string {
-	if b := p.firstOf("GITHUB_REF_NAME", "CI_COMMIT_BRANCH", "CIRCLE_BRANCH", "BUILDKITE_BRANCH"); b != "" && p.ci() {
-		return b
-	}
-	if p.repo == nil {
-		return ""
-	}
-	head, err := p.repo.Head(ctx)
-	if err != nil {
-		return ""
-	}
-	return head.Branch
-}

@@ -1,0 +1,217 @@
+// Package ci says what a CI system tells of the run that pipe is part of.
+//
+// Each system tells it by environment variables of its own, which Detect reads; GitHub also by a
+// file with the event that started the run. Nothing else is read and nothing is asked. What a
+// system does not say is empty, and the caller finds it out in another way or does without.
+package ci
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/shell"
+)
+
+// System is a CI system.
+type System string
+
+// The systems whose variables are known. None is any other one, and no CI system at all.
+const (
+	None      System = ""
+	GitHub    System = "github"
+	GitLab    System = "gitlab"
+	CircleCI  System = "circleci"
+	Buildkite System = "buildkite"
+)
+
+// Event is what started a run.
+type Event string
+
+// The events. A run that somebody starts by hand, or a clock, is of a branch or a tag.
+const (
+	OfBranch      Event = "branch"
+	OfTag         Event = "tag"
+	OfPullRequest Event = "pull-request" // also a merge queue: nobody has merged it yet
+)
+
+// Run is what a CI system says of a run.
+type Run struct {
+	System     System
+	Active     bool   // CI is set: nobody is there to answer
+	Event      Event  // "" where the system is not known
+	Branch     string // whose commit is checked out; of a pull request, the branch that it comes from
+	Base       string // of a pull request: the branch that it goes to
+	Tag        string // of OfTag
+	Default    string // the repository's default branch
+	Number     int    // of the pull request; 0: it has none
+	Fork       bool   // the pull request comes from another repository
+	Repository string // OWNER/NAME
+	URL        string // the page of the run
+	Actor      string // who started it
+	API        string // address of GitHub's API, without a slash at the end
+}
+
+// Detect reads what the variables, in the form of os.Environ, say.
+func Detect(environ []string) Run {
+	v := vars(environ)
+	r := Run{Active: shell.IsSet(environ, "CI")}
+	switch {
+	case v.is("GITHUB_ACTIONS"):
+		v.github(&r)
+	case v.is("GITLAB_CI"):
+		v.gitlab(&r)
+	case v.is("CIRCLECI"):
+		v.circleci(&r)
+	case v.is("BUILDKITE"):
+		v.buildkite(&r)
+	}
+	return r
+}
+
+// vars are environment variables.
+type vars []string
+
+func (v vars) get(name string) string {
+	value, _ := shell.Getenv(v, name)
+	return value
+}
+
+func (v vars) is(name string) bool { return shell.IsSet(v, name) }
+
+func (v vars) number(name string) int {
+	n, err := strconv.Atoi(v.get(name))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// queue begins the names of the branches of GitHub's merge queue: gh-readonly-queue/main/pr-7-HASH.
+const queue = "gh-readonly-queue/"
+
+// github reads GitHub's default environment variables, and the payload of the event.
+func (v vars) github(r *Run) {
+	r.System, r.Repository, r.Actor = GitHub, v.get("GITHUB_REPOSITORY"), v.get("GITHUB_ACTOR")
+	r.API = strings.TrimSuffix(v.get("GITHUB_API_URL"), "/")
+	if server, id := v.get("GITHUB_SERVER_URL"), v.get("GITHUB_RUN_ID"); server != "" && id != "" {
+		r.URL = server + "/" + r.Repository + "/actions/runs/" + id
+	}
+	e := payload(v.get("GITHUB_EVENT_PATH"))
+	r.Default = e.Repository.Default
+	ref, event := v.get("GITHUB_REF"), v.get("GITHUB_EVENT_NAME")
+	name := v.get("GITHUB_REF_NAME")
+	switch {
+	// pull_request_target has the ref of the branch it goes to, and often checks out the other one.
+	case strings.HasPrefix(ref, "refs/pull/"), strings.HasPrefix(event, "pull_request"):
+		r.Event, r.Branch, r.Base = OfPullRequest, v.get("GITHUB_HEAD_REF"), v.get("GITHUB_BASE_REF")
+		number, _, _ := strings.Cut(strings.TrimPrefix(ref, "refs/pull/"), "/")
+		if r.Number, _ = strconv.Atoi(number); r.Number == 0 {
+			r.Number = e.Number
+		}
+		head := e.PullRequest.Head.Repo.Name
+		r.Fork = head != r.Repository // of a repository that was deleted nothing is known
+	case strings.HasPrefix(name, queue):
+		base, _, _ := strings.Cut(strings.TrimPrefix(name, queue), "/pr-")
+		r.Event, r.Base = OfPullRequest, base
+	case v.get("GITHUB_REF_TYPE") == "tag", strings.HasPrefix(ref, "refs/tags/"):
+		r.Event, r.Tag = OfTag, name
+	default:
+		r.Event, r.Branch = OfBranch, name
+	}
+}
+
+// event is what is read of GitHub's payload.
+type event struct {
+	Number     int `json:"number"`
+	Repository struct {
+		Default string `json:"default_branch"`
+	} `json:"repository"`
+	PullRequest struct {
+		Head struct {
+			Repo struct {
+				Name string `json:"full_name"`
+			} `json:"repo"`
+		} `json:"head"`
+	} `json:"pull_request"`
+}
+
+// payload reads the event's file. One that cannot be read says nothing.
+func payload(path string) (e event) {
+	const largest = 32 << 20 // GitHub's are 25 MB at most
+	if path == "" {
+		return e
+	}
+	b, err := atomicfile.Read(path, largest)
+	if err != nil || json.Unmarshal(b, &e) != nil {
+		return event{}
+	}
+	return e
+}
+
+// gitlab reads GitLab's predefined variables. CI_COMMIT_BRANCH is not there in pipelines of merge
+// requests and of tags.
+func (v vars) gitlab(r *Run) {
+	r.System, r.Default, r.URL, r.Actor = GitLab, v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
+	r.Repository = v.get("CI_PROJECT_PATH")
+	switch {
+	case v.get("CI_MERGE_REQUEST_IID") != "":
+		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+		r.Number = v.number("CI_MERGE_REQUEST_IID")
+		r.Fork = v.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID") != v.get("CI_MERGE_REQUEST_PROJECT_ID")
+	case v.get("CI_COMMIT_TAG") != "":
+		r.Event, r.Tag = OfTag, v.get("CI_COMMIT_TAG")
+	default:
+		r.Event, r.Branch = OfBranch, v.get("CI_COMMIT_BRANCH")
+	}
+}
+
+// circleci reads CircleCI's built-in variables. They do not name the default branch, and the
+// number of a pull request stands there for forks alone.
+func (v vars) circleci(r *Run) {
+	r.System, r.URL, r.Actor = CircleCI, v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
+	if owner := v.get("CIRCLE_PROJECT_USERNAME"); owner != "" {
+		r.Repository = owner + "/" + v.get("CIRCLE_PROJECT_REPONAME")
+	}
+	switch {
+	case v.get("CIRCLE_PULL_REQUEST") != "":
+		r.Event, r.Branch, r.Fork = OfPullRequest, v.get("CIRCLE_BRANCH"), v.get("CIRCLE_PR_REPONAME") != ""
+		url := v.get("CIRCLE_PULL_REQUEST")
+		r.Number, _ = strconv.Atoi(url[strings.LastIndexByte(url, '/')+1:])
+	case v.get("CIRCLE_TAG") != "":
+		r.Event, r.Tag = OfTag, v.get("CIRCLE_TAG")
+	default:
+		r.Event, r.Branch = OfBranch, v.get("CIRCLE_BRANCH")
+	}
+}
+
+// buildkite reads Buildkite's variables. BUILDKITE_PULL_REQUEST is false where there is none, and
+// in builds of tags BUILDKITE_BRANCH has the tag.
+func (v vars) buildkite(r *Run) {
+	r.System, r.Default, r.URL = Buildkite, v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
+	r.Actor = v.get("BUILDKITE_BUILD_CREATOR")
+	switch {
+	case v.number("BUILDKITE_PULL_REQUEST") > 0:
+		r.Event, r.Branch, r.Base = OfPullRequest, v.get("BUILDKITE_BRANCH"), v.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH")
+		r.Number = v.number("BUILDKITE_PULL_REQUEST")
+		from := v.get("BUILDKITE_PULL_REQUEST_REPO")
+		r.Fork = from != "" && sameRepository(from) != sameRepository(v.get("BUILDKITE_REPO"))
+	case v.get("BUILDKITE_TAG") != "":
+		r.Event, r.Tag = OfTag, v.get("BUILDKITE_TAG")
+	default:
+		r.Event, r.Branch = OfBranch, v.get("BUILDKITE_BRANCH")
+	}
+}
+
+// sameRepository returns what the URLs of one repository have in common: git@host:a/b.git and
+// https://host/a/b.
+func sameRepository(url string) string {
+	if _, rest, ok := strings.Cut(url, "://"); ok {
+		url = rest
+	}
+	if _, rest, ok := strings.Cut(url, "@"); ok {
+		url = rest
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.Replace(url, ":", "/", 1), "/"), ".git"))
+}
