@@ -111,6 +111,10 @@ func (p *Project) workspaceRelease(ctx context.Context) release.Want {
 	if w.Commit != "" {
 		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
 	}
+	if p.sealed != "" {
+		at, _ := p.repo.Committed(ctx, p.sealed)
+		w.Sealed = &release.Head{Commit: p.sealed, Committed: at}
+	}
 	return w
 }
 

@@ -103,6 +103,7 @@ type Project struct {
 	jobOnce  sync.Once
 	jobRun   ci.Run // what the CI system says; see job
 	built    string // the commit that CI builds; empty: HEAD
+	sealed   string // the commit after it, which has only another pipe.lock; empty: there is none
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The
