@@ -367,9 +367,9 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 }
 
 // deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
-// runs it: a job that is started again must not take back what came after it.
+// runs it, or pipe ci: a job that is started again must not take back what came after it.
 func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
 	w := p.workspaceRelease(ctx)
-	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci(), opt.AllowOlder, true, p.opt.NoWait
+	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci() || p.built != "", opt.AllowOlder, true, p.opt.NoWait
 	return w
 }
