@@ -222,7 +222,7 @@ func (d *Deployment) leave(s *State) {
 	if !whole {
 		return
 	}
-	if w.Automatic && !w.MayGoBack && w.Commit != "" && (!d.ran() || w.Sealed != nil) {
+	if w.Automatic && !w.MayGoBack && w.Commit != "" && (!d.ran() || w.sealed()) {
 		s.Head = w.head() // no stage has this commit
 	}
 	s.Live = w.Release

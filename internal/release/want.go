@@ -21,7 +21,7 @@ type Want struct {
 	From      string         // the environment that the release was verified in
 	Commit    string         // that made the release; may be empty
 	Committed time.Time      // when, by the committer's clock
-	Sealed    *Head          // the commit after it that has only another pipe.lock, if there is one: a run of it finds all live
+	Sealed    *Head          // the commit after it that has only another pipe.lock: a run of it finds all live; nil or empty: there is none
 	Dirty     bool           // inputs were not as in Commit
 	Override  bool           // it is the release of no commit: other sources or values were asked for
 	Automatic bool           // nobody asked for this very deployment: a hold and a newer commit keep it away
@@ -291,10 +291,12 @@ func (e *Environment) See(ctx context.Context, w *Want) error {
 	})
 }
 
+func (w *Want) sealed() bool { return w.Sealed != nil && w.Sealed.Commit != "" }
+
 // head is what See notes.
 func (w *Want) head() *Head {
 	h := &Head{Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second)}
-	if w.Sealed != nil {
+	if w.sealed() {
 		h.Commit, h.Committed, h.Of = w.Sealed.Commit, w.Sealed.Committed.UTC().Truncate(time.Second), w.Commit
 	}
 	if w.Whole && !w.Dirty && !w.Override {
@@ -306,7 +308,7 @@ func (w *Want) head() *Head {
 // has reports whether the commit of a deployment is the newest that the state knows of.
 func (s *State) has(w *Want) bool {
 	if h := s.Head; h != nil {
-		return h.Commit == w.head().Commit || w.Sealed == nil && h.Of == w.Commit
+		return h.Commit == w.head().Commit || !w.sealed() && h.Of == w.Commit
 	}
 	for _, st := range s.Stages {
 		if st.Gone == 0 && st.Commit != w.head().Commit {

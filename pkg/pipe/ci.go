@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -49,6 +50,7 @@ type ciRun struct {
 
 	branch  string         // that is built; empty: of a pull request or a tag
 	known   *lockfile.File // of the commit that is built; nil: it has none
+	shared  bool           // there is a remote
 	publish bool           // what is built goes into the remote
 	blind   bool           // the remote cannot be read
 	settled []byte         // the lock that commitLock has dealt with
@@ -69,12 +71,12 @@ func (p *Project) CI(ctx context.Context, opt CIOptions) (*CIResult, error) {
 	if p.built = p.commit(ctx); p.built == "" {
 		return nil, diag.New(diag.Usage, "there is no commit yet").At(p.repo.Root()).Hinted("git commit")
 	}
+	p.sealed = &release.Head{}
 	c := &ciRun{p: p, opt: &opt, job: p.job(), branch: p.branch(ctx)}
 	c.publish = c.job.Event != ci.OfPullRequest || opt.Push || opt.LockCommit != "" && opt.LockCommit != spec.LockOff
 	c.r = &CIResult{System: string(c.job.System), Event: string(c.job.Event), Branch: c.branch, Commit: p.built, Stages: []StageResult{}}
 	began := p.opt.Now()
 	err := c.quietly(func() error { return c.run(ctx) })
-	c.count()
 	c.r.Counts.Seconds = p.opt.Now().Sub(began).Seconds()
 	if len(c.r.Stages) > 0 {
 		p.emit(event.Event{Type: event.Summary, Counts: &c.r.Counts})
@@ -88,17 +90,25 @@ func (c *ciRun) run(ctx context.Context) (err error) {
 	if c.known, err = c.knownLock(ctx); err != nil {
 		return err
 	}
-	if err := c.build(ctx); err != nil {
+	opt, err := c.repro(ctx)
+	if err != nil {
 		return err
 	}
-	if err := c.commitLock(ctx); err != nil {
+	then := func(context.Context) error { return nil }
+	switch {
+	case c.opt.NoDeploy || !c.p.spec.Deploys():
+		opt.NoDeploy = true
+	case c.job.Event == ci.OfPullRequest:
+		opt.NoDeploy, then = true, c.foresee
+	case c.p.spec.DeclaresEnvironments():
+		opt.NoDeploy, then = true, c.deploy
+	default:
+		opt.NoDeploy = !c.deploysHere(ctx)
+	}
+	if err := c.build(ctx, opt); err != nil {
 		return err
 	}
-	if err := c.deploy(ctx); err != nil {
-		return err
-	}
-	// A build that comes after a deployment has made the lock another one.
-	return c.commitLock(ctx)
+	return then(ctx)
 }
 
 // quietly leaves out of the events what an earlier step of f has said: notes, and builds of which there is
@@ -128,28 +138,40 @@ func (c *ciRun) quietly(f func() error) error {
 	return f()
 }
 
-// build builds and checks, and publishes each stage as soon as it is done.
-func (c *ciRun) build(ctx context.Context) error {
-	opt := c.repro()
-	opt.NoDeploy, opt.silent = true, true
+// build builds and checks, publishes each stage as soon as it is done, and commits pipe.lock. Without
+// environments in pipe.yaml it deploys, too.
+func (c *ciRun) build(ctx context.Context, opt ReproOptions) error {
+	r, err := c.p.repro(ctx, opt)
+	if r != nil {
+		c.r.Stages, c.r.Counts = r.Stages, r.Counts
+	}
+	return err
+}
+
+// repro returns the options of the build.
+func (c *ciRun) repro(ctx context.Context) (ReproOptions, error) {
+	o := c.opt
+	opt := ReproOptions{
+		Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing, AllowOlder: o.AllowOlder,
+		silent: true, settled: c.commitLock,
+	}
 	shared, err := c.p.openRemote(ctx)
-	if err != nil {
-		return err
+	if err != nil || shared == nil {
+		return opt, err
 	}
-	if shared != nil && c.job.Event == ci.OfPullRequest {
+	c.shared = true
+	if c.job.Event == ci.OfPullRequest {
 		if err := c.reachable(ctx, shared); err != nil {
-			return err
+			return opt, err
 		}
-	}
-	if opt.Push = c.publish && shared != nil; opt.Push {
-		opt.known = cmp.Or(c.known, &lockfile.File{})
 	}
 	// Whoever cannot read the remote can still build everything: the code may come from anybody, with no
 	// credentials.
-	opt.NoPull, opt.RebuildMissing = c.blind, opt.RebuildMissing || c.blind
-	r, err := c.p.repro(ctx, opt)
-	c.took(r)
-	return err
+	opt.NoPull, opt.RebuildMissing = c.blind, o.RebuildMissing || c.blind
+	if opt.Push = c.publish; opt.Push {
+		opt.known = cmp.Or(c.known, &lockfile.File{})
+	}
+	return opt, nil
 }
 
 // reachable finds out whether a pull request can read the remote.
@@ -166,79 +188,25 @@ func (c *ciRun) reachable(ctx context.Context, shared store.Remote) error {
 	return nil
 }
 
-// repro are the options of a build that the options of CI ask for.
-func (c *ciRun) repro() ReproOptions {
-	o := c.opt
-	return ReproOptions{Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing, AllowOlder: o.AllowOlder}
-}
-
-// took adds what a run has done to the result. What an earlier one has built is unchanged by now.
-func (c *ciRun) took(r *Result) {
-	if r == nil {
-		return
-	}
-	for _, s := range r.Stages {
-		i := slices.IndexFunc(c.r.Stages, func(o StageResult) bool { return o.Stage == s.Stage })
-		switch {
-		case i < 0:
-			c.r.Stages = append(c.r.Stages, s)
-		case s.Verb != event.Skip:
-			c.r.Stages[i] = s
-		}
-	}
-	if c.r.Counts.Saved == 0 {
-		c.r.Counts.Saved, c.r.Counts.Unsaved = r.Counts.Saved, r.Counts.Unsaved
-	}
-	c.r.Counts.Added += r.Counts.Added
-}
-
-// count counts how the stages ended.
-func (c *ciRun) count() {
-	n := &c.r.Counts
-	for _, s := range c.r.Stages {
-		switch {
-		case s.Error != "":
-			n.Failed++
-		case s.Verb == event.Skip || s.Verb == event.Frozen:
-			n.Skipped++
-		case s.Verb == event.Restore:
-			n.Restored++
-		case s.Verb == event.Run:
-			n.Ran++
-		case s.Verb == event.Blocked || s.Verb == event.Wait:
-			n.Not++
-		}
-	}
-}
-// deploy brings the environments to what was built: those that pipe.yaml has, as their auto: says;
-// without environments, the one that the deploy stages have on the branch for it.
+// deploy brings the environments that pipe.yaml has to what was built, as their auto: says.
 func (c *ciRun) deploy(ctx context.Context) error {
-	p := c.p
-	switch {
-	case c.opt.NoDeploy || !p.spec.Deploys():
-		return nil
-	case c.job.Event == ci.OfPullRequest:
-		return c.foresee(ctx)
-	case p.spec.DeclaresEnvironments():
-		d, err := p.Deploy(ctx, DeployOptions{
-			Auto: true, Jobs: c.opt.Jobs, KeepGoing: c.opt.KeepGoing, TrustLock: c.opt.TrustLock, RebuildMissing: c.opt.RebuildMissing,
-		})
-		if d != nil {
-			c.r.Environments = d.Environments
-		}
-		return err
+	o := c.opt
+	d, err := c.p.Deploy(ctx, DeployOptions{Auto: true, Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing})
+	if d != nil {
+		c.r.Environments = d.Environments
 	}
-	on, err := c.deploysOn(ctx)
-	if err != nil {
-		return err
-	}
-	if on != c.branch || on == "" {
-		p.note(c.notHere(on))
-		return nil
-	}
-	r, err := p.repro(ctx, c.repro())
-	c.took(r)
 	return err
+}
+
+// deploysHere reports whether deploy stages run on this branch, where pipe.yaml has no environments, and
+// says so if they do not.
+func (c *ciRun) deploysHere(ctx context.Context) bool {
+	on := c.deploysOn(ctx)
+	if on != "" && on == c.branch {
+		return true
+	}
+	c.p.note(c.notHere(on))
+	return false
 }
 
 // notHere says why nothing is deployed from this branch.
@@ -252,15 +220,17 @@ func (c *ciRun) notHere(on string) string {
 	return fmt.Sprintf("nothing is deployed: branch %s is, not %s", on, c.branch)
 }
 
-// deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one.
-func (c *ciRun) deploysOn(ctx context.Context) (string, error) {
-	if b := c.p.spec.DeployOn; b != "" {
-		return b, nil
+// deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one; "" if
+// nobody knows.
+func (c *ciRun) deploysOn(ctx context.Context) string {
+	if on := cmp.Or(c.p.spec.DeployOn, c.job.Default); on != "" {
+		return on
 	}
-	if c.job.Default != "" {
-		return c.job.Default, nil
+	on, err := c.p.repo.DefaultBranch(ctx, upstream)
+	if err != nil {
+		c.p.note("git does not say which branch is the default one: " + diag.All(err)[0].What)
 	}
-	return c.p.repo.DefaultBranch(ctx, upstream)
+	return on
 }
 
 // upstream is the git remote that CI works with.
@@ -300,11 +270,10 @@ func (c *ciRun) foresee(ctx context.Context) error {
 // foreseeDefault is foresee without environments: in pipe.yaml.
 func (c *ciRun) foreseeDefault(ctx context.Context) error {
 	p := c.p
-	on, err := c.deploysOn(ctx)
-	if err != nil || c.job.Base != "" && on != c.job.Base {
-		return err
+	if c.job.Base != "" && c.deploysOn(ctx) != c.job.Base {
+		return nil
 	}
-	r, err := p.Plan(ctx, c.repro())
+	r, err := p.Plan(ctx, ReproOptions{Jobs: c.opt.Jobs})
 	if r != nil {
 		c.r.Planned = slices.DeleteFunc(r.Stages, func(s StageResult) bool { return !s.Deploy })
 	}
@@ -316,10 +285,7 @@ func (c *ciRun) foreseeEnvironments(ctx context.Context) error {
 	p := c.p
 	base := c.job.Base
 	if base == "" {
-		var err error
-		if base, err = c.deploysOn(ctx); err != nil {
-			return err
-		}
+		base = c.deploysOn(ctx)
 	}
 	all, err := p.declared()
 	if err != nil {

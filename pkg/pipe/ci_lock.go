@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -30,51 +29,35 @@ type LockPublished struct {
 
 // Causes that are not git's.
 const (
-	lockOff      = "off"       // pipe.yaml or --lock-commit says so
-	lockFork     = "fork"      // a pull request from another repository
-	lockNoBranch = "no-branch" // a tag, or a commit that no branch is known of
-	lockUnread   = "unreadable"
+	lockOff         = "off"         // pipe.yaml or --lock-commit says so
+	lockFork        = "fork"        // a pull request from another repository
+	lockNoBranch    = "no-branch"   // a tag, or a commit that no branch is known of
+	lockUnread      = "unreadable"  // the one on the branch
+	lockUnpublished = "unpublished" // the remote cannot be reached
 )
 
 // lockPrefix begins the names of branches that get only the lock: pipe-lock/main.
 const lockPrefix = "pipe-lock/"
 
-// commitLock publishes pipe.lock, if it is not as in the commit that was built, and only when the remote has
-// all that it names. A push that is refused is said, and is no failure: the records in the remote say the
+// commitLock publishes pipe.lock, if it is not as in the commit that was built. All that it names beyond that one, this
+// run has published. A push that is refused is said, and is no failure: the records in the remote say the
 // same as the lock, so that the next run builds nothing again.
 func (c *ciRun) commitLock(ctx context.Context) error {
-	lock, was, err := c.locks(ctx)
-	if err != nil || lock == nil || bytes.Equal(was.Encode(), lock.Encode()) {
+	lock, err := c.p.lock()
+	if err != nil || c.known == nil && len(lock.Stages)+len(lock.Sources) == 0 {
 		return err
 	}
-	c.r.Lock.Changed = true
-	if data := lock.Encode(); bytes.Equal(data, c.settled) {
-		return nil // the run after the deployment has made no other lock
-	} else {
-		c.settled = data
+	was := cmp.Or(c.known, &lockfile.File{})
+	data := lock.Encode()
+	if bytes.Equal(was.Encode(), data) || bytes.Equal(data, c.settled) {
+		return nil // a run that deploys comes here twice
 	}
+	c.r.Lock.Changed, c.settled = true, data
 	mode, branch := c.lockGoesTo()
 	if mode == spec.LockOff {
 		return nil
 	}
-	if err := c.published(ctx, lock, was); err != nil {
-		return err
-	}
-	if lock, err = c.p.lock(); err != nil { // what was recorded first may have been adopted
-		return err
-	}
 	return c.pushLock(ctx, mode, branch, lock, was)
-}
-
-// locks returns the lock of the workspace, nil when there is none, and that of the commit that was built.
-func (c *ciRun) locks(ctx context.Context) (lock, was *lockfile.File, err error) {
-	if lock, err = c.p.lock(); err != nil {
-		return nil, nil, err
-	}
-	if len(lock.Stages)+len(lock.Sources) == 0 && c.known == nil {
-		return nil, nil, nil
-	}
-	return lock, cmp.Or(c.known, &lockfile.File{}), nil
 }
 
 // knownLock returns the lock of the commit that is built; nil when it has none, or one that does not
@@ -114,41 +97,14 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 	case c.job.Event == ci.OfPullRequest && c.job.Fork:
 		c.refused(lockFork, "the pull request comes from another repository", "")
 		return spec.LockOff, ""
+	case c.shared && !c.publish:
+		c.refused(lockUnpublished, "what it names is not in the remote", "")
+		return spec.LockOff, ""
 	case branch == "":
 		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "")
 		return spec.LockOff, ""
 	}
 	return mode, branch
-}
-
-// published sees to it that the remote has what the lock names beyond the one that is committed. What this run has
-// built or restored it has published; what was built here before it may not be there yet.
-func (c *ciRun) published(ctx context.Context, lock, was *lockfile.File) error {
-	shared, err := c.p.openRemote(ctx)
-	if err != nil || shared == nil {
-		return err
-	}
-	var names []string
-	for i := range lock.Stages {
-		l := &lock.Stages[i]
-		old := was.Stage(l.Name)
-		same := old != nil && old.Key == l.Key && old.Generation == l.Generation && slices.Equal(old.Outs, l.Outs)
-		if !same && fits(c.p.spec, l) && !(c.publish && c.made(l.Name)) {
-			names = append(names, l.Name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	_, err = c.p.Push(ctx, SyncOptions{Targets: names})
-	return err
-}
-
-// made reports whether this run has published a stage.
-func (c *ciRun) made(stage string) bool {
-	return slices.ContainsFunc(c.r.Stages, func(s StageResult) bool {
-		return s.Stage == stage && s.Error == "" && (s.Verb == event.Run || s.Verb == event.Restore || s.Verb == event.Add)
-	})
 }
 
 // pushLock commits the lock and pushes the commit. What other runs have pushed meanwhile stays: their locks
@@ -187,8 +143,10 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 	if done.Commit == "" {
 		return nil
 	}
-	if head, err := p.repo.Head(ctx); err == nil && head.Hash == done.Commit {
-		p.sealed = done.Commit
+	if head, err := p.repo.Head(ctx); err == nil && head.Hash == done.Commit { // its parent is the commit that was built
+		p.sealed.Commit = done.Commit
+		p.sealed.Committed, err = p.repo.Committed(ctx, done.Commit)
+		return err
 	}
 	return nil
 }

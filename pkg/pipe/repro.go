@@ -49,6 +49,8 @@ type ReproOptions struct {
 	ask    asking         // which commands among the deps are run
 	known  *lockfile.File // with Push: what it names counts as published; nil: nothing does
 	silent bool           // do not say what NoDeploy leaves out
+	// settled is called when pipe.lock is written and nothing is left to build; see engine.Options.
+	settled func(context.Context) error
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -225,7 +227,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release.Environment) (o engine.Options, err error) {
 	o = engine.Options{
 		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, Silent: opt.silent, TrustLock: opt.TrustLock, Replay: opt.Replay,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, Silent: opt.silent, TrustLock: opt.TrustLock, Replay: opt.Replay, Settled: opt.settled,
 		Want: p.deployment(ctx, opt),
 	}
 	switch {
