@@ -49,6 +49,7 @@ type Run struct {
 	Number     int    // of the pull request; 0: it has none
 	Fork       bool   // the pull request comes from another repository
 	Repository string // OWNER/NAME
+	Home       string // the page of the repository
 	URL        string // the page of the run
 	Actor      string // who started it
 	API        string // address of GitHub's API, without a slash at the end
@@ -103,6 +104,17 @@ func (r *Run) unqueue() {
 	r.Event, r.Branch, r.Base = OfPullRequest, "", name
 }
 
+// Page returns the address of a commit's page; "" where the system is not the one that keeps the repository.
+func (r Run) Page(commit string) string {
+	switch {
+	case r.Home == "" || commit == "":
+		return ""
+	case r.System == GitLab:
+		return r.Home + "/-/commit/" + commit
+	}
+	return r.Home + "/commit/" + commit
+}
+
 // vars are environment variables.
 type vars []string
 
@@ -125,7 +137,8 @@ func (v vars) github(r *Run) {
 	r.Actor = cmp.Or(v.get("GITHUB_TRIGGERING_ACTOR"), v.get("GITHUB_ACTOR")) // they differ when a job is run again
 	r.API = strings.TrimSuffix(v.get("GITHUB_API_URL"), "/")
 	if server, id := v.get("GITHUB_SERVER_URL"), v.get("GITHUB_RUN_ID"); server != "" && id != "" {
-		r.URL = server + "/" + r.Repository + "/actions/runs/" + id
+		r.Home = server + "/" + r.Repository
+		r.URL = r.Home + "/actions/runs/" + id
 		if n := v.number("GITHUB_RUN_ATTEMPT"); n > 1 { // without it the page is that of the last attempt
 			r.URL += "/attempts/" + strconv.Itoa(n)
 		}
@@ -190,7 +203,7 @@ func payload(path string) (e event) {
 // requests and of tags; an external pull request is one of a repository that is elsewhere.
 func (v vars) gitlab(r *Run) {
 	r.Default, r.URL, r.Actor = v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
-	r.Repository = v.get("CI_PROJECT_PATH")
+	r.Repository, r.Home = v.get("CI_PROJECT_PATH"), v.get("CI_PROJECT_URL")
 	switch {
 	case v.get("CI_MERGE_REQUEST_IID") != "":
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
