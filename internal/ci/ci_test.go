@@ -20,7 +20,7 @@ const repository = `"repository":{"full_name":"acme/shop","default_branch":"main
 
 // pull is a payload of a pull request that comes from a repository.
 func pull(from string) string {
-	return `{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"fix","repo":{"full_name":"` + from + `"}},"base":{"ref":"main"}},` + repository + `}`
+	return `{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"fix","sha":"c0ffee","repo":{"full_name":"` + from + `"}},"base":{"ref":"main"}},` + repository + `}`
 }
 
 // The variables and refs are those that docs.github.com has on "Variables reference" and "Events that
@@ -33,7 +33,9 @@ func TestWhatGitHubSays(t *testing.T) {
 	onPull := []string{"GITHUB_EVENT_NAME=pull_request", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"}
 	onMain := []string{"GITHUB_REF=refs/heads/main", "GITHUB_REF_NAME=main", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=", "GITHUB_BASE_REF="}
 	main := func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "main" }
-	asked := func(r *ci.Run) { r.Event, r.Branch, r.Base, r.Number = ci.OfPullRequest, "fix", "main", 7 }
+	asked := func(r *ci.Run) {
+		r.Event, r.Branch, r.Base, r.Number, r.Head = ci.OfPullRequest, "fix", "main", 7, "c0ffee"
+	}
 	for name, c := range map[string]struct {
 		env     []string
 		payload string
@@ -57,7 +59,7 @@ func TestWhatGitHubSays(t *testing.T) {
 		}},
 		"pull_request of a fork that is gone": {onPull, `{"pull_request":{"number":7,"head":{"repo":null}},` + repository + `}`, func(r *ci.Run) {
 			asked(r)
-			r.Fork = true
+			r.Fork, r.Head = true, ""
 		}},
 		"pull_request_target": {
 			append(onMain, "GITHUB_EVENT_NAME=pull_request_target", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("eve/shop"),
