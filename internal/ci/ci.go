@@ -50,23 +50,37 @@ type Run struct {
 	Head       string // commit of the pull request; CI often builds its merge with Base. "": not told
 	Fork       bool   // the pull request comes from another repository
 	Repository string // OWNER/NAME
+	Home       string // the page of the repository
 	URL        string // the page of the run
 	Actor      string // who started it
 	API        string // address of GitHub's API, without a slash at the end
 }
 
+// SystemOf returns the system that runs pipe, by variables in the form of os.Environ. It reads nothing else.
+func SystemOf(environ []string) System {
+	for _, s := range [...]struct {
+		variable string
+		system   System
+	}{{"GITHUB_ACTIONS", GitHub}, {"GITLAB_CI", GitLab}, {"CIRCLECI", CircleCI}, {"BUILDKITE", Buildkite}} {
+		if shell.IsSet(environ, s.variable) {
+			return s.system
+		}
+	}
+	return None
+}
+
 // Detect reads what the variables, in the form of os.Environ, say.
 func Detect(environ []string) Run {
 	v := vars(environ)
-	r := Run{Active: shell.IsSet(environ, "CI")}
-	switch {
-	case v.is("GITHUB_ACTIONS"):
+	r := Run{Active: shell.IsSet(environ, "CI"), System: SystemOf(environ)}
+	switch r.System {
+	case GitHub:
 		v.github(&r)
-	case v.is("GITLAB_CI"):
+	case GitLab:
 		v.gitlab(&r)
-	case v.is("CIRCLECI"):
+	case CircleCI:
 		v.circleci(&r)
-	case v.is("BUILDKITE"):
+	case Buildkite:
 		v.buildkite(&r)
 	}
 	r.unqueue()
@@ -91,6 +105,17 @@ func (r *Run) unqueue() {
 	r.Event, r.Branch, r.Base = OfPullRequest, "", name
 }
 
+// Page returns the address of a commit's page; "" where the system is not the one that keeps the repository.
+func (r Run) Page(commit string) string {
+	switch {
+	case r.Home == "" || commit == "":
+		return ""
+	case r.System == GitLab:
+		return r.Home + "/-/commit/" + commit
+	}
+	return r.Home + "/commit/" + commit
+}
+
 // vars are environment variables.
 type vars []string
 
@@ -98,8 +123,6 @@ func (v vars) get(name string) string {
 	value, _ := shell.Getenv(v, name)
 	return value
 }
-
-func (v vars) is(name string) bool { return shell.IsSet(v, name) }
 
 func (v vars) number(name string) int {
 	n, err := strconv.Atoi(v.get(name))
@@ -111,11 +134,12 @@ func (v vars) number(name string) int {
 
 // github reads GitHub's default environment variables, and the payload of the event.
 func (v vars) github(r *Run) {
-	r.System, r.Repository = GitHub, v.get("GITHUB_REPOSITORY")
+	r.Repository = v.get("GITHUB_REPOSITORY")
 	r.Actor = cmp.Or(v.get("GITHUB_TRIGGERING_ACTOR"), v.get("GITHUB_ACTOR")) // they differ when a job is run again
 	r.API = strings.TrimSuffix(v.get("GITHUB_API_URL"), "/")
 	if server, id := v.get("GITHUB_SERVER_URL"), v.get("GITHUB_RUN_ID"); server != "" && id != "" {
-		r.URL = server + "/" + r.Repository + "/actions/runs/" + id
+		r.Home = server + "/" + r.Repository
+		r.URL = r.Home + "/actions/runs/" + id
 		if n := v.number("GITHUB_RUN_ATTEMPT"); n > 1 { // without it the page is that of the last attempt
 			r.URL += "/attempts/" + strconv.Itoa(n)
 		}
@@ -181,8 +205,8 @@ func payload(path string) (e event) {
 // gitlab reads GitLab's predefined variables. CI_COMMIT_BRANCH is not there in pipelines of merge
 // requests and of tags; an external pull request is one of a repository that is elsewhere.
 func (v vars) gitlab(r *Run) {
-	r.System, r.Default, r.URL, r.Actor = GitLab, v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
-	r.Repository = v.get("CI_PROJECT_PATH")
+	r.Default, r.URL, r.Actor = v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
+	r.Repository, r.Home = v.get("CI_PROJECT_PATH"), v.get("CI_PROJECT_URL")
 	switch {
 	case v.get("CI_MERGE_REQUEST_IID") != "":
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
@@ -203,7 +227,7 @@ func (v vars) gitlab(r *Run) {
 // branch with an open pull request is one of the pull request, where CircleCI knows of it; one from
 // another repository has pull/NUMBER as its branch.
 func (v vars) circleci(r *Run) {
-	r.System, r.URL, r.Actor = CircleCI, v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
+	r.URL, r.Actor = v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
 	if owner := v.get("CIRCLE_PROJECT_USERNAME"); owner != "" {
 		r.Repository = owner + "/" + v.get("CIRCLE_PROJECT_REPONAME")
 	}
@@ -227,7 +251,7 @@ func (v vars) circleci(r *Run) {
 // buildkite reads Buildkite's variables. BUILDKITE_PULL_REQUEST is false where there is none, and
 // in builds of tags BUILDKITE_BRANCH has the tag.
 func (v vars) buildkite(r *Run) {
-	r.System, r.Default, r.URL = Buildkite, v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
+	r.Default, r.URL = v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
 	r.Actor = v.get("BUILDKITE_BUILD_CREATOR")
 	switch {
 	case v.number("BUILDKITE_PULL_REQUEST") > 0:

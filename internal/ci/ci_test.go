@@ -15,6 +15,9 @@ var gitHub = []string{
 	"GITHUB_SERVER_URL=https://github.com", "GITHUB_RUN_ID=42", "GITHUB_RUN_ATTEMPT=1",
 }
 
+// onMain is what a run of the default branch has, and some others that are not of one.
+var onMain = []string{"GITHUB_REF=refs/heads/main", "GITHUB_REF_NAME=main", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=", "GITHUB_BASE_REF="}
+
 // repository is the member of that name in GitHub's payloads.
 const repository = `"repository":{"full_name":"acme/shop","default_branch":"main"}`
 
@@ -23,24 +26,11 @@ func pull(from string) string {
 	return `{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"fix","sha":"c0ffee","repo":{"full_name":"` + from + `"}},"base":{"ref":"main"}},` + repository + `}`
 }
 
-// The variables and refs are those that docs.github.com has on "Variables reference" and "Events that
-// trigger workflows".
-func TestWhatGitHubSays(t *testing.T) {
-	run := ci.Run{
-		System: ci.GitHub, Active: true, Repository: "acme/shop", Actor: "ann", API: "https://api.github.com",
-		Default: "main", URL: "https://github.com/acme/shop/actions/runs/42",
-	}
-	onPull := []string{"GITHUB_EVENT_NAME=pull_request", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"}
-	onMain := []string{"GITHUB_REF=refs/heads/main", "GITHUB_REF_NAME=main", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=", "GITHUB_BASE_REF="}
+// The variables and refs of these two tests are those that docs.github.com has on "Variables reference" and
+// "Events that trigger workflows".
+func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 	main := func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "main" }
-	asked := func(r *ci.Run) {
-		r.Event, r.Branch, r.Base, r.Number, r.Head = ci.OfPullRequest, "fix", "main", 7, "c0ffee"
-	}
-	for name, c := range map[string]struct {
-		env     []string
-		payload string
-		want    func(r *ci.Run)
-	}{
+	checkGitHub(t, map[string]onGitHub{
 		"push":                {append(onMain, "GITHUB_EVENT_NAME=push"), `{"ref":"refs/heads/main",` + repository + `}`, main},
 		"schedule":            {append(onMain, "GITHUB_EVENT_NAME=schedule"), `{"schedule":"0 3 * * *",` + repository + `}`, main},
 		"workflow_dispatch":   {append(onMain, "GITHUB_EVENT_NAME=workflow_dispatch"), `{"inputs":{"number":"x"},` + repository + `}`, main},
@@ -51,29 +41,6 @@ func TestWhatGitHubSays(t *testing.T) {
 		"a branch with slashes": {
 			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/pull/7", "GITHUB_REF_NAME=pull/7", "GITHUB_REF_TYPE=branch"}, `{` + repository + `}`,
 			func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "pull/7" },
-		},
-		"pull_request": {onPull, pull("acme/shop"), asked},
-		"pull_request of a fork": {onPull, pull("eve/shop"), func(r *ci.Run) {
-			asked(r)
-			r.Fork = true
-		}},
-		"pull_request of a fork that is gone": {onPull, `{"pull_request":{"number":7,"head":{"repo":null}},` + repository + `}`, func(r *ci.Run) {
-			asked(r)
-			r.Fork, r.Head = true, ""
-		}},
-		"pull_request_target": {
-			append(onMain, "GITHUB_EVENT_NAME=pull_request_target", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("eve/shop"),
-			func(r *ci.Run) {
-				asked(r)
-				r.Fork = true
-			},
-		},
-		"a review":                      {[]string{"GITHUB_EVENT_NAME=pull_request_review", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch"}, pull("acme/shop"), asked},
-		"a pull request that is merged": {append(onMain, "GITHUB_EVENT_NAME=pull_request", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("acme/shop"), asked},
-		"merge_group": {
-			[]string{"GITHUB_EVENT_NAME=merge_group", "GITHUB_REF=refs/heads/gh-readonly-queue/fix/pr-1/pr-7-0a1b", "GITHUB_REF_NAME=gh-readonly-queue/fix/pr-1/pr-7-0a1b", "GITHUB_REF_TYPE=branch"},
-			`{"merge_group":{"base_ref":"refs/heads/fix/pr-1"},` + repository + `}`,
-			func(r *ci.Run) { r.Event, r.Base = ci.OfPullRequest, "fix/pr-1" },
 		},
 		"a tag": {
 			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/tags/v1/x", "GITHUB_REF_NAME=v1/x", "GITHUB_REF_TYPE=tag"}, `{` + repository + `}`,
@@ -86,10 +53,52 @@ func TestWhatGitHubSays(t *testing.T) {
 		}},
 		"a server of one's own": {append(onMain, "GITHUB_EVENT_NAME=push", "GITHUB_SERVER_URL=https://git.acme", "GITHUB_API_URL=https://git.acme/api/v3/"), `{` + repository + `}`, func(r *ci.Run) {
 			main(r)
-			r.API, r.URL = "https://git.acme/api/v3", "https://git.acme/acme/shop/actions/runs/42"
+			r.API, r.Home, r.URL = "https://git.acme/api/v3", "https://git.acme/acme/shop", "https://git.acme/acme/shop/actions/runs/42"
 		}},
-	} {
-		want := run
+	})
+}
+
+func TestWhatGitHubSaysOfAPullRequest(t *testing.T) {
+	onPull := []string{"GITHUB_EVENT_NAME=pull_request", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"}
+	asked := func(r *ci.Run) {
+		r.Event, r.Branch, r.Base, r.Number, r.Head = ci.OfPullRequest, "fix", "main", 7, "c0ffee"
+	}
+	forked := func(r *ci.Run) {
+		asked(r)
+		r.Fork = true
+	}
+	checkGitHub(t, map[string]onGitHub{
+		"pull_request":                        {onPull, pull("acme/shop"), asked},
+		"pull_request of a fork":              {onPull, pull("eve/shop"), forked},
+		"pull_request of a fork that is gone": {onPull, `{"pull_request":{"number":7,"head":{"sha":"c0ffee","repo":null}},` + repository + `}`, forked},
+		"pull_request_target": {
+			append(onMain, "GITHUB_EVENT_NAME=pull_request_target", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("eve/shop"),
+			forked,
+		},
+		"a review":                      {[]string{"GITHUB_EVENT_NAME=pull_request_review", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch"}, pull("acme/shop"), asked},
+		"a pull request that is merged": {append(onMain, "GITHUB_EVENT_NAME=pull_request", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("acme/shop"), asked},
+		"merge_group": {
+			[]string{"GITHUB_EVENT_NAME=merge_group", "GITHUB_REF=refs/heads/gh-readonly-queue/fix/pr-1/pr-7-0a1b", "GITHUB_REF_NAME=gh-readonly-queue/fix/pr-1/pr-7-0a1b", "GITHUB_REF_TYPE=branch"},
+			`{"merge_group":{"base_ref":"refs/heads/fix/pr-1"},` + repository + `}`,
+			func(r *ci.Run) { r.Event, r.Base = ci.OfPullRequest, "fix/pr-1" },
+		},
+	})
+}
+
+// onGitHub is a run on GitHub, its payload, and what it adds to what all runs say.
+type onGitHub struct {
+	env     []string
+	payload string
+	want    func(r *ci.Run)
+}
+
+func checkGitHub(t *testing.T, rows map[string]onGitHub) {
+	t.Helper()
+	for name, c := range rows {
+		want := ci.Run{
+			System: ci.GitHub, Active: true, Repository: "acme/shop", Actor: "ann", API: "https://api.github.com",
+			Default: "main", URL: "https://github.com/acme/shop/actions/runs/42", Home: "https://github.com/acme/shop",
+		}
 		c.want(&want)
 		if got := ci.Detect(environ(gitHub, c.env, "GITHUB_EVENT_PATH="+file(t, c.payload))); got != want {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, want)
@@ -100,7 +109,7 @@ func TestWhatGitHubSays(t *testing.T) {
 func TestAPayloadThatCannotBeReadSaysNothing(t *testing.T) {
 	want := ci.Run{
 		System: ci.GitHub, Active: true, Repository: "acme/shop", Actor: "ann", API: "https://api.github.com",
-		URL: "https://github.com/acme/shop/actions/runs/42", Event: ci.OfPullRequest, Branch: "fix", Base: "main", Number: 7, Fork: true,
+		URL: "https://github.com/acme/shop/actions/runs/42", Home: "https://github.com/acme/shop", Event: ci.OfPullRequest, Branch: "fix", Base: "main", Number: 7, Fork: true,
 	}
 	good := pull("acme/shop")
 	for name, path := range map[string]string{
@@ -121,12 +130,12 @@ func TestAPayloadThatCannotBeReadSaysNothing(t *testing.T) {
 
 // The variables are those of docs.gitlab.com, "Predefined CI/CD variables reference".
 func TestWhatGitLabSays(t *testing.T) {
-	always := []string{"CI=true", "GITLAB_CI=true", "CI_DEFAULT_BRANCH=main", "CI_JOB_URL=https://gitlab.com/acme/web/shop/-/jobs/1", "GITLAB_USER_LOGIN=ann", "CI_PROJECT_PATH=acme/web/shop"}
+	always := []string{"CI=true", "GITLAB_CI=true", "CI_DEFAULT_BRANCH=main", "CI_JOB_URL=https://gitlab.com/acme/web/shop/-/jobs/1", "GITLAB_USER_LOGIN=ann", "CI_PROJECT_PATH=acme/web/shop", "CI_PROJECT_URL=https://gitlab.com/acme/web/shop"}
 	merge := []string{
 		"CI_MERGE_REQUEST_IID=7", "CI_MERGE_REQUEST_ID=900", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME=fix", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME=main",
 		"CI_MERGE_REQUEST_PROJECT_ID=1", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID=1", "CI_COMMIT_REF_NAME=fix", "CI_MERGE_REQUEST_EVENT_TYPE=detached",
 	}
-	run := ci.Run{System: ci.GitLab, Active: true, Default: "main", URL: "https://gitlab.com/acme/web/shop/-/jobs/1", Actor: "ann", Repository: "acme/web/shop"}
+	run := ci.Run{System: ci.GitLab, Active: true, Default: "main", URL: "https://gitlab.com/acme/web/shop/-/jobs/1", Actor: "ann", Repository: "acme/web/shop", Home: "https://gitlab.com/acme/web/shop"}
 	check(t, run, always, map[string]row{
 		"a branch":                {[]string{"CI_COMMIT_BRANCH=main", "CI_COMMIT_REF_NAME=main"}, ci.Run{Event: ci.OfBranch, Branch: "main"}},
 		"a branch with a request": {[]string{"CI_COMMIT_BRANCH=fix", "CI_OPEN_MERGE_REQUESTS=acme/web/shop!7"}, ci.Run{Event: ci.OfBranch, Branch: "fix"}},
@@ -186,6 +195,18 @@ func TestAnotherSystemSaysOnlyThatNobodyIsThere(t *testing.T) {
 	} {
 		if got := ci.Detect([]string{set}); got != want {
 			t.Errorf("%s: %+v", set, got)
+		}
+	}
+}
+
+func TestACommitHasAPageWhereTheSystemIsTheForge(t *testing.T) {
+	for want, r := range map[string]ci.Run{
+		"https://github.com/acme/shop/commit/c0":   {System: ci.GitHub, Home: "https://github.com/acme/shop"},
+		"https://gitlab.com/acme/shop/-/commit/c0": {System: ci.GitLab, Home: "https://gitlab.com/acme/shop"},
+		"": {System: ci.CircleCI},
+	} {
+		if got := r.Page("c0"); got != want || r.Page("") != "" {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }
