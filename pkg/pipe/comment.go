@@ -158,7 +158,10 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 	pending, same := stageRows(stages)
 	table := cutTable([]string{"Stage", "Verb", "Reason"}, pending, room, "stage", more)
 	if rest := cutTable([]string{"Stage", "Verb", "Reason"}, same, room-len(table), "stage", more); rest != "" {
-		table += "\n<details><summary>" + view.Count(len(same), "stage") + " up to date</summary>\n\n" + rest + "\n</details>\n"
+		if table != "" {
+			table += "\n"
+		}
+		table += "<details><summary>" + view.Count(len(same), "stage") + " up to date</summary>\n\n" + rest + "\n</details>\n"
 	}
 	return head + "\n" + table + tail
 }
