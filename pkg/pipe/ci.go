@@ -34,7 +34,8 @@ type CIResult struct {
 	Stages       []StageResult `json:"stages"`                 // each after those that it needs
 	Counts       event.Counts  `json:"counts"`                 // how they ended
 	Lock         LockPublished `json:"lock"`                   // what became of pipe.lock
-	Environments []DeployedTo  `json:"environments,omitempty"` // what became of each environment
+	Planned      []StageResult `json:"planned,omitempty"`      // of a pull request: the deploy stages, as its merge would find them
+	Environments []DeployedTo  `json:"environments,omitempty"` // what became of each environment; of a pull request, what would
 }
 
 // LockPublished is what became of pipe.lock in a run of CI.
@@ -42,8 +43,10 @@ type LockPublished struct {
 	Changed bool   `json:"changed"`          // it is not as in the commit that was built
 	Commit  string `json:"commit,omitempty"` // that has it on the remote's branch
 	Branch  string `json:"branch,omitempty"` // that got the commit
+	URL     string `json:"url,omitempty"`    // of the pull request for it
 	Cause   string `json:"cause,omitempty"`  // why it was not pushed: protected, forbidden, ...
 	Why     string `json:"why,omitempty"`    // the same for people
+	Fix     string `json:"fix,omitempty"`    // what to do about it
 }
 
 // ciRun is one call of CI.
