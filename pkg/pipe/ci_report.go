@@ -96,7 +96,7 @@ func (p *Project) report(r *CIResult, failure error) *view.Report {
 	kind, ref := built(job, r.Branch)
 	rep := &view.Report{
 		Kind: kind, Ref: ref, Commit: r.Commit, RunPage: job.URL, PageOf: job.Page, Failed: failure != nil, Failures: failures(failure), Counts: r.Counts,
-		Lock: view.Published{Changed: l.Changed, Commit: l.Commit, Branch: l.Branch, URL: l.URL, Why: l.Why, Fix: l.Fix},
+		Lock: l.view(),
 	}
 	rep.Project = p.spec.Name
 	if p.repo != nil && p.at() != repopath.Root {
