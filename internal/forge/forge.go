@@ -170,6 +170,10 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.serveAPI(w, r, path)
 		return
 	}
+	if r.URL.Path == "/api/graphql" {
+		f.serveGraphQL(w, r)
+		return
+	}
 	f.serveGit(w, r)
 }
 

@@ -61,15 +61,19 @@ func (u *publishing) fillIndex(ctx context.Context, index string, c *changed, pa
 			return err
 		}
 	}
-	for _, args := range [][]string{
-		{"read-tree", "--reset", parent},
-		{"update-index", "--add", "--cacheinfo", c.file.mode + "," + c.file.hash + "," + string(u.Path)},
+	for _, call := range []struct {
+		in   string
+		args []string
+	}{
+		{"", []string{"read-tree", "--reset", parent}},
+		{c.file.replace(u.Path), []string{"update-index", "-z", "--index-info"}},
 	} {
-		cmd, err := u.r.command(ctx, append([]string{"-c", "core.splitIndex=false", "-c", "core.fsmonitor=false"}, args...)...)
+		cmd, err := u.r.command(ctx, append([]string{"-c", "core.splitIndex=false", "-c", "core.fsmonitor=false"}, call.args...)...)
 		if err != nil {
 			return err
 		}
 		cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+index)
+		cmd.Stdin = strings.NewReader(call.in)
 		if _, err := output(cmd); err != nil {
 			return err
 		}

@@ -222,8 +222,10 @@ func (s *sandbox) publishesAmongAMess(up *sandbox, path string) {
 	if out := up.git("diff-tree", "-r", "--name-only", tip, commit); out != path {
 		t.Errorf("the commit changes %s", out)
 	}
-	s.git("diff", "--cached", "--quiet", "--", path)
-	s.git("fsck", "--no-dangling")
+	if out := s.git("diff", "--cached", "--", path); out != "" {
+		t.Errorf("the index: %s\n%s", out, s.git("ls-files", "-s", path))
+	}
+	s.git("fsck", "--no-dangling", "HEAD")
 	if done := s.publish(p); done.Commit != "" || done.Refused != nil {
 		t.Errorf("pushed again: %+v", done)
 	}
