@@ -149,12 +149,8 @@ func (u *publishing) mustContainHead(ctx context.Context, tip string) error {
 
 // has reports whether a commit is here.
 func (r *Repo) has(ctx context.Context, commit string) bool {
-	cmd, err := r.command(ctx, "cat-file", "-e", commit+"^{commit}")
-	if err != nil {
-		return false
-	}
-	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
-	return cmd.Run() == nil
+	_, err := r.local(ctx, "cat-file", "-e", commit+"^{commit}")
+	return err == nil
 }
 
 // push puts a commit on the target, whose tip must still be old; "": it must not be there. The lease
