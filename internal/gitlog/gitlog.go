@@ -52,6 +52,7 @@ type Options struct {
 // no reference, so it may be used by several goroutines and kept for long.
 type Repo struct {
 	root, gitDir, commonDir string
+	objectDir               string // where git writes objects, if not beside the others
 	env                     []string
 	wait                    time.Duration
 }

@@ -100,9 +100,10 @@ type publishing struct {
 	user *Repo // with the environment that hooks get
 	r    *Repo // for all else
 
-	last   string // what the target was in the last round
-	failed int    // rounds that failed since the target has moved
-	sent   string // the commit of the last push: its answer may have been lost
+	contains string // the last tip that HEAD was found in the history of
+	last     string // what the target was in the last round
+	failed   int    // rounds that failed since the target has moved
+	sent     string // the commit of the last push: its answer may have been lost
 }
 
 const (
@@ -182,9 +183,6 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 	if u.landed(ctx, tips[u.target()]) {
 		return &Published{Commit: u.sent}, u.follow(ctx, u.sent)
 	}
-	if err := u.mustContainHead(ctx, tip); err != nil {
-		return nil, err
-	}
 	c, err := u.change(ctx, tip)
 	if c == nil || err != nil {
 		return &Published{}, err
@@ -212,22 +210,6 @@ func (u *publishing) landed(ctx context.Context, tip string) bool {
 	}
 	yes, _, err := u.r.isAncestor(ctx, u.sent, tip)
 	return err == nil && yes
-}
-
-// mustContainHead refuses when HEAD has commits that the branch lacks.
-func (u *publishing) mustContainHead(ctx context.Context, tip string) error {
-	head, err := u.r.Head(ctx)
-	if err != nil || head.Unborn || head.Hash == tip {
-		return err
-	}
-	yes, known, err := u.r.Ancestor(ctx, head.Hash, tip)
-	switch {
-	case err != nil || yes:
-		return err
-	case !known:
-		return refuse(Ahead, fmt.Sprintf("cannot tell whether branch %s has commit %s", u.Branch, short(head.Hash)))
-	}
-	return refuse(Ahead, fmt.Sprintf("branch %s does not have commit %s, which is checked out", u.Branch, short(head.Hash)))
 }
 
 // follow moves HEAD to the commit that was pushed, if HEAD is its parent and stands for the branch.
