@@ -232,9 +232,9 @@ func (r *reader) whole(n *yamldoc.Node, least int, what string) int {
 	return v
 }
 
-// oneOf reads one of the words, "" when it is another.
+// oneOf reads one of the words, "" when it is another. off is none for YAML 1.1, and needs no quotes here.
 func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) string {
-	if n.Kind == yamldoc.String && slices.Contains(words, n.Value) {
+	if (n.Kind == yamldoc.String || n.Kind == yamldoc.Source) && slices.Contains(words, n.Value) {
 		return n.Value
 	}
 	r.fault(n, "%s%s: must be %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))
