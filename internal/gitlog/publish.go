@@ -110,9 +110,7 @@ const (
 	// in each round, so this is enough for 30 runners.
 	maxRounds = 30
 	// maxFailed bounds how often nothing has moved: then nobody came first.
-	maxFailed   = 5
-	firstWait   = 100 * time.Millisecond // about as long as a push takes
-	longestWait = 3 * time.Second
+	maxFailed = 5
 )
 
 // run tries until the file is on the branch. What a lost round leaves are objects that nothing
@@ -128,9 +126,9 @@ func (u *publishing) run(ctx context.Context) (*Published, error) {
 			return nil, err
 		}
 		u.note(no.Text + "; trying again")
-		// Jitter spreads those who were late at the same time.
-		wait := min(longestWait, firstWait<<min(n, 10))
-		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+		// It begins with about the time that a push takes. Jitter spreads those who were late at once.
+		wait := min(u.r.wait, u.r.wait/50<<min(n, 10))
+		if err := sleep(ctx, wait/2+rand.N(wait+1)); err != nil {
 			return nil, err
 		}
 	}
