@@ -181,8 +181,11 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 		return &Published{Commit: u.sent}, u.follow(ctx, u.sent)
 	}
 	c, err := u.change(ctx, tip)
-	if c == nil || err != nil {
-		return &Published{}, err
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return &Published{}, u.mendIndex(ctx, tip)
 	}
 	parents, err := u.parents(ctx, tips, c)
 	if parents == nil || err != nil {
@@ -236,6 +239,29 @@ func (u *publishing) moveHead(ctx context.Context, commit string) error {
 		return err
 	}
 	return u.r.adopt(ctx, head.Hash, commit, u.Path, file, u.Message)
+}
+
+// mendIndex gives the index the file's entry of HEAD where it still has that of HEAD's parent: a run
+// that was killed behind the move of HEAD has left it. What else the user has staged there stays.
+func (u *publishing) mendIndex(ctx context.Context, tip string) error {
+	head, err := u.r.Head(ctx)
+	if err != nil || head.Hash != tip || u.target() != u.Branch {
+		return err
+	}
+	want, err := u.r.entryAt(ctx, tip, u.Path)
+	if err != nil {
+		return err
+	}
+	has, err := u.r.entryInIndex(ctx, u.Path)
+	if err != nil || has == want {
+		return err
+	}
+	// Where the parent is not here, nothing was committed on top of it here.
+	out, err := u.r.local(ctx, "ls-tree", "-z", "--full-tree", tip+"^", "--", string(u.Path))
+	if err != nil || parseEntry(out) != has {
+		return nil //nolint:nilerr // see above
+	}
+	return u.r.syncIndex(ctx, u.Path)
 }
 
 // standsFor reports whether a local branch, "" for a detached HEAD, is that of the remote: by its

@@ -2,6 +2,7 @@ package gitlog
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -80,6 +81,9 @@ func meaning(text string, otherwise Cause) Cause {
 // unanswered is the error of a git that got no answer about any branch.
 func unanswered(a *answered) error {
 	text := said(a.stderr)
+	if text == "" {
+		text = fmt.Sprintf("git ended with exit status %d", a.exit)
+	}
 	if c := meaning(text, Unreachable); c != Unreachable {
 		return refuse(c, text)
 	}
