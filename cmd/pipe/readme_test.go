@@ -174,7 +174,7 @@ func session(t *testing.T, dir string) (io.Writer, *bufio.Reader) {
 	c := exec.Command("sh", "-e")
 	c.Dir = dir
 	c.Env = append(os.Environ(), "PATH="+stand+":"+os.Getenv("PATH")+":"+stand+"/absent", "PWD="+dir, "NO_COLOR=1", "CI=",
-		"USER=you", "GITHUB_ACTOR=", "GITLAB_USER_LOGIN=", "CIRCLE_USERNAME=", "BUILDKITE_BUILD_CREATOR=",
+		"USER=you", "GITHUB_ACTOR=", "GITHUB_TRIGGERING_ACTOR=", "GITLAB_USER_LOGIN=", "CIRCLE_USERNAME=", "BUILDKITE_BUILD_CREATOR=",
 		"GITHUB_RUN_ID=", "CI_JOB_URL=", "CIRCLE_BUILD_URL=", "BUILDKITE_BUILD_URL=",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=You", "GIT_AUTHOR_EMAIL=you@example.com", "GIT_COMMITTER_NAME=You", "GIT_COMMITTER_EMAIL=you@example.com")

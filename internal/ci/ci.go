@@ -6,6 +6,7 @@
 package ci
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -46,28 +47,73 @@ type Run struct {
 	Tag        string // of OfTag
 	Default    string // the repository's default branch
 	Number     int    // of the pull request; 0: it has none
+	Head       string // commit of the pull request; CI often builds its merge with Base. "": not told
 	Fork       bool   // the pull request comes from another repository
 	Repository string // OWNER/NAME
+	Home       string // the page of the repository
 	URL        string // the page of the run
 	Actor      string // who started it
 	API        string // address of GitHub's API, without a slash at the end
 }
 
+// SystemOf returns the system that runs pipe, by variables in the form of os.Environ. It reads nothing else.
+func SystemOf(environ []string) System {
+	for _, s := range [...]struct {
+		variable string
+		system   System
+	}{{"GITHUB_ACTIONS", GitHub}, {"GITLAB_CI", GitLab}, {"CIRCLECI", CircleCI}, {"BUILDKITE", Buildkite}} {
+		if shell.IsSet(environ, s.variable) {
+			return s.system
+		}
+	}
+	return None
+}
+
 // Detect reads what the variables, in the form of os.Environ, say.
 func Detect(environ []string) Run {
 	v := vars(environ)
-	r := Run{Active: shell.IsSet(environ, "CI")}
-	switch {
-	case v.is("GITHUB_ACTIONS"):
+	r := Run{Active: shell.IsSet(environ, "CI"), System: SystemOf(environ)}
+	switch r.System {
+	case GitHub:
 		v.github(&r)
-	case v.is("GITLAB_CI"):
+	case GitLab:
 		v.gitlab(&r)
-	case v.is("CIRCLECI"):
+	case CircleCI:
 		v.circleci(&r)
-	case v.is("BUILDKITE"):
+	case Buildkite:
 		v.buildkite(&r)
 	}
+	r.unqueue()
 	return r
+}
+
+// queue begins the names of the branches of GitHub's merge queue: gh-readonly-queue/main/pr-7-HASH.
+// Every system that builds all branches builds them, too.
+const queue = "gh-readonly-queue/"
+
+// unqueue makes a pull request of what looks like a branch and is an entry of a merge queue: nobody
+// has merged it yet.
+func (r *Run) unqueue() {
+	name, queued := strings.CutPrefix(r.Branch, queue)
+	if r.Event != OfBranch || !queued {
+		return
+	}
+	// The branch that it goes to may have slashes itself.
+	if end := strings.LastIndex(name, "/pr-"); end >= 0 {
+		name = name[:end]
+	}
+	r.Event, r.Branch, r.Base = OfPullRequest, "", name
+}
+
+// Page returns the address of a commit's page; "" where the system is not the one that keeps the repository.
+func (r Run) Page(commit string) string {
+	switch {
+	case r.Home == "" || commit == "":
+		return ""
+	case r.System == GitLab:
+		return r.Home + "/-/commit/" + commit
+	}
+	return r.Home + "/commit/" + commit
 }
 
 // vars are environment variables.
@@ -78,8 +124,6 @@ func (v vars) get(name string) string {
 	return value
 }
 
-func (v vars) is(name string) bool { return shell.IsSet(v, name) }
-
 func (v vars) number(name string) int {
 	n, err := strconv.Atoi(v.get(name))
 	if err != nil || n < 0 {
@@ -88,33 +132,36 @@ func (v vars) number(name string) int {
 	return n
 }
 
-// queue begins the names of the branches of GitHub's merge queue: gh-readonly-queue/main/pr-7-HASH.
-const queue = "gh-readonly-queue/"
-
 // github reads GitHub's default environment variables, and the payload of the event.
 func (v vars) github(r *Run) {
-	r.System, r.Repository, r.Actor = GitHub, v.get("GITHUB_REPOSITORY"), v.get("GITHUB_ACTOR")
+	r.Repository = v.get("GITHUB_REPOSITORY")
+	r.Actor = cmp.Or(v.get("GITHUB_TRIGGERING_ACTOR"), v.get("GITHUB_ACTOR")) // they differ when a job is run again
 	r.API = strings.TrimSuffix(v.get("GITHUB_API_URL"), "/")
 	if server, id := v.get("GITHUB_SERVER_URL"), v.get("GITHUB_RUN_ID"); server != "" && id != "" {
-		r.URL = server + "/" + r.Repository + "/actions/runs/" + id
+		r.Home = server + "/" + r.Repository
+		r.URL = r.Home + "/actions/runs/" + id
+		if n := v.number("GITHUB_RUN_ATTEMPT"); n > 1 { // without it the page is that of the last attempt
+			r.URL += "/attempts/" + strconv.Itoa(n)
+		}
 	}
 	e := payload(v.get("GITHUB_EVENT_PATH"))
 	r.Default = e.Repository.Default
-	ref, event := v.get("GITHUB_REF"), v.get("GITHUB_EVENT_NAME")
-	name := v.get("GITHUB_REF_NAME")
+	ref, name := v.get("GITHUB_REF"), v.get("GITHUB_REF_NAME")
+	number, merge := strings.CutPrefix(ref, "refs/pull/")
 	switch {
-	// pull_request_target has the ref of the branch it goes to, and often checks out the other one.
-	case strings.HasPrefix(ref, "refs/pull/"), strings.HasPrefix(event, "pull_request"):
-		r.Event, r.Branch, r.Base = OfPullRequest, v.get("GITHUB_HEAD_REF"), v.get("GITHUB_BASE_REF")
-		number, _, _ := strings.Cut(strings.TrimPrefix(ref, "refs/pull/"), "/")
-		if r.Number, _ = strconv.Atoi(number); r.Number == 0 {
-			r.Number = e.Number
+	// pull_request_target has the ref of the branch that it goes to, and often checks out the other one.
+	case merge, strings.HasPrefix(v.get("GITHUB_EVENT_NAME"), "pull_request"):
+		r.Event = OfPullRequest
+		// A review has neither variable.
+		r.Branch = cmp.Or(v.get("GITHUB_HEAD_REF"), e.PullRequest.Head.Ref)
+		r.Base = cmp.Or(v.get("GITHUB_BASE_REF"), e.PullRequest.Base.Ref)
+		r.Head = e.PullRequest.Head.SHA
+		number, _, _ = strings.Cut(number, "/")
+		if r.Number, _ = strconv.Atoi(number); !merge {
+			r.Number = e.PullRequest.Number
 		}
-		head := e.PullRequest.Head.Repo.Name
-		r.Fork = head != r.Repository // of a repository that was deleted nothing is known
-	case strings.HasPrefix(name, queue):
-		base, _, _ := strings.Cut(strings.TrimPrefix(name, queue), "/pr-")
-		r.Event, r.Base = OfPullRequest, base
+		// Of a repository that was deleted nothing is known; then it was another one.
+		r.Fork = !strings.EqualFold(e.PullRequest.Head.Repo.Name, r.Repository)
 	case v.get("GITHUB_REF_TYPE") == "tag", strings.HasPrefix(ref, "refs/tags/"):
 		r.Event, r.Tag = OfTag, name
 	default:
@@ -124,16 +171,21 @@ func (v vars) github(r *Run) {
 
 // event is what is read of GitHub's payload.
 type event struct {
-	Number     int `json:"number"`
 	Repository struct {
 		Default string `json:"default_branch"`
 	} `json:"repository"`
 	PullRequest struct {
-		Head struct {
+		Number int `json:"number"`
+		Head   struct {
+			Ref  string `json:"ref"`
+			SHA  string `json:"sha"`
 			Repo struct {
 				Name string `json:"full_name"`
 			} `json:"repo"`
 		} `json:"head"`
+		Base struct {
+			Ref string `json:"ref"`
+		} `json:"base"`
 	} `json:"pull_request"`
 }
 
@@ -151,15 +203,19 @@ func payload(path string) (e event) {
 }
 
 // gitlab reads GitLab's predefined variables. CI_COMMIT_BRANCH is not there in pipelines of merge
-// requests and of tags.
+// requests and of tags; an external pull request is one of a repository that is elsewhere.
 func (v vars) gitlab(r *Run) {
-	r.System, r.Default, r.URL, r.Actor = GitLab, v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
-	r.Repository = v.get("CI_PROJECT_PATH")
+	r.Default, r.URL, r.Actor = v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
+	r.Repository, r.Home = v.get("CI_PROJECT_PATH"), v.get("CI_PROJECT_URL")
 	switch {
 	case v.get("CI_MERGE_REQUEST_IID") != "":
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 		r.Number = v.number("CI_MERGE_REQUEST_IID")
 		r.Fork = v.get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID") != v.get("CI_MERGE_REQUEST_PROJECT_ID")
+	case v.get("CI_EXTERNAL_PULL_REQUEST_IID") != "":
+		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_EXTERNAL_PULL_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME")
+		r.Number = v.number("CI_EXTERNAL_PULL_REQUEST_IID")
+		r.Fork = v.get("CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY") != v.get("CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY")
 	case v.get("CI_COMMIT_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("CI_COMMIT_TAG")
 	default:
@@ -167,36 +223,42 @@ func (v vars) gitlab(r *Run) {
 	}
 }
 
-// circleci reads CircleCI's built-in variables. They do not name the default branch, and the
-// number of a pull request stands there for forks alone.
+// circleci reads CircleCI's built-in variables. They do not name the default branch. A build of a
+// branch with an open pull request is one of the pull request, where CircleCI knows of it; one from
+// another repository has pull/NUMBER as its branch.
 func (v vars) circleci(r *Run) {
-	r.System, r.URL, r.Actor = CircleCI, v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
+	r.URL, r.Actor = v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
 	if owner := v.get("CIRCLE_PROJECT_USERNAME"); owner != "" {
 		r.Repository = owner + "/" + v.get("CIRCLE_PROJECT_REPONAME")
 	}
+	branch, url := v.get("CIRCLE_BRANCH"), v.get("CIRCLE_PULL_REQUEST")
+	number, pull := strings.CutPrefix(branch, "pull/")
+	if url != "" {
+		number = url[strings.LastIndexByte(url, '/')+1:]
+	}
+	n, err := strconv.Atoi(number)
 	switch {
-	case v.get("CIRCLE_PULL_REQUEST") != "":
-		r.Event, r.Branch, r.Fork = OfPullRequest, v.get("CIRCLE_BRANCH"), v.get("CIRCLE_PR_REPONAME") != ""
-		url := v.get("CIRCLE_PULL_REQUEST")
-		r.Number, _ = strconv.Atoi(url[strings.LastIndexByte(url, '/')+1:])
+	case url != "", pull && err == nil:
+		r.Event, r.Branch, r.Number = OfPullRequest, branch, n
+		r.Fork = v.get("CIRCLE_PR_REPONAME") != "" || pull
 	case v.get("CIRCLE_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("CIRCLE_TAG")
 	default:
-		r.Event, r.Branch = OfBranch, v.get("CIRCLE_BRANCH")
+		r.Event, r.Branch = OfBranch, branch
 	}
 }
 
 // buildkite reads Buildkite's variables. BUILDKITE_PULL_REQUEST is false where there is none, and
 // in builds of tags BUILDKITE_BRANCH has the tag.
 func (v vars) buildkite(r *Run) {
-	r.System, r.Default, r.URL = Buildkite, v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
+	r.Default, r.URL = v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
 	r.Actor = v.get("BUILDKITE_BUILD_CREATOR")
 	switch {
 	case v.number("BUILDKITE_PULL_REQUEST") > 0:
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("BUILDKITE_BRANCH"), v.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH")
 		r.Number = v.number("BUILDKITE_PULL_REQUEST")
 		from := v.get("BUILDKITE_PULL_REQUEST_REPO")
-		r.Fork = from != "" && sameRepository(from) != sameRepository(v.get("BUILDKITE_REPO"))
+		r.Fork = from != "" && bare(from) != bare(v.get("BUILDKITE_REPO"))
 	case v.get("BUILDKITE_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("BUILDKITE_TAG")
 	default:
@@ -204,9 +266,9 @@ func (v vars) buildkite(r *Run) {
 	}
 }
 
-// sameRepository returns what the URLs of one repository have in common: git@host:a/b.git and
+// bare returns what the URLs of one repository have in common: git@host:a/b.git and
 // https://host/a/b.
-func sameRepository(url string) string {
+func bare(url string) string {
 	if _, rest, ok := strings.Cut(url, "://"); ok {
 		url = rest
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/view"
@@ -57,7 +58,7 @@ func (a *app) set(name string) bool {
 func (a *app) options() pipe.Options {
 	if a.progress == nil {
 		a.progress = &view.Progress{
-			W: a.Err, JSON: a.json, Quiet: a.quiet, Group: a.variable("GITHUB_ACTIONS") == "true",
+			W: a.Err, JSON: a.json, Quiet: a.quiet, Form: view.Form(ci.SystemOf(a.Environ)),
 			Screen: a.screen, Meter: &event.Meter{}, Now: time.Now, Beat: a.Beat,
 		}
 		if a.json {

@@ -178,6 +178,9 @@ func (r *run) conclude(ctx context.Context, s *schedule, err error) (*Result, er
 		err = errors.Join(err, ferr)
 	}
 	if err == nil && !r.opt.Dry {
+		err = r.settledLock(ctx)
+	}
+	if err == nil && !r.opt.Dry {
 		err = r.see(ctx)
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -228,7 +231,7 @@ func (r *run) prepare() {
 		l := r.lock.Stage(st.Stage.Name)
 		if l != nil {
 			before := *l
-			st.before = &before
+			st.before, st.Old = &before, l.Outs
 		}
 		if declared(l) {
 			st.locked = st.before

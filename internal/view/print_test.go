@@ -95,7 +95,7 @@ func hostileEvents(text string) []event.Event {
 
 func TestNoEventActsOnTheTerminal(t *testing.T) {
 	for text := range hostile {
-		for _, p := range []*view.Progress{{}, {Quiet: true}, {Group: true}, {JSON: true}} {
+		for _, p := range []*view.Progress{{}, {Quiet: true}, {Form: view.GitHubLog}, {JSON: true}} {
 			harmless(t, printed(p, hostileEvents(text)...))
 		}
 	}
@@ -122,7 +122,7 @@ func TestJSONIsHarmlessAndMeansTheSame(t *testing.T) {
 func TestACommandsOwnOutputIsPassedOnAsItIs(t *testing.T) {
 	line := "\x1b[32mok\x1b[0m ::notice::built"
 	out := []event.Event{{Type: event.Started, Stage: "app"}, {Type: event.Output, Stage: "app", Text: line}, {Type: event.Done, Stage: "app"}}
-	for _, p := range []*view.Progress{{}, {Group: true}} {
+	for _, p := range []*view.Progress{{}, {Form: view.GitHubLog}} {
 		if got := printed(p, out...); !strings.Contains(got, line) {
 			t.Errorf("%q", got)
 		}

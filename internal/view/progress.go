@@ -20,7 +20,7 @@ type Progress struct {
 	W      io.Writer
 	JSON   bool
 	Quiet  bool             // only failures, with the end of what the command printed, notes and the summary
-	Group  bool             // GitHub Actions: a stage's output is folded into a group
+	Form   Form             // how the output of a stage is folded; "": it is not
 	Screen *Screen          // W is on this terminal, and live lines show what goes on; nil: heartbeats tell it
 	Meter  *event.Meter     // what is transferred; nil: nothing
 	Now    func() time.Time // the clock
@@ -30,15 +30,17 @@ type Progress struct {
 	width      int
 	running    []*stage // in the order in which they were started
 	push, pull gauge
+	sections   int // of GitLab, so far
 }
 
 // stage is one that runs.
 type stage struct {
 	name  string
 	began time.Time
-	last  string   // what the command printed last
-	held  []string // what was not printed yet
-	size  int      // bytes held
+	since time.Time // when what is held began
+	last  string    // what the command printed last
+	held  []string  // what was not printed yet
+	size  int       // bytes held
 }
 
 const (
@@ -118,12 +120,15 @@ func (p *Progress) Event(e event.Event) {
 	e.Stage = subject(e)
 	switch e.Type {
 	case event.Decided:
-		p.ended(e.Stage) // decided again: it was begun on false premises
+		p.ended(e.Stage, false) // decided again: it was begun on false premises
 		verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
 		p.line(e.Stage, verb, why)
+	case event.Planned:
+		verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
+		p.line(e.Stage, "plan", verb+": "+why)
 	case event.Started:
 		p.line(e.Stage, "start", "")
-		p.running = append(p.running, &stage{name: e.Stage, began: p.Now()})
+		p.running = append(p.running, &stage{name: e.Stage, began: p.Now(), since: p.Now()})
 	case event.Output:
 		p.output(e)
 		return // the next frame shows it
@@ -150,16 +155,16 @@ func (p *Progress) find(name string) *stage {
 }
 
 // ended takes a stage off those that run, after its output.
-func (p *Progress) ended(name string) {
+func (p *Progress) ended(name string, failed bool) {
 	if s := p.find(name); s != nil {
-		p.fold(s)
+		p.fold(s, failed)
 		p.running = slices.DeleteFunc(p.running, func(s *stage) bool { return s.name == name })
 	}
 }
 
 // output prints a line of a command with its stage in front, since several may run at once.
-// Within GitHub Actions it is kept until the stage ends, because groups of several stages
-// cannot overlap there.
+// Where it is folded it is kept until the stage ends, or is long, because groups of several
+// stages cannot overlap.
 func (p *Progress) output(e event.Event) {
 	s := p.find(e.Stage)
 	if s == nil {
@@ -173,10 +178,10 @@ func (p *Progress) output(e event.Event) {
 		if s.held = append(s.held, e.Text); len(s.held) > maxTail {
 			s.held = slices.Delete(s.held, 0, 1)
 		}
-	case p.Group:
+	case p.Form.folds():
 		s.held = append(s.held, e.Text)
 		if s.size += len(e.Text) + 1; s.size > maxHeld {
-			p.fold(s)
+			p.fold(s, false)
 		}
 	default:
 		p.print(e.Stage, e.Text)
@@ -192,19 +197,9 @@ func (p *Progress) print(stage, text string) {
 	raw(p.W, Paint(p.W, Dim, prefix)+text+"\n")
 }
 
-// fold prints what is held of a stage's output in one group, unless it waits for a failure.
-func (p *Progress) fold(s *stage) {
-	if len(s.held) == 0 || p.Quiet {
-		return
-	}
-	// A stage's name has no characters that need an escape: spec refuses others.
-	raw(p.W, "::group::output of "+s.name+"\n"+strings.Join(s.held, "\n")+"\n::endgroup::\n")
-	s.held, s.size = nil, 0
-}
-
 // done prints that a stage is as it should be, after the output that led there.
 func (p *Progress) done(e event.Event) {
-	p.ended(e.Stage)
+	p.ended(e.Stage, false)
 	text := Outs(e.Outs)
 	switch {
 	case e.Verb == event.Undeploy:
@@ -229,7 +224,7 @@ func (p *Progress) done(e event.Event) {
 // twice: here is what was not printed when it came.
 func (p *Progress) failed(e event.Event) {
 	s := p.find(e.Stage)
-	p.ended(e.Stage)
+	p.ended(e.Stage, true)
 	if s != nil {
 		for _, text := range s.held {
 			p.print(e.Stage, text)
@@ -245,11 +240,15 @@ func (p *Progress) failed(e event.Event) {
 	}
 }
 
-// summary prints how many stages ended in which way, without those of which there are none, and
-// how long it took and would have taken.
+// summary prints how a run ended.
 func (p *Progress) summary(e event.Event) {
 	p.running = nil
-	c := e.Counts
+	Print(p.W, "%s\n", Counted(*e.Counts))
+}
+
+// Counted says how many stages ended in which way, without those of which there are none, and how
+// long it took and would have taken.
+func Counted(c event.Counts) string {
 	var w []string
 	for _, x := range []struct {
 		n    int
@@ -270,7 +269,7 @@ func (p *Progress) summary(e event.Event) {
 	default:
 		saved = ", saved " + Seconds(c.Saved)
 	}
-	Print(p.W, "%s in %s%s\n", strings.Join(w, ", "), Seconds(c.Seconds), saved)
+	return strings.Join(w, ", ") + " in " + Seconds(c.Seconds) + saved
 }
 
 // line prints what is left out when quiet.

@@ -125,46 +125,11 @@ other  FAILED
 	for i := range 30 {
 		long = append(long, event.Event{Type: event.Output, Stage: "a", Text: fmt.Sprint("line ", i)})
 	}
-	got := printed(&view.Progress{Quiet: true, Group: true}, append(long, event.Event{Type: event.Failed, Stage: "a"})...)
+	got := printed(&view.Progress{Quiet: true, Form: view.GitHubLog}, append(long, event.Event{Type: event.Failed, Stage: "a"})...)
 	if n := strings.Count(got, "a | line "); n != 20 || !strings.HasPrefix(got, "a | line 10\n") {
 		t.Errorf("%d lines in\n%s", n, got)
 	}
 	want(t, printed(&view.Progress{Quiet: true}, append(long, event.Event{Type: event.Done, Stage: "a"})...), "")
-}
-
-func TestOutputIsFoldedIntoAGroupThatEndsBeforeTheResult(t *testing.T) {
-	got := printed(&view.Progress{Group: true}, run...)
-	for _, group := range []string{
-		"::group::output of app\ncompiling\nlinking\n::endgroup::\napp  done",
-		"::group::output of test\npanic\n::endgroup::\ntest       FAILED",
-	} {
-		if strings.Count(got, group) != 1 {
-			t.Errorf("%q is not in\n%s", group, got)
-		}
-	}
-	if strings.Count(got, "::group::") != 2 || strings.Contains(got, " | ") {
-		t.Error(got)
-	}
-	again := append([]event.Event{}, run[1], run[2], run[4], run[4])
-	if n := strings.Count(printed(&view.Progress{Group: true}, again...), "::group::"); n != 1 {
-		t.Errorf("one output is in %d groups", n)
-	}
-}
-
-func TestAGroupThatGetsLargeIsPrintedInParts(t *testing.T) {
-	var b bytes.Buffer
-	p := &view.Progress{W: &b, Group: true, Now: func() time.Time { return noon }}
-	p.Event(event.Event{Type: event.Started, Stage: "a"})
-	for range 40 {
-		p.Event(event.Event{Type: event.Output, Stage: "a", Text: strings.Repeat("x", 64<<10)})
-	}
-	if b.Len() < 2<<20 {
-		t.Errorf("only %d bytes were printed", b.Len())
-	}
-	p.Event(event.Event{Type: event.Done, Stage: "a"})
-	if n := strings.Count(b.String(), "xxx\n"); n != 40 || strings.Count(b.String(), "::group::") != strings.Count(b.String(), "::endgroup::") {
-		t.Errorf("%d lines", n)
-	}
 }
 
 func TestTheSummarySaysWhatWasSaved(t *testing.T) {
@@ -179,7 +144,7 @@ func TestTheSummarySaysWhatWasSaved(t *testing.T) {
 }
 
 func TestProgressInJSONIsEveryEventOnALine(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(printed(&view.Progress{JSON: true, Quiet: true, Group: true}, run...), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(printed(&view.Progress{JSON: true, Quiet: true, Form: view.GitHubLog}, run...), "\n"), "\n")
 	if len(lines) != len(run) {
 		t.Fatalf("%d lines for %d events", len(lines), len(run))
 	}

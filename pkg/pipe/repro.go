@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
@@ -48,7 +46,11 @@ type ReproOptions struct {
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
 
-	ask asking // which commands among the deps are run
+	ask    asking         // which commands among the deps are run
+	known  *lockfile.File // with Push: what it names counts as published; nil: nothing does
+	silent bool           // do not say what NoDeploy leaves out
+	// settled is called when pipe.lock is written and nothing is left to build; see engine.Options.
+	settled func(context.Context) error
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -69,6 +71,10 @@ type StageResult struct {
 	Key     string            `json:"key,omitempty"`    // empty when an input is not known yet
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
+	// Old are its outputs by pipe.lock before the run, where others took their place.
+	Old     []artifact.Output `json:"old,omitempty"`
+	Seconds float64           `json:"seconds,omitempty"`       // how long the command ran
+	Saved   float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
@@ -78,6 +84,7 @@ type StageResult struct {
 
 	trees     map[string]*object.Tree
 	deps, was []artifact.Input
+	fresh     bool // pipe.lock did not have it
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
@@ -153,24 +160,6 @@ func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
 	return r, err
 }
 
-// noteInferred names the stages that deploy only because they have no outs: people mean a check
-// by them as often.
-func (p *Project) noteInferred() {
-	var names []string
-	place := ""
-	for i := range p.spec.Stages {
-		if s := &p.spec.Stages[i]; s.Inferred {
-			names = append(names, s.Name)
-			if place == "" {
-				place = s.Place + ": "
-			}
-		}
-	}
-	if len(names) > 0 {
-		p.note(fmt.Sprintf("%sno outs, so these are deploy stages: %s; write deploy: true there, or check: true if they only test something", place, strings.Join(names, ", ")))
-	}
-}
-
 // run makes an engine and lets it go. h is nil when the run is dry: then nothing runs, and the
 // engine has no runner.
 func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
@@ -212,8 +201,12 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)
-		if err == nil && !dry {
-			err = store.Ready(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		o.Known, o.Ready = opt.known, func(ctx context.Context) error { return store.Ready(ctx, r) }
+		if opt.known == nil && !dry {
+			err = o.Ready(ctx)
 		}
 		if err != nil {
 			return nil, err
@@ -239,7 +232,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release.Environment) (o engine.Options, err error) {
 	o = engine.Options{
 		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, Silent: opt.silent, TrustLock: opt.TrustLock, Replay: opt.Replay, Settled: opt.settled,
 		Want: p.deployment(ctx, opt),
 	}
 	switch {
@@ -264,15 +257,6 @@ func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release
 	return o, nil
 }
 
-// noteSecrets names the declared variables that look like secrets and are not said
-// to be: whoever can try all values of one finds it out from the key.
-func (p *Project) noteSecrets() {
-	for _, e := range p.spec.LookSecret() {
-		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
-			e.Place, e.Name, e.Name))
-	}
-}
-
 // results turns the engine's result into the public one; nil stays nil.
 func results(r *engine.Result) *Result {
 	if r == nil {
@@ -282,7 +266,13 @@ func results(r *engine.Result) *Result {
 	for _, o := range r.Stages {
 		s := StageResult{
 			Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs,
-			Assumed: o.Assumed, trees: o.Trees, deps: o.Deps, was: o.Was,
+			Assumed: o.Assumed, Saved: o.Saved, trees: o.Trees, deps: o.Deps, was: o.Was, fresh: len(o.Old) == 0 && len(o.Outs) > 0 && o.Verdict.Do != event.Skip && o.Verdict.Do != event.Frozen,
+		}
+		if o.Verdict.Do == event.Run {
+			s.Seconds = o.Seconds
+		}
+		if o.Done && !slices.EqualFunc(o.Old, o.Outs, artifact.Output.Same) {
+			s.Old = o.Old
 		}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()
@@ -390,9 +380,9 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 }
 
 // deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
-// runs it: a job that is started again must not take back what came after it.
+// runs it, or pipe ci: a job that is started again must not take back what came after it.
 func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
 	w := p.workspaceRelease(ctx)
-	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci(), opt.AllowOlder, true, p.opt.NoWait
+	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci() || p.built != "", opt.AllowOlder, true, p.opt.NoWait
 	return w
 }
