@@ -11,14 +11,13 @@ import (
 	"github.com/pipe-build/pipe/internal/view"
 )
 
-// github returns a client for the repository that GitHub Actions builds. Of two tokens it takes the
-// one that GitHub's own command line would take.
-func (p *Project) github() (*github.Client, error) {
+// github returns a client for a repository. Of two tokens it takes the one that GitHub's own command line would take.
+func (p *Project) github(repository string) (*github.Client, error) {
 	token := cmp.Or(p.variable("GH_TOKEN"), p.variable("GITHUB_TOKEN"))
 	if token == "" {
 		return nil, diag.New(diag.Auth, "no token for GitHub: GITHUB_TOKEN is not set").Hinted("in the workflow, give the step env: {GITHUB_TOKEN: \"${{ github.token }}\"}")
 	}
-	return github.New(github.Options{URL: p.job().API, Token: token, Repository: p.job().Repository, Agent: "pipe/" + Build().Version})
+	return github.New(github.Options{URL: p.job().API, Token: token, Repository: repository, Agent: "pipe/" + Build().Version})
 }
 
 // lockPullRequest has an open pull request from branch head, which has the lock's commit already, to branch base, and returns
@@ -29,7 +28,7 @@ func (p *Project) lockPullRequest(ctx context.Context, head, base, title, body s
 		p.note(fmt.Sprintf("pipe opens pull requests on GitHub only; open one from %s to %s to bring pipe.lock there", head, base))
 		return "", nil
 	}
-	c, err := p.github()
+	c, err := p.github(p.job().Repository)
 	if err != nil {
 		return "", err
 	}

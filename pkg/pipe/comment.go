@@ -45,7 +45,7 @@ func (p *Project) PlanComment(number int) (*PlanComment, error) {
 	}
 	c := &PlanComment{p: p, number: number}
 	var err error
-	if c.client, err = p.github(); err != nil && !c.unwritable(err) {
+	if c.client, err = p.github(job.Repository); err != nil && !c.unwritable(err) {
 		return nil, err
 	}
 	return c, nil
