@@ -39,7 +39,7 @@ func (p *Project) lockPullRequest(ctx context.Context, head, base, title, body s
 // lockPullText is the title and the body of a pull request that brings the entries of stages to pipe.lock. The
 // title has nothing from outside: a merge may make a commit message of it, where code spans mean nothing.
 func (p *Project) lockPullText(stages []string) (title, body string) {
-	body = "`pipe ci` built " + view.Count(len(stages), "stage") + " and published the outputs. Merge this to update pipe.lock:\n\n"
+	body = "Updates pipe.lock with what `pipe ci` has built and published.\n\n"
 	const most = 300 // of less than 100 bytes each: far from GitHub's limit
 	for _, name := range stages[:min(len(stages), most)] {
 		body += "- " + view.Markdown(name) + "\n"

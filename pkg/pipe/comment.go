@@ -191,8 +191,15 @@ func countedPlan(stages []StageResult) string {
 	n["up to date"] = n[string(event.Skip)] + n[string(event.Frozen)]
 	var words []string
 	for _, w := range [...][2]string{
-		{"run", "to run"}, {"check", "to check"}, {"deploy", "to deploy"}, {"add", "to add"}, {"restore", "to restore"},
-		{"depends", "waiting for others"}, {"blocked", "blocked"}, {"unknown", "not known"}, {"up to date", "up to date"},
+		{"run", "to run"},
+		{"check", "to check"},
+		{"deploy", "to deploy"},
+		{"add", "to add"},
+		{"restore", "to restore"},
+		{"depends", "waiting for others"},
+		{"blocked", "blocked"},
+		{"unknown", "not known"},
+		{"up to date", "up to date"},
 	} {
 		if n[w[0]] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[w[0]], w[1]))
