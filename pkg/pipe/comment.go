@@ -122,8 +122,12 @@ func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
 		return nil, nil
 	}
 	d, err := p.Deploy(ctx, opt)
-	if d == nil || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, err
+	case d == nil:
+		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
+		return nil, nil
 	}
 	return d.Environments, nil
 }

@@ -134,6 +134,10 @@ func (d *ciDoctor) lockGoes() string {
 // push asks the git server whether it would take a push. A refusal fails only where pipe ci would push.
 func (d *ciDoctor) push(ctx context.Context) {
 	name := "git push to " + upstream
+	if head, err := d.p.repo.Head(ctx); err == nil && head.Unborn {
+		d.ok(name, "not known: there is no commit yet", "")
+		return
+	}
 	refused, err := d.p.repo.TryPush(ctx, upstream, cmp.Or(d.branch, "main"))
 	text := ""
 	if refused != nil {
