@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
@@ -158,24 +156,6 @@ func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
 	return r, err
 }
 
-// noteInferred names the stages that deploy only because they have no outs: people mean a check
-// by them as often.
-func (p *Project) noteInferred() {
-	var names []string
-	place := ""
-	for i := range p.spec.Stages {
-		if s := &p.spec.Stages[i]; s.Inferred {
-			names = append(names, s.Name)
-			if place == "" {
-				place = s.Place + ": "
-			}
-		}
-	}
-	if len(names) > 0 {
-		p.note(fmt.Sprintf("%sno outs, so these are deploy stages: %s; write deploy: true there, or check: true if they only test something", place, strings.Join(names, ", ")))
-	}
-}
-
 // run makes an engine and lets it go. h is nil when the run is dry: then nothing runs, and the
 // engine has no runner.
 func (p *Project) run(ctx context.Context, opt ReproOptions, h *local.Hold, dry bool) (*Result, error) {
@@ -267,15 +247,6 @@ func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release
 		}
 	}
 	return o, nil
-}
-
-// noteSecrets names the declared variables that look like secrets and are not said
-// to be: whoever can try all values of one finds it out from the key.
-func (p *Project) noteSecrets() {
-	for _, e := range p.spec.LookSecret() {
-		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
-			e.Place, e.Name, e.Name))
-	}
 }
 
 // results turns the engine's result into the public one; nil stays nil.
