@@ -20,6 +20,9 @@ import (
 // dropped only when the new ones are recorded: after any failure the workspace has again what
 // the lock names. The lock's entry comes last, with what the record says.
 func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
 	if err := r.bring(ctx, a.in); err != nil {
 		return err
 	}

@@ -83,23 +83,33 @@ type Engine struct {
 
 // Options say what a run is to do. The zero value brings every stage up to date, one at a time.
 type Options struct {
-	Targets        []string // names of stages; with them, all that they need. Empty: all stages
-	Deploys        []string // of the deploy stages these alone; nil: all that Targets select
-	Downstream     bool     // the targets and all that needs them
-	Pipeline       bool     // the targets and all that is connected with them
-	Single         bool     // the targets alone, one after the other in their order
-	Jobs           int      // stages at once, at least 1
-	KeepGoing      bool     // after a failure, go on with what does not depend on it
-	Push           bool     // publish each stage when it is done
-	Force          bool     // run the targets, changed or not; with Downstream or Pipeline, all that they select
-	RebuildMissing bool     // run a stage whose bytes are lost, though there is a remote
-	TrustLock      bool     // deploy what the lock names though a record of its key names other outputs
-	NoDeploy       bool     // leave deploy stages out, and what needs them
-	Replay         bool     // tell what the commands printed that need not run
-	Take           bool     // take what lies at the inputs of the project, also what was added before
-	Dry            bool     // decide only: change nothing
+	Targets    []string // names of stages; with them, all that they need. Empty: all stages
+	Deploys    []string // of the deploy stages these alone; nil: all that Targets select
+	Downstream bool     // the targets and all that needs them
+	Pipeline   bool     // the targets and all that is connected with them
+	Single     bool     // the targets alone, one after the other in their order
+	Jobs       int      // stages at once, at least 1
+	KeepGoing  bool     // after a failure, go on with what does not depend on it
+	Push       bool     // publish each stage when it is done
+	// Known is a lock whose stages count as published. With Push, a stage that need not run and is as in it costs no
+	// request; nil: each is looked up in the remote.
+	Known *lockfile.File
+	// Ready is asked before a command runs whose result is published: an hour of building must not end with
+	// a remote that is not there. nil: there is nothing to ask.
+	Ready          func(context.Context) error
+	Force          bool // run the targets, changed or not; with Downstream or Pipeline, all that they select
+	RebuildMissing bool // run a stage whose bytes are lost, though there is a remote
+	TrustLock      bool // deploy what the lock names though a record of its key names other outputs
+	NoDeploy       bool // leave deploy stages out, and what needs them
+	Silent         bool // do not say what NoDeploy leaves out
+	Replay         bool // tell what the commands printed that need not run
+	Take           bool // take what lies at the inputs of the project, also what was added before
+	Dry            bool // decide only: change nothing
 	// Want is what the run's deployment is, but for the release and its stages.
 	Want release.Want
+	// Settled is called when the lock is written and nothing is left to build: before each deployment, and at the end
+	// of a run that succeeded; nil: nobody waits for it. Its error ends the run.
+	Settled func(context.Context) error
 	// Confirm is asked once, before the first deploy command; nil: not asked.
 	Confirm func(*Outcome) error
 }
@@ -120,7 +130,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 	}
 	e.withInputs(selected)
 	if opt.NoDeploy {
-		if names := e.leaveOut(selected, nil); len(names) > 0 {
+		if names := e.leaveOut(selected, nil); len(names) > 0 && !opt.Silent {
 			e.note("", "not deployed, as you asked: %s", strings.Join(names, ", "))
 		}
 	}

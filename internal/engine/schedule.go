@@ -178,6 +178,9 @@ func (r *run) conclude(ctx context.Context, s *schedule, err error) (*Result, er
 		err = errors.Join(err, ferr)
 	}
 	if err == nil && !r.opt.Dry {
+		err = r.settledLock(ctx)
+	}
+	if err == nil && !r.opt.Dry {
 		err = r.see(ctx)
 	}
 	if cause := context.Cause(ctx); cause != nil {

@@ -354,8 +354,11 @@ func lockedOuts(st *state) []artifact.Output {
 // object: with Push, whatever the lock names can be fetched by everybody. Another machine may
 // have recorded the key first. Its outputs then replace ours in the lock.
 func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
-	if !r.opt.Push || r.opt.Dry {
+	if !r.opt.Push || r.opt.Dry || r.known(a) {
 		return nil
+	}
+	if err := r.ready(ctx); err != nil {
+		return err
 	}
 	rec, _, err := r.Ensure(ctx, a.Stage, r.entry(a, a.Outs))
 	if err != nil {
@@ -371,4 +374,21 @@ func (r *run) ensurePublished(ctx context.Context, a *attempt) error {
 		}
 	}
 	return r.mended(ctx, a, a.Outs)
+}
+
+// known reports whether a stage is as in a lock that names only what is published.
+func (r *run) known(a *attempt) bool {
+	if r.opt.Known == nil || r.opt.RebuildMissing {
+		return false
+	}
+	l := r.opt.Known.Stage(a.Stage.Name)
+	return l != nil && runID(l) == a.id() && slices.EqualFunc(l.Outs, a.Outs, artifact.Output.Same)
+}
+
+// ready asks whether the remote can be written to, if something is to be published.
+func (r *run) ready(ctx context.Context) error {
+	if !r.opt.Push || r.opt.Ready == nil {
+		return nil
+	}
+	return r.opt.Ready(ctx)
 }

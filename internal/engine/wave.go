@@ -21,6 +21,9 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
+	if err := r.settledLock(ctx); err != nil {
+		return err
+	}
 	done, err := r.wave(ctx)
 	for _, i := range done {
 		r.states[i].Done = true
@@ -28,6 +31,14 @@ func (r *run) deploy(ctx context.Context, s *schedule) error {
 	}
 	r.live = &live{} // the environment has moved
 	return err
+}
+
+// settledLock tells that the lock is written.
+func (r *run) settledLock(ctx context.Context) error {
+	if r.opt.Settled == nil {
+		return nil
+	}
+	return r.opt.Settled(ctx)
 }
 
 // see notes that all was live already for this run's commit, where it was.

@@ -3,12 +3,8 @@ package gitlog
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -65,9 +61,13 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 		}
 	}()
 	for range 100 { // a round is lost only to another process's commit, so 100 of them mean a storm
-		head, old, err := r.tip(ctx, path)
-		if err != nil || old.isFile() && old.hash == file.hash {
-			return head, false, err
+		head, err := r.Head(ctx)
+		if err != nil {
+			return "", false, err
+		}
+		way, err := r.wayTo(ctx, head.Hash, path)
+		if err != nil || way.file.isFile() && way.file.hash == file.hash {
+			return head.Hash, false, err
 		}
 		if err := r.atRest(); err != nil {
 			return "", false, err
@@ -75,10 +75,12 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 		if _, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin"); err != nil {
 			return "", false, err
 		}
-		if file.mode = old.mode; !old.isFile() {
-			file.mode = "100644"
+		file.mode = way.mode()
+		tree, err := r.plant(ctx, way, file)
+		if err != nil {
+			return "", false, err
 		}
-		commit, err := r.build(ctx, head, path, file, message)
+		commit, err := r.seal(ctx, tree, message, head.Hash)
 		if err != nil {
 			return "", false, err
 		}
@@ -89,12 +91,12 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 				return "", false, err
 			}
 		}
-		if err = r.advance(ctx, head, commit, message); err == nil {
+		if err = r.advance(ctx, head.Hash, commit, message); err == nil {
 			_ = index.put(ctx, path, file) // syncIndex sees what became of it
 			index = nil
 			return commit, true, nil
 		}
-		if now, err2 := r.Head(ctx); err2 != nil || now.Hash == head {
+		if now, err2 := r.Head(ctx); err2 != nil || now.Hash == head.Hash {
 			return "", false, err
 		}
 	}
@@ -129,60 +131,6 @@ func (r *Repo) atRest() error {
 		}
 	}
 	return nil
-}
-
-// build writes a commit on head, "" for the first one, that changes the one file. It
-// makes the tree in an index of its own, so that nothing the user has staged gets into
-// the commit. That index lies outside the repository: what a crash leaves there is
-// never mistaken for git's. A split index would write its other half into the
-// repository after all, so it is off.
-func (r *Repo) build(ctx context.Context, head string, path repopath.Path, file entry, message string) (string, error) {
-	tmp, err := os.MkdirTemp("", "pipe-commit-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp) //nolint:errcheck // a temporary directory
-	var tree []byte
-	for _, args := range [][]string{{"read-tree", head}, {"update-index", "--add", "--cacheinfo", file.mode + "," + file.hash + "," + string(path)}, {"write-tree"}} {
-		if head == "" && args[0] == "read-tree" {
-			continue
-		}
-		cmd, err := r.command(ctx, append([]string{"-c", "core.splitIndex=false", "-c", "core.fsmonitor=false"}, args...)...)
-		if err != nil {
-			return "", err
-		}
-		cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+filepath.Join(tmp, "index"))
-		if tree, err = output(cmd); err != nil {
-			return "", err
-		}
-	}
-	// useConfigOnly: git must not make up an address from the name of the machine.
-	args := []string{"-c", "user.useConfigOnly=true", "commit-tree", strings.TrimSpace(string(tree)), "-F", "-"}
-	if head != "" {
-		args = append(args, "-p", head)
-	}
-	// commit-tree does not look at commit.gpgSign, as git commit does.
-	if out, _ := r.git(ctx, nil, "config", "--type=bool", "commit.gpgSign"); strings.TrimSpace(string(out)) == "true" {
-		args = append(args, "-S")
-	}
-	out, err := r.git(ctx, strings.NewReader(strings.TrimRight(message, "\n")+"\n"), args...)
-	if failed(err) {
-		err = r.explainIdentity(ctx, err)
-	}
-	return strings.TrimSpace(string(out)), err
-}
-
-// explainIdentity finds out whether a commit failed because git has no author name or
-// email. It asks git again instead of reading its message, which may be translated.
-func (r *Repo) explainIdentity(ctx context.Context, err error) error {
-	for _, role := range []string{"AUTHOR", "COMMITTER"} {
-		if _, why := r.git(ctx, nil, "-c", "user.useConfigOnly=true", "var", "GIT_"+role+"_IDENT"); why != nil {
-			e := diag.New(diag.Usage, "git has no author name or email")
-			e.Err = why
-			return e.Hinted("git config user.name NAME && git config user.email ADDRESS; on CI set GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL")
-		}
-	}
-	return err
 }
 
 // advance moves HEAD's branch from old to commit, if it still is old; "" stands for a
@@ -224,126 +172,19 @@ func busy(lock string) error {
 	return diag.New(diag.Busy, "another git process holds the lock").At(lock).Hinted("wait for it to finish; if it crashed, run rm %s", lock)
 }
 
-// held is the lock of the user's index, held by a shell in a process group of
-// its own. Pipe must not make the lock file itself: after a kill nobody would remove
-// it. When pipe is killed, with or without its process group, the shell reads the end
-// of its input and removes the lock. As the lock is git's, a git add of the user
-// either comes first and is in the copy that put changes, or fails; it is never
-// overwritten.
-type held struct {
-	r   *Repo
-	cmd *exec.Cmd
-	in  io.WriteCloser
-}
-
-// hold makes the lock or fails, prints a line when it has it, and keeps it until its
-// input has a line or ends. set -C (noclobber) lets ">" fail on a file that exists,
-// as git's own O_EXCL does. $0 is the lock, $1 the copy of the index, and $1.lock
-// what update-index makes while it writes the copy. The lock goes last, so that the
-// next holder does not have its copy removed. The trap: pipe may be killed before it
-// reads the line, and echo must not end the shell with the lock in place.
-const hold = `trap '' PIPE; set -C; : >"$0" || exit 1; echo; read x; rm -f "$1" "$1.lock" "$0"`
-
-// holdIndex takes the index's lock, waiting for LockWait for another process that has
-// it, and fails with diag.Busy then. No shell is started while the lock file exists.
-func (r *Repo) holdIndex(ctx context.Context) (*held, error) {
-	lock := filepath.Join(r.gitDir, "index.lock")
-	poll := time.NewTicker(lockPoll)
-	defer poll.Stop()
-	for end := time.Now().Add(r.wait); ; {
-		if !exists(lock) {
-			if h, err := r.tryHold(lock); h != nil || err != nil {
-				return h, err
-			}
-		}
-		if time.Now().After(end) {
-			return nil, busy(lock)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-poll.C:
-		}
-	}
-}
-
-// tryHold starts a holder. It returns nil without an error when another process took
-// the lock first. The lock is held once the shell's line has come.
-func (r *Repo) tryHold(lock string) (*held, error) {
-	sh, err := r.program("sh")
-	if err != nil {
-		return nil, err
-	}
-	h := &held{r: r, cmd: exec.Command(sh, "-c", hold, lock, r.indexCopy())}
-	apart(h.cmd)
-	if h.in, err = h.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := h.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := h.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if _, err := io.ReadFull(out, make([]byte, 1)); err == nil {
-		return h, nil
-	}
-	h.drop()
-	return nil, nil
-}
-
-// put sets one entry of a copy of the index, and renames the copy over the index, as
-// git does with index.lock: whoever reads the index sees the old one or the new one.
-// The lock file itself must not become the index: that rename would free the lock, and
-// the holder's rm could then remove the lock of another process. put frees the lock in
-// any case.
-func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
-	defer h.drop()
-	index, tmp := filepath.Join(h.r.gitDir, "index"), h.r.indexCopy()
-	b, err := readFile(index)
-	if err != nil && !absent(err) {
-		return err
-	}
-	// The update-index of a killed pipe may live on and leave a copy after its holder is gone.
-	if err = os.RemoveAll(tmp); err == nil && b != nil {
-		err = copyIndex(index, tmp, b)
-	}
+// adopt moves HEAD's branch from head to a commit that changes one file, and gives the index the
+// file's entry, as CommitFile does.
+func (r *Repo) adopt(ctx context.Context, head, commit string, path repopath.Path, file entry, message string) error {
+	index, err := r.holdIndex(ctx)
 	if err != nil {
 		return err
 	}
-	cmd, err := h.r.command(ctx, "update-index", "--add", "--cacheinfo", e.mode+","+e.hash+","+string(path))
-	if err != nil {
+	if err := r.advance(ctx, head, commit, message); err != nil {
+		index.drop()
 		return err
 	}
-	cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+tmp)
-	if _, err := output(cmd); err != nil {
-		return err
-	}
-	return os.Rename(tmp, index)
-}
-
-// copyIndex writes the index's bytes to another file of the same age. Git tells by the age which
-// entries may have changed in the very moment that they were added, and marks these when it writes
-// the next index: a copy that is younger would hide such a change for good.
-func copyIndex(index, to string, b []byte) error {
-	info, err := os.Stat(index)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(to, b, 0o666); err != nil {
-		return err
-	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
-}
-
-// indexCopy is where the holder of the index makes the next one.
-func (r *Repo) indexCopy() string { return filepath.Join(r.gitDir, "index.pipe") }
-
-// drop frees the index: the shell's input ends, and when the shell is gone, so is the lock.
-func (h *held) drop() {
-	_ = h.in.Close()
-	_ = h.cmd.Wait()
+	_ = index.put(ctx, path, file) // syncIndex sees what became of it
+	return r.syncIndex(ctx, path)
 }
 
 // syncIndex gives the user's index the file's entry of HEAD, unless it has it.

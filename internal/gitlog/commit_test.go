@@ -206,7 +206,7 @@ func TestCommitFileIsDurable(t *testing.T) {
 			synced[argv[e.Sid]] = true
 		}
 	}
-	for _, step := range []string{" hash-object ", " write-tree", " commit-tree ", " update-ref ", " update-index "} {
+	for _, step := range []string{" hash-object ", " hash-object -w -t tree ", " commit-tree ", " update-ref ", " update-index "} {
 		found := false
 		for line := range synced {
 			found = found || strings.Contains(line, step)

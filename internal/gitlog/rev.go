@@ -55,6 +55,9 @@ type entry struct {
 // isFile reports whether a regular file is there, executable or not.
 func (e entry) isFile() bool { return strings.HasPrefix(e.mode, "100") }
 
+// isDir reports whether a directory is there.
+func (e entry) isDir() bool { return e.mode == "040000" }
+
 // entryAt returns what the commit has at the path; the zero entry without an error
 // when it has nothing there.
 func (r *Repo) entryAt(ctx context.Context, commit string, path repopath.Path) (entry, error) {

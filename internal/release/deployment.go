@@ -222,7 +222,7 @@ func (d *Deployment) leave(s *State) {
 	if !whole {
 		return
 	}
-	if !d.ran() && w.Automatic && !w.MayGoBack && w.Commit != "" {
+	if w.Automatic && !w.MayGoBack && w.Commit != "" && (!d.ran() || w.sealed()) {
 		s.Head = w.head() // no stage has this commit
 	}
 	s.Live = w.Release

@@ -53,3 +53,41 @@ func TestOnlyAutomaticRunsNoteThatThereWasNothingToDeploy(t *testing.T) {
 		}
 	}
 }
+
+// c6 is c5 with another pipe.lock, which the run of c5 has committed.
+func TestARunOfTheLocksOwnCommitWritesNothingAndOneOfItsParentMayRunAgain(t *testing.T) {
+	sealed := func(w *release.Want) *release.Want {
+		w.Sealed = &release.Head{Commit: "c6"}
+		return w
+	}
+	for name, first := range map[string]func(t *testing.T, e *release.Environment){
+		"deployed": func(t *testing.T, e *release.Environment) { deploy(t, e, sealed(auto("c5", want("api=v5")))) },
+		"found live": func(t *testing.T, e *release.Environment) {
+			deploy(t, e, auto("c4", want("api=v5")))
+			if _, v, err := e.Begin(t.Context(), sealed(auto("c5", want("api=v5")))); err != nil || v.Do != release.Nothing {
+				t.Fatalf("%v, %v", v, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := open(t, mem.New())
+			first(t, e)
+			if h := read(t, e).Head; h == nil || h.Commit != "c6" || h.Of != "c5" {
+				t.Fatalf("head %+v", h)
+			}
+			before := read(t, e).Seq
+			for _, commit := range []string{"c6", "c5", "c4"} {
+				if _, v, err := e.Begin(t.Context(), auto(commit, want("api=v5"))); err != nil || v.Do != release.Nothing || read(t, e).Seq != before {
+					t.Errorf("%s: %v, %v, written %d times", commit, v, err, read(t, e).Seq-before)
+				}
+			}
+			if _, v, err := e.Begin(t.Context(), auto("c4", want("api=v4"))); err != nil || v.Do != release.Superseded {
+				t.Errorf("an older one: %v, %v", v, err)
+			}
+			deploy(t, e, auto("c5", want("api=v5b"))) // somebody has started its job again
+			if s := read(t, e); s.Stages["api"].Commit != "c5" {
+				t.Errorf("live is %+v", s.Stages["api"])
+			}
+		})
+	}
+}

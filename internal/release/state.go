@@ -67,6 +67,7 @@ type Head struct {
 	Commit    string    `json:"commit"`
 	Committed time.Time `json:"committed,omitzero"` // when, by the committer's clock
 	Release   ID        `json:"release,omitzero"`   // that was live
+	Of        string    `json:"of,omitempty"`       // the commit before it, where only pipe.lock differs: no older commit
 }
 
 // Hold keeps automatic deployments away.

@@ -21,6 +21,7 @@ type Want struct {
 	From      string         // the environment that the release was verified in
 	Commit    string         // that made the release; may be empty
 	Committed time.Time      // when, by the committer's clock
+	Sealed    *Head          // the commit after it that has only another pipe.lock: a run of it finds all live; nil or empty: there is none
 	Dirty     bool           // inputs were not as in Commit
 	Override  bool           // it is the release of no commit: other sources or values were asked for
 	Automatic bool           // nobody asked for this very deployment: a hold and a newer commit keep it away
@@ -228,7 +229,7 @@ func (e *Environment) older(ctx context.Context, s *State, w *Want) (Verdict, er
 	if !w.Automatic || w.MayGoBack || w.Commit == "" {
 		return Verdict{}, nil
 	}
-	if h := s.Head; h != nil {
+	if h := s.Head; h != nil && h.Of != w.Commit {
 		why, err := e.before(ctx, w, h.Commit, h.Committed)
 		if err != nil || why != "" {
 			return Verdict{Superseded, why + ", which was already live in " + e.opt.Name}, err
@@ -277,12 +278,12 @@ func (e *Environment) ancestor(ctx context.Context, x string, xAt time.Time, y s
 // older one that comes late must not take back what this one has found to be right.
 func (e *Environment) See(ctx context.Context, w *Want) error {
 	s, err := e.lately(ctx)
-	if err != nil || !w.Automatic || w.Commit == "" || w.MayGoBack || s.absent || s.has(w.Commit) {
+	if err != nil || !w.Automatic || w.Commit == "" || w.MayGoBack || s.absent || s.has(w) {
 		return err
 	}
 	return e.changeIf(ctx, func(s *State) (bool, error) {
 		v, err := e.older(ctx, s, w)
-		if err != nil || v.Do != Go || s.has(w.Commit) || len(w.Pending(s)) > 0 {
+		if err != nil || v.Do != Go || s.has(w) || len(w.Pending(s)) > 0 {
 			return false, err // another run may have deployed meanwhile
 		}
 		s.Head = w.head()
@@ -290,22 +291,27 @@ func (e *Environment) See(ctx context.Context, w *Want) error {
 	})
 }
 
+func (w *Want) sealed() bool { return w.Sealed != nil && w.Sealed.Commit != "" }
+
 // head is what See notes.
 func (w *Want) head() *Head {
 	h := &Head{Commit: w.Commit, Committed: w.Committed.UTC().Truncate(time.Second)}
+	if w.sealed() {
+		h.Commit, h.Committed, h.Of = w.Sealed.Commit, w.Sealed.Committed.UTC().Truncate(time.Second), w.Commit
+	}
 	if w.Whole && !w.Dirty && !w.Override {
 		h.Release = w.Release
 	}
 	return h
 }
 
-// has reports whether a commit is the newest that the state knows of.
-func (s *State) has(commit string) bool {
-	if s.Head != nil {
-		return s.Head.Commit == commit
+// has reports whether the commit of a deployment is the newest that the state knows of.
+func (s *State) has(w *Want) bool {
+	if h := s.Head; h != nil {
+		return h.Commit == w.head().Commit || !w.sealed() && h.Of == w.Commit
 	}
 	for _, st := range s.Stages {
-		if st.Gone == 0 && st.Commit != commit {
+		if st.Gone == 0 && st.Commit != w.head().Commit {
 			return false
 		}
 	}

@@ -123,6 +123,9 @@ func (p *Progress) Event(e event.Event) {
 		p.ended(e.Stage, false) // decided again: it was begun on false premises
 		verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
 		p.line(e.Stage, verb, why)
+	case event.Planned:
+		verb, why := Verdict(e.Verb, e.Deploy, e.Check, e.Because)
+		p.line(e.Stage, "plan", verb+": "+why)
 	case event.Started:
 		p.line(e.Stage, "start", "")
 		p.running = append(p.running, &stage{name: e.Stage, began: p.Now(), since: p.Now()})

@@ -26,6 +26,7 @@ const (
 	Replayed Type = "replayed"
 	Done     Type = "done" // the stage is as it should be
 	Failed   Type = "failed"
+	Planned  Type = "planned" // a verdict that nothing follows: only the next run of another commit would do it
 	Note     Type = "note"    // something to know: what is waited for, saved, adopted
 	Moved    Type = "moved"   // an object was copied between stores
 	Summary  Type = "summary" // the last one

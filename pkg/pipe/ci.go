@@ -1,16 +1,19 @@
 package pipe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // CIOptions say what CI does. The zero value is right in a workflow.
@@ -38,17 +41,6 @@ type CIResult struct {
 	Environments []DeployedTo  `json:"environments,omitempty"` // what became of each environment; of a pull request, what would
 }
 
-// LockPublished is what became of pipe.lock in a run of CI.
-type LockPublished struct {
-	Changed bool   `json:"changed"`          // it is not as in the commit that was built
-	Commit  string `json:"commit,omitempty"` // that has it on the remote's branch
-	Branch  string `json:"branch,omitempty"` // that got the commit
-	URL     string `json:"url,omitempty"`    // of the pull request for it
-	Cause   string `json:"cause,omitempty"`  // why it was not pushed: protected, forbidden, ...
-	Why     string `json:"why,omitempty"`    // the same for people
-	Fix     string `json:"fix,omitempty"`    // what to do about it
-}
-
 // ciRun is one call of CI.
 type ciRun struct {
 	p   *Project
@@ -56,8 +48,12 @@ type ciRun struct {
 	job ci.Run
 	r   *CIResult
 
-	branch  string // that is built; empty: of a pull request or a tag
-	publish bool   // what is built goes into the remote
+	branch  string         // that is built; empty: of a pull request or a tag
+	known   *lockfile.File // of the commit that is built; nil: it has none
+	shared  bool           // there is a remote
+	publish bool           // what is built goes into the remote
+	blind   bool           // the remote cannot be read
+	settled []byte         // the lock that commitLock has dealt with
 }
 
 // CI does what a workflow does for a push: it builds and checks, publishes what is new, commits pipe.lock and
@@ -67,104 +63,150 @@ type ciRun struct {
 // Of a pull request it only builds and checks, and says what would be deployed.
 func (p *Project) CI(ctx context.Context, opt CIOptions) (*CIResult, error) {
 	if opt.LockCommit != "" && !slices.Contains(spec.LockCommits(), opt.LockCommit) {
-		return nil, diag.New(diag.Usage, "--lock-commit must be one of %s, not %s", strings.Join(spec.LockCommits(), ", "), opt.LockCommit)
+		return nil, diag.New(diag.Usage, "--lock-commit must be push, pr, branch or off, not %s", opt.LockCommit).Hinted("pipe ci --lock-commit off")
 	}
 	if err := p.needGit(); err != nil {
 		return nil, err
 	}
-	p.built = p.commit(ctx)
+	if p.built = p.commit(ctx); p.built == "" {
+		return nil, diag.New(diag.Usage, "there is no commit yet").At(p.repo.Root()).Hinted("git commit")
+	}
+	p.sealed = &release.Head{}
 	c := &ciRun{p: p, opt: &opt, job: p.job(), branch: p.branch(ctx)}
-	c.publish = c.job.Event != ci.OfPullRequest || opt.Push
+	c.publish = c.job.Event != ci.OfPullRequest || opt.Push || opt.LockCommit != "" && opt.LockCommit != spec.LockOff
 	c.r = &CIResult{System: string(c.job.System), Event: string(c.job.Event), Branch: c.branch, Commit: p.built, Stages: []StageResult{}}
-	err := c.run(ctx)
+	began := p.opt.Now()
+	err := c.quietly(func() error { return c.run(ctx) })
+	c.r.Counts.Seconds = p.opt.Now().Sub(began).Seconds()
+	if len(c.r.Stages) > 0 {
+		p.emit(event.Event{Type: event.Summary, Counts: &c.r.Counts})
+	}
 	return c.r, err
 }
 
-// run goes through the steps. pipe.lock is committed when all that it names is in the remote; it is
-// pushed before anything is deployed, so that what is live has its lock in git, if git takes it.
-func (c *ciRun) run(ctx context.Context) error {
-	began := c.p.opt.Now()
-	defer func() {
-		c.r.Counts.Seconds = c.p.opt.Now().Sub(began).Seconds()
-		c.p.emit(event.Event{Type: event.Summary, Counts: &c.r.Counts})
-	}()
-	if err := c.build(ctx); err != nil {
+// run goes through the steps. pipe.lock is committed when all that it names is in the remote, and
+// before anything is deployed, so that what is live has its lock in git, if git takes it.
+func (c *ciRun) run(ctx context.Context) (err error) {
+	if c.known, err = c.knownLock(ctx); err != nil {
 		return err
 	}
-	if err := c.commitLock(ctx); err != nil {
-		return err
-	}
-	if err := c.deploy(ctx); err != nil {
-		return err
-	}
-	// A build that comes after a deployment has made the lock another one.
-	return c.commitLock(ctx)
-}
-
-// build builds and checks, and publishes each stage as soon as it is done.
-func (c *ciRun) build(ctx context.Context) error {
-	opt := c.repro()
-	opt.NoDeploy = true
-	shared, err := c.p.openRemote(ctx)
+	opt, err := c.repro(ctx)
 	if err != nil {
 		return err
 	}
-	opt.Push = c.publish && shared != nil
-	r, err := c.p.repro(ctx, opt)
-	c.took(r)
-	return err
-}
-
-// repro are the options of a build that the options of CI ask for.
-func (c *ciRun) repro() ReproOptions {
-	o := c.opt
-	return ReproOptions{Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing, AllowOlder: o.AllowOlder}
-}
-
-// took adds what a run has done to the result.
-func (c *ciRun) took(r *Result) {
-	if r == nil {
-		return
-	}
-	for _, s := range r.Stages {
-		if i := slices.IndexFunc(c.r.Stages, func(o StageResult) bool { return o.Stage == s.Stage }); i < 0 {
-			c.r.Stages = append(c.r.Stages, s)
-		} else if s.Verb != event.Skip {
-			c.r.Stages[i] = s
-		}
-	}
-	c.r.Counts = c.r.Counts.Plus(r.Counts)
-}
-
-// deploy brings the environments to what was built: those that pipe.yaml has, as their auto: says;
-// without environments, the one that the deploy stages have on the branch for it.
-func (c *ciRun) deploy(ctx context.Context) error {
-	p := c.p
+	then := func(context.Context) error { return nil }
 	switch {
-	case c.opt.NoDeploy || !p.spec.Deploys():
-		return nil
+	case c.opt.NoDeploy || !c.p.spec.Deploys():
+		opt.NoDeploy = true
 	case c.job.Event == ci.OfPullRequest:
-		return c.foresee(ctx)
-	case p.spec.DeclaresEnvironments():
-		d, err := p.Deploy(ctx, DeployOptions{
-			Auto: true, Jobs: c.opt.Jobs, KeepGoing: c.opt.KeepGoing, TrustLock: c.opt.TrustLock, RebuildMissing: c.opt.RebuildMissing,
-		})
-		if d != nil {
-			c.r.Environments = d.Environments
+		opt.NoDeploy, then = true, c.foresee
+	case c.p.spec.DeclaresEnvironments():
+		opt.NoDeploy, then = true, c.deploy
+	default:
+		opt.NoDeploy = !c.deploysHere(ctx)
+	}
+	if err := c.build(ctx, opt); err != nil {
+		return err
+	}
+	return then(ctx)
+}
+
+// quietly leaves out of the events what an earlier step of f has said: notes, and builds of which there is
+// nothing to do.
+func (c *ciRun) quietly(f func() error) error {
+	p, all := c.p, c.p.opt.Emit
+	if all == nil {
+		return f()
+	}
+	defer func() { p.opt.Emit = all }()
+	said := map[string]bool{}
+	p.opt.Emit = func(e event.Event) { // one at a time: see emit
+		once := ""
+		switch {
+		case e.Type == event.Note:
+			once = "note " + e.Stage + " " + e.Text
+		case e.Type == event.Decided && !e.Deploy && (e.Verb == event.Skip || e.Verb == event.Frozen):
+			once = "skip " + e.Stage
+		case e.Type == event.Done && e.Verb == event.Restore, e.Type == event.Done && e.Verb == event.Run:
+			said["skip "+e.Stage] = true
 		}
-		return err
+		if once == "" || !said[once] {
+			all(e)
+		}
+		said[once] = true
 	}
-	on, err := c.deploysOn(ctx)
-	if err != nil {
-		return err
+	return f()
+}
+
+// build builds and checks, publishes each stage as soon as it is done, and commits pipe.lock. Without
+// environments in pipe.yaml it deploys, too.
+func (c *ciRun) build(ctx context.Context, opt ReproOptions) error {
+	r, err := c.p.repro(ctx, opt)
+	if r != nil {
+		c.r.Stages, c.r.Counts = r.Stages, r.Counts
 	}
-	if on != c.branch || on == "" {
-		p.note(c.notHere(on))
+	return err
+}
+
+// repro returns the options of the build.
+func (c *ciRun) repro(ctx context.Context) (ReproOptions, error) {
+	o := c.opt
+	opt := ReproOptions{
+		Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing, AllowOlder: o.AllowOlder,
+		silent: true, settled: c.commitLock,
+	}
+	shared, err := c.p.openRemote(ctx)
+	if err != nil || shared == nil {
+		return opt, err
+	}
+	c.shared = true
+	if c.job.Event == ci.OfPullRequest {
+		if err := c.reachable(ctx, shared); err != nil {
+			return opt, err
+		}
+	}
+	// Whoever cannot read the remote can still build everything: the code may come from anybody, with no
+	// credentials.
+	opt.NoPull, opt.RebuildMissing = c.blind, o.RebuildMissing || c.blind
+	if opt.Push = c.publish; opt.Push {
+		opt.known = cmp.Or(c.known, &lockfile.File{})
+	}
+	return opt, nil
+}
+
+// reachable finds out whether a pull request can read the remote.
+func (c *ciRun) reachable(ctx context.Context, shared store.Remote) error {
+	_, _, err := shared.Load(ctx, store.MarkerName)
+	if err == nil || errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
-	r, err := p.repro(ctx, c.repro())
-	c.took(r)
+	if ctx.Err() != nil {
+		return err
+	}
+	c.blind, c.publish = true, false
+	c.p.note("the remote cannot be read, so nothing is restored from it: " + diag.All(err)[0].What)
+	return nil
+}
+
+// deploy brings the environments that pipe.yaml has to what was built, as their auto: says.
+func (c *ciRun) deploy(ctx context.Context) error {
+	o := c.opt
+	d, err := c.p.Deploy(ctx, DeployOptions{Auto: true, Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing})
+	if d != nil {
+		c.r.Environments = d.Environments
+	}
 	return err
+}
+
+// deploysHere reports whether deploy stages run on this branch, where pipe.yaml has no environments, and
+// says so if they do not.
+func (c *ciRun) deploysHere(ctx context.Context) bool {
+	on := c.deploysOn(ctx)
+	if on != "" && on == c.branch {
+		return true
+	}
+	c.p.note(c.notHere(on))
+	return false
 }
 
 // notHere says why nothing is deployed from this branch.
@@ -178,27 +220,89 @@ func (c *ciRun) notHere(on string) string {
 	return fmt.Sprintf("nothing is deployed: branch %s is, not %s", on, c.branch)
 }
 
-// deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one.
-func (c *ciRun) deploysOn(ctx context.Context) (string, error) {
-	if b := c.p.spec.DeployOn; b != "" {
-		return b, nil
+// deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one; "" if
+// nobody knows.
+func (c *ciRun) deploysOn(ctx context.Context) string {
+	if on := cmp.Or(c.p.spec.DeployOn, c.job.Default); on != "" {
+		return on
 	}
-	if c.job.Default != "" {
-		return c.job.Default, nil
+	on, err := c.p.repo.DefaultBranch(ctx, upstream)
+	if err != nil {
+		c.p.note("git does not say which branch is the default one: " + diag.All(err)[0].What)
 	}
-	return c.p.repo.DefaultBranch(ctx, upstream)
+	return on
 }
 
 // upstream is the git remote that CI works with.
 const upstream = "origin"
 
-// foresee says what a pull request would deploy. What cannot be asked is said, and is no failure: a
+// foresee says what a pull request would deploy. What cannot be found out is said, and is no failure: a
 // pull request from outside has no credentials.
 func (c *ciRun) foresee(ctx context.Context) error {
-	return errors.ErrUnsupported
+	if c.blind {
+		c.p.note("what would be deployed is not known: the remote cannot be read")
+		return nil
+	}
+	foresee := c.foreseeDefault
+	if c.p.spec.DeclaresEnvironments() {
+		foresee = c.foreseeEnvironments
+	}
+	emit := c.p.opt.Emit
+	if emit != nil {
+		c.p.opt.Emit = func(e event.Event) {
+			if e.Type == event.Decided && e.Deploy {
+				e.Type = event.Planned
+			}
+			if e.Type == event.Planned || e.Type == event.Note { // of builds all is said
+				emit(e)
+			}
+		}
+		defer func() { c.p.opt.Emit = emit }()
+	}
+	err := foresee(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	c.p.note("what would be deployed is not known: " + diag.All(err)[0].What)
+	return nil
 }
 
-// commitLock publishes pipe.lock.
-func (c *ciRun) commitLock(ctx context.Context) error {
-	return errors.ErrUnsupported
+// foreseeDefault is foresee without environments: in pipe.yaml.
+func (c *ciRun) foreseeDefault(ctx context.Context) error {
+	p := c.p
+	if c.job.Base != "" && c.deploysOn(ctx) != c.job.Base {
+		return nil
+	}
+	r, err := p.Plan(ctx, ReproOptions{Jobs: c.opt.Jobs})
+	if r != nil {
+		c.r.Planned = slices.DeleteFunc(r.Stages, func(s StageResult) bool { return !s.Deploy })
+	}
+	return err
+}
+
+// foreseeEnvironments is foresee for those that the branch deploys to that the pull request goes to.
+func (c *ciRun) foreseeEnvironments(ctx context.Context) error {
+	p := c.p
+	base := c.job.Base
+	if base == "" {
+		base = c.deploysOn(ctx)
+	}
+	all, err := p.declared()
+	if err != nil {
+		return err
+	}
+	opt := DeployOptions{Dry: true}
+	for i := range all.All {
+		if e := &all.All[i]; e.Auto == base && !e.IsPattern() && !e.Promoted() {
+			opt.Envs = append(opt.Envs, e.Name)
+		}
+	}
+	if len(opt.Envs) == 0 {
+		return nil
+	}
+	d, err := p.Deploy(ctx, opt)
+	if d != nil {
+		c.r.Environments = d.Environments
+	}
+	return err
 }

@@ -107,7 +107,7 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 
 // workspaceRelease begins the deployment of what the workspace has.
 func (p *Project) workspaceRelease(ctx context.Context) release.Want {
-	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx)}
+	w := release.Want{Kind: release.KindDeploy, Commit: p.commit(ctx), Sealed: p.sealed}
 	if w.Commit != "" {
 		w.Committed, _ = p.repo.Committed(ctx, w.Commit)
 	}

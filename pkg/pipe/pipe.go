@@ -101,8 +101,9 @@ type Project struct {
 	planned  []StageResult // what the last plan of it among several has decided
 	said     bool          // which blocks of the lock do not count: once is enough
 	jobOnce  sync.Once
-	jobRun   ci.Run // what the CI system says; see job
-	built    string // the commit that CI builds; empty: HEAD
+	jobRun   ci.Run        // what the CI system says; see job
+	built    string        // the commit that CI builds; empty: HEAD
+	sealed   *release.Head // the commit after it, which has only another pipe.lock; nil or empty: there is none
 }
 
 // Open reads pipe.yaml, found in dir or above it, and reports all its faults at once. The

@@ -46,7 +46,11 @@ type ReproOptions struct {
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
 
-	ask asking // which commands among the deps are run
+	ask    asking         // which commands among the deps are run
+	known  *lockfile.File // with Push: what it names counts as published; nil: nothing does
+	silent bool           // do not say what NoDeploy leaves out
+	// settled is called when pipe.lock is written and nothing is left to build; see engine.Options.
+	settled func(context.Context) error
 }
 
 // Deployment is what a person is asked about: the first of a run.
@@ -197,8 +201,12 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	// Before anything runs: a missing remote must not be found out after an hour of building.
 	if opt.Push {
 		r, err := p.needRemote(ctx)
-		if err == nil && !dry {
-			err = store.Ready(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		o.Known, o.Ready = opt.known, func(ctx context.Context) error { return store.Ready(ctx, r) }
+		if opt.known == nil && !dry {
+			err = o.Ready(ctx)
 		}
 		if err != nil {
 			return nil, err
@@ -224,7 +232,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release.Environment) (o engine.Options, err error) {
 	o = engine.Options{
 		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
-		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, TrustLock: opt.TrustLock, Replay: opt.Replay,
+		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, Silent: opt.silent, TrustLock: opt.TrustLock, Replay: opt.Replay, Settled: opt.settled,
 		Want: p.deployment(ctx, opt),
 	}
 	switch {
@@ -372,9 +380,9 @@ func (p *Project) runner(files *local.Workspace, h *local.Hold) *local.Runner {
 }
 
 // deployment is what a deployment by repro is. Nobody asks for the very deployment when a CI system
-// runs it: a job that is started again must not take back what came after it.
+// runs it, or pipe ci: a job that is started again must not take back what came after it.
 func (p *Project) deployment(ctx context.Context, opt ReproOptions) release.Want {
 	w := p.workspaceRelease(ctx)
-	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci(), opt.AllowOlder, true, p.opt.NoWait
+	w.Automatic, w.MayGoBack, w.Newest, w.NoWait = p.ci() || p.built != "", opt.AllowOlder, true, p.opt.NoWait
 	return w
 }
