@@ -1,13 +1,9 @@
 package cli
 
 import (
-	"errors"
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
@@ -34,13 +30,7 @@ published, committed or deployed.`,
 			if a.env != "" {
 				return diag.New(diag.Usage, "pipe ci deploys to the environments that auto: in pipe.yaml names; leave out --env").Hinted("pipe deploy %s", a.env)
 			}
-			return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
-				r, err := p.CI(c.Context(), opt)
-				if r == nil || diag.Is(err, diag.Usage) && len(r.Stages) == 0 {
-					return err
-				}
-				return errors.Join(a.answer("pipe.ci/1", r, func(w io.Writer) { printCI(w, r) }), err)
-			})
+			return a.reported(c.Context(), func(p *pipe.Project) (*pipe.CIResult, error) { return p.CI(c.Context(), opt) })
 		})
 	f := c.Flags()
 	f.StringVar(&opt.LockCommit, "lock-commit", "", "what to do with pipe.lock: push, pr, branch or off (default: lock: {commit: ...} in pipe.yaml, else push)")
@@ -52,14 +42,4 @@ published, committed or deployed.`,
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 	f.BoolVar(&opt.AllowOlder, "allow-older", false, "deploy even if a later commit is live")
 	return a.waits(c)
-}
-
-// printCI prints what became of pipe.lock and of the environments.
-func printCI(w io.Writer, r *pipe.CIResult) {
-	if l := r.Lock; l.Commit != "" {
-		view.Print(w, "pushed pipe.lock to %s: %.12s\n", l.Branch, l.Commit)
-	}
-	if len(r.Environments) > 0 {
-		printDeployed(w, &pipe.Deployed{Environments: r.Environments})
-	}
 }

@@ -17,7 +17,7 @@ func TestAnAnnotationIsOneLineWhateverIsInIt(t *testing.T) {
 		"::error file=a,line=3,title=t::":                                                {File: "a", Line: 3, Title: "t"},
 		"::error title=t::x":                                                             {Line: 3, Column: 5, Title: "t", Text: []string{"x"}},
 		"::error file=a%2Cb%3Ac%25%0A%0Dd,title=50%25%2C %3A\\n\\u202e::100%25: a, b\\r": {File: "a,b:c%\n\rd", Title: "50%, :\n\u202e", Text: []string{"100%: a, b\r"}},
-		"::error title=t::%250A::error::x%0A\\x23#[group]y":                          {Title: "t", Text: []string{"%0A::error::x", "##[group]y"}},
+		"::error title=t::%250A::error::x%0A\\x23#[group]y":                              {Title: "t", Text: []string{"%0A::error::x", "##[group]y"}},
 		"::error title=t::red\tx":                                                        {Title: "t", Text: []string{"\x1b[31mred\x1b[m\tx\x1b]0;title\a"}},
 		"::error title=t::" + strings.Repeat("x", 299) + "…":                             {Title: "t", Text: []string{strings.Repeat("x", 400)}},
 	} {
