@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/ci"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -33,7 +36,7 @@ func TestTheOutputsOfARun(t *testing.T) {
 		Lock: LockPublished{Commit: "c2"},
 		Stages: []StageResult{
 			{Stage: "same", Verb: event.Skip, Outs: []artifact.Output{out("a", "a")}},
-			{Stage: "ran", Verb: event.Run, Outs: []artifact.Output{out(odd, "new")}, Old: []artifact.Output{out(odd, "old"), out("gone", "g")}},
+			{Stage: "ran", Verb: event.Run, Outs: []artifact.Output{out(odd, "new"), out("kept", "k")}, Old: []artifact.Output{out(odd, "old"), out("kept", "k"), out("gone", "g")}},
 			{Stage: "failed", Verb: event.Run, Error: "exit code 1"},
 			{Stage: "restored", Verb: event.Restore},
 		},
@@ -51,14 +54,38 @@ func TestTheOutputsOfARun(t *testing.T) {
 		Hash, Stage, Old string
 		Size             int
 	}
-	if err := json.Unmarshal([]byte(got["artifacts"]), &artifacts); err != nil || len(artifacts) != 2 || strings.Contains(got["artifacts"], "\n") {
+	if err := json.Unmarshal([]byte(got["artifacts"]), &artifacts); err != nil || len(artifacts) != 3 || strings.Contains(got["artifacts"], "\n") {
 		t.Fatalf("%v: %s", err, got["artifacts"])
 	}
 	if a := artifacts[odd]; a.Hash != digest.Of([]byte("new")).String() || a.Old != digest.Of([]byte("old")).String() || a.Size != 3 || a.Stage != "ran" {
 		t.Errorf("%+v", a)
 	}
-	if a := artifacts["a"]; a.Old != "" || a.Stage != "same" {
+	if a := artifacts["a"]; a.Old+artifacts["kept"].Old != "" || a.Stage != "same" {
 		t.Errorf("%+v", a)
+	}
+}
+
+func TestAStageSaysWhatCameInPlaceOfWhatAndHowLongItRan(t *testing.T) {
+	a, b := []artifact.Output{out("a", "1")}, []artifact.Output{out("a", "2")}
+	for name, c := range map[string]struct {
+		o     engine.Outcome
+		old   bool
+		fresh bool
+		ran   bool
+	}{
+		"another":  {engine.Outcome{Verdict: action.Verdict{Do: event.Run}, Done: true, Old: a, Outs: b}, true, false, true},
+		"the same": {engine.Outcome{Verdict: action.Verdict{Do: event.Run}, Done: true, Old: a, Outs: a}, false, false, true},
+		"failed":   {engine.Outcome{Verdict: action.Verdict{Do: event.Run}, Old: a}, false, false, true},
+		"new":      {engine.Outcome{Verdict: action.Verdict{Do: event.Run}, Done: true, Outs: a}, false, true, true},
+		"restore":  {engine.Outcome{Verdict: action.Verdict{Do: event.Restore}, Done: true, Old: a, Outs: b}, true, false, false},
+		"frozen":   {engine.Outcome{Verdict: action.Verdict{Do: event.Frozen}, Done: true, Outs: a}, false, false, false},
+		"skip":     {engine.Outcome{Verdict: action.Verdict{Do: event.Skip}, Done: true, Old: a, Outs: a}, false, false, false},
+	} {
+		c.o.Stage, c.o.Seconds, c.o.Saved = &spec.Stage{}, 2, 3
+		s := results(&engine.Result{Stages: []engine.Outcome{c.o}}).Stages[0]
+		if (s.Old != nil) != c.old || s.fresh != c.fresh || (s.Seconds == 2) != c.ran || s.Saved != 3 {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
 }
 
