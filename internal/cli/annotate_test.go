@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
 // newNested is a project in a directory of a git repository, on GitHub.
@@ -84,6 +87,23 @@ func TestOnGitHubTheFaultsOfPipeYamlAreShownAtTheirPlaces(t *testing.T) {
 	p.run(2, "plan")
 	if got = p.annotations(); len(got) != 10 || !strings.Contains(got[9], "line=11,") {
 		t.Errorf("%d: %q", len(got), got)
+	}
+}
+
+func TestAnAnnotationSaysOnlyWhatGitHubDoesNot(t *testing.T) {
+	for want, problem := range map[string]pipe.Problem{
+		"":                             {Kind: "interrupted", Message: "interrupted"},
+		"::error title=a::a\n":         {Kind: "failed", Message: "a"},
+		"::error title=a::b%0Ac%0Ad\n": {Kind: "failed", Message: "a\nb", Output: []string{"c", "d"}},
+		"::error title=https%3A//x%3A80%3A a::https://x:80: a\n":                                       {Kind: "network", Place: "https://x:80", Message: "a"},
+		"::error title=" + strings.Repeat("é", 200) + "::" + strings.Repeat("é", 250) + "%0Ahint: h\n": {Kind: "usage", Message: strings.Repeat("é", 250), Hint: "h"},
+	} {
+		var b bytes.Buffer
+		a := &app{World: World{Environ: []string{"GITHUB_ACTIONS=true"}, Err: &b}}
+		a.annotate([]pipe.Problem{problem, {Kind: "terminated", Message: "terminated"}})
+		if b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
 	}
 }
 
