@@ -44,7 +44,8 @@ var (
 // Options say what a Repo takes from outside. The zero value is right in a command.
 type Options struct {
 	Env []string // in the form of os.Environ, which nil stands for
-	// LockWait is how long a lock that git holds is waited for; 0: 5 seconds.
+	// LockWait is how long a lock that git holds is waited for, and the longest wait of a push that
+	// came late; 0: 5 seconds.
 	LockWait time.Duration
 }
 

@@ -54,7 +54,7 @@ func TestAPartialCloneFetchesTheWayToTheFileAlone(t *testing.T) {
 		before := c.objects()
 		commit := c.pushed(up, gitlog.Publication{Path: "app/pipe.lock", File: add("two\n")})
 		got, want := c.came(before, commit), "blob"+strings.Repeat(" commit", 6)+" tree tree" // of the top, and app
-		if filter == "blob:none" { // all trees come with their commits
+		if filter == "blob:none" {                                                            // all trees come with their commits
 			got, want = strings.ReplaceAll(got, " tree", ""), strings.TrimSuffix(want, " tree tree")
 		}
 		if got != want {

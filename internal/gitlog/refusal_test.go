@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pipe-build/pipe/internal/gitlog"
 )
@@ -52,45 +53,72 @@ func TestPublishSaysWhyItWasRefused(t *testing.T) {
 		cause                      gitlog.Cause
 		text                       string
 	}{
-		{"GitHub, branch protection", no("[remote rejected] (protected branch hook declined)"),
+		{
+			"GitHub, branch protection", no("[remote rejected] (protected branch hook declined)"),
 			"remote: error: GH006: Protected branch update failed for refs/heads/main.        \nremote: error: Changes must be made through a pull request.        \n" + failed, "1", gitlog.Protected,
-			"GH006: Protected branch update failed for refs/heads/main.\nChanges must be made through a pull request.\nprotected branch hook declined"},
-		{"GitHub, rules", no("[remote rejected] (push declined due to repository rule violations)"),
+			"GH006: Protected branch update failed for refs/heads/main. Changes must be made through a pull request. protected branch hook declined",
+		},
+		{
+			"GitHub, rules", no("[remote rejected] (push declined due to repository rule violations)"),
 			"remote: error: GH013: Repository rule violations found for refs/heads/main.        \nremote: Review all repository rules at https://github.com/a/b/rules?ref=refs%2Fheads%2Fmain        \nremote: \n" + failed, "1", gitlog.Protected,
-			"GH013: Repository rule violations found for refs/heads/main.\nReview all repository rules at https://github.com/a/b/rules?ref=refs%2Fheads%2Fmain\npush declined due to repository rule violations"},
-		{"GitLab", hook, "remote: GitLab: You are not allowed to push code to protected branches on this project.        \n" + failed, "1", gitlog.Protected,
-			"GitLab: You are not allowed to push code to protected branches on this project.\npre-receive hook declined"},
-		{"GitLab, token", "", "remote: You are not allowed to push code to this project.\nfatal: unable to access 'https://example.com/a/b.git/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
-			"You are not allowed to push code to this project.\nunable to access 'https://example.com/a/b.git/': The requested URL returned error: 403"},
-		{"Bitbucket", hook, "remote: Permission denied to update branch main.\n" + failed, "1", gitlog.Protected, "Permission denied to update branch main.\npre-receive hook declined"},
+			"GH013: Repository rule violations found for refs/heads/main. Review all repository rules at https://github.com/a/b/rules?ref=refs%2Fheads%2Fmain; push declined due to repository rule violations",
+		},
+		{
+			"GitLab", hook, "remote: GitLab: You are not allowed to push code to protected branches on this project.        \n" + failed, "1", gitlog.Protected,
+			"GitLab: You are not allowed to push code to protected branches on this project. pre-receive hook declined",
+		},
+		{
+			"GitLab, token", "", "remote: You are not allowed to push code to this project.\nfatal: unable to access 'https://example.com/a/b.git/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
+			"You are not allowed to push code to this project. unable to access 'https://example.com/a/b.git/': The requested URL returned error: 403",
+		},
+		{"Bitbucket", hook, "remote: Permission denied to update branch main.\n" + failed, "1", gitlog.Protected, "Permission denied to update branch main. pre-receive hook declined"},
 		{"Bitbucket Server", hook, "remote: Branch refs/heads/main can only be modified through pull requests.\n" + failed, "1", gitlog.Protected, ""},
 		{"Gitea", hook, "remote: \nremote: Gitea: Not allowed to push to protected branch main\n" + failed, "1", gitlog.Protected, ""},
-		{"Azure, policy", no("[remote rejected] (TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.)"), failed, "1", gitlog.Protected,
-			"TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch."},
+		{
+			"Azure, policy", no("[remote rejected] (TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.)"), failed, "1", gitlog.Protected,
+			"TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.",
+		},
 		{"Azure, rights", no("[remote rejected] (TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'x', scope 'repository'.)"), failed, "1", gitlog.Forbidden, ""},
 		{"Gerrit", no("[remote rejected] (prohibited by Gerrit: not permitted: update)"), failed, "1", gitlog.Protected, ""},
-		{"GitHub, workflows", no("[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)"), failed, "1", gitlog.Forbidden,
-			"refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission"},
-		{"GitHub, read-only token", "", "remote: Permission to a/b.git denied to github-actions[bot].\nfatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
-			"Permission to a/b.git denied to github-actions[bot].\nunable to access 'https://example.com/a/b/': The requested URL returned error: 403"},
-		{"GitHub, no write access", "", "remote: Write access to repository not granted.\nfatal: unable to access 'https://x:secret@example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
-			"Write access to repository not granted.\nunable to access 'https://example.com/a/b/': The requested URL returned error: 403"},
-		{"GitHub, deploy key", "", "ERROR: The key you are authenticating with has been marked as read only.\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n", "128", gitlog.Forbidden,
-			"ERROR: The key you are authenticating with has been marked as read only.\nCould not read from remote repository."},
+		{
+			"GitHub, workflows", no("[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)"), failed, "1", gitlog.Forbidden,
+			"refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission",
+		},
+		{
+			"GitHub, read-only token", "", "remote: Permission to a/b.git denied to github-actions[bot].\nfatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
+			"Permission to a/b.git denied to github-actions[bot]. unable to access 'https://example.com/a/b/': The requested URL returned error: 403",
+		},
+		{
+			"GitHub, no write access", "", "remote: Write access to repository not granted.\nfatal: unable to access 'https://x:secret@example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden,
+			"Write access to repository not granted. unable to access 'https://example.com/a/b/': The requested URL returned error: 403",
+		},
+		{
+			"GitHub, deploy key", "", "ERROR: The key you are authenticating with has been marked as read only.\nfatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n", "128", gitlog.Forbidden,
+			"ERROR: The key you are authenticating with has been marked as read only. Could not read from remote repository.",
+		},
 		{"GitHub, archived", "", "remote: This repository was archived so it is read-only.\nfatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden, ""},
 		{"no password", "", "fatal: could not read Username for 'https://example.com': terminal prompts disabled\n", "128", gitlog.Forbidden, "could not read Username for 'https://example.com': terminal prompts disabled"},
 		{"no key", "", "git@example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.\n", "128", gitlog.Forbidden, ""},
-		{"no host", "", "ssh: Could not resolve hostname example.com: Name or service not known\nfatal: Could not read from remote repository.\n", "128", gitlog.Unreachable,
-			"ssh: Could not resolve hostname example.com: Name or service not known\nCould not read from remote repository."},
+		{
+			"no host", "", "ssh: Could not resolve hostname example.com: Name or service not known\nfatal: Could not read from remote repository.\n", "128", gitlog.Unreachable,
+			"ssh: Could not resolve hostname example.com: Name or service not known; Could not read from remote repository.",
+		},
 		{"an ill server", "", "fatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 503\n", "128", gitlog.Unreachable, ""},
-		{"some hook", hook, "remote: no commits on Fridays, see https://me:secret@example.com/why\x1b[31m\x07\n" + failed, "1", gitlog.Hook, "no commits on Fridays, see https://example.com/why[31m\npre-receive hook declined"},
+		{"some hook", hook, "remote: no commits on Fridays, see https://me:secret@example.com/why\x1b[31m\x07\n" + failed, "1", gitlog.Hook, "no commits on Fridays, see https://example.com/why[31m; pre-receive hook declined"},
 		{"work tree", no("[remote rejected] (branch is currently checked out)"), "remote: error: refusing to update checked out branch: refs/heads/main\n" + failed, "1", gitlog.Hook, ""},
 		{"a lock that stays", no("[remote rejected] (failed to update ref)"), failed, "1", gitlog.Hook, "failed to update ref"},
-		{"a hook here", "bad lock\n", "see the wiki\n" + failed, "1", gitlog.Hook, "see the wiki\nbad lock"},
+		{"a hook here", "bad lock\n", "see the wiki\n" + failed, "1", gitlog.Hook, "see the wiki; bad lock"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before, refs := c.snapshot(), c.git("for-each-ref")
-			done := c.saying(row.stdout, row.stderr, row.exit).publish(gitlog.Publication{Path: "app/pipe.lock", File: add("two\n")})
+			r, err := gitlog.Open(c.dir, gitlog.Options{Env: c.saying(row.stdout, row.stderr, row.exit).env, LockWait: time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done, err := r.Publish(t.Context(), gitlog.Publication{Remote: "origin", Branch: "main", Message: "m", Path: "app/pipe.lock", File: add("two\n")})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if done.Refused == nil || done.Commit != "" || done.Refused.Cause != row.cause || row.text != "" && done.Refused.Text != row.text {
 				t.Errorf("%+v", done.Refused)
 			}

@@ -232,8 +232,9 @@ func (r *reader) whole(n *yamldoc.Node, least int, what string) int {
 	return v
 }
 
-// oneOf reads one of the words, "" when it is another. off is none for YAML 1.1, and needs no quotes here.
+// oneOf reads one of the words, "" when it is another.
 func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) string {
+	// off without quotes is a boolean to YAML 1.1, but there is nothing else that it can mean here.
 	if (n.Kind == yamldoc.String || n.Kind == yamldoc.Source) && slices.Contains(words, n.Value) {
 		return n.Value
 	}
