@@ -31,6 +31,7 @@ type Publication struct {
 // Published is what became of a Publication.
 type Published struct {
 	Commit  string   // on the branch now, with the file; empty when nothing was pushed
+	There   bool     // nothing was pushed because To has this file already, and Branch has not
 	Refused *Refusal // why it was not pushed; nil: it was, or there was nothing to push
 }
 
@@ -190,7 +191,7 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 	}
 	parents, err := u.parents(ctx, tips, c)
 	if parents == nil || err != nil {
-		return &Published{}, err
+		return &Published{There: true}, err
 	}
 	commit, err := u.commit(ctx, c, parents)
 	if err != nil {
