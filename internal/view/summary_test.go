@@ -183,7 +183,7 @@ func TestWhatBecameOfTheLock(t *testing.T) {
 		"pushed pipe.lock to main: 0123456789ab":                                              {Changed: true, Commit: hash, Branch: "main"},
 		"pipe.lock is on main already":                                                        {Changed: true, Branch: "main"},
 		"pipe.lock was not committed: it is protected":                                        {Changed: true, Why: "it is protected", Fix: "allow it"},
-		"pipe.lock is on pipe-lock/main already, with a pull request: https://x/1":           {Changed: true, Branch: "pipe-lock/main", URL: "https://x/1"},
+		"pipe.lock is on pipe-lock/main already, with a pull request: https://x/1":            {Changed: true, Branch: "pipe-lock/main", URL: "https://x/1"},
 		"pushed pipe.lock to pipe-lock/main (0123456789ab), with a pull request: https://x/1": {Changed: true, Commit: hash, Branch: "pipe-lock/main", URL: "https://x/1"},
 	} {
 		if got := l.String(); got != want || l.Refused() != (l.Fix != "") {
