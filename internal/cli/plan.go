@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/pipe"
@@ -15,6 +17,7 @@ import (
 // planCmd makes pipe plan, which has the flags of repro that choose and decide.
 func (a *app) planCmd() *cobra.Command {
 	var opt pipe.ReproOptions
+	matrix := false
 	c := command("plan [STAGE|OUT]...", "Show what repro would do",
 		`Show what pipe repro would do with all stages, or with the named ones and their
 dependencies, without changing anything. A stage is listed as "depends" if another
@@ -24,12 +27,20 @@ Where pipe.yaml has environments, --env ENV shows what pipe deploy ENV would do 
 the stages with the values of ENV, the plan that approvals sign, who has signed, and
 the rules that stand against it.
 
+With --matrix, the stages that must run, or may have to, are printed as a matrix of jobs
+for GitHub Actions. A stage is in a later wave than those that it needs. The outputs
+matrix-1, matrix-2, ..., waves and any are set for the step. The exit code is 0.
+
 Exit code 3 means that at least one stage would run, be restored or be deployed.`,
-		"pipe plan\npipe plan build\npipe plan --env production", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --matrix", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			if matrix {
+				return a.matrix(c, opt)
+			}
 			return a.plan(c, opt, true)
 		})
 	a.selection(c, &opt)
+	c.Flags().BoolVar(&matrix, "matrix", false, "print the stages as a matrix of jobs for GitHub Actions")
 	return c
 }
 
@@ -54,6 +65,23 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 			return pending("some stages are not up to date")
 		}
 		return nil
+	})
+}
+
+// matrix prints the matrix of jobs. As a text it is what a workflow reads, so nothing else is in it.
+func (a *app) matrix(c *cobra.Command, opt pipe.ReproOptions) error {
+	if a.many {
+		return diag.New(diag.Usage, "--matrix is for one project").Hinted("pipe -C DIR plan --matrix")
+	}
+	return a.with(c.Context(), func(p *pipe.Project) error {
+		m, err := p.Matrix(c.Context(), opt)
+		if err != nil {
+			return err
+		}
+		return a.answer("pipe.matrix/1", m, func(w io.Writer) {
+			b, _ := json.Marshal(m) // numbers and names
+			view.Print(w, "%s\n", string(b))
+		})
 	})
 }
 
