@@ -47,6 +47,7 @@ type Run struct {
 	Tag        string // of OfTag
 	Default    string // the repository's default branch
 	Number     int    // of the pull request; 0: it has none
+	Head       string // commit of the pull request; CI often builds its merge with Base. "": not told
 	Fork       bool   // the pull request comes from another repository
 	Repository string // OWNER/NAME
 	Home       string // the page of the repository
@@ -154,6 +155,7 @@ func (v vars) github(r *Run) {
 		// A review has neither variable.
 		r.Branch = cmp.Or(v.get("GITHUB_HEAD_REF"), e.PullRequest.Head.Ref)
 		r.Base = cmp.Or(v.get("GITHUB_BASE_REF"), e.PullRequest.Base.Ref)
+		r.Head = e.PullRequest.Head.SHA
 		number, _, _ = strings.Cut(number, "/")
 		if r.Number, _ = strconv.Atoi(number); !merge {
 			r.Number = e.PullRequest.Number
@@ -176,6 +178,7 @@ type event struct {
 		Number int `json:"number"`
 		Head   struct {
 			Ref  string `json:"ref"`
+			SHA  string `json:"sha"`
 			Repo struct {
 				Name string `json:"full_name"`
 			} `json:"repo"`

@@ -23,7 +23,7 @@ const repository = `"repository":{"full_name":"acme/shop","default_branch":"main
 
 // pull is a payload of a pull request that comes from a repository.
 func pull(from string) string {
-	return `{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"fix","repo":{"full_name":"` + from + `"}},"base":{"ref":"main"}},` + repository + `}`
+	return `{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"fix","sha":"c0ffee","repo":{"full_name":"` + from + `"}},"base":{"ref":"main"}},` + repository + `}`
 }
 
 // The variables and refs of these two tests are those that docs.github.com has on "Variables reference" and
@@ -60,7 +60,9 @@ func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 
 func TestWhatGitHubSaysOfAPullRequest(t *testing.T) {
 	onPull := []string{"GITHUB_EVENT_NAME=pull_request", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"}
-	asked := func(r *ci.Run) { r.Event, r.Branch, r.Base, r.Number = ci.OfPullRequest, "fix", "main", 7 }
+	asked := func(r *ci.Run) {
+		r.Event, r.Branch, r.Base, r.Number, r.Head = ci.OfPullRequest, "fix", "main", 7, "c0ffee"
+	}
 	forked := func(r *ci.Run) {
 		asked(r)
 		r.Fork = true
@@ -68,7 +70,7 @@ func TestWhatGitHubSaysOfAPullRequest(t *testing.T) {
 	checkGitHub(t, map[string]onGitHub{
 		"pull_request":                        {onPull, pull("acme/shop"), asked},
 		"pull_request of a fork":              {onPull, pull("eve/shop"), forked},
-		"pull_request of a fork that is gone": {onPull, `{"pull_request":{"number":7,"head":{"repo":null}},` + repository + `}`, forked},
+		"pull_request of a fork that is gone": {onPull, `{"pull_request":{"number":7,"head":{"sha":"c0ffee","repo":null}},` + repository + `}`, forked},
 		"pull_request_target": {
 			append(onMain, "GITHUB_EVENT_NAME=pull_request_target", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"), pull("eve/shop"),
 			forked,

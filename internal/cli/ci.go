@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -34,13 +35,7 @@ published, committed or deployed.`,
 			if a.env != "" {
 				return diag.New(diag.Usage, "pipe ci deploys to the environments that auto: in pipe.yaml names; leave out --env").Hinted("pipe deploy %s", a.env)
 			}
-			return a.opened(c.Context(), a.options(), func(p *pipe.Project) error {
-				r, err := p.CI(c.Context(), opt)
-				if r == nil || diag.Is(err, diag.Usage) && len(r.Stages) == 0 {
-					return err
-				}
-				return errors.Join(a.answer("pipe.ci/1", r, func(w io.Writer) { printCI(w, r) }), err)
-			})
+			return a.ci(c.Context(), opt)
 		})
 	f := c.Flags()
 	f.StringVar(&opt.LockCommit, "lock-commit", "", "what to do with pipe.lock: push, pr, branch or off (default: lock: {commit: ...} in pipe.yaml, else push)")
@@ -54,10 +49,28 @@ published, committed or deployed.`,
 	return a.waits(c)
 }
 
+// ci runs pipe ci. What it did is also shown where people and later steps look, however it ended.
+func (a *app) ci(ctx context.Context, opt pipe.CIOptions) error {
+	options, opened := a.options(), false
+	err := a.opened(ctx, options, func(p *pipe.Project) error {
+		opened = true
+		r, err := p.CI(ctx, opt)
+		p.Report(r, err)
+		if r == nil || diag.Is(err, diag.Usage) && len(r.Stages) == 0 {
+			return err
+		}
+		return errors.Join(a.answer("pipe.ci/1", r, func(w io.Writer) { printCI(w, r) }), err)
+	})
+	if err != nil && !opened {
+		pipe.ReportFailure(options, err)
+	}
+	return err
+}
+
 // printCI prints what became of pipe.lock and of the environments.
 func printCI(w io.Writer, r *pipe.CIResult) {
-	if l := r.Lock; l.Commit != "" {
-		view.Print(w, "pushed pipe.lock to %s: %.12s\n", l.Branch, l.Commit)
+	if r.Lock.Commit != "" {
+		view.Print(w, "%s\n", r.Lock)
 	}
 	if len(r.Environments) > 0 {
 		printDeployed(w, &pipe.Deployed{Environments: r.Environments})

@@ -17,7 +17,8 @@ import (
 // planCmd makes pipe plan, which has the flags of repro that choose and decide.
 func (a *app) planCmd() *cobra.Command {
 	var opt pipe.ReproOptions
-	matrix := false
+	var comment, matrix bool
+	var number int
 	c := command("plan [STAGE|OUT]...", "Show what repro would do",
 		`Show what pipe repro would do with all stages, or with the named ones and their
 dependencies, without changing anything. A stage is listed as "depends" if another
@@ -27,19 +28,35 @@ Where pipe.yaml has environments, --env ENV shows what pipe deploy ENV would do 
 the stages with the values of ENV, the plan that approvals sign, who has signed, and
 the rules that stand against it.
 
+Exit code 3 means that at least one stage would run, be restored or be deployed.
+
+With --comment, in GitHub Actions, the plan is also the project's comment on the pull
+request, with what would be deployed to each environment; a later run edits it. The
+token in GITHUB_TOKEN needs pull-requests: write. Exit code 0 then means that the plan
+was made, whatever it says.
+
 With --matrix, the stages that must run, or may have to, are printed as a matrix of jobs
 for GitHub Actions. A stage is in a later wave than those that it needs. The outputs
-matrix-1, matrix-2, ..., waves and any are set for the step. The exit code is 0.
-
-Exit code 3 means that at least one stage would run, be restored or be deployed.`,
-		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --matrix", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+matrix-1, matrix-2, ..., waves and any are set for the step. Exit code 0 means the same.`,
+		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --comment\npipe plan --matrix", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			if comment && matrix {
+				return diag.New(diag.Usage, "--comment and --matrix cannot be used together").Hinted("pipe plan --matrix")
+			}
+			if comment {
+				return a.planComment(c, opt, number)
+			}
+			if c.Flags().Changed("pr") {
+				return diag.New(diag.Usage, "--pr needs --comment").Hinted("pipe plan --comment --pr %d", number)
+			}
 			if matrix {
 				return a.matrix(c, opt)
 			}
 			return a.plan(c, opt, true)
 		})
 	a.selection(c, &opt)
+	c.Flags().BoolVar(&comment, "comment", false, "in GitHub Actions, keep the plan as a comment on the pull request")
+	c.Flags().IntVar(&number, "pr", 0, "with --comment, the number of the pull request (default: the one that this run is of)")
 	c.Flags().BoolVar(&matrix, "matrix", false, "print the stages as a matrix of jobs for GitHub Actions")
 	return c
 }

@@ -23,7 +23,9 @@ type Outcome struct {
 	// rebuilt since.
 	Generation int
 	Outs       []artifact.Output
-	Seconds    float64 // how long the command took, now or when its record was made, if that was read; 0: not known
+	Old        []artifact.Output // its outputs by pipe.lock, before the run
+	Seconds    float64           // how long the command took, now or when its record was made, if that was read; 0: not known
+	Saved      float64           // of a stage that need not run: how long the command took when it ran; 0: not known
 	Err        error
 	Done       bool     // it is as it should be; in a dry run: decided
 	Assumed    []string // commands among its deps that were not run: their output counts as unchanged

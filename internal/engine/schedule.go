@@ -231,7 +231,7 @@ func (r *run) prepare() {
 		l := r.lock.Stage(st.Stage.Name)
 		if l != nil {
 			before := *l
-			st.before = &before
+			st.before, st.Old = &before, l.Outs
 		}
 		if declared(l) {
 			st.locked = st.before

@@ -199,10 +199,12 @@ func (a *answer) words() string {
 		Errors  []json.RawMessage `json:"errors"`
 	}
 	text := "the server answered " + strconv.Itoa(a.status) + " " + http.StatusText(a.status)
-	if json.Unmarshal(a.body, &m) != nil || m.Message == "" {
+	if json.Unmarshal(a.body, &m) != nil {
 		return text
 	}
-	text += ": " + m.Message
+	if m.Message != "" && m.Message != http.StatusText(a.status) {
+		text += ": " + m.Message
+	}
 	for _, raw := range m.Errors {
 		var detail struct{ Message, Field, Code string }
 		var plain string

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,17 +51,11 @@ func (b *Bare) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	}
 	settings := []string{
 		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsync=all", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never", "-c", "protocol.fd.allow=never",
-		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.writeCommitGraph=false", "-c", "fetch.unpackLimit=1", "-c", "fetch.negotiationAlgorithm=consecutive",
-		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60", // a server that sends nothing for a minute is down
+		"-c", "fetch.unpackLimit=1", "-c", "fetch.negotiationAlgorithm=consecutive",
 	}
-	cmd := exec.CommandContext(ctx, bin, append(settings, args...)...)
+	cmd := exec.CommandContext(ctx, bin, slices.Concat(settings, transferSettings(), args)...)
 	cmd.WaitDelay = 5 * time.Second // ssh may outlive a git that was killed, and hold its pipes
-	for _, kv := range b.repo.env {
-		if name, _, _ := strings.Cut(kv, "="); !isLocal(name) {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	cmd.Env = append(cmd.Env, "GIT_DIR="+b.dir)
+	cmd.Env = append(b.repo.unbound(), "GIT_DIR="+b.dir)
 	if !b.prompt {
 		cmd.Env = append(cmd.Env, "GIT_TERMINAL_PROMPT=0")
 	}

@@ -172,6 +172,21 @@ func busy(lock string) error {
 	return diag.New(diag.Busy, "another git process holds the lock").At(lock).Hinted("wait for it to finish; if it crashed, run rm %s", lock)
 }
 
+// adopt moves HEAD's branch from head to a commit that changes one file, and gives the index the
+// file's entry, as CommitFile does.
+func (r *Repo) adopt(ctx context.Context, head, commit string, path repopath.Path, file entry, message string) error {
+	index, err := r.holdIndex(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.advance(ctx, head, commit, message); err != nil {
+		index.drop()
+		return err
+	}
+	_ = index.put(ctx, path, file) // syncIndex sees what became of it
+	return r.syncIndex(ctx, path)
+}
+
 // syncIndex gives the user's index the file's entry of HEAD, unless it has it.
 // It looks again after each change: another process may have moved HEAD. So the
 // answer is never put's own, but what the index has in the end; put's error is

@@ -2,10 +2,12 @@ package gitlog
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -99,15 +101,24 @@ func (h *held) put(ctx context.Context, path repopath.Path, e entry) error {
 	if err != nil {
 		return err
 	}
-	cmd, err := h.r.command(ctx, "update-index", "--add", "--cacheinfo", e.mode+","+e.hash+","+string(path))
+	cmd, err := h.r.command(ctx, "update-index", "-z", "--index-info")
 	if err != nil {
 		return err
 	}
 	cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+tmp)
+	cmd.Stdin = strings.NewReader(e.replace(path))
 	if _, err := output(cmd); err != nil {
 		return err
 	}
 	return os.Rename(tmp, index)
+}
+
+// replace returns what git update-index --index-info takes for an entry that is to be the only one at
+// the path. The old one is removed first: to look for it opens the directory of a sparse index that it
+// lies in. Git appends behind the last entry without a look, and then the path is there twice.
+func (e entry) replace(path repopath.Path) string {
+	zero := strings.Repeat("0", len(e.hash))
+	return fmt.Sprintf("0 %s\t%s\x00%s %s\t%s\x00", zero, path, e.mode, e.hash, path)
 }
 
 // copyIndex writes the index's bytes to another file of the same age. Git tells by the age which

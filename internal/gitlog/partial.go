@@ -26,12 +26,9 @@ func (r *Repo) Fetch(ctx context.Context, hashes []string) error {
 func (r *Repo) fetchKeptBack(ctx context.Context, filter string, hashes []string) error {
 	var failed error
 	for _, name := range r.promisors(ctx) {
-		// As git's own fetch_objects in promisor-remote.c, and no upkeep or tags. A server that
-		// sends nothing for a minute is down.
-		_, err := r.git(ctx, strings.NewReader(strings.Join(hashes, "\n")+"\n"),
-			"-c", "fetch.negotiationAlgorithm=noop", "-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60", "-c", "fetch.writeCommitGraph=false",
-			"-c", "gc.auto=0", "-c", "maintenance.auto=false",
-			"fetch", name, "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--recurse-submodules=no", "--filter="+filter, "--stdin")
+		// As git's own fetch_objects in promisor-remote.c, and no upkeep or tags.
+		_, err := r.git(ctx, strings.NewReader(strings.Join(hashes, "\n")+"\n"), append(transferSettings(), "-c", "fetch.negotiationAlgorithm=noop",
+			"fetch", name, "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--recurse-submodules=no", "--filter="+filter, "--stdin")...)
 		if err == nil {
 			return nil
 		}

@@ -48,13 +48,18 @@ func (r *Repo) plain(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.Dir = r.root
+	cmd.Env = append(r.unbound(), "GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.root)
+	return cmd, nil
+}
+
+// unbound returns the environment without what ties git to a repository.
+func (r *Repo) unbound() (env []string) {
 	for _, kv := range r.env {
 		if name, _, _ := strings.Cut(kv, "="); !isLocal(name) {
-			cmd.Env = append(cmd.Env, kv)
+			env = append(env, kv)
 		}
 	}
-	cmd.Env = append(cmd.Env, "GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.root)
-	return cmd, nil
+	return env
 }
 
 // git runs the git program on this repository and returns what it printed.

@@ -2,6 +2,12 @@ package gitlog
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -25,6 +31,7 @@ type Publication struct {
 // Published is what became of a Publication.
 type Published struct {
 	Commit  string   // on the branch now, with the file; empty when nothing was pushed
+	There   bool     // nothing was pushed because To has this file already, and Branch has not
 	Refused *Refusal // why it was not pushed; nil: it was, or there was nothing to push
 }
 
@@ -52,13 +59,231 @@ const (
 	InProgress  Cause = "in-progress" // a merge or rebase is not finished
 )
 
-// Publish commits one file, alone, on the tip of a branch, and pushes the commit.
+// Publish commits one file, alone, on the tip of a branch, and pushes the commit. It asks nobody for
+// a password, and never forces: a push that comes late is built again on the new tip. Other commits
+// are not pushed, so HEAD has to be the tip or an ancestor of it. The user's hooks run, and the
+// commit is signed as git commit would.
+//
+// Nothing changes here until the remote has the commit. Where it is then on Branch, and HEAD was its
+// parent, the local branch moves to it, and in the index the file's own entry. The work tree, what
+// else is staged, and other branches stay as they are.
+//
+// A push that is refused is no error.
 func (r *Repo) Publish(ctx context.Context, p Publication) (*Published, error) {
-	panic("not yet")
+	if r.Setting(ctx, "remote."+p.Remote+".url") == "" {
+		return &Published{Refused: &Refusal{NoRemote, "git has no remote named " + p.Remote}}, nil
+	}
+	u := &publishing{Publication: p, user: r, r: r.quiet()}
+	done, err := u.run(ctx)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("publish %s: %w", p.Path, context.Cause(ctx))
+	}
+	if no := (*refused)(nil); errors.As(err, &no) {
+		return &Published{Refused: &no.Refusal}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("publish %s: %w", p.Path, err)
+	}
+	return done, nil
+}
+
+// quiet returns the repository for calls of git whose words are read, and that ask nobody.
+func (r *Repo) quiet() *Repo {
+	q := *r
+	q.env = append(slices.Clone(r.env), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	return &q
+}
+
+// publishing is one call of Publish.
+type publishing struct {
+	Publication
+	user *Repo // with the environment that hooks get
+	r    *Repo // for all else
+
+	last   string // what the target was in the last round
+	failed int    // rounds that failed since the target has moved
+	sent   string // the commit of the last push: its answer may have been lost
+}
+
+const (
+	// maxRounds bounds how often others may come first. Of those that push at once one gets through
+	// in each round, so this is enough for 30 runners.
+	maxRounds = 30
+	// maxFailed bounds how often nothing has moved: then nobody came first.
+	maxFailed   = 5
+	firstWait   = 100 * time.Millisecond // about as long as a push takes
+	longestWait = 3 * time.Second
+)
+
+// run tries until the file is on the branch. What a lost round leaves are objects that nothing
+// names, so that a retry is safe.
+func (u *publishing) run(ctx context.Context) (*Published, error) {
+	for n := range maxRounds {
+		done, err := u.round(ctx)
+		no := (*refused)(nil)
+		if !errors.As(err, &no) || !no.again {
+			return done, err
+		}
+		if u.failed++; u.failed == maxFailed {
+			return nil, err
+		}
+		u.note(no.Text + "; trying again")
+		// Jitter spreads those who were late at the same time.
+		wait := min(longestWait, firstWait<<min(n, 10))
+		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, refuse(Moving, fmt.Sprintf("other pushes came first, %d times", maxRounds))
+}
+
+func (u *publishing) note(text string) {
+	if u.Note != nil {
+		u.Note(text)
+	}
+}
+
+// sleep waits, or fails when the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// target is the branch that gets the commit.
+func (u *publishing) target() string {
+	if u.To != "" {
+		return u.To
+	}
+	return u.Branch
+}
+
+// round builds a commit on the tip that the remote has now, and pushes it.
+func (u *publishing) round(ctx context.Context) (*Published, error) {
+	tips, err := u.ask(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if to := tips[u.target()]; to != u.last {
+		u.last, u.failed = to, 0
+	}
+	tip, there := tips[u.Branch]
+	if !there {
+		return nil, refuse(Gone, fmt.Sprintf("%s has no branch %s", u.Remote, u.Branch))
+	}
+	if err := u.bring(ctx, tips); err != nil {
+		return nil, err
+	}
+	if u.landed(ctx, tips[u.target()]) {
+		return &Published{Commit: u.sent}, u.follow(ctx, u.sent)
+	}
+	if err := u.mustContainHead(ctx, tip); err != nil {
+		return nil, err
+	}
+	c, err := u.change(ctx, tip)
+	if c == nil || err != nil {
+		return &Published{}, err
+	}
+	parents, err := u.parents(ctx, tips, c)
+	if parents == nil || err != nil {
+		return &Published{There: true}, err
+	}
+	commit, err := u.commit(ctx, c, parents)
+	if err != nil {
+		return nil, err
+	}
+	u.sent = commit
+	if err := u.push(ctx, commit, tips[u.target()]); err != nil {
+		return nil, err
+	}
+	return &Published{Commit: commit}, u.follow(ctx, commit)
+}
+
+// landed reports whether the commit of the last push is on the branch after all: its answer may
+// have been lost.
+func (u *publishing) landed(ctx context.Context, tip string) bool {
+	if u.sent == "" || tip == "" {
+		return false
+	}
+	yes, _, err := u.r.isAncestor(ctx, u.sent, tip)
+	return err == nil && yes
+}
+
+// mustContainHead refuses when HEAD has commits that the branch lacks.
+func (u *publishing) mustContainHead(ctx context.Context, tip string) error {
+	head, err := u.r.Head(ctx)
+	if err != nil || head.Unborn || head.Hash == tip {
+		return err
+	}
+	yes, known, err := u.r.Ancestor(ctx, head.Hash, tip)
+	switch {
+	case err != nil || yes:
+		return err
+	case !known:
+		return refuse(Ahead, fmt.Sprintf("cannot tell whether branch %s has commit %s", u.Branch, short(head.Hash)))
+	}
+	return refuse(Ahead, fmt.Sprintf("branch %s does not have commit %s, which is checked out", u.Branch, short(head.Hash)))
+}
+
+// follow moves HEAD to the commit that was pushed, if HEAD is its parent and stands for the branch.
+// The remote has the commit, so that a failure here is told, and is none of Publish.
+func (u *publishing) follow(ctx context.Context, commit string) error {
+	if u.target() != u.Branch {
+		return nil
+	}
+	err := u.moveHead(ctx, commit)
+	if err != nil && ctx.Err() == nil {
+		u.note(fmt.Sprintf("%s was pushed, but the local branch was not updated: %v", u.Path, err))
+	}
+	return nil
+}
+
+func (u *publishing) moveHead(ctx context.Context, commit string) error {
+	head, err := u.r.Head(ctx)
+	if err != nil || head.Unborn || u.r.atRest() != nil {
+		return err
+	}
+	parent, err := u.r.git(ctx, nil, "rev-parse", "--verify", "--quiet", commit+"^")
+	if err != nil || strings.TrimSpace(string(parent)) != head.Hash || !u.standsFor(ctx, head.Branch) {
+		return err
+	}
+	file, err := u.r.entryAt(ctx, commit, u.Path)
+	if err != nil {
+		return err
+	}
+	return u.r.adopt(ctx, head.Hash, commit, u.Path, file, u.Message)
+}
+
+// standsFor reports whether a local branch, "" for a detached HEAD, is that of the remote: by its
+// name, or because it tracks it.
+func (u *publishing) standsFor(ctx context.Context, local string) bool {
+	return local == "" || local == u.Branch ||
+		u.r.Setting(ctx, "branch."+local+".remote") == u.Remote && u.r.Setting(ctx, "branch."+local+".merge") == "refs/heads/"+u.Branch
 }
 
 // DefaultBranch returns the branch that HEAD of a remote names: as this clone remembers it, else as the
 // remote says; "" where neither does.
 func (r *Repo) DefaultBranch(ctx context.Context, remote string) (string, error) {
-	panic("not yet")
+	out, err := r.git(ctx, nil, "symbolic-ref", "--quiet", "refs/remotes/"+remote+"/HEAD")
+	if name, ok := strings.CutPrefix(strings.TrimSpace(string(out)), "refs/remotes/"+remote+"/"); err == nil && ok {
+		return name, nil
+	}
+	if ctx.Err() != nil || r.Setting(ctx, "remote."+remote+".url") == "" {
+		return "", context.Cause(ctx)
+	}
+	answer, err := r.quiet().talk(ctx, "ls-remote", "--symref", "--", remote, "HEAD")
+	if err != nil || answer.exit != 0 {
+		return "", context.Cause(ctx)
+	}
+	for line := range strings.Lines(answer.stdout) {
+		if name, ok := strings.CutPrefix(strings.TrimSuffix(line, "\tHEAD\n"), "ref: refs/heads/"); ok {
+			return name, nil
+		}
+	}
+	return "", nil
 }

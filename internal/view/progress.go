@@ -240,11 +240,15 @@ func (p *Progress) failed(e event.Event) {
 	}
 }
 
-// summary prints how many stages ended in which way, without those of which there are none, and
-// how long it took and would have taken.
+// summary prints how a run ended.
 func (p *Progress) summary(e event.Event) {
 	p.running = nil
-	c := e.Counts
+	Print(p.W, "%s\n", Counted(*e.Counts))
+}
+
+// Counted says how many stages ended in which way, without those of which there are none, and how
+// long it took and would have taken.
+func Counted(c event.Counts) string {
 	var w []string
 	for _, x := range []struct {
 		n    int
@@ -265,7 +269,7 @@ func (p *Progress) summary(e event.Event) {
 	default:
 		saved = ", saved " + Seconds(c.Saved)
 	}
-	Print(p.W, "%s in %s%s\n", strings.Join(w, ", "), Seconds(c.Seconds), saved)
+	return strings.Join(w, ", ") + " in " + Seconds(c.Seconds) + saved
 }
 
 // line prints what is left out when quiet.

@@ -62,7 +62,7 @@ jobs:`
 }
 
 // plan is the job that says what a pull request changes. It runs no command of the project, so it may
-// hold a token that writes comments. Exit code 3 of pipe plan means that there is something to do.
+// hold a token that writes comments.
 func plan(p Project) string {
 	condition := ofPull
 	if p.AWS || p.Endpoint != "" {
@@ -71,14 +71,17 @@ func plan(p Project) string {
 	if p.AWS {
 		condition += " && " + canRead
 	}
+	run := "pipe plan || [ $? -eq 3 ] # 3: there is something to do"
+	if p.Comment {
+		run = "exec pipe plan --comment"
+	}
 	return `
   # Shows what the pull request changes. This job runs no command of the project.
   plan:
     if: ` + condition + machine(10) + when(p.Comment, `
       pull-requests: write # the comment`) + token(p, "which may only read") + `
     steps:` + checkout(false) + setup(p) + reader(p) + `
-      - run: pipe plan` + when(p.Comment, " --comment") + ` || [ $? -eq 3 ] # 3: there is something to do` + env(
-		when(p.Comment, apiToken)) + "\n"
+      - run: ` + run + env(when(p.Comment, apiToken)) + "\n"
 }
 
 // check is the job that builds pull requests.

@@ -26,7 +26,7 @@ const (
 //
 // It fails with kind Policy and file:line:column when a newer version wrote the
 // lock, with kind Usage when data is too large or no lock at all.
-func Parse(file string, data []byte) (*File, error) { return parse(file, data, nil) }
+func Parse(file string, data []byte) (*File, error) { return parse(file, data, nil, pick) }
 
 // Parser reads many locks of which each has most blocks of the one before, as those of a
 // history do: such a block is not checked and read again. What it returns shares memory and
@@ -36,17 +36,14 @@ type Parser struct {
 }
 
 // Parse is like the function Parse.
-func (p *Parser) Parse(file string, data []byte) (*File, error) { return parse(file, data, p) }
+func (p *Parser) Parse(file string, data []byte) (*File, error) { return parse(file, data, p, pick) }
 
-func parse(file string, data []byte, memory *Parser) (*File, error) {
+// parse reads a lock; choose says which of several whole blocks of one name counts.
+func parse(file string, data []byte, memory *Parser, choose func([]block) (block, bool)) (*File, error) {
 	if len(data) > MaxSize {
 		return nil, diag.New(diag.Usage, "larger than %d MiB", MaxSize>>20).At(file).Hinted(restore, file)
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if bytes.IndexByte(data, '\r') >= 0 {
-		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-	}
-	data = withoutBases(data)
+	data = withoutBases(unixLines(data))
 	r := &reader{file: file, data: data, text: string(data), lines: 1}
 	n := bytes.Count(data, []byte("\n"+beginField))
 	r.found = make([]block, 0, n)
@@ -70,7 +67,16 @@ func parse(file string, data []byte, memory *Parser) (*File, error) {
 	if !r.known && strings.TrimSpace(r.text) != "" {
 		return nil, diag.New(diag.Usage, "is not a pipe.lock file").At(file+":1:1").Hinted(restore, file)
 	}
-	return r.result(), nil
+	return r.result(choose), nil
+}
+
+// unixLines drops what editors and git put around lines: a byte order mark, and \r before \n.
+func unixLines(data []byte) []byte {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if bytes.IndexByte(data, '\r') >= 0 {
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	}
+	return data
 }
 
 const restore = "restore it (git checkout HEAD -- %s), or delete it and run pipe repro"
@@ -271,14 +277,14 @@ func (r *reader) damaged(name string, line int, body, why string) {
 }
 
 // result settles what is there more than once.
-func (r *reader) result() *File {
+func (r *reader) result(choose func([]block) (block, bool)) *File {
 	slices.SortStableFunc(r.found, func(a, b block) int { return cmp.Compare(a.Name, b.Name) })
 	f := &File{Stages: slices.Grow([]Stage(nil), len(r.found))}
 	for from, to := 0, 0; from < len(r.found); from = to {
 		for to = from + 1; to < len(r.found) && r.found[to].Name == r.found[from].Name; to++ {
 		}
 		same := r.found[from:to]
-		if b, ok := pick(same); ok {
+		if b, ok := choose(same); ok {
 			if b.source != nil {
 				f.Sources = append(f.Sources, *b.source)
 			} else {

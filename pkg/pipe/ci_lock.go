@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -25,6 +26,13 @@ type LockPublished struct {
 	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes, off, fork or no-branch
 	Why     string `json:"why,omitempty"`    // the same for people
 	Fix     string `json:"fix,omitempty"`    // what to do about it
+}
+
+// String says what became of it.
+func (l LockPublished) String() string { return l.view().String() }
+
+func (l LockPublished) view() view.Published {
+	return view.Published{Changed: l.Changed, Commit: l.Commit, Branch: l.Branch, URL: l.URL, Why: l.Why, Fix: l.Fix}
 }
 
 // Causes that are not git's.
@@ -140,10 +148,10 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 		return nil
 	}
 	l.Commit, l.Branch = done.Commit, cmp.Or(pub.To, branch)
-	if done.Commit == "" {
-		return nil
+	if mode == spec.LockPR && (done.Commit != "" || done.There) {
+		c.openPullRequest(ctx, pub.To, branch, lock, was)
 	}
-	if head, err := p.repo.Head(ctx); err == nil && head.Hash == done.Commit { // its parent is the commit that was built
+	if head, err := p.repo.Head(ctx); err == nil && done.Commit != "" && head.Hash == done.Commit { // its parent is the commit that was built
 		p.sealed.Commit = done.Commit
 		p.sealed.Committed, err = p.repo.Committed(ctx, done.Commit)
 		return err
@@ -151,14 +159,35 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 	return nil
 }
 
-// message is that of the lock's commit.
-func (c *ciRun) message(lock, was *lockfile.File) string {
-	var names []string
+// openPullRequest asks to merge the branch that has the lock's commit. Without a pull request the commit is there all the
+// same, so that a failure is only said.
+func (c *ciRun) openPullRequest(ctx context.Context, head, base string, lock, was *lockfile.File) {
+	title, body := c.p.lockPullText(changedStages(was, lock))
+	url, err := c.p.lockPullRequest(ctx, head, base, title, body)
+	if err != nil && ctx.Err() == nil {
+		e := diag.All(err)[0]
+		text := "no pull request was opened for " + head + ": " + e.What
+		if e.Hint != "" {
+			text += "; " + e.Hint
+		}
+		c.p.note(text)
+	}
+	c.r.Lock.URL = url
+}
+
+// changedStages returns the stages whose blocks differ, sorted.
+func changedStages(was, lock *lockfile.File) (names []string) {
 	for _, change := range lockfile.Diff(was, lock) {
 		if !slices.Contains(names, change.Stage) {
 			names = append(names, change.Stage)
 		}
 	}
+	return names
+}
+
+// message is that of the lock's commit.
+func (c *ciRun) message(lock, was *lockfile.File) string {
+	names := changedStages(was, lock)
 	const most = 20
 	if n := len(names); n > most {
 		names = append(names[:most:most], fmt.Sprintf("%d more", n-most))

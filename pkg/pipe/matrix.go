@@ -3,14 +3,12 @@ package pipe
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -54,10 +52,15 @@ func (p *Project) Matrix(ctx context.Context, opt ReproOptions) (*Matrix, error)
 			m.Include = append(m.Include, MatrixJob{Stage: strings.Join(names, " "), Wave: i + 1})
 		}
 	}
-	if file, _ := shell.Getenv(p.env, "GITHUB_OUTPUT"); file != "" {
-		err = m.output(file, len(waves))
+	file := p.variable("GITHUB_OUTPUT")
+	if file == "" {
+		return m, nil
 	}
-	return m, err
+	all, err := m.outputs(len(waves))
+	if err != nil {
+		return nil, err
+	}
+	return m, ci.Append(file, ci.Outputs(all))
 }
 
 // inWaves sorts the stages that take part into waves. One that does not take part is passed through: what needs it
@@ -95,9 +98,9 @@ func grouped(names []string, n int) [][]string {
 	return groups
 }
 
-// output appends to the file that GitHub reads the outputs of a step from.
-func (m *Matrix) output(file string, waves int) (err error) {
-	var text strings.Builder
+// outputs are those of the step, for a workflow that has a job for each wave.
+func (m *Matrix) outputs(waves int) ([]ci.Output, error) {
+	var all []ci.Output
 	for n := range waves {
 		var one Matrix
 		for _, j := range m.Include {
@@ -107,15 +110,9 @@ func (m *Matrix) output(file string, waves int) (err error) {
 		}
 		b, err := json.Marshal(one)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		text.WriteString("matrix-" + strconv.Itoa(n+1) + "=" + string(b) + "\n")
+		all = append(all, ci.Output{Name: "matrix-" + strconv.Itoa(n+1), Value: string(b)})
 	}
-	text.WriteString("waves=" + strconv.Itoa(waves) + "\nany=" + strconv.FormatBool(waves > 0) + "\n")
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text.String())
-	return errors.Join(err, f.Close())
+	return append(all, ci.Output{Name: "waves", Value: strconv.Itoa(waves)}, ci.Output{Name: "any", Value: strconv.FormatBool(waves > 0)}), nil
 }

@@ -71,6 +71,10 @@ type StageResult struct {
 	Key     string            `json:"key,omitempty"`    // empty when an input is not known yet
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
+	// Old are its outputs by pipe.lock before the run, where others took their place.
+	Old     []artifact.Output `json:"old,omitempty"`
+	Seconds float64           `json:"seconds,omitempty"`       // how long the command ran
+	Saved   float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
@@ -80,6 +84,7 @@ type StageResult struct {
 
 	trees     map[string]*object.Tree
 	deps, was []artifact.Input
+	fresh     bool // pipe.lock did not have it
 }
 
 // Result is a whole run or plan, each stage after those that it needs.
@@ -261,7 +266,13 @@ func results(r *engine.Result) *Result {
 	for _, o := range r.Stages {
 		s := StageResult{
 			Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs,
-			Assumed: o.Assumed, trees: o.Trees, deps: o.Deps, was: o.Was,
+			Assumed: o.Assumed, Saved: o.Saved, trees: o.Trees, deps: o.Deps, was: o.Was, fresh: len(o.Old) == 0 && len(o.Outs) > 0 && o.Verdict.Do != event.Skip && o.Verdict.Do != event.Frozen,
+		}
+		if o.Verdict.Do == event.Run {
+			s.Seconds = o.Seconds
+		}
+		if o.Done && !slices.EqualFunc(o.Old, o.Outs, artifact.Output.Same) {
+			s.Old = o.Old
 		}
 		if !o.Key.IsZero() {
 			s.Key = o.Key.String()

@@ -352,7 +352,8 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	}
 	for i := range t.result.Stages {
 		s := &t.result.Stages[i]
-		if o := result.Stages[s.Stage]; o.Err != nil {
+		o := result.Stages[s.Stage]
+		if s.Seconds = o.Seconds; o.Err != nil {
 			s.Error = o.Err.Error()
 		} else if o.Blocked != "" {
 			s.Verb, s.Because = event.Blocked, []event.Reason{{Code: event.NeedFailed, Path: o.Blocked}}

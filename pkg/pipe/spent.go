@@ -57,6 +57,7 @@ func (p *Project) countSaved(ctx context.Context, r *engine.Result) {
 		switch {
 		case o.Verdict.Do != event.Skip && o.Verdict.Do != event.Restore:
 		case seconds > 0:
+			o.Saved = seconds
 			r.Counts.Saved += seconds
 		default:
 			r.Counts.Unsaved++

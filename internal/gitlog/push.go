@@ -1,0 +1,128 @@
+package gitlog
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"strings"
+)
+
+// answered is what a call of git said to the end.
+type answered struct {
+	stdout, stderr string
+	exit           int // -1: a signal
+}
+
+// talk is a call of git that reaches the remote, with the user's settings, credentials and hooks. It
+// has no terminal, so that neither git nor ssh can ask for anything. The error says that git could not run.
+func (r *Repo) talk(ctx context.Context, args ...string) (*answered, error) {
+	cmd, err := r.plain(ctx, append(transferSettings(), args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return listen(ctx, cmd)
+}
+
+// listen runs a command without a terminal to its end.
+func listen(ctx context.Context, cmd *exec.Cmd) (*answered, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	alone(cmd)
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if cmd.ProcessState == nil {
+		return nil, err
+	}
+	return &answered{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}, nil
+}
+
+// transferSettings are those of a git that reaches another repository: no upkeep of this one on the
+// way, and a server that sends nothing for a minute is down.
+func transferSettings() []string {
+	return []string{
+		"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.writeCommitGraph=false",
+		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60",
+	}
+}
+
+// ask returns the tips of the branches that matter, as the remote has them.
+func (u *publishing) ask(ctx context.Context) (map[string]string, error) {
+	args := []string{"ls-remote", "--quiet", "--", u.Remote, "refs/heads/" + u.Branch}
+	if u.target() != u.Branch {
+		args = append(args, "refs/heads/"+u.target())
+	}
+	a, err := u.r.talk(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	if a.exit != 0 {
+		return nil, unanswered(a)
+	}
+	tips := map[string]string{}
+	for line := range strings.Lines(a.stdout) {
+		hash, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok && isHash(hash) {
+			tips[branch] = hash // the patterns match ends of names, so there may be others
+		}
+	}
+	return tips, nil
+}
+
+// bring fetches the tips that are not here. No reference changes: if the push is refused, nothing has.
+func (u *publishing) bring(ctx context.Context, tips map[string]string) error {
+	for _, branch := range []string{u.Branch, u.target()} {
+		tip := tips[branch]
+		if tip == "" || u.r.has(ctx, tip) {
+			continue
+		}
+		args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune", "--refmap="}
+		if branch != u.Branch && u.r.cut() {
+			// It may have left the branch before the edge, and bring all of its history along.
+			args = append(args, "--depth=1")
+		}
+		a, err := u.r.talk(ctx, append(args, "--", u.Remote, "refs/heads/"+branch)...)
+		switch {
+		case err != nil:
+			return err
+		case u.r.has(ctx, tip):
+		case a.exit != 0:
+			return unanswered(a)
+		default:
+			return again(Moving, "the branch has moved")
+		}
+	}
+	return nil
+}
+
+// has reports whether a commit is here.
+func (r *Repo) has(ctx context.Context, commit string) bool {
+	cmd, err := r.command(ctx, "cat-file", "-e", commit+"^{commit}")
+	if err != nil {
+		return false
+	}
+	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
+	return cmd.Run() == nil
+}
+
+// push puts a commit on the target, whose tip must still be old; "": it must not be there. The lease
+// makes that a compare-and-swap: as old is a parent of the commit, nothing is ever forced.
+func (u *publishing) push(ctx context.Context, commit, old string) error {
+	ref := "refs/heads/" + u.target()
+	a, err := u.r.talk(ctx, "-c", "push.pushOption=", "push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no",
+		"--force-with-lease="+ref+":"+old, "--", u.Remote, commit+":"+ref)
+	if err != nil || a.exit == 0 {
+		return err
+	}
+	for line := range strings.Lines(a.stdout) {
+		// See git-push(1), OUTPUT: flag, from:to, summary and reason.
+		if status, ok := strings.CutPrefix(line, "!\t"+commit+":"+ref+"\t"); ok {
+			return rejected(strings.TrimSpace(status), a.stderr)
+		}
+	}
+	if a.exit == 1 { // git has got as far as to the hook, and no further
+		return refuse(Hook, said(a.stderr+a.stdout))
+	}
+	return unanswered(a)
+}
