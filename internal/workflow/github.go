@@ -127,14 +127,15 @@ func wave(p Project, n int) string {
   wave-` + name + `:
     name: ${{ matrix.stage }}
     needs: [` + strings.Join(upto(n-1), ", ") + `]
-    if: ${{ !cancelled() && !failure() && needs.matrix.outputs.matrix-` + name + ` != '' }} # GitHub fails on an empty matrix
+    # GitHub fails on an empty matrix.
+    if: ${{ !cancelled() && !failure() && needs.matrix.result == 'success' && needs.matrix.outputs.matrix-` + name + ` != '' }}
     strategy:
       fail-fast: false
       matrix: ${{ fromJSON(needs.matrix.outputs.matrix-` + name + `) }}` + machine(60) + token(p, "") + `
     steps:` + checkout(false) + setup(p) + writer(p) + `
       - run: |
           read -ra stages <<<"$STAGES" # more than one where a wave has over 256
-          exec pipe repro --push "${stages[@]}"` + env("\n          STAGES: ${{ matrix.stage }}", keys(p), secrets(p.BuildSecrets)) + "\n"
+          exec pipe repro --push --no-deploy "${stages[@]}"` + env("\n          STAGES: ${{ matrix.stage }}", keys(p), secrets(p.BuildSecrets)) + "\n"
 }
 
 // upto are the names of the jobs before the wave behind n.
