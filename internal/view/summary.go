@@ -96,7 +96,9 @@ func (r *Report) heading() string {
 	if len(of) > 0 {
 		b.WriteString(strings.Join(of, " · ") + "\n\n")
 	}
-	b.WriteString("**" + Counted(r.Counts) + "**\n\n" + r.lock() + "\n")
+	if r.Commit != "" { // else nothing began
+		b.WriteString("**" + Counted(r.Counts) + "**\n\n" + r.lock() + "\n")
+	}
 	return b.String()
 }
 
