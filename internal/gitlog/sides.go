@@ -141,16 +141,6 @@ func (r *Repo) version(ctx context.Context, commit string, path repopath.Path) [
 	return data
 }
 
-// local is git for what this clone has: a partial one fetches nothing.
-func (r *Repo) local(ctx context.Context, args ...string) ([]byte, error) {
-	cmd, err := r.command(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	cmd.Env = append(cmd.Env, "GIT_NO_LAZY_FETCH=1")
-	return output(cmd)
-}
-
 // Settle replaces the versions of a conflict in the index by data. It fails with diag.Busy when
 // another git process holds the index.
 func (r *Repo) Settle(ctx context.Context, path repopath.Path, data []byte) error {
