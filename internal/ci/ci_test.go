@@ -255,3 +255,23 @@ func file(t *testing.T, content string) string {
 	}
 	return path
 }
+
+func TestAPartOfTheVariablesIsEnoughInCI(t *testing.T) {
+	for text, want := range map[string]ci.Run{
+		"GITHUB_REF_NAME=main":        {System: ci.GitHub, Event: ci.OfBranch, Branch: "main"},
+		"GITHUB_REF=refs/heads/a/b":   {System: ci.GitHub, Event: ci.OfBranch, Branch: "a/b"},
+		"GITHUB_REF=refs/tags/v1":     {System: ci.GitHub, Event: ci.OfTag, Tag: "v1"},
+		"GITHUB_ACTOR=ann":            {System: ci.GitHub, Actor: "ann"},
+		"CI_COMMIT_BRANCH=main":       {System: ci.GitLab, Event: ci.OfBranch, Branch: "main"},
+		"GITLAB_USER_LOGIN=ann":       {System: ci.GitLab, Actor: "ann"},
+		"CIRCLE_BRANCH=main":          {System: ci.CircleCI, Event: ci.OfBranch, Branch: "main"},
+		"CIRCLE_USERNAME=ann":         {System: ci.CircleCI, Actor: "ann"},
+		"BUILDKITE_BRANCH=main":       {System: ci.Buildkite, Event: ci.OfBranch, Branch: "main"},
+		"BUILDKITE_BUILD_CREATOR=ann": {System: ci.Buildkite, Actor: "ann"},
+	} {
+		want.Active = true
+		if got := ci.Detect([]string{"CI=true", text}); got != want {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}

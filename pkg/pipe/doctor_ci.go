@@ -164,19 +164,25 @@ func (d *ciDoctor) push(ctx context.Context) {
 	}
 }
 
-// onGitHub matches an address of a repository there, as people and CI systems write it.
-var onGitHub = regexp.MustCompile(`^(?:https://(?:[^@/]*@)?|ssh://git@|git@)github\.com[:/]([^/]+/[^/]+?)(?:\.git)?/?$`)
+// githubURL matches an address of a repository on GitHub, as people and CI systems write it.
+var githubURL = regexp.MustCompile(`^(?:https://(?:[^@/]*@)?|ssh://git@|git@)github\.com[:/]([^/]+/[^/]+?)(?:\.git)?/?$`)
+
+// onGitHub returns OWNER/NAME of a repository's URL; empty if it is on another host.
+func onGitHub(url string) string {
+	if m := githubURL.FindStringSubmatch(url); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // gitHub asks GitHub about the token and the branch.
 func (d *ciDoctor) gitHub(ctx context.Context) {
 	const token, protection = "GitHub token", "branch protection"
 	repository := d.job.Repository
 	if d.job.System != ci.GitHub {
-		m := onGitHub.FindStringSubmatch(d.p.repo.Origin(ctx))
-		if m == nil {
+		if repository = onGitHub(d.p.repo.Origin(ctx)); repository == "" {
 			return
 		}
-		repository = m[1]
 	}
 	c, err := d.p.github(repository)
 	if err != nil {
