@@ -264,7 +264,8 @@ func (a *app) complain(err error) {
 		}{pipe.Describe(err), pipe.ExitCode(err)})
 		return
 	}
-	for _, p := range pipe.Describe(err) {
+	problems := pipe.Describe(err)
+	for _, p := range problems {
 		text := p.Message
 		if p.Place != "" {
 			text = p.Place + ": " + text
@@ -281,6 +282,7 @@ func (a *app) complain(err error) {
 			view.Print(a.Err, "  "+view.Paint(a.Err, view.Cyan, "hint:")+" %s\n", p.Hint)
 		}
 	}
+	a.annotate(problems)
 }
 
 // pending is the error of exit code 3. Its text is never printed.

@@ -13,11 +13,20 @@ import (
 // doctorCmd makes pipe doctor. The answer comes first and in full; that a check failed is told
 // by the exit code after it.
 func (a *app) doctorCmd() *cobra.Command {
-	return command("doctor", "Check everything that pipe needs",
-		"Check git, the shells, that .pipe and the cache can be written, pipe.yaml, pipe.lock,\n.gitignore and the remote. The check of the remote writes and reads a small object.",
-		"pipe doctor", noArgs, func(c *cobra.Command, _ []string) error {
+	ci := false
+	c := command("doctor", "Check everything that pipe needs",
+		`Check git, the shells, that .pipe and the cache can be written, pipe.yaml, pipe.lock,
+.gitignore and the remote. The check of the remote writes and reads a small object.
+
+With --ci, also check what pipe ci needs: the branch, the clone, whether git may push,
+what protects the branch, whose credentials the remote gets, the clock, and the
+workflow. It changes nothing there. What a token may not see is no failure.`,
+		"pipe doctor\npipe doctor --ci", noArgs, func(c *cobra.Command, _ []string) error {
 			// It opens the project itself, because one that cannot be opened is a finding.
 			checks := pipe.Doctor(c.Context(), a.options())
+			if ci {
+				checks = append(checks, pipe.DoctorCI(c.Context(), a.options())...)
+			}
 			failed := 0
 			for _, x := range checks {
 				if !x.OK {
@@ -41,4 +50,6 @@ func (a *app) doctorCmd() *cobra.Command {
 			}
 			return err
 		})
+	c.Flags().BoolVar(&ci, "ci", false, "also check what pipe ci needs")
+	return c
 }

@@ -18,6 +18,10 @@ func (a *app) initCmd() *cobra.Command {
 to .gitignore and .gitattributes. If pipe.yaml deploys through a remote but has no
 project name, add one. Nothing is overwritten.
 
+With these lines, pipe.lock merges without conflicts in most cases (see pipe lock resolve),
+and git diff shows it in short. For that, diff.pipe.textconv is set in the git config of this
+clone; another clone without it shows the whole file.
+
 The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
 Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in
 comments, so nothing is deployed yet. --dry-run prints it.`,
@@ -68,9 +72,9 @@ is not installed. --remove takes them out again.`,
 // printInit prints what was found and written. With --dry-run, only the new pipe.yaml goes to
 // stdout.
 func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
-	talk, wrote := w, "wrote"
+	talk, wrote, set := w, "wrote", "set"
 	if dryRun {
-		talk, wrote = a.Err, "would write"
+		talk, wrote, set = a.Err, "would write", "would set"
 	}
 	for _, f := range r.Found {
 		if f.Why != "" {
@@ -83,11 +87,16 @@ func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
 		}
 		view.Print(talk, "found %s: %s %s\n", f.File, noun, strings.Join(f.Stages, ", "))
 	}
-	if len(r.Wrote) == 0 {
+	if len(r.Wrote)+len(r.Config) == 0 {
 		view.Print(talk, "nothing to do: pipe.yaml, .gitignore and .gitattributes are up to date\n")
 		return
 	}
-	view.Print(talk, "%s %s\n", wrote, strings.Join(r.Wrote, ", "))
+	if len(r.Wrote) > 0 {
+		view.Print(talk, "%s %s\n", wrote, strings.Join(r.Wrote, ", "))
+	}
+	for _, name := range r.Config {
+		view.Print(talk, "%s %s in this clone's git config: git diff shows pipe.lock in short\n", set, name)
+	}
 	for line := range strings.Lines(r.Text) {
 		view.Print(w, "%s\n", strings.TrimSuffix(line, "\n"))
 	}

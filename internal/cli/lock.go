@@ -37,6 +37,6 @@ check.`,
 		})
 	commit.Flags().BoolVar(&opt.Unpushed, "unpushed", false, "do not check that the remote has what pipe.lock names")
 	commit.Flags().StringVarP(&opt.Message, "message", "m", "", "commit message")
-	c.AddCommand(a.waits(commit))
+	c.AddCommand(a.waits(commit), a.lockResolveCmd(), a.lockCheckCmd(), a.lockTextCmd())
 	return c
 }

@@ -40,7 +40,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 	if err := errors.Join(err, made.Settle(err == nil)); err != nil {
 		return err
 	}
-	a.Outs, a.Seconds = outs, made.Seconds
+	a.Outs = outs
 	a.newLock = r.entry(a, outs)
 	done := told(&a.Outcome, event.Done)
 	done.Because, done.Seconds = nil, made.Seconds

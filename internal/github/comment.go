@@ -33,7 +33,10 @@ func (c *Client) KeepComment(ctx context.Context, number int, mark, body string)
 		case old != nil && same(old.Body, body):
 			return old.URL, nil
 		case old != nil:
-			return c.writeComment(ctx, http.MethodPatch, "/issues/comments/"+strconv.FormatInt(old.ID, 10), body)
+			url, err := c.writeComment(ctx, http.MethodPatch, "/issues/comments/"+strconv.FormatInt(old.ID, 10), body)
+			if !diag.Is(err, diag.NotFound) { // it was deleted since it was listed
+				return url, err
+			}
 		}
 		url, err = c.writeComment(ctx, http.MethodPost, issue(number)+"/comments", body)
 		// It may be there although no answer came: look before it is written a second time.

@@ -152,6 +152,26 @@ func TestALostAnswerMakesNoSecondComment(t *testing.T) {
 	}
 }
 
+func TestACommentThatIsDeletedMeanwhileIsMadeAgain(t *testing.T) {
+	made := false
+	_, c := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+		switch {
+		case r.URL.Path == "/api/graphql":
+			say(w, 200, object{"data": object{"viewer": object{"login": me}}})
+		case r.Method == http.MethodGet:
+			say(w, 200, []object{{"id": 5, "body": mark, "user": object{"login": me}}})
+		case r.Method == http.MethodPatch:
+			say(w, 404, object{"message": "Not Found"})
+		default:
+			made = true
+			say(w, 201, object{"html_url": "https://c/6"})
+		}
+	})
+	if url, err := c.KeepComment(t.Context(), 7, mark, mark+"\none"); err != nil || url != "https://c/6" || !made {
+		t.Errorf("%q, %v", url, err)
+	}
+}
+
 func TestACommentThatMayNotBeWrittenIsRefusedAtOnce(t *testing.T) {
 	s, c := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
 		if r.Method == http.MethodGet {

@@ -21,7 +21,7 @@ const (
 	apiVersion  = "2022-11-28" // docs.github.com/en/rest/about-the-rest-api/api-versions
 	maxAttempts = 5
 	maxWait     = 90 * time.Second // GitHub asks for a minute after its secondary rate limit
-	maxAnswer   = 16 << 20         // a page of 100 comments of 64 KiB each is 7 MB
+	maxAnswer   = 64 << 20         // a page of 100 comments of 65,536 characters each is 26 MB at most
 )
 
 // call is a request and its answer.

@@ -80,15 +80,10 @@ func (u *publishing) parents(ctx context.Context, tips map[string]string, c *cha
 
 // blob returns the bytes of a file, not nil when it is empty. A partial clone fetches it.
 func (r *Repo) blob(ctx context.Context, hash string) ([]byte, error) {
-	cmd, err := r.command(ctx, "cat-file", "blob", hash)
-	if err != nil {
-		return nil, err
-	}
-	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
-	out, err := output(cmd)
+	out, err := r.local(ctx, "cat-file", "blob", hash)
 	if failed(err) && r.partial() {
 		if err = r.Fetch(ctx, []string{hash}); err == nil {
-			out, err = r.git(ctx, nil, "cat-file", "blob", hash)
+			out, err = r.local(ctx, "cat-file", "blob", hash)
 		}
 	}
 	return append([]byte{}, out...), err

@@ -3,8 +3,11 @@ package gitlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +19,11 @@ import (
 // repository of pipe's own: to deepen the user's would change it. known is false when neither can
 // tell, because there is no origin, or it cannot be reached or does not have the commits.
 func (r *Repo) Ancestor(ctx context.Context, a, b string) (yes, known bool, err error) {
+	return r.ancestor(ctx, "origin", a, b)
+}
+
+// ancestor is Ancestor with another remote to ask.
+func (r *Repo) ancestor(ctx context.Context, remote, a, b string) (yes, known bool, err error) {
 	if a == b {
 		return true, true, nil
 	}
@@ -24,7 +32,7 @@ func (r *Repo) Ancestor(ctx context.Context, a, b string) (yes, known bool, err 
 	if err != nil || known && (yes || !r.cut()) {
 		return yes, known, err
 	}
-	url := r.Origin(ctx)
+	url := r.Setting(ctx, "remote."+remote+".url")
 	if url == "" {
 		return false, false, nil
 	}
@@ -71,6 +79,29 @@ func answer(cmd *exec.Cmd) (yes, known bool, err error) {
 	return false, false, err
 }
 
+// previewed reports whether HEAD of a shallow clone is in the history of a remote's branch, by a fetch
+// of the commits alone that go from one to the other; they are thrown away. Only then a fetch brings
+// no more than these: otherwise it would bring the branch's whole history, with all files.
+func (r *Repo) previewed(ctx context.Context, remote, branch, tip string) (yes bool, err error) {
+	tmp, err := os.MkdirTemp("", "pipe-history-")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	q := *r
+	q.objectDir = tmp
+	a, err := q.talk(ctx, slices.Concat([]string{"-c", "remote." + remote + ".promisor=true", "-c", "remote." + remote + ".partialclonefilter=tree:0"},
+		quietFetch(), []string{"--", remote, "refs/heads/" + branch})...)
+	if err != nil {
+		return false, err
+	}
+	if a.exit != 0 {
+		return false, unanswered(a)
+	}
+	yes, _, err = q.isAncestor(ctx, "HEAD", tip)
+	return yes, err
+}
+
 // scratch makes a repository that has the history of two commits and none of their files. It
 // borrows nothing from the user's, whose edge it would inherit. The caller removes its directory,
 // also after an error.
@@ -79,7 +110,7 @@ func (r *Repo) scratch(ctx context.Context, url, a, b string) (*Bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := OpenBare(dir, BareOptions{Env: r.env})
+	s := OpenBare(dir, BareOptions{Env: append(slices.Clone(r.env), r.access(ctx)...)})
 	if err := s.Init(ctx, len(a)); err != nil {
 		return s, err
 	}
@@ -95,6 +126,38 @@ func (r *Repo) scratch(ctx context.Context, url, a, b string) (*Bare, error) {
 		_, err = s.git(ctx, nil, append(fetch, "+refs/heads/*:refs/all/*")...)
 	}
 	return s, err
+}
+
+// access returns, as variables of git, what the repository's own configuration says about the way to a
+// remote: actions/checkout keeps its token there. What the user's says reaches every repository.
+func (r *Repo) access(ctx context.Context) (env []string) {
+	out, err := r.git(ctx, nil, "config", "--show-scope", "--list", "-z")
+	if err != nil {
+		return nil // an old git, which says so itself when it is asked for a password
+	}
+	n, _ := strconv.Atoi(lookup(r.env, "GIT_CONFIG_COUNT"))
+	fields := strings.Split(string(out), "\x00")
+	for i := 0; i+1 < len(fields); i += 2 {
+		scope, setting := fields[i], fields[i+1]
+		key, value, hasValue := strings.Cut(setting, "\n")
+		section, _, _ := strings.Cut(key, ".")
+		if scope != "local" && scope != "worktree" || !hasValue || !slices.Contains([]string{"http", "credential", "url", "ssh"}, section) && key != "core.sshcommand" && key != "core.askpass" {
+			continue
+		}
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, value))
+		n++
+	}
+	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
+}
+
+// lookup returns the value of a variable, the last of them if there are several.
+func lookup(env []string, name string) (value string) {
+	for _, kv := range env {
+		if k, v, _ := strings.Cut(kv, "="); k == name {
+			value = v
+		}
+	}
+	return value
 }
 
 // isLocalPath reports whether git takes a URL for a path: see git-fetch(1), GIT URLS.

@@ -44,7 +44,8 @@ var (
 // Options say what a Repo takes from outside. The zero value is right in a command.
 type Options struct {
 	Env []string // in the form of os.Environ, which nil stands for
-	// LockWait is how long a lock that git holds is waited for; 0: 5 seconds.
+	// LockWait is how long a lock that git holds is waited for, and the longest wait of a push that
+	// came late; 0: 5 seconds.
 	LockWait time.Duration
 }
 
@@ -52,6 +53,7 @@ type Options struct {
 // no reference, so it may be used by several goroutines and kept for long.
 type Repo struct {
 	root, gitDir, commonDir string
+	objectDir               string // where git writes objects, if not beside the others
 	env                     []string
 	wait                    time.Duration
 }

@@ -4,8 +4,6 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/windows"
 )
 
 // apart gives a command a process group of its own, so that a Ctrl-C in the console
@@ -16,6 +14,7 @@ func apart(cmd *exec.Cmd) {
 
 // alone starts a command without a console: nothing that it starts can ask for a password there.
 func alone(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | windows.CREATE_NO_WINDOW}
+	const createNoWindow = 0x08000000 // CREATE_NO_WINDOW, which package syscall lacks
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP | createNoWindow}
 	cmd.WaitDelay = 5 * time.Second // the output of what it has started is not waited for
 }

@@ -18,14 +18,21 @@ import (
 	"github.com/pipe-build/pipe/internal/gitlog"
 )
 
-// TestMain is CommitFile in a process of its own, for a test that kills it.
+// TestMain is CommitFile or Publish in a process of its own, for a test that kills it.
 func TestMain(m *testing.M) {
 	dir := os.Getenv("COMMIT_IN")
 	if dir == "" {
 		os.Exit(m.Run())
 	}
 	r, err := gitlog.Open(dir, gitlog.Options{})
-	if err == nil {
+	switch {
+	case err != nil:
+	case os.Getenv("PUBLISH") != "":
+		var done *gitlog.Published
+		if done, err = r.Publish(context.Background(), toPublish()); err == nil && done.Refused != nil {
+			err = errors.New(done.Refused.Text)
+		}
+	default:
 		_, _, err = r.CommitFile(context.Background(), "sub/pipe.lock", []byte("new"), "lock")
 	}
 	if err != nil {

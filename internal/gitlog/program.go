@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +51,10 @@ func (r *Repo) plain(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, bin, args...)
 	cmd.Dir = r.root
 	cmd.Env = append(r.unbound(), "GIT_DIR="+r.gitDir, "GIT_WORK_TREE="+r.root)
+	if r.objectDir != "" {
+		own := strconv.Quote(filepath.Join(r.commonDir, "objects")) // in quotes a list's separator may be in it
+		cmd.Env = append(cmd.Env, "GIT_OBJECT_DIRECTORY="+r.objectDir, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+own)
+	}
 	return cmd, nil
 }
 

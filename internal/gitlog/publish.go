@@ -100,9 +100,10 @@ type publishing struct {
 	user *Repo // with the environment that hooks get
 	r    *Repo // for all else
 
-	last   string // what the target was in the last round
-	failed int    // rounds that failed since the target has moved
-	sent   string // the commit of the last push: its answer may have been lost
+	contains string // the last tip that HEAD was found in the history of
+	last     string // what the target was in the last round
+	failed   int    // rounds that failed since the target has moved
+	sent     string // the commit of the last push: its answer may have been lost
 }
 
 const (
@@ -110,9 +111,7 @@ const (
 	// in each round, so this is enough for 30 runners.
 	maxRounds = 30
 	// maxFailed bounds how often nothing has moved: then nobody came first.
-	maxFailed   = 5
-	firstWait   = 100 * time.Millisecond // about as long as a push takes
-	longestWait = 3 * time.Second
+	maxFailed = 5
 )
 
 // run tries until the file is on the branch. What a lost round leaves are objects that nothing
@@ -128,9 +127,9 @@ func (u *publishing) run(ctx context.Context) (*Published, error) {
 			return nil, err
 		}
 		u.note(no.Text + "; trying again")
-		// Jitter spreads those who were late at the same time.
-		wait := min(longestWait, firstWait<<min(n, 10))
-		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+		// It begins with about the time that a push takes. Jitter spreads those who were late at once.
+		wait := min(u.r.wait, u.r.wait/50<<min(n, 10))
+		if err := sleep(ctx, wait/2+rand.N(wait+1)); err != nil {
 			return nil, err
 		}
 	}
@@ -182,12 +181,12 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 	if u.landed(ctx, tips[u.target()]) {
 		return &Published{Commit: u.sent}, u.follow(ctx, u.sent)
 	}
-	if err := u.mustContainHead(ctx, tip); err != nil {
+	c, err := u.change(ctx, tip)
+	if err != nil {
 		return nil, err
 	}
-	c, err := u.change(ctx, tip)
-	if c == nil || err != nil {
-		return &Published{}, err
+	if c == nil {
+		return &Published{}, u.mendIndex(ctx, tip)
 	}
 	parents, err := u.parents(ctx, tips, c)
 	if parents == nil || err != nil {
@@ -212,22 +211,6 @@ func (u *publishing) landed(ctx context.Context, tip string) bool {
 	}
 	yes, _, err := u.r.isAncestor(ctx, u.sent, tip)
 	return err == nil && yes
-}
-
-// mustContainHead refuses when HEAD has commits that the branch lacks.
-func (u *publishing) mustContainHead(ctx context.Context, tip string) error {
-	head, err := u.r.Head(ctx)
-	if err != nil || head.Unborn || head.Hash == tip {
-		return err
-	}
-	yes, known, err := u.r.Ancestor(ctx, head.Hash, tip)
-	switch {
-	case err != nil || yes:
-		return err
-	case !known:
-		return refuse(Ahead, fmt.Sprintf("cannot tell whether branch %s has commit %s", u.Branch, short(head.Hash)))
-	}
-	return refuse(Ahead, fmt.Sprintf("branch %s does not have commit %s, which is checked out", u.Branch, short(head.Hash)))
 }
 
 // follow moves HEAD to the commit that was pushed, if HEAD is its parent and stands for the branch.
@@ -257,6 +240,29 @@ func (u *publishing) moveHead(ctx context.Context, commit string) error {
 		return err
 	}
 	return u.r.adopt(ctx, head.Hash, commit, u.Path, file, u.Message)
+}
+
+// mendIndex gives the index the file's entry of HEAD where it still has that of HEAD's parent: a run
+// that was killed behind the move of HEAD has left it. What else the user has staged there stays.
+func (u *publishing) mendIndex(ctx context.Context, tip string) error {
+	head, err := u.r.Head(ctx)
+	if err != nil || head.Hash != tip || u.target() != u.Branch {
+		return err
+	}
+	want, err := u.r.entryAt(ctx, tip, u.Path)
+	if err != nil {
+		return err
+	}
+	has, err := u.r.entryInIndex(ctx, u.Path)
+	if err != nil || has == want {
+		return err
+	}
+	// Where the parent is not here, nothing was committed on top of it here.
+	out, err := u.r.local(ctx, "ls-tree", "-z", "--full-tree", tip+"^", "--", string(u.Path))
+	if err != nil || parseEntry(out) != has {
+		return nil //nolint:nilerr // see above
+	}
+	return u.r.syncIndex(ctx, u.Path)
 }
 
 // standsFor reports whether a local branch, "" for a detached HEAD, is that of the remote: by its

@@ -203,7 +203,18 @@ func (s *sandbox) publishesAmongAMess(up *sandbox, path string) {
 	t := s.tb
 	before, tip := s.snapshot(), up.git("rev-parse", "main")
 	p := gitlog.Publication{Path: repopath.Path(path), File: add("two\n")}
+	if path == "app/pipe.lock" { // a hook that sees the whole commit
+		hooks := s.git("rev-parse", "--path-format=absolute", "--git-path", "hooks")
+		rel, err := filepath.Rel(s.dir, hooks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.script(rel+"/pre-commit", `git write-tree >"$HOME/seen"`)
+	}
 	commit := s.pushed(up, p)
+	if path == "app/pipe.lock" && strings.TrimSpace(s.at(s.tmp).read("seen")) != s.git("rev-parse", commit+"^{tree}") {
+		t.Error("the hook saw another tree than that of the commit")
+	}
 	if head := s.git("rev-parse", "HEAD"); head != commit {
 		t.Errorf("HEAD is %s, not the commit", head)
 	}

@@ -3,6 +3,7 @@ package gitlog
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 )
@@ -70,40 +71,86 @@ func (u *publishing) ask(ctx context.Context) (map[string]string, error) {
 	return tips, nil
 }
 
-// bring fetches the tips that are not here. No reference changes: if the push is refused, nothing has.
+// quietFetch is a call of git fetch that changes no reference: if the push is refused, nothing has changed.
+func quietFetch() []string {
+	return []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune", "--refmap="}
+}
+
+// bring fetches the tips that are not here, and refuses when HEAD is not in the history of the
+// branch. A shallow clone gets the commits behind HEAD, and of another history the tip alone.
 func (u *publishing) bring(ctx context.Context, tips map[string]string) error {
-	for _, branch := range []string{u.Branch, u.target()} {
-		tip := tips[branch]
-		if tip == "" || u.r.has(ctx, tip) {
-			continue
+	tip := tips[u.Branch]
+	fetch := quietFetch()
+	if u.r.cut() && !u.r.has(ctx, tip) {
+		follows, err := u.r.previewed(ctx, u.Remote, u.Branch, tip)
+		if err == nil && !follows {
+			fetch = append(fetch, "--depth=1")
+			err = u.mustContainHead(ctx, tip)
 		}
-		args := []string{"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune", "--refmap="}
-		if branch != u.Branch && u.r.cut() {
-			// It may have left the branch before the edge, and bring all of its history along.
-			args = append(args, "--depth=1")
-		}
-		a, err := u.r.talk(ctx, append(args, "--", u.Remote, "refs/heads/"+branch)...)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case u.r.has(ctx, tip):
-		case a.exit != 0:
-			return unanswered(a)
-		default:
-			return again(Moving, "the branch has moved")
 		}
 	}
-	return nil
+	if err := u.fetch(ctx, u.Branch, tip, fetch); err != nil {
+		return err
+	}
+	if err := u.mustContainHead(ctx, tip); err != nil || u.To == "" {
+		return err
+	}
+	fetch = quietFetch()
+	if u.r.cut() {
+		fetch = append(fetch, "--depth=1") // only its tip is needed
+	}
+	return u.fetch(ctx, u.To, tips[u.To], fetch)
+}
+
+// fetch brings the tip of a branch, unless it is here or there is none.
+func (u *publishing) fetch(ctx context.Context, branch, tip string, args []string) error {
+	if tip == "" || u.r.has(ctx, tip) {
+		return nil
+	}
+	a, err := u.r.talk(ctx, append(args, "--", u.Remote, "refs/heads/"+branch)...)
+	switch {
+	case err != nil:
+		return err
+	case u.r.has(ctx, tip):
+		return nil
+	case a.exit != 0:
+		return unanswered(a)
+	}
+	return again(Moving, "the branch has moved")
+}
+
+// mustContainHead refuses when HEAD has commits that the branch lacks.
+func (u *publishing) mustContainHead(ctx context.Context, tip string) error {
+	head, err := u.r.Head(ctx)
+	if err != nil || head.Unborn || head.Hash == tip || u.contains == tip {
+		return err
+	}
+	ahead, _, err := u.r.isAncestor(ctx, tip, head.Hash)
+	if err != nil {
+		return err
+	}
+	var yes, known bool
+	if !ahead {
+		if yes, known, err = u.r.ancestor(ctx, u.Remote, head.Hash, tip); err != nil {
+			return err
+		}
+	}
+	switch {
+	case yes:
+		u.contains = tip
+		return nil
+	case !known && !ahead:
+		return refuse(Ahead, fmt.Sprintf("cannot tell whether branch %s has commit %s", u.Branch, short(head.Hash)))
+	}
+	return refuse(Ahead, fmt.Sprintf("branch %s does not have commit %s, which is checked out", u.Branch, short(head.Hash)))
 }
 
 // has reports whether a commit is here.
 func (r *Repo) has(ctx context.Context, commit string) bool {
-	cmd, err := r.command(ctx, "cat-file", "-e", commit+"^{commit}")
-	if err != nil {
-		return false
-	}
-	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
-	return cmd.Run() == nil
+	_, err := r.local(ctx, "cat-file", "-e", commit+"^{commit}")
+	return err == nil
 }
 
 // push puts a commit on the target, whose tip must still be old; "": it must not be there. The lease

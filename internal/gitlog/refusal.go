@@ -2,6 +2,7 @@ package gitlog
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -80,6 +81,9 @@ func meaning(text string, otherwise Cause) Cause {
 // unanswered is the error of a git that got no answer about any branch.
 func unanswered(a *answered) error {
 	text := said(a.stderr)
+	if text == "" {
+		text = fmt.Sprintf("git ended with exit status %d", a.exit)
+	}
 	if c := meaning(text, Unreachable); c != Unreachable {
 		return refuse(c, text)
 	}
@@ -99,7 +103,7 @@ func rejected(status, stderr string) error {
 	}
 	text := told(stderr)
 	if !strings.Contains(text, reason) {
-		text = strings.TrimPrefix(text+"\n"+reason, "\n")
+		text += separator(text) + reason
 	}
 	c := meaning(text, Hook)
 	// The update that came between question and push may still hold the reference. If nobody has
@@ -122,32 +126,42 @@ func told(stderr string) string {
 	return said(b.String())
 }
 
-// said returns what git, a server or a hook has said, for people: without git's advice, without
-// secrets, and without what could act on a terminal.
+// said returns what git, a server or a hook has said, in one line for people: without git's advice,
+// without secrets, and without what could act on a terminal.
 func said(text string) string {
-	const longest = 2000 // bytes: more is a log, and the first lines of one say what it is about
-	var lines []string
+	const longest = 1000 // bytes: more is a log, and its first lines say what it is about
+	var all strings.Builder
 	for line := range strings.Lines(strings.ReplaceAll(text, "\r", "\n")) {
-		line = strings.TrimSpace(strings.Map(printable, line))
+		line = strings.Map(printable, line)
 		for _, mark := range []string{"remote:", "fatal:", "error:"} {
-			line = strings.TrimSpace(strings.TrimPrefix(line, mark))
+			line = strings.TrimPrefix(strings.TrimSpace(line), mark)
 		}
-		if line == "" || isAdvice(line) {
+		if line = strings.TrimSpace(line); line == "" || isAdvice(line) {
 			continue
 		}
 		words := strings.Split(line, " ")
 		for i, w := range words {
-			if at := strings.Index(w, "://"); at >= 0 {
+			if strings.Contains(w, "://") {
 				words[i] = plainWord(w)
 			}
 		}
-		lines = append(lines, strings.Join(words, " "))
+		all.WriteString(separator(all.String()) + strings.Join(words, " "))
 	}
-	all := strings.Join(lines, "\n")
-	if len(all) > longest {
-		all = strings.ToValidUTF8(all[:longest], "") + "..."
+	if s := all.String(); len(s) > longest {
+		return strings.ToValidUTF8(s[:longest], "") + "..."
 	}
-	return all
+	return all.String()
+}
+
+// separator returns what comes between a text and the next line of it.
+func separator(text string) string {
+	switch {
+	case text == "":
+		return ""
+	case strings.ContainsAny(text[len(text)-1:], ".,:;!?"):
+		return " "
+	}
+	return "; "
 }
 
 // printable drops what is no text. A tab becomes a space.
@@ -155,7 +169,7 @@ func printable(c rune) rune {
 	switch {
 	case c == '\t':
 		return ' '
-	case unicode.IsPrint(c), c == '\n':
+	case unicode.IsPrint(c):
 		return c
 	}
 	return -1

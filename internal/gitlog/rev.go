@@ -62,11 +62,16 @@ func (e entry) isDir() bool { return e.mode == "040000" }
 // when it has nothing there.
 func (r *Repo) entryAt(ctx context.Context, commit string, path repopath.Path) (entry, error) {
 	out, err := r.git(ctx, nil, "ls-tree", "-z", "--full-tree", commit, "--", string(path))
-	info := strings.Fields(string(out)) // mode, type, hash, path
+	return parseEntry(out), err
+}
+
+// parseEntry reads a line of git ls-tree; an empty one is the zero entry.
+func parseEntry(line []byte) entry {
+	info := strings.Fields(string(line)) // mode, type, hash, path
 	if len(info) < 3 {
-		return entry{}, err
+		return entry{}
 	}
-	return entry{mode: info[0], hash: info[2]}, nil
+	return entry{mode: info[0], hash: info[2]}
 }
 
 // entryInIndex returns what the user's index has at the path. A conflict, which has up

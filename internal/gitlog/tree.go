@@ -66,18 +66,14 @@ func (r *Repo) wayTo(ctx context.Context, commit string, path repopath.Path) (*w
 // them. A tree that a partial clone lacks is fetched alone: git itself would fetch all that lie
 // below it, too.
 func (r *Repo) rows(ctx context.Context, tree string) ([]string, error) {
-	cmd, err := r.command(ctx, "ls-tree", "-z", "--full-tree", tree)
-	if err != nil {
-		return nil, err
-	}
-	partial := r.partial()
-	if partial {
-		cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
-	}
-	out, err := output(cmd)
-	if partial && failed(err) {
-		if err = r.fetchTree(ctx, tree); err == nil {
-			out, err = r.git(ctx, nil, "ls-tree", "-z", "--full-tree", tree)
+	out, err := r.local(ctx, "ls-tree", "-z", "--full-tree", tree)
+	if failed(err) && r.partial() {
+		lacking := tree
+		if commit, err := r.local(ctx, "cat-file", "commit", tree); err == nil {
+			lacking = head(commit[len("tree "):], len(tree))
+		}
+		if err = r.fetchKeptBack(ctx, "tree:0", []string{lacking}); err == nil {
+			out, err = r.local(ctx, "ls-tree", "-z", "--full-tree", tree)
 		}
 	}
 	if err != nil || len(out) == 0 {
@@ -86,13 +82,14 @@ func (r *Repo) rows(ctx context.Context, tree string) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"), nil
 }
 
-// fetchTree brings one tree, which may be given by its commit.
-func (r *Repo) fetchTree(ctx context.Context, tree string) error {
-	out, err := r.git(ctx, nil, "cat-file", "-p", tree+"^0") // of a commit, which is never kept back
-	if hash, ok := strings.CutPrefix(head(out, len("tree ")+len(tree)), "tree "); err == nil && ok {
-		tree = hash
+// local runs git on what is here: a partial clone fetches nothing.
+func (r *Repo) local(ctx context.Context, args ...string) ([]byte, error) {
+	cmd, err := r.command(ctx, args...)
+	if err != nil {
+		return nil, err
 	}
-	return r.fetchKeptBack(ctx, "tree:0", []string{tree})
+	cmd.Env = append(cmd.Env, "GIT_ALLOW_PROTOCOL=none")
+	return output(cmd)
 }
 
 // plant writes the trees that have a file at the end of a way, and else what they had, and returns

@@ -236,7 +236,7 @@ func (o *Output) Explain(s *spec.Stage, err error) error {
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: %s", s.Name, err), Err: err, Output: o.Tail()}
 		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, then deploy again")
 	case errors.Is(err, action.ErrTimeout):
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err, Output: o.Tail()}
 		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: o.Tail()}

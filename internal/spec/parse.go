@@ -234,7 +234,8 @@ func (r *reader) whole(n *yamldoc.Node, least int, what string) int {
 
 // oneOf reads one of the words, "" when it is another.
 func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) string {
-	if n.Kind == yamldoc.String && slices.Contains(words, n.Value) {
+	// off without quotes is a boolean to YAML 1.1, but there is nothing else that it can mean here.
+	if (n.Kind == yamldoc.String || n.Kind == yamldoc.Source) && slices.Contains(words, n.Value) {
 		return n.Value
 	}
 	r.fault(n, "%s%s: must be %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))

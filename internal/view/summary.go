@@ -233,10 +233,9 @@ func (f Failure) markdown() string {
 
 // fenced returns lines of a command's output as a block of code that they cannot end.
 func fenced(lines []string) string {
-	const columns = 300
 	lines, fence := slices.Clone(lines), "```"
 	for i, line := range lines {
-		lines[i] = cut(tabbed(sequence.ReplaceAllString(line, "")), columns)
+		lines[i] = shownLine(line)
 		for strings.Contains(lines[i], fence) {
 			fence += "`"
 		}

@@ -96,7 +96,7 @@ func TestNothingInTheReportBreaksOut(t *testing.T) {
 	r := &view.Report{
 		Project: evil, Kind: "Branch", Ref: evil, Commit: evil, RunPage: "https://x/>" + evil, PageOf: func(string) string { return "javascript:alert(1)" }, Failed: true,
 		Lock:         view.Published{Changed: true, Why: evil, Fix: evil},
-		Failures:     []view.Failure{{Place: evil, What: evil, Hint: evil, Output: []string{evil, "```", "````", "</details>"}}, {What: evil}},
+		Failures:     []view.Failure{{Place: evil, What: "</code></summary>@octocat\x1b[31m" + evil, Hint: evil, Output: []string{evil, "```", "````", "</details>"}}, {What: evil}},
 		Environments: []view.ReportEnvironment{{Name: evil, Outcome: "failed", Release: evil, Why: evil}},
 		Stages: []view.ReportStage{
 			{Name: "a", Verb: event.Run}, {Name: evil, Verb: event.Run, Because: []event.Reason{{Code: event.DepChanged, Path: evil}}, Needs: []string{"a"}, Outs: []artifact.Output{made(evil, "1", 1)}},

@@ -18,7 +18,7 @@
 // holds none (CheckOwn).
 //
 // Pipe's own directory is .pipe below the root: lock, index, index-top, tmp, aside, partial, runs,
-// sources and, unless it is elsewhere, the cache. tmp is on the same file system as the
+// sources, report.md and, unless it is elsewhere, the cache. tmp is on the same file system as the
 // outputs, so that a rename works.
 package worktree
 

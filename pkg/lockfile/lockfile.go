@@ -120,7 +120,7 @@ func (f *File) Encode() []byte {
 	b = append(b, "\nstages:\n"...)
 	sources := f.Sources
 	for i := range f.Stages {
-		for ; len(sources) > 0 && sources[0].name() < f.Stages[i].Name; sources = sources[1:] {
+		for ; len(sources) > 0 && sources[0].Name() < f.Stages[i].Name; sources = sources[1:] {
 			b = sources[0].append(b)
 		}
 		b = f.Stages[i].append(b)

@@ -65,7 +65,7 @@ func blocksOf(f *File) map[string]*side {
 	}
 	for i := range f.Sources {
 		s := &f.Sources[i]
-		all[s.name()] = &side{block: block{source: s, text: string(s.append(nil))}}
+		all[s.Name()] = &side{block: block{source: s, text: string(s.append(nil))}}
 	}
 	return all
 }

@@ -320,7 +320,7 @@ func pick(same []block) (best block, ok bool) {
 func (r *reader) said(f *File) []Absent {
 	seen := map[string]bool{}
 	r.absent = slices.DeleteFunc(r.absent, func(a Absent) bool {
-		again := seen[a.Stage] || f.Stage(a.Stage) != nil || slices.ContainsFunc(f.Sources, func(s Source) bool { return s.name() == a.Stage })
+		again := seen[a.Stage] || f.Stage(a.Stage) != nil || slices.ContainsFunc(f.Sources, func(s Source) bool { return s.Name() == a.Stage })
 		seen[a.Stage] = true
 		return again
 	})

@@ -23,7 +23,8 @@ type Source struct {
 // SourcePrefix begins the name of a source's block. No stage of a pipe.yaml has a colon in its name.
 const SourcePrefix = "source:"
 
-func (s *Source) name() string { return artifact.PathName(SourcePrefix, s.Path) }
+// Name returns the name of its block.
+func (s *Source) Name() string { return artifact.PathName(SourcePrefix, s.Path) }
 
 // Source returns the source at a path, nil when there is none.
 func (f *File) Source(at repopath.Path) *Source {
@@ -62,14 +63,14 @@ func (f *File) AbsentSource(at repopath.Path) *Absent {
 }
 
 // sourceOrder is that of the names of blocks.
-func sourceOrder(a, b Source) int { return cmp.Compare(a.name(), b.name()) }
+func sourceOrder(a, b Source) int { return cmp.Compare(a.Name(), b.Name()) }
 
 func (s *Source) append(b []byte) []byte {
-	return framed(b, s.name(), func(b []byte) []byte {
-		if r, ok := scanSource(s.name(), s.raw); ok && r.Path == s.Path && r.Git == s.Git && r.Ref == s.Ref && r.Commit == s.Commit {
+	return framed(b, s.Name(), func(b []byte) []byte {
+		if r, ok := scanSource(s.Name(), s.raw); ok && r.Path == s.Path && r.Git == s.Git && r.Ref == s.Ref && r.Commit == s.Commit {
 			return append(b, s.raw...)
 		}
-		b = append(append(append(b, "  "...), plain(s.name())...), ":\n"...)
+		b = append(append(append(b, "  "...), plain(s.Name())...), ":\n"...)
 		for _, f := range [...][2]string{{"path", string(s.Path)}, {"git", s.Git}, {"ref", s.Ref}} {
 			if f[1] != "" {
 				b = append(append(append(append(append(b, "    "...), f[0]...), ": "...), plain(f[1])...), '\n')
@@ -99,7 +100,7 @@ func scanSource(name, text string) (Source, bool) {
 	if s.extra {
 		src.raw = text
 	}
-	return src, s.ok && s.rest == "" && IsCommit(src.Commit) && src.name() == name
+	return src, s.ok && s.rest == "" && IsCommit(src.Commit) && src.Name() == name
 }
 
 // IsCommit reports whether s is the full hash of a commit, of either kind of repository.

@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -26,13 +25,6 @@ type LockPublished struct {
 	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes, off, fork or no-branch
 	Why     string `json:"why,omitempty"`    // the same for people
 	Fix     string `json:"fix,omitempty"`    // what to do about it
-}
-
-// String says what became of it.
-func (l LockPublished) String() string { return l.view().String() }
-
-func (l LockPublished) view() view.Published {
-	return view.Published{Changed: l.Changed, Commit: l.Commit, Branch: l.Branch, URL: l.URL, Why: l.Why, Fix: l.Fix}
 }
 
 // Causes that are not git's.

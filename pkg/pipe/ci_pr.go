@@ -11,14 +11,13 @@ import (
 	"github.com/pipe-build/pipe/internal/view"
 )
 
-// github returns a client for the repository that GitHub Actions builds. Of two tokens it takes the
-// one that GitHub's own command line would take.
-func (p *Project) github() (*github.Client, error) {
+// github returns a client for a repository. Of two tokens it takes the one that GitHub's own command line would take.
+func (p *Project) github(repository string) (*github.Client, error) {
 	token := cmp.Or(p.variable("GH_TOKEN"), p.variable("GITHUB_TOKEN"))
 	if token == "" {
 		return nil, diag.New(diag.Auth, "no token for GitHub: GITHUB_TOKEN is not set").Hinted("in the workflow, give the step env: {GITHUB_TOKEN: \"${{ github.token }}\"}")
 	}
-	return github.New(github.Options{URL: p.job().API, Token: token, Repository: p.job().Repository, Agent: "pipe/" + Build().Version})
+	return github.New(github.Options{URL: p.job().API, Token: token, Repository: repository, Agent: "pipe/" + Build().Version})
 }
 
 // lockPullRequest has an open pull request from branch head, which has the lock's commit already, to branch base, and returns
@@ -29,7 +28,7 @@ func (p *Project) lockPullRequest(ctx context.Context, head, base, title, body s
 		p.note(fmt.Sprintf("pipe opens pull requests on GitHub only; open one from %s to %s to bring pipe.lock there", head, base))
 		return "", nil
 	}
-	c, err := p.github()
+	c, err := p.github(p.job().Repository)
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +39,7 @@ func (p *Project) lockPullRequest(ctx context.Context, head, base, title, body s
 // lockPullText is the title and the body of a pull request that brings the entries of stages to pipe.lock. The
 // title has nothing from outside: a merge may make a commit message of it, where code spans mean nothing.
 func (p *Project) lockPullText(stages []string) (title, body string) {
-	body = "`pipe ci` built " + view.Count(len(stages), "stage") + " and published the outputs. Merge this to update pipe.lock:\n\n"
+	body = "Updates pipe.lock with what `pipe ci` has built and published.\n\n"
 	const most = 300 // of less than 100 bytes each: far from GitHub's limit
 	for _, name := range stages[:min(len(stages), most)] {
 		body += "- " + view.Markdown(name) + "\n"

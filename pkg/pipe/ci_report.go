@@ -77,6 +77,17 @@ func publishReport(environ []string, rep *view.Report, outputs []ci.Output, note
 	}
 }
 
+// words puts it into the form that view shows.
+func (l LockPublished) words() view.Published {
+	return view.Published{Changed: l.Changed, Commit: l.Commit, Branch: l.Branch, URL: l.URL, Why: l.Why, Fix: l.Fix}
+}
+
+// String says what became of pipe.lock.
+func (l LockPublished) String() string { return l.words().String() }
+
+// Refused reports whether pipe.lock was to be pushed, and was not.
+func (l LockPublished) Refused() bool { return l.words().Refused() }
+
 // fromWorkspace returns a path as the steps of a job would write it: they begin in GITHUB_WORKSPACE, which
 // lies elsewhere in a container.
 func (p *Project) fromWorkspace(path string) string {
@@ -92,11 +103,11 @@ func (p *Project) fromWorkspace(path string) string {
 
 // report puts a run of CI into the form that view shows.
 func (p *Project) report(r *CIResult, failure error) *view.Report {
-	job, l := p.job(), r.Lock
+	job := p.job()
 	kind, ref := built(job, r.Branch)
 	rep := &view.Report{
 		Kind: kind, Ref: ref, Commit: r.Commit, RunPage: job.URL, PageOf: job.Page, Failed: failure != nil, Failures: failures(failure), Counts: r.Counts,
-		Lock: l.view(),
+		Lock: r.Lock.words(),
 	}
 	rep.Project = p.spec.Name
 	if p.repo != nil && p.at() != repopath.Root {

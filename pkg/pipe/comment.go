@@ -45,7 +45,7 @@ func (p *Project) PlanComment(number int) (*PlanComment, error) {
 	}
 	c := &PlanComment{p: p, number: number}
 	var err error
-	if c.client, err = p.github(); err != nil && !c.unwritable(err) {
+	if c.client, err = p.github(job.Repository); err != nil && !c.unwritable(err) {
 		return nil, err
 	}
 	return c, nil
@@ -122,8 +122,12 @@ func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
 		return nil, nil
 	}
 	d, err := p.Deploy(ctx, opt)
-	if d == nil || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, err
+	case d == nil:
+		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
+		return nil, nil
 	}
 	return d.Environments, nil
 }
@@ -191,8 +195,15 @@ func countedPlan(stages []StageResult) string {
 	n["up to date"] = n[string(event.Skip)] + n[string(event.Frozen)]
 	var words []string
 	for _, w := range [...][2]string{
-		{"run", "to run"}, {"check", "to check"}, {"deploy", "to deploy"}, {"add", "to add"}, {"restore", "to restore"},
-		{"depends", "waiting for others"}, {"blocked", "blocked"}, {"unknown", "not known"}, {"up to date", "up to date"},
+		{"run", "to run"},
+		{"check", "to check"},
+		{"deploy", "to deploy"},
+		{"add", "to add"},
+		{"restore", "to restore"},
+		{"depends", "waiting for others"},
+		{"blocked", "blocked"},
+		{"unknown", "not known"},
+		{"up to date", "up to date"},
 	} {
 		if n[w[0]] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[w[0]], w[1]))

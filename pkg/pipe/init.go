@@ -11,7 +11,6 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -24,6 +23,8 @@ type InitOptions struct {
 type Initialized struct {
 	Root  string   `json:"root"`                // the project's directory
 	Wrote []string `json:"wrote"`               // files that were made or changed
+	// Config names what was set in the configuration of this clone of git, for all its worktrees.
+	Config []string `json:"config,omitempty"`
 	Found []Sign   `json:"found"`               // what a new pipe.yaml was made of
 	Text  string   `json:"pipe_yaml,omitempty"` // with DryRun: what pipe.yaml would be
 	Next  string   `json:"next"`                // the command that goes on
@@ -38,8 +39,9 @@ type Sign struct {
 
 // Init writes a first pipe.yaml into dir when there is none, the project's name into one that
 // needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory, the outs
-// and the sources are ignored, and pipe.lock merges by union. It overwrites nothing: a file that is
-// there gets more lines. It can be repeated: what is there already is not added again.
+// and the sources are ignored, and pipe.lock merges by union and is shown in short by git diff. It
+// overwrites nothing: a file that is there gets more lines, and only the line that an older pipe
+// wrote is replaced. It can be repeated: what is there already is not added again.
 func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, err error) {
 	dir, err := filepath.Abs(opt.Dir)
 	if err != nil {
@@ -70,6 +72,9 @@ func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, er
 			}
 		}
 		r.Wrote = append(r.Wrote, c.name)
+	}
+	if !how.DryRun {
+		p.configure(ctx, r)
 	}
 	return r, nil
 }
@@ -111,21 +116,21 @@ func (p *Project) firstFiles(ctx context.Context, r *Initialized) ([]change, err
 	if err != nil {
 		return nil, err
 	}
-	merged, err := p.attributeLines()
+	old, next, err := p.withLines(".gitignore", ignored)
 	if err != nil {
 		return nil, err
 	}
-	for _, add := range []struct {
-		name  string
-		lines []string
-	}{{".gitignore", ignored}, {".gitattributes", merged}} {
-		old, next, err := p.withLines(add.name, add.lines)
-		if err != nil {
-			return nil, err
-		}
-		if next != old {
-			changes = append(changes, change{add.name, next})
-		}
+	if next != old {
+		changes = append(changes, change{".gitignore", next})
+	}
+	if old, next, err = p.attributes(); err != nil {
+		return nil, err
+	}
+	if next != old {
+		changes = append(changes, change{".gitattributes", next})
+	}
+	if diffsShort(next) && !p.repo.IsSet(ctx, diffSetting) {
+		r.Config = append(r.Config, diffSetting)
 	}
 	return changes, nil
 }
@@ -183,22 +188,6 @@ func (p *Project) ignoreLines() ([]string, error) {
 		}
 	}
 	return lines, nil
-}
-
-// attributeLines returns what .gitattributes should say of pipe.lock, if it says
-// nothing. A union needs no driver: a block that it cut does not count, and the
-// record answers for it.
-func (p *Project) attributeLines() ([]string, error) {
-	b, err := atomicfile.Read(p.path(".gitattributes"), atomicfile.MaxNote)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 0 && strings.TrimPrefix(f[0], "/") == lockfile.FileName {
-			return nil, nil
-		}
-	}
-	return []string{lockfile.FileName + " merge=union text eol=lf linguist-generated"}, nil
 }
 
 // withLines returns the text of a file, which need not exist, and that text with more lines at

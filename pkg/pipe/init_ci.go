@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -326,18 +325,4 @@ func (p *Project) roles(ctx context.Context, r *InitializedCI, w workflow.Projec
 			r.Next = append(r.Next, "allow the roles kms:GenerateDataKey and kms:Decrypt with the key "+m.SSEKey)
 		}
 	}
-}
-
-// onGitHub returns OWNER/NAME of a repository's URL; empty if it is on another host.
-func onGitHub(url string) string {
-	const host = "github.com"
-	i := strings.Index(url, host)
-	if i < 0 || i+len(host) >= len(url) || i > 0 && url[i-1] != '@' && url[i-1] != '/' {
-		return ""
-	}
-	name := path.Clean(strings.TrimSuffix(strings.TrimRight(url[i+len(host)+1:], "/"), ".git"))
-	if strings.Count(name, "/") != 1 {
-		return ""
-	}
-	return name
 }

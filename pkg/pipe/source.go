@@ -138,7 +138,7 @@ func (p *Project) untracked(ctx context.Context, s spec.Source) error {
 func (p *Project) lockedAt(lock *lockfile.File, s spec.Source) (string, error) {
 	if a := lock.AbsentSource(s.Path); a != nil {
 		return "", diag.New(diag.Policy, "the locked commit of source %s cannot be read: %s", s.Path, a.Why).At(fmt.Sprintf("%s:%d", lockfile.FileName, a.Line)).
-			Hinted("restore it (git checkout --ours or --theirs %s), or run pipe update %s to lock the newest commit", lockfile.FileName, s.Path)
+			Hinted("pipe lock resolve takes the commit of one side; pipe update %s locks the newest one", s.Path)
 	}
 	if l := lock.Source(s.Path); l != nil && l.Git == s.Git && l.Ref == s.Ref {
 		return l.Commit, nil

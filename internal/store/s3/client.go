@@ -12,6 +12,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -23,8 +24,8 @@ const workers = 64 // that a caller may have at once
 // and what comes between, are less than the minute after which every command gives up.
 const defaultIdle = 15 * time.Second
 
-// connect returns a client, and the patient one that completes uploads.
-func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error) {
+// connect returns a client, the patient one that completes uploads, and one that says whose credentials they are.
+func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, *sts.Client, error) {
 	opts := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport(c.IdleTimeout, c.Moved))),
 		config.WithLogger(logging.Nop{}), // its warnings are not for our stderr
@@ -37,16 +38,16 @@ func connect(ctx context.Context, c Config) (*awss3.Client, *http.Client, error)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
-		return nil, nil, badConfig(c, err)
+		return nil, nil, nil, badConfig(c, err)
 	}
 	client := awss3.NewFromConfig(cfg, func(o *awss3.Options) { configure(o, c) })
 	o := client.Options()
 	if err := check(c, o); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	slow := o.HTTPClient.(*http.Client).Transport.(*http.Transport).Clone()
 	transport(silences*c.IdleTimeout, c.Moved)(slow)
-	return client, &http.Client{Transport: slow, CheckRedirect: redirect}, nil
+	return client, &http.Client{Transport: slow, CheckRedirect: redirect}, sts.NewFromConfig(cfg), nil
 }
 
 func configure(o *awss3.Options, c Config) {

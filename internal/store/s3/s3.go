@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -35,6 +36,7 @@ type Config struct {
 // Store keeps objects, records and cells as S3 objects below one prefix.
 type Store struct {
 	client   *awss3.Client
+	whose    *sts.Client
 	patient  *http.Client // for the one request that a server may think about for long
 	bucket   string
 	prefix   string // empty, or ends with a slash
@@ -69,12 +71,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.SSEKey != "" && c.SSE == "" {
 		c.SSE = string(types.ServerSideEncryptionAwsKms)
 	}
-	client, patient, err := connect(ctx, c)
+	client, patient, whose, err := connect(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
-		client: client, patient: patient,
+		client: client, patient: patient, whose: whose,
 		bucket: bucket, prefix: prefix, endpoint: aws.ToString(client.Options().BaseEndpoint),
 		sse: types.ServerSideEncryption(c.SSE), memory: newBudget(),
 	}
