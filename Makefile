@@ -30,6 +30,7 @@ lint: ## vet, gofumpt, staticcheck, go mod tidy, actionlint
 	cd internal/tools && $(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) mod tidy -C internal/tools -diff
+	$(GO) mod tidy -C internal/tools/act -diff
 	$(TOOL) actionlint
 
 cross: ## compile for every platform, without cgo

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/pipe"
 )
 
 const installer = "../../internal/tools/install.sh"
@@ -43,10 +44,16 @@ func archiveName(t *testing.T, version string) string {
 // add adds a release whose pipe prints its version.
 func (r releases) add(t *testing.T, at, version string) (archive string) {
 	t.Helper()
+	return r.addScript(t, at, version, "echo pipe "+version)
+}
+
+// addScript adds a release whose pipe is a script.
+func (r releases) addScript(t *testing.T, at, version, script string) (archive string) {
+	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
-	for name, text := range map[string]string{"LICENSE": "", "pipe": "#!/bin/sh\necho pipe " + version + "\n"} {
+	for name, text := range map[string]string{"LICENSE": "", "pipe": "#!/bin/sh\n" + script + "\n"} {
 		must(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(text))}))
 		_, err := w.Write([]byte(text))
 		must(t, err)
@@ -129,6 +136,15 @@ func TestTheInstallScriptInstallsWithWhatAMachineHas(t *testing.T) {
 			}
 		}
 	}
+	sum := fmt.Sprintf("PIPE_SHA256=%x", sha256.Sum256(r["latest/download/"+archiveName(t, "0.2.0")]))
+	if out, err := install(t, []string{"/bin/sh"}, url, sum, "BIN_DIR="+t.TempDir()); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	out, err := install(t, []string{"/bin/sh"}, url, sum[:len(sum)-1]+"x", "BIN_DIR="+dir)
+	if left, _ := os.ReadDir(dir); err == nil || len(left) > 0 || !strings.Contains(lastLine(out), "but PIPE_SHA256 is") {
+		t.Errorf("%v\n%s", err, out)
+	}
 	for _, sh := range present(t, "sh", "dash", "bash", "busybox") {
 		shell := []string{sh}
 		if sh == "busybox" {
@@ -199,5 +215,16 @@ func TestTheInstallScriptCutShortDoesNothing(t *testing.T) {
 		if out, _ := cmd.CombinedOutput(); strings.Contains(string(out), "install.sh:") {
 			t.Errorf("the first %d bytes: %s", n, out)
 		}
+	}
+}
+
+// TestTheActionInstallsTheReleaseThatItIsPartOf: who pins the action by a commit gets that commit's release.
+func TestTheActionInstallsTheReleaseThatItIsPartOf(t *testing.T) {
+	const action = "../../.github/actions/setup/action.yml"
+	root, err := yamldoc.Parse(action, []byte(readFile(t, action)), yamldoc.Options{})
+	must(t, err)
+	want := strings.TrimSuffix(pipe.Build().Version, "-dev")
+	if got := root.Get("inputs").Get("version").Get("default").Value; got != want {
+		t.Errorf("%s installs %s, not %s", action, got, want)
 	}
 }

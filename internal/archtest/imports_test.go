@@ -18,12 +18,12 @@ var floors = map[string]int{
 	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/spec": 2, "internal/params": 2,
 	"internal/store": 3, "internal/lease": 4, "internal/action": 3, "internal/shell": 3, "internal/ignore": 3, "internal/gitlog": 3, "internal/view": 3,
-	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4, "internal/settings": 4, "internal/starter": 4, "internal/githook": 4, "internal/ci": 4, "internal/github": 4,
+	"internal/store/disk": 4, "internal/store/s3": 4, "internal/store/mem": 4, "internal/store/storetest": 4, "internal/worktree": 4, "internal/settings": 4, "internal/starter": 4, "internal/githook": 4, "internal/ci": 4, "internal/github": 4, "internal/workflow": 4,
 	"internal/inputs": 5, "internal/aside": 5, "internal/transfer": 5, "internal/history": 5, "internal/sweep": 5, "internal/release": 5, "internal/remote": 5, "internal/runlog": 5, "internal/source": 5, "internal/approval": 5,
 	"internal/local": 6, "internal/deploy": 6, "internal/engine": 7,
 	"pkg/pipe": 8, "internal/cli": 9, "cmd/pipe": 10,
 	// Beside the house: tests and their tools.
-	"internal/archtest": 11, "internal/s3server": 4, "internal/forge": 4, "internal/bench": 11, "internal/faults": 11, "internal/drill": 11,
+	"internal/archtest": 11, "internal/tool": 3, "internal/s3server": 4, "internal/forge": 4, "internal/bench": 11, "internal/faults": 11, "internal/drill": 11,
 }
 
 // doors: one third-party module, one package that opens it.

@@ -33,7 +33,7 @@ comments, so nothing is deployed yet. --dry-run prints it.`,
 			return a.answer("pipe.init/1", r, func(w io.Writer) { a.printInit(w, r, how.DryRun) })
 		})
 	c.Flags().BoolVar(&how.DryRun, "dry-run", false, "print pipe.yaml and write nothing")
-	c.AddCommand(a.initHooksCmd())
+	c.AddCommand(a.initHooksCmd(), a.initCICmd())
 	return c
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 
@@ -16,7 +17,7 @@ import (
 // planCmd makes pipe plan, which has the flags of repro that choose and decide.
 func (a *app) planCmd() *cobra.Command {
 	var opt pipe.ReproOptions
-	var comment bool
+	var comment, matrix bool
 	var number int
 	c := command("plan [STAGE|OUT]...", "Show what repro would do",
 		`Show what pipe repro would do with all stages, or with the named ones and their
@@ -32,20 +33,31 @@ Exit code 3 means that at least one stage would run, be restored or be deployed.
 With --comment, in GitHub Actions, the plan is also the project's comment on the pull
 request, with what would be deployed to each environment; a later run edits it. The
 token in GITHUB_TOKEN needs pull-requests: write. Exit code 0 then means that the plan
-was made, whatever it says.`,
-		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --comment", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+was made, whatever it says.
+
+With --matrix, the stages that must run, or may have to, are printed as a matrix of jobs
+for GitHub Actions. A stage is in a later wave than those that it needs. The outputs
+matrix-1, matrix-2, ..., waves and any are set for the step. Exit code 0 means the same.`,
+		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --comment\npipe plan --matrix", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
+			if comment && matrix {
+				return diag.New(diag.Usage, "--comment and --matrix cannot be used together").Hinted("pipe plan --matrix")
+			}
 			if comment {
 				return a.planComment(c, opt, number)
 			}
 			if c.Flags().Changed("pr") {
 				return diag.New(diag.Usage, "--pr needs --comment").Hinted("pipe plan --comment --pr %d", number)
 			}
+			if matrix {
+				return a.matrix(c, opt)
+			}
 			return a.plan(c, opt, true)
 		})
 	a.selection(c, &opt)
 	c.Flags().BoolVar(&comment, "comment", false, "in GitHub Actions, keep the plan as a comment on the pull request")
 	c.Flags().IntVar(&number, "pr", 0, "with --comment, the number of the pull request (default: the one that this run is of)")
+	c.Flags().BoolVar(&matrix, "matrix", false, "print the stages as a matrix of jobs for GitHub Actions")
 	return c
 }
 
@@ -70,6 +82,23 @@ func (a *app) plan(c *cobra.Command, opt pipe.ReproOptions, code bool) error {
 			return pending("some stages are not up to date")
 		}
 		return nil
+	})
+}
+
+// matrix prints the matrix of jobs. As a text it is what a workflow reads, so nothing else is in it.
+func (a *app) matrix(c *cobra.Command, opt pipe.ReproOptions) error {
+	if a.many {
+		return diag.New(diag.Usage, "--matrix is for one project").Hinted("pipe -C DIR plan --matrix")
+	}
+	return a.with(c.Context(), func(p *pipe.Project) error {
+		m, err := p.Matrix(c.Context(), opt)
+		if err != nil {
+			return err
+		}
+		return a.answer("pipe.matrix/1", m, func(w io.Writer) {
+			b, _ := json.Marshal(m) // numbers and names
+			view.Print(w, "%s\n", string(b))
+		})
 	})
 }
 

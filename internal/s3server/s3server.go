@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/tool"
 )
 
 const (
@@ -60,7 +61,7 @@ func Start(t testing.TB, opt Options) *Server {
 // StartMain starts a server below dir, for a TestMain whose tests share it. The
 // caller calls Stop.
 func StartMain(ctx context.Context, dir string, opt Options) (*Server, error) {
-	program, err := build(ctx)
+	program, err := tool.Build(ctx, ".", "github.com/versity/versitygw/cmd/versitygw")
 	if err != nil {
 		return nil, fmt.Errorf("build the S3 server: %w", err)
 	}

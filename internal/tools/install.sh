@@ -3,6 +3,7 @@
 # release's SHA256SUMS, and puts the program into a directory. Nothing else is changed.
 #
 #   PIPE_VERSION  the version, such as 0.2.0; the latest one when it is not set
+#   PIPE_SHA256   the SHA-256 that the archive must have; SHA256SUMS must say so, too
 #   BIN_DIR       where pipe goes; $HOME/.local/bin when it is not set
 #   PIPE_URL      where the releases are, for a mirror
 set -eu
@@ -30,6 +31,7 @@ main() {
   case $archive in
     */* | -*) fail "SHA256SUMS names an archive that is not a plain name: $archive" ;;
   esac
+  [ "${PIPE_SHA256:-$want}" = "$want" ] || fail "SHA256SUMS says $want for $archive, but PIPE_SHA256 is $PIPE_SHA256; nothing was installed"
   fetch "$base/$archive" "$work/$archive"
   got=$(sum "$work/$archive")
   [ "$got" = "$want" ] || fail "$archive has the SHA-256 $got, but SHA256SUMS says $want; nothing was installed"

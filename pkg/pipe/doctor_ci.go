@@ -34,8 +34,8 @@ func DoctorCI(ctx context.Context, opt Options) []Check {
 	}
 	d := &ciDoctor{p: p, job: p.job()}
 	d.system()
-	d.workflows()
 	if p.repo != nil {
+		d.workflows()
 		d.branches(ctx)
 		d.clone()
 		d.identity(ctx)
@@ -139,19 +139,15 @@ func (d *ciDoctor) push(ctx context.Context) {
 		return
 	}
 	refused, err := d.p.repo.TryPush(ctx, upstream, cmp.Or(d.branch, "main"))
-	text := ""
-	if refused != nil {
-		text = strings.ReplaceAll(refused.Text, "\n", "; ")
-	}
 	switch {
 	case err != nil:
 		d.failed(name, err)
 	case refused == nil:
 		d.ok(name, "allowed, as far as it shows without a push", "")
 	case d.lockGoes() == "":
-		d.ok(name, "not allowed, and not needed: "+text, "")
+		d.ok(name, "not allowed, and not needed: "+refused.Text, "")
 	default:
-		e := diag.New(diag.Auth, "%s", text).Hinted("give the job credentials that may push, or write lock: {commit: off} in pipe.yaml")
+		e := diag.New(diag.Auth, "%s", refused.Text).Hinted("give the job credentials that may push, or write lock: {commit: off} in pipe.yaml")
 		switch {
 		case refused.Cause == gitlog.NoRemote:
 			e.Hint = "git remote add " + upstream + " URL"
@@ -164,19 +160,25 @@ func (d *ciDoctor) push(ctx context.Context) {
 	}
 }
 
-// onGitHub matches an address of a repository there, as people and CI systems write it.
-var onGitHub = regexp.MustCompile(`^(?:https://(?:[^@/]*@)?|ssh://git@|git@)github\.com[:/]([^/]+/[^/]+?)(?:\.git)?/?$`)
+// githubURL matches an address of a repository on GitHub, as people and CI systems write it.
+var githubURL = regexp.MustCompile(`^(?:https://(?:[^@/]*@)?|ssh://git@|git@)github\.com[:/]([^/]+/[^/]+?)(?:\.git)?/?$`)
+
+// onGitHub returns OWNER/NAME of a repository's URL; empty if it is on another host.
+func onGitHub(url string) string {
+	if m := githubURL.FindStringSubmatch(url); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // gitHub asks GitHub about the token and the branch.
 func (d *ciDoctor) gitHub(ctx context.Context) {
 	const token, protection = "GitHub token", "branch protection"
 	repository := d.job.Repository
 	if d.job.System != ci.GitHub {
-		m := onGitHub.FindStringSubmatch(d.p.repo.Origin(ctx))
-		if m == nil {
+		if repository = onGitHub(d.p.repo.Origin(ctx)); repository == "" {
 			return
 		}
-		repository = m[1]
 	}
 	c, err := d.p.github(repository)
 	if err != nil {

@@ -36,7 +36,7 @@ func Open(root string) *Store { return OpenOn(atomicfile.Files{}, root) }
 
 // OpenOn is Open on a file layer whose steps a test sees.
 func OpenOn(files atomicfile.Files, root string) *Store {
-	s := &Store{root: root, files: files}
+	s := &Store{root: filepath.Clean(root), files: files} // walks up end there, and their steps are clean
 	s.bufs.New = func() any { b := make([]byte, bufSize); return &b }
 	return s
 }

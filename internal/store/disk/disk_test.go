@@ -33,6 +33,18 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Remote { return disk.Open(dir) })
 }
 
+// TestADirectoryMayBeNamedInAnyWay: what looks for the top of the store on the way up must come by it.
+func TestADirectoryMayBeNamedInAnyWay(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"/store/", "//store", "/x/../store", "/./store"} {
+		s := disk.Open(dir + name)
+		ref := put(t, s, []byte(name))
+		if _, err := s.Record(t.Context(), object.RunID{Key: digest.Key(ref.Digest)}, []byte(name)); err != nil || s.URL() != filepath.Join(dir, "store") {
+			t.Errorf("%s: %s: %v", name, s.URL(), err)
+		}
+	}
+}
+
 func put(t *testing.T, s *disk.Store, b []byte) object.Ref {
 	t.Helper()
 	ref := storetest.File(b)
