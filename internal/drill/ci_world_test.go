@@ -101,7 +101,7 @@ func (c *ciWorld) job(on forge.Trigger) *ciJob {
 // step makes a step that runs a script.
 func (j *ciJob) step(script string, env ...string) *exec.Cmd {
 	j.w.t.Helper()
-	s, err := j.Step(j.w.t.Context(), script, append(append(slices.Clone(j.w.env), "PIPE_LEASE_TTL="+ttl.String()), env...)...)
+	s, err := j.Step(j.w.t.Context(), script, append(slices.Clone(j.w.env), env...)...)
 	must(j.w.t, err)
 	s.Env = append(s.Env, "PATH="+filepath.Dir(shared.program)+":"+os.Getenv("PATH"))
 	return s
