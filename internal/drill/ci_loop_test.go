@@ -119,3 +119,16 @@ func TestAJobThatKeepsNoCredentialsDeploys(t *testing.T) {
 		}
 	}
 }
+
+// The names of branches and objects may be others.
+func TestARepositoryOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	w := newCIOf(t, forge.Kind{Default: "release/2.x", SHA256: true}, map[string]string{"pipe.yaml": noEnvironments})
+	w.job(forge.Trigger{Token: writes}).ci(0)
+	w.logged("shipped", "one")
+	if w.lock("release/2.x") == "" {
+		t.Error("no lock")
+	}
+	w.quiet(forge.Trigger{Token: writes})
+	w.sound()
+}
