@@ -87,6 +87,9 @@ func unanswered(a *answered) error {
 	if c := meaning(text, Unreachable); c != Unreachable {
 		return refuse(c, text)
 	}
+	if strings.Contains(text, "Operation too slow") { // it was waited for long enough: see transferSettings
+		return refuse(Unreachable, text)
+	}
 	return again(Unreachable, text)
 }
 
