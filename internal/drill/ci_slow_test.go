@@ -104,3 +104,22 @@ func TestALostAnswerMakesNoSecondCommit(t *testing.T) {
 		}
 	}
 }
+
+// A job that cannot ask which of two commits is the newer one goes by their times.
+func TestALateJobEndsWhenTheForgeIsSilent(t *testing.T) {
+	t.Parallel()
+	w := newCI(t, nil)
+	w.env = append(w.env, "GIT_HTTP_LOW_SPEED_TIME=2")
+	c1, at := w.repo.Tip("main"), time.Now().Unix()
+	w.until("the next second", func() bool { return time.Now().Unix() > at })
+	w.merge("second", map[string]string{"src": "two\n"})
+	late := w.job(forge.Trigger{Token: writes, SHA: c1})
+	w.job(forge.Trigger{Token: writes}).ci(0)
+	w.merge("third", map[string]string{"src": "three\n"})
+	next := w.job(forge.Trigger{Token: writes})
+	w.forge.Before(forge.Never)
+	w.says(late.ci(0), "is older than")
+	w.logged("shipped", "two")
+	next.ci(0)
+	w.logged("shipped", "two", "three")
+}
