@@ -91,11 +91,7 @@ func (m *merging) match(ctx context.Context, open []*choice) error {
 			progress = true
 			return m.tell(c, key)
 		})
-		if progress {
-			for _, c := range open {
-				c.at = 0
-			}
-		} else if !another(open) {
+		if !progress && !another(open) {
 			break
 		}
 	}
@@ -125,7 +121,7 @@ func (m *merging) tell(c *choice, key digest.Key) bool {
 		m.take(c, tried)
 		return true
 	}
-	c.blocks = slices.Delete(c.blocks, c.at, c.at+1)
+	c.blocks, c.at = slices.Delete(c.blocks, c.at, c.at+1), 0
 	if i := slices.IndexFunc(c.blocks, func(v version) bool { return v.Key == key }); i > 0 {
 		c.blocks[0], c.blocks[i] = c.blocks[i], c.blocks[0]
 	}
