@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/internal/tool"
 )
 
 // block is a fenced block of a Markdown file.
@@ -245,9 +245,7 @@ func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 		switch {
 		case b.language == "sh" || b.isSession(): // see TestTheTourIsTrue
 		case b.language == "yaml" && strings.Contains(b.text, "\njobs:"):
-			if _, err := yamldoc.Parse("README.md", []byte(b.text), yamldoc.Options{}); err != nil {
-				t.Error(err)
-			}
+			lintWorkflow(t, b)
 		case b.language == "yaml":
 			if _, err := spec.Parse("README.md", []byte(b.text)); err != nil {
 				t.Error(err)
@@ -259,12 +257,25 @@ func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 			for line := range strings.Lines(b.text) {
 				target, ok := strings.CutPrefix(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "make ")
 				known := strings.HasPrefix(line, "go install github.com/pipe-build/pipe/cmd/pipe@") || // TestGoInstallTakesEveryName
+					strings.HasPrefix(line, "pipe init ci github ") || // init_ci.txtar
 					strings.HasPrefix(line, "curl ") && strings.HasSuffix(line, "/install.sh | sh\n") // TestTheInstallScript...
 				if !known && (!ok || !strings.Contains(makefile, "\n"+target+":")) {
 					t.Errorf("README.md:%d: %s is run by no test", b.line, line)
 				}
 			}
 		}
+	}
+}
+
+// lintWorkflow holds a workflow to actionlint.
+func lintWorkflow(t *testing.T, b block) {
+	t.Helper()
+	program, err := tool.Build(t.Context(), ".", "github.com/rhysd/actionlint/cmd/actionlint")
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "README.yml")
+	must(t, os.WriteFile(file, []byte(b.text), 0o666))
+	if out, err := exec.Command(program, file).CombinedOutput(); err != nil {
+		t.Errorf("README.md:%d: %v\n%s", b.line, err, out)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	notOfPull = "github.event_name != 'pull_request'"
 	notOfFork = "github.event.pull_request.head.repo.full_name == github.repository"
 	canRead   = "vars.AWS_PLAN_ROLE != ''"
+	hasKey    = "vars.AWS_PLAN_ACCESS_KEY_ID != ''"
 )
 
 // github is the workflow.
@@ -65,12 +66,10 @@ jobs:`
 // hold a token that writes comments.
 func plan(p Project) string {
 	condition := ofPull
-	if p.AWS || p.Endpoint != "" {
-		condition += " && " + notOfFork
+	if p.AWS || p.Endpoint != "" || p.Comment {
+		condition += " && " + notOfFork // it can neither read the remote nor write a comment
 	}
-	if p.AWS {
-		condition += " && " + canRead
-	}
+	condition += when(p.AWS, " && "+canRead) + when(p.Endpoint != "", " && "+hasKey)
 	run := "pipe plan || [ $? -eq 3 ] # 3: there is something to do"
 	if p.Comment {
 		run = "exec pipe plan --comment"
@@ -81,7 +80,7 @@ func plan(p Project) string {
     if: ` + condition + machine(10) + when(p.Comment, `
       pull-requests: write # the comment`) + token(p, "which may only read") + `
     steps:` + checkout(false) + setup(p) + reader(p) + `
-      - run: ` + run + env(when(p.Comment, apiToken)) + "\n"
+      - run: ` + run + env(when(p.Comment, apiToken), keys(p, "vars.AWS_PLAN_", "secrets.AWS_PLAN_")) + "\n"
 }
 
 // check is the job that builds pull requests.
@@ -91,8 +90,7 @@ func check(p Project) string {
   check:
     if: ` + ofPull + machine(60) + token(p, "which may only read") + `
     steps:` + checkout(false) + setup(p) + reader(p) + `
-      - run: exec pipe ci
-`
+      - run: exec pipe ci` + env(keys(p, "vars.AWS_PLAN_", "secrets.AWS_PLAN_")) + "\n"
 }
 
 // matrix are the jobs that build on several machines. Each takes from the remote what earlier waves made.
@@ -113,7 +111,7 @@ func matrix(p Project) string {
 	b.WriteString(`
     steps:` + checkout(false) + setup(p) + writer(p) + `
       - id: plan
-        run: exec pipe plan --matrix` + env(keys(p)) + "\n")
+        run: exec pipe plan --matrix` + env(writerKeys(p)) + "\n")
 	for n := range p.Waves {
 		b.WriteString(wave(p, n+1))
 	}
@@ -135,7 +133,7 @@ func wave(p Project, n int) string {
     steps:` + checkout(false) + setup(p) + writer(p) + `
       - run: |
           read -ra stages <<<"$STAGES" # more than one where a wave has over 256
-          exec pipe repro --push --no-deploy "${stages[@]}"` + env("\n          STAGES: ${{ matrix.stage }}", keys(p), secrets(p.BuildSecrets)) + "\n"
+          exec pipe repro --push --no-deploy "${stages[@]}"` + env("\n          STAGES: ${{ matrix.stage }}", writerKeys(p), secrets(p.BuildSecrets)) + "\n"
 }
 
 // upto are the names of the jobs before the wave behind n.
@@ -163,7 +161,7 @@ func ci(p Project) string {
       pull-requests: write # the pull request with pipe.lock`) + token(p, "") + `
     steps:` + checkout(p.Commits) + setup(p) + writer(p) + `
       - run: exec pipe ci # exec: when the job is cancelled, pipe gets the signal` + env(
-		when(p.PullRequests, apiToken), keys(p), secrets(p.Secrets)) + "\n"
+		when(p.PullRequests, apiToken), writerKeys(p), secrets(p.Secrets)) + "\n"
 }
 
 // machine is where a job runs, for how many minutes at most, and the least rights.
@@ -230,13 +228,17 @@ func role(p Project, variable string) string {
 // apiToken is for GitHub's API.
 const apiToken = "\n          GITHUB_TOKEN: ${{ github.token }}"
 
-// keys are the credentials for a server that is not AWS.
-func keys(p Project) string {
+// keys are the credentials for a server that is not AWS, from what the names begin with. The key of pull
+// requests is a variable, because a condition cannot ask for a secret.
+func keys(p Project, id, secret string) string {
 	return when(p.Endpoint != "", `
-          AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}
-          AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+          AWS_ACCESS_KEY_ID: ${{ `+id+`ACCESS_KEY_ID }}
+          AWS_SECRET_ACCESS_KEY: ${{ `+secret+`SECRET_ACCESS_KEY }}
           PIPE_TRUST_ENDPOINT: `+literal(p.Endpoint))
 }
+
+// writerKeys are the keys that may write.
+func writerKeys(p Project) string { return keys(p, "secrets.AWS_", "secrets.AWS_") }
 
 // secrets are variables that the project declares as secrets.
 func secrets(names []string) (lines string) {

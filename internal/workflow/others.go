@@ -49,7 +49,7 @@ pipe:
   timeout: 1h
   variables:
     GIT_DEPTH: 1
-  rules:
+` + when(p.Endpoint != "", "    PIPE_TRUST_ENDPOINT: "+yamldoc.Quote(p.Endpoint)+"\n") + `  rules:
     - if: $CI_PIPELINE_SOURCE == "merge_request_event"
       interruptible: true
 ` + role + `  before_script:
@@ -73,7 +73,7 @@ jobs:
   pipe:
     docker:
       - image: cimg/base:current # one that has git, curl and what your stages run
-    steps:
+` + when(p.Endpoint != "", "    environment:\n      PIPE_TRUST_ENDPOINT: "+yamldoc.Quote(p.Endpoint)+"\n") + `    steps:
       - checkout:
           method: blobless
       - run:
@@ -107,7 +107,7 @@ func buildkite(p Project) string {
     timeout_in_minutes: 60
     checkout:
       depth: 1
-    command: |
+` + when(p.Endpoint != "", "    env:\n      PIPE_TRUST_ENDPOINT: "+yamldoc.Quote(strings.ReplaceAll(p.Endpoint, "$", "$$"))+"\n") + `    command: |
       ` + install(p) + `
       export PATH="$$HOME/.local/bin:$$PATH"
 ` + when(p.AWS, `      if [ -n "$$AWS_ROLE_ARN" ]; then # from the agent or a hook; the role trusts this pipeline's tokens

@@ -140,14 +140,10 @@ func (p *Project) workflow(ctx context.Context, envs *spec.Environments, opt Ini
 	if w.Branches, err = p.deployingBranches(ctx, envs, opt.Branch); err != nil {
 		return w, err
 	}
-	for _, r := range p.spec.Remotes {
-		switch {
-		case !strings.HasPrefix(r.URL, "s3://"):
-		case r.Endpoint != "":
-			w.Endpoint = cmp.Or(w.Endpoint, r.Endpoint)
-		case !w.AWS:
-			w.AWS, w.Region = true, r.Region
-		}
+	// A job has one set of credentials: those for the first remote that needs any.
+	if i := slices.IndexFunc(p.spec.Remotes, func(r spec.Remote) bool { return strings.HasPrefix(r.URL, "s3://") }); i >= 0 {
+		r := p.spec.Remotes[i]
+		w.AWS, w.Region, w.Endpoint = r.Endpoint == "", r.Region, r.Endpoint
 	}
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
@@ -272,7 +268,10 @@ func (p *Project) access(ctx context.Context, r *InitializedCI, w workflow.Proje
 		}
 	}
 	if w.Endpoint != "" {
-		next("set the secrets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for %s", w.Endpoint)
+		next("set the secrets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of %s that can write", w.Endpoint)
+		if opt.System == string(workflow.GitHub) {
+			next("for pull requests, set the variable AWS_PLAN_ACCESS_KEY_ID and the secret AWS_PLAN_SECRET_ACCESS_KEY to a key that can only read")
+		}
 	}
 	for _, s := range w.Secrets {
 		next("set the secret %s", s)
