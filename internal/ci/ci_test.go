@@ -39,11 +39,13 @@ func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 			append(onMain, "GITHUB_EVENT_NAME=issue_comment"), `{"issue":{"number":7,"pull_request":{}},` + repository + `}`, main,
 		},
 		"a branch with slashes": {
-			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/pull/7", "GITHUB_REF_NAME=pull/7", "GITHUB_REF_TYPE=branch"}, `{` + repository + `}`,
+			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/pull/7", "GITHUB_REF_NAME=pull/7", "GITHUB_REF_TYPE=branch"},
+			`{` + repository + `}`,
 			func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "pull/7" },
 		},
 		"a tag": {
-			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/tags/v1/x", "GITHUB_REF_NAME=v1/x", "GITHUB_REF_TYPE=tag"}, `{` + repository + `}`,
+			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/tags/v1/x", "GITHUB_REF_NAME=v1/x", "GITHUB_REF_TYPE=tag"},
+			`{` + repository + `}`,
 			func(r *ci.Run) { r.Event, r.Tag = ci.OfTag, "v1/x" },
 		},
 		"a tag of an old runner": {[]string{"GITHUB_EVENT_NAME=release", "GITHUB_REF=refs/tags/v1", "GITHUB_REF_NAME=v1"}, `{` + repository + `}`, func(r *ci.Run) { r.Event, r.Tag = ci.OfTag, "v1" }},
