@@ -27,7 +27,7 @@ func plainest() Project {
 func richest() Project {
 	p := plainest()
 	p.Title, p.Dir, p.Branches, p.Sources = "pipe web", "services/web", []string{"main", "release"}, true
-	p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, "eu-central-1", true, 2
+	p.Apart, p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, true, "eu-central-1", true, 2
 	p.Secrets, p.BuildSecrets = []string{"API_TOKEN", "NPM_TOKEN"}, []string{"NPM_TOKEN"}
 	return p
 }

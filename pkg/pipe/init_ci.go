@@ -129,7 +129,7 @@ func (p *Project) workflow(ctx context.Context, envs *spec.Environments, opt Ini
 	commit := p.spec.LockCommit
 	w = workflow.Project{
 		Title: "pipe", Sources: len(p.spec.Sources) > 0, Comment: opt.Comment,
-		Commits: commit != spec.LockOff, PullRequests: commit == spec.LockPR,
+		Commits: commit != spec.LockOff, Apart: commit == spec.LockPR || commit == spec.LockBranch, PullRequests: commit == spec.LockPR,
 	}
 	if at := p.at(); at != repopath.Root {
 		w.Dir = string(at)
