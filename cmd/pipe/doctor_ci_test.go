@@ -66,10 +66,10 @@ func TestDoctorLooksAtWhatCINeeds(t *testing.T) {
 		"all is well": {forge.Free, forge.Trigger{Token: "writes"}, "pipe doctor --ci", "GITHUB_TOKEN=writes", 0, map[string]string{
 			"CI system": "GitHub Actions, octo/app", "branch": "main (default branch: main)", "clone": "shallow or partial; enough for pipe ci", push: "allowed",
 			token: "may push to octo/app", protection: "main is not protected", "git identity": "none",
-			"workflow": ".github/workflows/pipe.yml; old: actions/checkout v4 (v7 is current), actions/setup-go v5 (v7 is current)",
+			"workflow": ".github/workflows/pipe.yml; old: actions/checkout v4 (v7 is current)",
 		}, map[string]string{"workflow": "update these actions"}},
 		"a token that may only read": {forge.Free, forge.Trigger{Token: "reads", Depth: -1}, "pipe doctor --ci", "GH_TOKEN=reads", 1, map[string]string{
-			"clone": "complete", push: "FAIL Permission to octo/app.git denied to github-actions[bot].; unable to access", token: "may only read octo/app",
+			"clone": "complete", push: "FAIL Permission to octo/app.git denied to github-actions[bot]. unable to access", token: "may only read octo/app",
 		}, map[string]string{push: "permissions: {contents: write}"}},
 		"and nothing is pushed":     {forge.Free, forge.Trigger{Token: "reads"}, "cd app && pipe doctor --ci", "GH_TOKEN=reads", 0, map[string]string{push: "not allowed, and not needed"}, nil},
 		"no token":                  {forge.Free, forge.Trigger{Token: "writes"}, "pipe doctor --ci", "NONE=1", 0, map[string]string{token: "not visible: no token for GitHub"}, map[string]string{token: "GITHUB_TOKEN"}},

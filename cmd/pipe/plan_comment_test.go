@@ -239,10 +239,12 @@ func TestALargePlanIsCut(t *testing.T) {
 func TestNothingFromOutsideActsInTheComment(t *testing.T) {
 	const evil = "a|b`@octocat fixes #1 <b> (y) __c__ \u202e"
 	remote := t.TempDir()
-	yaml := "project: app\nremote:\n  main: {url: " + remote + "}\nstages:\n  a:\n    cmd: cp a* out\n    deps: ['" + evil + "']\n    outs: [out]\n"
-	p := pull(t, false, map[string]string{"pipe.yaml": yaml, evil: "1\n"})
-	p.check("pipe repro -q && echo 2 > '"+evil+"' && pipe plan --comment", "GITHUB_TOKEN=writes")
-	want := "| `a` | run | `a`&#124;`b`&#96;`@octocat fixes #1 <b> (y) __c__ \\u202e changed` |\n"
+	long := strings.Repeat("d", 200) + "/" + strings.Repeat("e", 200)
+	yaml := "project: app\nremote:\n  main: {url: " + remote + "}\nstages:\n  a:\n    cmd: cp a* out\n    deps: ['" + evil + "']\n    outs: [out]\n" +
+		"  b:\n    cmd: cp ddd*/* two\n    deps: [" + long + "]\n    outs: [two]\n"
+	p := pull(t, false, map[string]string{"pipe.yaml": yaml, evil: "1\n", long: "1\n"})
+	p.check("pipe repro -q && echo 2 > '"+evil+"' && echo 2 > "+long+" && pipe plan --comment", "GITHUB_TOKEN=writes")
+	want := "| `a` | run | `a`&#124;`b`&#96;`@octocat fixes #1 <b> (y) __c__ \\u202e changed` |\n| `b` | run | `" + long[:300] + "…` |\n"
 	if got := p.comments(); len(got) != 1 || !strings.Contains(got[0], want) {
 		t.Errorf("%q", got)
 	}

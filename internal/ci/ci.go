@@ -8,6 +8,7 @@ package ci
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,6 +74,9 @@ func SystemOf(environ []string) System {
 func Detect(environ []string) Run {
 	v := vars(environ)
 	r := Run{Active: shell.IsSet(environ, "CI"), System: SystemOf(environ)}
+	if r.Active && r.System == None {
+		r.System = v.told()
+	}
 	switch r.System {
 	case GitHub:
 		v.github(&r)
@@ -85,6 +89,24 @@ func Detect(environ []string) Run {
 	}
 	r.unqueue()
 	return r
+}
+
+// told returns the system whose other variables are there: a container often gets only some of them.
+func (v vars) told() System {
+	for _, s := range [...]struct {
+		system    System
+		variables []string
+	}{
+		{GitHub, []string{"GITHUB_REF", "GITHUB_REF_NAME", "GITHUB_ACTOR", "GITHUB_RUN_ID"}},
+		{GitLab, []string{"CI_COMMIT_BRANCH", "CI_COMMIT_TAG", "CI_MERGE_REQUEST_IID", "CI_JOB_URL", "GITLAB_USER_LOGIN"}},
+		{CircleCI, []string{"CIRCLE_BRANCH", "CIRCLE_TAG", "CIRCLE_BUILD_URL", "CIRCLE_USERNAME"}},
+		{Buildkite, []string{"BUILDKITE_BRANCH", "BUILDKITE_TAG", "BUILDKITE_BUILD_URL", "BUILDKITE_BUILD_CREATOR"}},
+	} {
+		if slices.ContainsFunc(s.variables, func(name string) bool { return v.get(name) != "" }) {
+			return s.system
+		}
+	}
+	return None
 }
 
 // queue begins the names of the branches of GitHub's merge queue: gh-readonly-queue/main/pr-7-HASH.
@@ -146,7 +168,8 @@ func (v vars) github(r *Run) {
 	}
 	e := payload(v.get("GITHUB_EVENT_PATH"))
 	r.Default = e.Repository.Default
-	ref, name := v.get("GITHUB_REF"), v.get("GITHUB_REF_NAME")
+	ref := v.get("GITHUB_REF")
+	name := cmp.Or(v.get("GITHUB_REF_NAME"), strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/"))
 	number, merge := strings.CutPrefix(ref, "refs/pull/")
 	switch {
 	// pull_request_target has the ref of the branch that it goes to, and often checks out the other one.
@@ -164,7 +187,7 @@ func (v vars) github(r *Run) {
 		r.Fork = !strings.EqualFold(e.PullRequest.Head.Repo.Name, r.Repository)
 	case v.get("GITHUB_REF_TYPE") == "tag", strings.HasPrefix(ref, "refs/tags/"):
 		r.Event, r.Tag = OfTag, name
-	default:
+	case name != "":
 		r.Event, r.Branch = OfBranch, name
 	}
 }
@@ -218,7 +241,7 @@ func (v vars) gitlab(r *Run) {
 		r.Fork = v.get("CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY") != v.get("CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY")
 	case v.get("CI_COMMIT_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("CI_COMMIT_TAG")
-	default:
+	case v.get("CI_COMMIT_BRANCH") != "":
 		r.Event, r.Branch = OfBranch, v.get("CI_COMMIT_BRANCH")
 	}
 }
@@ -243,7 +266,7 @@ func (v vars) circleci(r *Run) {
 		r.Fork = v.get("CIRCLE_PR_REPONAME") != "" || pull
 	case v.get("CIRCLE_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("CIRCLE_TAG")
-	default:
+	case branch != "":
 		r.Event, r.Branch = OfBranch, branch
 	}
 }
@@ -261,7 +284,7 @@ func (v vars) buildkite(r *Run) {
 		r.Fork = from != "" && bare(from) != bare(v.get("BUILDKITE_REPO"))
 	case v.get("BUILDKITE_TAG") != "":
 		r.Event, r.Tag = OfTag, v.get("BUILDKITE_TAG")
-	default:
+	case v.get("BUILDKITE_BRANCH") != "":
 		r.Event, r.Branch = OfBranch, v.get("BUILDKITE_BRANCH")
 	}
 }

@@ -39,11 +39,13 @@ func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 			append(onMain, "GITHUB_EVENT_NAME=issue_comment"), `{"issue":{"number":7,"pull_request":{}},` + repository + `}`, main,
 		},
 		"a branch with slashes": {
-			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/pull/7", "GITHUB_REF_NAME=pull/7", "GITHUB_REF_TYPE=branch"}, `{` + repository + `}`,
+			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/pull/7", "GITHUB_REF_NAME=pull/7", "GITHUB_REF_TYPE=branch"},
+			`{` + repository + `}`,
 			func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "pull/7" },
 		},
 		"a tag": {
-			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/tags/v1/x", "GITHUB_REF_NAME=v1/x", "GITHUB_REF_TYPE=tag"}, `{` + repository + `}`,
+			[]string{"GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/tags/v1/x", "GITHUB_REF_NAME=v1/x", "GITHUB_REF_TYPE=tag"},
+			`{` + repository + `}`,
 			func(r *ci.Run) { r.Event, r.Tag = ci.OfTag, "v1/x" },
 		},
 		"a tag of an old runner": {[]string{"GITHUB_EVENT_NAME=release", "GITHUB_REF=refs/tags/v1", "GITHUB_REF_NAME=v1"}, `{` + repository + `}`, func(r *ci.Run) { r.Event, r.Tag = ci.OfTag, "v1" }},
@@ -254,4 +256,24 @@ func file(t *testing.T, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestAPartOfTheVariablesIsEnoughInCI(t *testing.T) {
+	for text, want := range map[string]ci.Run{
+		"GITHUB_REF_NAME=main":        {System: ci.GitHub, Event: ci.OfBranch, Branch: "main"},
+		"GITHUB_REF=refs/heads/a/b":   {System: ci.GitHub, Event: ci.OfBranch, Branch: "a/b"},
+		"GITHUB_REF=refs/tags/v1":     {System: ci.GitHub, Event: ci.OfTag, Tag: "v1"},
+		"GITHUB_ACTOR=ann":            {System: ci.GitHub, Actor: "ann"},
+		"CI_COMMIT_BRANCH=main":       {System: ci.GitLab, Event: ci.OfBranch, Branch: "main"},
+		"GITLAB_USER_LOGIN=ann":       {System: ci.GitLab, Actor: "ann"},
+		"CIRCLE_BRANCH=main":          {System: ci.CircleCI, Event: ci.OfBranch, Branch: "main"},
+		"CIRCLE_USERNAME=ann":         {System: ci.CircleCI, Actor: "ann"},
+		"BUILDKITE_BRANCH=main":       {System: ci.Buildkite, Event: ci.OfBranch, Branch: "main"},
+		"BUILDKITE_BUILD_CREATOR=ann": {System: ci.Buildkite, Actor: "ann"},
+	} {
+		want.Active = true
+		if got := ci.Detect([]string{"CI=true", text}); got != want {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
 }

@@ -13,11 +13,11 @@ import (
 func (a *app) lockResolveCmd() *cobra.Command {
 	return a.waits(command("resolve", "Resolve merge conflicts in pipe.lock",
 		`Resolve what a merge, rebase, cherry-pick, revert or stash pop has left of pipe.lock:
-conflict markers, and entries that are cut or doubled. It can be used before or after
+conflict markers, and blocks that are cut or doubled. It can be used before or after
 the merge is committed. Resolve pipe.yaml and your sources first.
 
 For each stage, the side is taken whose inputs are the files in the work tree. If there is
-none, the entry is dropped: the next pipe repro restores the stage from its record, or runs
+none, the block is dropped: the next pipe repro restores the stage from its record, or runs
 it. For a source, the commit is taken that was locked for the git and ref in pipe.yaml;
 if both sides moved it, ours is kept.
 
@@ -39,8 +39,8 @@ func (a *app) lockCheckCmd() *cobra.Command {
 	var opt pipe.CheckOptions
 	c := command("check", "Check that pipe.lock is intact and complete",
 		`Check that pipe.lock is as pipe writes it, and fits pipe.yaml: no conflict markers, no
-damaged entry, one entry for each build stage, input and source, and none for others. It
-reads only these two files, so it is quick enough for a hook. Whether the entries are up
+damaged block, one block for each build stage, input and source, and none for others. It
+reads only these two files, so it is quick enough for a hook. Whether the blocks are up
 to date is what pipe status tells.
 
 Exit code 7 means that something is wrong; each problem is printed with the command that
@@ -64,7 +64,7 @@ corrects it.`,
 	return c
 }
 
-// printResolved says of each entry that was in question whose was taken.
+// printResolved says of each block that was in question whose was taken.
 func printResolved(w io.Writer, r *pipe.Resolved) {
 	if len(r.Taken) == 0 && !r.Changed && !r.Settled {
 		view.Print(w, "nothing to resolve: pipe.lock is intact\n")

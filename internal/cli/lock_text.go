@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -21,25 +22,15 @@ pipe.lock is printed as it is.`,
 			if a.dir != "" && !filepath.IsAbs(name) {
 				name = filepath.Join(a.dir, name)
 			}
-			return a.printText(name)
+			if name == os.DevNull { // git's name for a file that is not there
+				return nil
+			}
+			data, err := atomicfile.Read(name, lockfile.MaxSize)
+			if err == nil {
+				view.Lock(a.Out, data)
+			}
+			return err
 		})
 	c.Hidden = true
 	return c
-}
-
-// printText prints a file of any kind and size: what fails here fails a git diff.
-func (a *app) printText(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	data, err := io.ReadAll(io.LimitReader(f, lockfile.MaxSize+1))
-	if err == nil {
-		_, err = a.Out.Write(lockfile.Text(data))
-	}
-	if err == nil {
-		_, err = io.Copy(a.Out, f) // the rest of what is too large for a lock
-	}
-	return err
 }

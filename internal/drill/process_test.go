@@ -25,23 +25,31 @@ type process struct {
 // start starts pipe.
 func (c *clone) start(args ...string) *process {
 	c.t.Helper()
-	f, err := os.CreateTemp(c.dir, "said-*")
-	must(c.t, err)
-	defer f.Close()
-	p := &process{Cmd: exec.Command(c.program, args...), t: c.t, said: f.Name(), done: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = c.at, f, f
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	rest, held, err := os.Pipe()
-	must(c.t, err)
-	defer held.Close()
-	p.rest, p.ExtraFiles = rest, []*os.File{held}
-	p.Env = []string{
+	cmd := exec.Command(c.program, args...)
+	cmd.Dir = c.at
+	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + c.at, "USER=test", "NO_COLOR=1", "GIT_CONFIG_NOSYSTEM=1", "PIPE_LEASE_TTL=" + ttl.String(),
 		"PIPE_CACHE=" + c.at + ".cache",
 	}
-	p.Env = append(append(p.Env, c.world.env...), c.env...)
-	must(c.t, p.Start())
-	c.t.Cleanup(func() {
+	cmd.Env = append(append(cmd.Env, c.world.env...), c.env...)
+	return c.launch(cmd)
+}
+
+// launch starts a command in a group of its own.
+func (w *world) launch(cmd *exec.Cmd) *process {
+	w.t.Helper()
+	f, err := os.CreateTemp(w.dir, "said-*")
+	must(w.t, err)
+	defer f.Close()
+	p := &process{Cmd: cmd, t: w.t, said: f.Name(), done: make(chan struct{})}
+	p.Stdout, p.Stderr = f, f
+	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	rest, held, err := os.Pipe()
+	must(w.t, err)
+	defer held.Close()
+	p.rest, p.ExtraFiles = rest, []*os.File{held}
+	must(w.t, p.Start())
+	w.t.Cleanup(func() {
 		_ = p.killGroup()
 		<-p.done
 		_ = rest.Close()

@@ -8,6 +8,7 @@ package forge
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -214,8 +215,9 @@ func (f *Forge) id() int64 {
 	return f.lastID
 }
 
-// Never holds a request back until its client goes: for Before, and as what a push meets.
+// Never is a function for Before that holds a request back until its client goes.
 func Never(_ http.ResponseWriter, r *http.Request) bool {
+	_, _ = io.Copy(io.Discard, r.Body) // before its end the server does not look whether the client is there
 	<-r.Context().Done()
 	return true
 }

@@ -240,7 +240,8 @@ func TestSHA256(t *testing.T) {
 
 func TestAJobIsAsOnGitHub(t *testing.T) {
 	f, r := start(t, forge.Options{}, forge.Kind{})
-	r.Commit("main", "second", map[string]string{"README": "two\n"})
+	second := r.Commit("main", "second", map[string]string{"README": "two\n"})
+	r.Commit("main", "third", map[string]string{"README": "three\n"})
 	fork := r.Fork("hubot/app")
 	fork.Commit("topic", "theirs", map[string]string{"topic": "x"})
 	n := r.NewPull("main", fork, "topic", "A topic")
@@ -252,7 +253,7 @@ func TestAJobIsAsOnGitHub(t *testing.T) {
 		number string // of commits
 	}{
 		{forge.Trigger{Token: "writes"}, "## main...origin/main", true, "1"},
-		{forge.Trigger{Token: "writes", OldVersion: true, Depth: -1}, "## main...origin/main", true, "2"},
+		{forge.Trigger{Token: "writes", OldVersion: true, Depth: -1, SHA: second}, "## main...origin/main", true, "2"},
 		{forge.Trigger{Token: "writes", NoPersist: true}, "## main...origin/main", false, "1"},
 		{forge.Trigger{Token: "writes", NoPersist: true, OldVersion: true}, "## main...origin/main", false, "1"},
 		{forge.Trigger{Token: "writes", Pull: n}, "## HEAD (no branch)", true, "1"},

@@ -170,6 +170,9 @@ func (r *Repo) checkout(ctx context.Context, j *Job, on *Trigger) error {
 		steps = append(steps, j.authorize(r.forge.URL, on)...)
 	}
 	steps = append(steps, fetch)
+	if on.Depth < 0 && on.Pull == 0 { // the branch may have moved on
+		steps = append(steps, []string{"fetch", "--no-tags", "--no-recurse-submodules", "origin", "+" + on.SHA + ":" + at})
+	}
 	if len(on.Sparse) > 0 {
 		steps = append(steps, append([]string{"sparse-checkout", "set"}, on.Sparse...))
 	}

@@ -38,7 +38,7 @@ func serve(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, n i
 	}))
 	t.Cleanup(s.Close)
 	c, err := New(Options{
-		URL: s.URL + "/api/v3", Token: token, Repository: "octo/shop", Agent: "pipe/test", Now: func() time.Time { return time.Unix(1000, 0) },
+		URL: s.URL + "/api/v3", Token: " " + token + "\n", Repository: "octo/shop", Agent: "pipe/test", Now: func() time.Time { return time.Unix(1000, 0) },
 		Wait: func(_ context.Context, d time.Duration) error {
 			s.waits = append(s.waits, d)
 			return nil
@@ -78,7 +78,7 @@ func TestARequestSaysWhoAsksAndInWhichVersion(t *testing.T) {
 func TestATokenIsNotSentInTheClear(t *testing.T) {
 	for url, ok := range map[string]bool{
 		"": true, "https://api.github.com": true, "https://ghe.example.com/api/v3/": true, "http://127.0.0.1:1": true, "http://[::1]:1": true, "http://localhost:1": true,
-		"http://api.github.com": false, "http://127.0.0.1.example.com": false, "http://localhost.example.com": false, "ftp://api.github.com": false,
+		"http://api.github.com": false, "http://192.0.2.1": false, "http://127.0.0.1.example.com": false, "http://localhost.example.com": false, "ftp://api.github.com": false,
 		"api.github.com": false, "https://": false, "https://user:pass@api.github.com": false, "https://api.github.com?x": false, "://": false,
 	} {
 		_, err := New(Options{URL: url, Token: token, Repository: "a/b"})

@@ -19,6 +19,9 @@ type board struct {
 	pulls    []object
 	// lose is how many answers to what makes something are lost, after it was made.
 	lose int
+	// late pull requests are made by another run, between the look and ours.
+	late []object
+	sick int // how many questions whose token it is are not answered
 }
 
 func (b *board) serve(t *testing.T) (*server, *Client) {
@@ -36,6 +39,9 @@ func (b *board) serve(t *testing.T) (*server, *Client) {
 func (b *board) answer(w http.ResponseWriter, r *http.Request, in map[string]string) {
 	path := strings.TrimPrefix(r.URL.Path, "/api/v3/repos/octo/shop")
 	switch {
+	case r.URL.Path == "/api/graphql" && b.sick > 0:
+		b.sick--
+		w.WriteHeader(502)
 	case r.URL.Path == "/api/graphql":
 		say(w, 200, object{"data": object{"viewer": object{"login": me}}})
 	case r.Method == http.MethodGet && path == "/issues/7/comments":
@@ -53,7 +59,8 @@ func (b *board) answer(w http.ResponseWriter, r *http.Request, in map[string]str
 		}
 	case r.Method == http.MethodGet && path == "/pulls":
 		say(w, 200, b.pulls)
-	case path == "/pulls" && len(b.pulls) > 0:
+	case path == "/pulls" && len(b.pulls)+len(b.late) > 0:
+		b.pulls, b.late = append(b.pulls, b.late...), nil
 		say(w, 422, object{"message": "Validation Failed", "errors": []object{{"message": "A pull request already exists for octo:x."}}})
 	case path == "/pulls":
 		one := object{"number": 1, "title": in["title"], "body": in["body"], "html_url": "https://p/1"}
@@ -132,6 +139,7 @@ func TestTheCommentOfSomebodyElseStays(t *testing.T) {
 		{"id": 1, "body": mark + "\nforged", "user": object{"login": "mallory"}},
 		{"id": 2, "body": "quotes " + mark, "user": object{"login": me}},
 	}}
+	b.sick = 2
 	_, c := b.serve(t)
 	for _, body := range []string{mark + "\none", mark + "\ntwo"} {
 		if _, err := c.KeepComment(t.Context(), 7, mark, body); err != nil {
@@ -206,6 +214,14 @@ func TestALostAnswerOpensNoSecondPullRequest(t *testing.T) {
 	b := &board{lose: 1}
 	_, c := b.serve(t)
 	if url, err := c.KeepPullRequest(t.Context(), "x", "main", "a", "b"); err != nil || url != "https://p/1" || len(b.pulls) != 1 {
+		t.Errorf("%q, %v, %v", url, err, b.pulls)
+	}
+}
+
+func TestAPullRequestThatAnotherRunOpensMeanwhileIsChanged(t *testing.T) {
+	b := &board{late: []object{{"number": 1, "title": "theirs", "body": "x", "html_url": "https://p/1"}}}
+	_, c := b.serve(t)
+	if url, err := c.KeepPullRequest(t.Context(), "x", "main", "a", "b"); err != nil || url != "https://p/1" || len(b.pulls) != 1 || b.pulls[0]["title"] != "a" {
 		t.Errorf("%q, %v, %v", url, err, b.pulls)
 	}
 }

@@ -169,7 +169,8 @@ func isLocalPath(url string) bool {
 // Committed returns the committer's time of a commit, given by its full hash. It fails with
 // diag.NotFound when the commit is not here.
 func (r *Repo) Committed(ctx context.Context, hash string) (time.Time, error) {
-	out, err := r.git(ctx, nil, "show", "--no-patch", "--no-show-signature", "--format=%cI", "--end-of-options", hash+"^{commit}")
+	// Not git show: it compares trees all the same, and a partial clone fetches them.
+	out, err := r.git(ctx, nil, "log", "--no-walk", "--no-show-signature", "--format=%cI", "--end-of-options", hash+"^{commit}")
 	if failed(err) {
 		return time.Time{}, diag.New(diag.NotFound, "no commit named %q", hash).Hinted("git fetch origin %s", hash)
 	}

@@ -15,13 +15,7 @@ import (
 	"testing"
 
 	"github.com/creack/pty"
-
-	"github.com/pipe-build/pipe/internal/gitlog"
 )
-
-func toPublish() gitlog.Publication {
-	return gitlog.Publication{Remote: "origin", Branch: "main", Path: "app/pipe.lock", Message: "m", File: add("two\n")}
-}
 
 // TestAKillAnywhereLeavesAPublicationThatWorks kills Publish before and after each of its calls of
 // git, alone and with its process group. What runs on by itself is waited for.

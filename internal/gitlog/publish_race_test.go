@@ -34,6 +34,14 @@ func TestPublishToABranchOfItsOwn(t *testing.T) {
 					t.Errorf("pushed again: %+v", done)
 				}
 			}
+			// Another tip that has the same files.
+			main = up.git("commit-tree", "-p", "main", "-m", "empty", "main^{tree}")
+			up.git("update-ref", "refs/heads/main", main)
+			again := c(7).pushed(up, p)
+			if got := up.git("rev-parse", again+"^@"); got != main+"\n"+made {
+				t.Errorf("parents %s", got)
+			}
+			made = again
 			// The same tip, another lock.
 			p.File = add("three\n")
 			second := c(4).pushed(up, p)
@@ -52,10 +60,11 @@ func TestPublishToABranchOfItsOwn(t *testing.T) {
 			if got := up.git("diff-tree", "-r", "--name-only", main, third); got != "app/pipe.lock" {
 				t.Errorf("it changes %s", got)
 			}
-			// It is merged: it needs no merge commit any more.
+			// It is merged: where that is known, it is no parent of its own.
 			up.git("update-ref", "refs/heads/main", third)
+			main = up.advance("other/y", "after the merge")
 			p.File = add("four\n")
-			if got := up.git("rev-parse", c(6).pushed(up, p)+"^1"); got != third {
+			if got := up.git("rev-parse", c(6).pushed(up, p)+"^@"); got != main && (name != "shallow" || got != main+"\n"+third) {
 				t.Errorf("parents %s", got)
 			}
 			up.git("fsck", "--strict", "--no-dangling")

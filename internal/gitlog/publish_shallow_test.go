@@ -84,6 +84,14 @@ func TestAShallowCloneFetchesNewCommitsAlone(t *testing.T) {
 		t.Errorf("the clone is a partial one now:\n%s", out)
 	}
 
+	// A branch for the lock that left main long ago: its tip alone comes.
+	up.git("branch", "lock", up.git("commit-tree", "-p", "main~5", "-m", "old", "main~5^{tree}"))
+	before = c.objects()
+	commit = c.pushed(up, gitlog.Publication{Path: "app/pipe.lock", To: "lock", File: add("three\n")})
+	if got := c.came(before, commit); strings.Count(got, "commit") != 1 {
+		t.Error(got)
+	}
+
 	// Another history: nothing comes.
 	up.git("branch", "aside", "main~4")
 	before = c.objects()

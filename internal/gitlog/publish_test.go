@@ -1,6 +1,7 @@
 package gitlog_test
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,17 +65,16 @@ func add(line string) func([]byte) ([]byte, error) {
 	}
 }
 
+// toPublish is a Publication of a line.
+func toPublish() gitlog.Publication {
+	return gitlog.Publication{Remote: "origin", Branch: "main", Path: "app/pipe.lock", Message: "m", File: add("two\n")}
+}
+
+// publish is Publish that must not fail. What the Publication does not say is that of toPublish.
 func (s *sandbox) publish(p gitlog.Publication) *gitlog.Published {
 	s.tb.Helper()
-	if p.Remote == "" {
-		p.Remote = "origin"
-	}
-	if p.Branch == "" {
-		p.Branch = "main"
-	}
-	if p.Message == "" {
-		p.Message = "Update the lock"
-	}
+	usual := toPublish()
+	p.Remote, p.Branch, p.Message = cmp.Or(p.Remote, usual.Remote), cmp.Or(p.Branch, usual.Branch), cmp.Or(p.Message, usual.Message)
 	if p.Note == nil {
 		p.Note = func(text string) { s.tb.Log(text) }
 	}

@@ -363,3 +363,14 @@ func TestANameThatLooksLikeASecretIsOneUnlessSaid(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatBecomesOfTheLockNeedsNoQuotes(t *testing.T) {
+	for _, word := range LockCommits() {
+		for _, text := range []string{word, `"` + word + `"`} {
+			p := parseGood(t, "lock: {commit: "+text+"}\nstages:\n  a: {cmd: x, outs: [y]}\n")
+			if p.LockCommit != word {
+				t.Errorf("%s is %q", text, p.LockCommit)
+			}
+		}
+	}
+}

@@ -29,7 +29,7 @@ func (p *Progress) fold(s *stage, failed bool) {
 	}
 	begin, end := p.group(s, failed)
 	raw(p.W, begin+"\n"+strings.Join(s.held, "\n")+"\n"+end)
-	s.held, s.size = nil, 0
+	s.held, s.size, s.since = nil, 0, p.Now()
 }
 
 // group returns the line that begins a group, and what ends it. Nothing in them needs an escape: the
@@ -63,7 +63,6 @@ func (p *Progress) section(s *stage, title string, failed bool) (begin, end stri
 		options = ""
 	}
 	begin = fmt.Sprintf("\x1b[0Ksection_start:%d:%s%s\r\x1b[0K%s", s.since.Unix(), name, options, title)
-	s.since = now
 	return begin, fmt.Sprintf("\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", now.Unix(), name)
 }
 

@@ -72,6 +72,27 @@ func TestASectionOfGitLabHasANameOfItsOwnAndLastsAsLongAsTheStage(t *testing.T) 
 	}
 }
 
+func TestAGroupThatGetsOldIsPrintedWhileTheStageRuns(t *testing.T) {
+	for _, form := range []view.Form{view.GitHubLog, view.GitLabLog, view.BuildkiteLog} {
+		var b bytes.Buffer
+		now := noon
+		p := &view.Progress{W: &b, Form: form, Now: func() time.Time { return now }}
+		p.Event(event.Event{Type: event.Started, Stage: "a"})
+		for i, parts := range []int{0, 1, 1, 2} { // after 4, 8, 12 and 16 minutes
+			p.Event(event.Event{Type: event.Output, Stage: "a", Text: "talk"})
+			now = now.Add(4 * time.Minute)
+			p.Tick()
+			if n := strings.Count(b.String(), "output of a\n"); n != parts || strings.Count(b.String(), "talk\n") != 2*parts {
+				t.Errorf("%s: %d parts after %d minutes in\n%s", form, n, 4*(i+1), b.String())
+			}
+		}
+		p.Event(event.Event{Type: event.Failed, Stage: "a"})
+		if strings.Count(b.String(), "talk\n") != 4 || strings.Count(b.String(), "output of a") != 2 {
+			t.Errorf("%s: %s", form, b.String())
+		}
+	}
+}
+
 func TestAGroupThatGetsLargeIsPrintedInParts(t *testing.T) {
 	for form, marks := range map[view.Form][2]string{
 		view.GitHubLog: {"::group::", "::endgroup::"}, view.GitLabLog: {"section_start", "section_end"}, view.BuildkiteLog: {"--- output", "+++ pipe"},

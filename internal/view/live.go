@@ -23,6 +23,9 @@ func (p *Progress) Tick() {
 	}
 	var all []string
 	for _, s := range p.running {
+		if now.Sub(s.since) >= maxWait {
+			p.fold(s, false)
+		}
 		all = append(all, fmt.Sprintf("%s since %s (%s)", s.name, s.began.Format(time.TimeOnly), whole(seconds(now.Sub(s.began)))))
 	}
 	if len(all) > 0 {

@@ -51,6 +51,8 @@ const (
 	frame = 100 * time.Millisecond
 	// maxHeld is how many bytes of a stage's output wait for the end of its group.
 	maxHeld = 1 << 20
+	// maxWait is how long it waits at most: somebody may look, and a machine that dies takes it along.
+	maxWait = 5 * time.Minute
 	// maxTail is how many last lines a stage that fails shows when quiet.
 	maxTail = 20
 )
@@ -163,7 +165,7 @@ func (p *Progress) ended(name string, failed bool) {
 }
 
 // output prints a line of a command with its stage in front, since several may run at once.
-// Where it is folded it is kept until the stage ends, or is long, because groups of several
+// Where it is folded it is kept until the stage ends, or it is much or old, because groups of several
 // stages cannot overlap.
 func (p *Progress) output(e event.Event) {
 	s := p.find(e.Stage)

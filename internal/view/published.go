@@ -20,6 +20,8 @@ func (l Published) String() string {
 		return fmt.Sprintf("pushed pipe.lock to %s (%.12s), with a pull request: %s", l.Branch, l.Commit, l.URL)
 	case l.Commit != "":
 		return fmt.Sprintf("pushed pipe.lock to %s: %.12s", l.Branch, l.Commit)
+	case l.URL != "":
+		return fmt.Sprintf("pipe.lock is on %s already, with a pull request: %s", l.Branch, l.URL)
 	case !l.Changed:
 		return "pipe.lock is unchanged"
 	case l.Why != "":

@@ -96,29 +96,29 @@ func (r *Report) heading() string {
 	if len(of) > 0 {
 		b.WriteString(strings.Join(of, " · ") + "\n\n")
 	}
-	b.WriteString("**" + Counted(r.Counts) + "**\n\n" + r.lock() + "\n")
+	if r.Commit != "" { // else nothing began
+		b.WriteString("**" + Counted(r.Counts) + "**\n\n" + r.lock() + "\n")
+	}
 	return b.String()
 }
 
 // lock says what became of pipe.lock.
 func (r *Report) lock() string {
-	l := r.Lock
-	if l.Commit != "" {
-		text := fmt.Sprintf("Pushed pipe.lock to %s: %s", Markdown(l.Branch), r.commit(l.Commit))
-		if l.URL != "" {
-			text += ", " + link("pull request", l.URL)
-		}
-		return text
-	}
+	l, text := r.Lock, ""
 	switch {
-	case l.Changed && l.Why == "" && l.Branch != "":
-		return "pipe.lock is on " + Markdown(l.Branch) + " already"
-	case !l.Refused():
+	case l.Commit != "":
+		text = "Pushed pipe.lock to " + Markdown(l.Branch) + ": " + r.commit(l.Commit)
+	case l.Refused() && l.Fix != "":
+		return "**pipe.lock was not committed:** " + Markdown(l.Why) + "\n\nTo fix this: " + Markdown(l.Fix)
+	case l.Refused():
+		return "**pipe.lock was not committed:** " + Markdown(l.Why)
+	case l.Changed && l.Branch != "":
+		text = "pipe.lock is on " + Markdown(l.Branch) + " already"
+	default:
 		return l.String()
 	}
-	text := "**pipe.lock was not committed:** " + Markdown(l.Why)
-	if l.Fix != "" {
-		text += "\n\nTo fix this: " + Markdown(l.Fix)
+	if l.URL != "" {
+		text += ", " + link("pull request", l.URL)
 	}
 	return text
 }

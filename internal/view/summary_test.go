@@ -89,6 +89,11 @@ func TestTheReportOfAFailure(t *testing.T) {
 	golden(t, "summary-failure.md", r.Markdown(1<<20))
 }
 
+func TestTheReportOfWhatDidNotBegin(t *testing.T) {
+	r := &view.Report{Kind: "Branch", Ref: "main", Failed: true, Failures: []view.Failure{{Place: "pipe.yaml:1:1", What: "unknown field"}}}
+	want(t, r.Markdown(1<<20), "## pipe ci failed\n\nBranch `main`\n\n\n### Failures\n\n`pipe.yaml:1:1`\n\n`unknown field`\n")
+}
+
 // evil is a text that would begin another row, block, picture or node, and ask for somebody.
 const evil = "a|b`c\n```\n</details><img src=x>\n@octocat [x](http://e) \"]; n9[\"~~~ \x1b[31m\u202e #1 :+1: $x$"
 
@@ -183,6 +188,7 @@ func TestWhatBecameOfTheLock(t *testing.T) {
 		"pushed pipe.lock to main: 0123456789ab":                                              {Changed: true, Commit: hash, Branch: "main"},
 		"pipe.lock is on main already":                                                        {Changed: true, Branch: "main"},
 		"pipe.lock was not committed: it is protected":                                        {Changed: true, Why: "it is protected", Fix: "allow it"},
+		"pipe.lock is on pipe-lock/main already, with a pull request: https://x/1":            {Changed: true, Branch: "pipe-lock/main", URL: "https://x/1"},
 		"pushed pipe.lock to pipe-lock/main (0123456789ab), with a pull request: https://x/1": {Changed: true, Commit: hash, Branch: "pipe-lock/main", URL: "https://x/1"},
 	} {
 		if got := l.String(); got != want || l.Refused() != (l.Fix != "") {

@@ -2,10 +2,8 @@ package lockfile
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -76,59 +74,5 @@ func TestHunksAreTakenFromBothSides(t *testing.T) {
 		if ours, theirs := hunks([]byte(c.data)); string(ours) != c.ours || string(theirs) != c.theirs {
 			t.Errorf("%s: %q and %q", c.name, ours, theirs)
 		}
-	}
-}
-
-func TestTheShortTextHasEachBlockAndLeavesTheRestAsItIs(t *testing.T) {
-	f := example()
-	f.SetSource(Source{Path: "lib dir", Git: "https://example.com/lib", Ref: "main", Commit: sum("c").Hex()[:40]})
-	f.Set(Stage{Name: "input:raw.csv", Key: keyOf("raw"), Cmd: sum("")})
-	golden(t, "text.txt", Text(f.Encode()))
-	block := string(f.Stages[0].append(nil))
-	for name, c := range map[string][2]string{
-		"nothing":                    {"", ""},
-		"a lock without stages":      {string((&File{}).Encode()), ""},
-		"another file":               {"a\r\n\x00b", "a\r\n\x00b"},
-		"a newer lock":               {"schema: 9\n" + block, "schema: 9\n" + block},
-		"a broken block":             {head + strings.Replace(block, "size: 120", "size: 121", 1), strings.Replace(block, "size: 120", "size: 121", 1)},
-		"a cut block":                {head + block[:len(block)/2], block[:len(block)/2]},
-		"conflict markers":           {head + "<<<<<<< a\n=======\n>>>>>>> b\n", "<<<<<<< a\n=======\n>>>>>>> b\n"},
-		"a field of a later version": {head + forged(block, "    sum", "    x-n: 1\n    sum"), forged(block, "    sum", "    x-n: 1\n    sum")},
-	} {
-		if got := Text([]byte(c[0])); string(got) != c[1] {
-			t.Errorf("%s: %q", name, got)
-		}
-	}
-	crlf := bytes.ReplaceAll(f.Encode(), []byte("\n"), []byte("\r\n"))
-	if !bytes.Equal(Text(crlf), Text(f.Encode())) {
-		t.Error("line ends show")
-	}
-}
-
-// Two blocks that differ have texts that differ, or git would show an empty diff.
-func TestTheShortTextShowsEachChange(t *testing.T) {
-	base := example()
-	texts := map[string]string{}
-	for line := range strings.Lines(string(base.Stages[0].append(nil))) {
-		for _, x := range []string{"hash: blake3:", "key: k1:", "cmd: blake3:", "in: blake3:", "size: ", "files: ", "generation: ", "value: \"", "path: ", "sha256: ", "line: \""} {
-			before, after, ok := strings.Cut(line, x)
-			if !ok || strings.HasPrefix(after, "0") {
-				continue
-			}
-			digit := map[bool]string{true: "2", false: "1"}[after[0] == '1']
-			changed := strings.Replace(string(base.Stages[0].append(nil)), line, before+x+digit+after[1:], 1)
-			f, err := Parse(FileName, []byte(head+forged(changed, "", "")))
-			if err != nil || len(f.Stages) != 1 {
-				continue // no such path
-			}
-			got := string(Text(f.Encode()))
-			if old, twice := texts[got]; twice {
-				t.Errorf("the text is that of another lock: %s and %s", old, line)
-			}
-			texts[got] = fmt.Sprintf("%s of %s", x, line)
-		}
-	}
-	if texts[string(Text((&File{Stages: base.Stages[:1]}).Encode()))] != "" || len(texts) < 20 {
-		t.Errorf("%d changes", len(texts))
 	}
 }

@@ -34,8 +34,8 @@ func DoctorCI(ctx context.Context, opt Options) []Check {
 	}
 	d := &ciDoctor{p: p, job: p.job()}
 	d.system()
-	d.workflows()
 	if p.repo != nil {
+		d.workflows()
 		d.branches(ctx)
 		d.clone()
 		d.identity(ctx)
@@ -139,19 +139,15 @@ func (d *ciDoctor) push(ctx context.Context) {
 		return
 	}
 	refused, err := d.p.repo.TryPush(ctx, upstream, cmp.Or(d.branch, "main"))
-	text := ""
-	if refused != nil {
-		text = strings.ReplaceAll(refused.Text, "\n", "; ")
-	}
 	switch {
 	case err != nil:
 		d.failed(name, err)
 	case refused == nil:
 		d.ok(name, "allowed, as far as it shows without a push", "")
 	case d.lockGoes() == "":
-		d.ok(name, "not allowed, and not needed: "+text, "")
+		d.ok(name, "not allowed, and not needed: "+refused.Text, "")
 	default:
-		e := diag.New(diag.Auth, "%s", text).Hinted("give the job credentials that may push, or write lock: {commit: off} in pipe.yaml")
+		e := diag.New(diag.Auth, "%s", refused.Text).Hinted("give the job credentials that may push, or write lock: {commit: off} in pipe.yaml")
 		switch {
 		case refused.Cause == gitlog.NoRemote:
 			e.Hint = "git remote add " + upstream + " URL"

@@ -21,13 +21,13 @@ type InitOptions struct {
 
 // Initialized is what Init wrote, or would write.
 type Initialized struct {
-	Root  string   `json:"root"`                // the project's directory
-	Wrote []string `json:"wrote"`               // files that were made or changed
+	Root  string   `json:"root"`  // the project's directory
+	Wrote []string `json:"wrote"` // files that were made or changed
 	// Config names what was set in the configuration of this clone of git, for all its worktrees.
 	Config []string `json:"config,omitempty"`
-	Found []Sign   `json:"found"`               // what a new pipe.yaml was made of
-	Text  string   `json:"pipe_yaml,omitempty"` // with DryRun: what pipe.yaml would be
-	Next  string   `json:"next"`                // the command that goes on
+	Found  []Sign   `json:"found"`               // what a new pipe.yaml was made of
+	Text   string   `json:"pipe_yaml,omitempty"` // with DryRun: what pipe.yaml would be
+	Next   string   `json:"next"`                // the command that goes on
 }
 
 // Sign is a file that told Init what kind of project this is.

@@ -99,8 +99,11 @@ func (k *lockCheck) read(ctx context.Context, opt CheckOptions) (err error) {
 		file = func(at repopath.Path) ([]byte, error) { return k.p.repo.FileAt(ctx, commit, at) }
 	}
 	yaml, err := file(k.p.yamlAt())
+	if errors.Is(err, gitlog.ErrNoFile) {
+		return diag.New(diag.NotFound, "does not exist").At(k.prefix + spec.FileName).Hinted("pipe lock check checks the files in the work tree")
+	}
 	if err != nil {
-		return diag.New(diag.NotFound, "no pipe.yaml: %w", err).At(k.prefix + spec.FileName).Hinted("pipe lock check")
+		return err
 	}
 	if k.spec, err = k.p.parse(yaml); err != nil {
 		return err

@@ -218,7 +218,7 @@ func (m *merging) write(ctx context.Context, before []byte) error {
 		m.r.Changed = true
 	}
 	if m.git.Others > 0 && slices.ContainsFunc(m.r.Taken, func(t Taken) bool { return t.From == Dropped }) {
-		m.p.note(fmt.Sprintf("git still has conflicts in %s, so the entries of stages that read them were dropped", view.Count(m.git.Others, "other file")))
+		m.p.note(fmt.Sprintf("git still has conflicts in %s, so the blocks of stages that read them were dropped", view.Count(m.git.Others, "other file")))
 	}
 	if !m.git.Unmerged {
 		return nil
