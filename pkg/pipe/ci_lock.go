@@ -32,7 +32,7 @@ const (
 	lockOff         = "off"         // pipe.yaml or --lock-commit says so
 	lockFork        = "fork"        // a pull request from another repository
 	lockNoBranch    = "no-branch"   // a tag, or a commit that no branch is known of
-	lockUnread      = "unreadable"  // the one on the branch
+	lockUnread      = "unreadable"  // the one on the branch cannot be merged with
 	lockUnpublished = "unpublished" // the remote cannot be reached
 )
 
@@ -113,23 +113,15 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 	p, l := c.p, &c.r.Lock
 	pub := gitlog.Publication{
 		Remote: upstream, Branch: branch, Path: p.lockAt, Message: c.message(lock, was), Note: p.note,
-		File: func(tip []byte) ([]byte, error) {
-			theirs, err := lockfile.Parse(lockfile.FileName, tip)
-			if err != nil {
-				return nil, err
-			}
-			merged, _ := lockfile.Merge(was, lock, theirs)
-			return merged.Encode(), nil
-		},
+		File: func(tip []byte) ([]byte, error) { return c.merged(branch, tip, lock, was) },
 	}
 	pub.Name, pub.Email = c.bot()
 	if mode != spec.LockPush {
 		pub.To = lockPrefix + branch
 	}
 	done, err := p.repo.Publish(ctx, pub)
-	if diag.Is(err, diag.Policy) || diag.Is(err, diag.Usage) { // the lock of the branch cannot be read
-		e := diag.All(err)[0]
-		c.refused(lockUnread, e.What, e.Hint)
+	if e := (*diag.Error)(nil); errors.As(err, &e) && (e.Kind == diag.Policy || e.Kind == diag.Usage) {
+		c.refused(lockUnread, e.Error(), e.Hint)
 		return nil
 	}
 	if err != nil {
@@ -149,6 +141,25 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 		return err
 	}
 	return nil
+}
+
+// merged joins the lock with that of the branch's tip; nil: it has none.
+func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]byte, error) {
+	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
+	// is not whole.
+	if tip == nil && c.known != nil {
+		return nil, diag.New(diag.Policy, "branch %s has no pipe.lock any more", branch)
+	}
+	theirs, err := lockfile.Parse(lockfile.FileName, tip)
+	if err != nil {
+		e := diag.All(err)[0].At(lockfile.FileName + " on branch " + branch)
+		if e.Kind != diag.Policy {
+			e = e.Hinted("restore it there, or delete it and run pipe repro")
+		}
+		return nil, e
+	}
+	merged, _ := lockfile.Merge(was, lock, theirs)
+	return merged.Encode(), nil
 }
 
 // openPullRequest asks to merge the branch that has the lock's commit. Without a pull request the commit is there all the
