@@ -22,7 +22,7 @@ type LockPublished struct {
 	Commit  string `json:"commit,omitempty"` // that has it now, on the remote
 	Branch  string `json:"branch,omitempty"` // that got the commit
 	URL     string `json:"url,omitempty"`    // of the pull request for it
-	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes, off, fork or no-branch
+	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes or of those below
 	Why     string `json:"why,omitempty"`    // the same for people
 	Fix     string `json:"fix,omitempty"`    // what to do about it
 }
@@ -34,7 +34,11 @@ const (
 	lockNoBranch    = "no-branch"   // a tag, or a commit that no branch is known of
 	lockUnread      = "unreadable"  // the one on the branch cannot be merged with
 	lockUnpublished = "unpublished" // the remote cannot be reached
+	lockVolatile    = "volatile"    // the next run would have yet another one
 )
+
+// lockTitle begins the messages of the lock's commits.
+const lockTitle = "Update "
 
 // lockPrefix begins the names of branches that get only the lock: pipe-lock/main.
 const lockPrefix = "pipe-lock/"
@@ -56,6 +60,9 @@ func (c *ciRun) commitLock(ctx context.Context) error {
 	mode, branch := c.lockGoesTo()
 	if mode == spec.LockOff {
 		return nil
+	}
+	if round, err := c.goesRound(ctx, lock, was); round || err != nil {
+		return err
 	}
 	return c.pushLock(ctx, mode, branch, lock, was)
 }
@@ -195,7 +202,7 @@ func (c *ciRun) message(lock, was *lockfile.File) string {
 	if n := len(names); n > most {
 		names = append(names[:most:most], fmt.Sprintf("%d more", n-most))
 	}
-	text := "Update " + string(c.p.lockAt) + "\n"
+	text := lockTitle + string(c.p.lockAt) + "\n"
 	if len(names) > 0 {
 		text += "\n" + strings.Join(names, ", ") + "\n"
 	}
