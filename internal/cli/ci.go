@@ -10,7 +10,7 @@ import (
 // ciCmd makes pipe ci.
 func (a *app) ciCmd() *cobra.Command {
 	var opt pipe.CIOptions
-	c := command("ci", "Build, publish, commit pipe.lock and deploy, as a CI job does",
+	c := command("ci", "Do what a CI job does: build, publish, commit pipe.lock, deploy",
 		`Do all that a CI job does for a push: build and check, publish what is new, commit
 pipe.lock and push that commit, and deploy. It can run for every push, on every branch
 and in any number of jobs at once. If there is nothing to do, it does nothing.
