@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func plainest() Project {
 func richest() Project {
 	p := plainest()
 	p.Title, p.Dir, p.Branches, p.Sources = "pipe web", "services/web", []string{"main", "release"}, true
-	p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, "eu-central-1", true, 2
+	p.Apart, p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, true, "eu-central-1", true, 2
 	p.Secrets, p.BuildSecrets = []string{"API_TOKEN", "NPM_TOKEN"}, []string{"NPM_TOKEN"}
 	return p
 }
@@ -65,9 +66,13 @@ func golden(t *testing.T, name, text string) string {
 // TestTheWorkflowsAreRight holds each variant for GitHub to actionlint, and each for other systems to YAML.
 func TestTheWorkflowsAreRight(t *testing.T) {
 	var lint []string
+	paths := map[System]string{GitHub: ".github/workflows/pipe.yml", GitLab: ".gitlab-ci.yml", CircleCI: ".circleci/config.yml", Buildkite: ".buildkite/pipeline.yml"}
 	for name, p := range variants() {
 		for _, s := range Systems() {
 			file, text := write(t, s, p)
+			if want := paths[s]; file != want && (s != GitHub || p.Dir == "" || file != ".github/workflows/pipe-web.yml") {
+				t.Errorf("%s: %s is written to %s", name, s, file)
+			}
 			at := golden(t, name+"."+string(s)+".yml", text)
 			if _, err := yamldoc.Parse(file, []byte(text), yamldoc.Options{}); err != nil {
 				t.Errorf("%s: %v", at, err)
@@ -243,6 +248,19 @@ func TestThePoliciesAreExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "policies.json", string(b)+"\n")
+	if got := a.Buckets(); !slices.Equal(got, []string{"artifacts", "china"}) {
+		t.Error(got)
+	}
+	for region, want := range map[string]string{"": "arn:aws:iam", "us-gov-east-1": "arn:aws-us-gov:iam", "cn-north-1": "arn:aws-cn:iam"} {
+		a.Places[0].Region = region
+		if got := a.DeployTrust().Statement[0].Principal["Federated"][0]; got != want+"::123456789012:oidc-provider/"+issuer {
+			t.Error(region, got)
+		}
+	}
+	a.Repository = "acme@1/shop" // half of the numbers are none
+	if got := string(a.PlanTrust().JSON()); !strings.Contains(got, "StringLike") {
+		t.Error(got)
+	}
 	a.Repository = "acme@1/shop@2"
 	if got := string(a.PlanTrust().JSON()); !strings.Contains(got, `"repo:acme@1/shop@2:pull_request"`) || strings.Contains(got, "StringLike") {
 		t.Error(got)
