@@ -108,6 +108,9 @@ func rejected(status, stderr string) error {
 	if !strings.Contains(text, reason) {
 		text += separator(text) + reason
 	}
+	if strings.Contains(text, "cannot lock ref") && strings.Contains(text, "but expected") { // the server's own compare-and-swap
+		return again(Moving, "another push came first")
+	}
 	c := meaning(text, Hook)
 	// The update that came between question and push may still hold the reference. If nobody has
 	// come first, it is something else.
