@@ -308,12 +308,22 @@ func TestARoleOfAPullRequestWritesNothingThatTheMainBranchReads(t *testing.T) {
 		role, action, resource, prefix string
 		want                           bool
 	}{
-		{deploy, "s3:GetObject", object, "", true}, {deploy, "s3:PutObject", object, "", true}, {deploy, "s3:AbortMultipartUpload", object, "", true},
-		{deploy, "s3:DeleteObject", object, "", false}, {deploy, "s3:PutObject", approval, "", false}, {deploy, "s3:GetObject", approval, "", true},
-		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true}, {deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
-		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false}, {deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
-		{plan, "s3:GetObject", object, "", true}, {plan, "s3:PutObject", object, "", false}, {plan, "s3:PutObject", approval, "", false},
-		{approve, "s3:GetObject", object, "", true}, {approve, "s3:PutObject", object, "", false}, {approve, "s3:PutObject", approval, "", true},
+		{deploy, "s3:GetObject", object, "", true},
+		{deploy, "s3:PutObject", object, "", true},
+		{deploy, "s3:AbortMultipartUpload", object, "", true},
+		{deploy, "s3:DeleteObject", object, "", false},
+		{deploy, "s3:PutObject", approval, "", false},
+		{deploy, "s3:GetObject", approval, "", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
+		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false},
+		{deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
+		{plan, "s3:GetObject", object, "", true},
+		{plan, "s3:PutObject", object, "", false},
+		{plan, "s3:PutObject", approval, "", false},
+		{approve, "s3:GetObject", object, "", true},
+		{approve, "s3:PutObject", object, "", false},
+		{approve, "s3:PutObject", approval, "", true},
 		{"arn:aws:iam::1:role/other", "s3:GetObject", object, "", false},
 	} {
 		if got := allowed(p, c.role, c.action, c.resource, c.prefix); got != c.want {
