@@ -225,6 +225,29 @@ func TestAJobGetsOnlyTheRightsThatItNeeds(t *testing.T) {
 	}
 }
 
+// TestNoRunOfABranchIsCancelled: runs share a group, in which GitHub cancels, only if they are of one pull request.
+func TestNoRunOfABranchIsCancelled(t *testing.T) {
+	for name, p := range variants() {
+		file, text := write(t, GitHub, p)
+		root, err := yamldoc.Parse(file, []byte(text), yamldoc.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := root.Get("concurrency")
+		if got := c.Get("group").Value; got != "${{ github.workflow }}-${{ github.event.pull_request.number || github.run_id }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := c.Get("cancel-in-progress").Value; got != "${{ github.event_name == 'pull_request' }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, job := range root.Get("jobs").Pairs {
+			if job.Value.Get("concurrency") != nil {
+				t.Errorf("%s: %s has a group of its own", name, job.Key)
+			}
+		}
+	}
+}
+
 func TestThePoliciesAreExact(t *testing.T) {
 	a := Access{
 		Account: "123456789012", Repository: "acme/shop", Branches: []string{"main", "release"}, Deploy: "shop-deploy", Plan: "shop-plan", Approve: "shop-approve",
