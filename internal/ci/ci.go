@@ -43,6 +43,7 @@ type Run struct {
 	System     System
 	Active     bool   // CI is set: nobody is there to answer
 	Event      Event  // "" where the system is not known
+	Asked      bool   // a person, a clock or another repository started it: no push did. Not every system tells
 	Branch     string // whose commit is checked out; of a pull request, the branch that it comes from
 	Base       string // of a pull request: the branch that it goes to
 	Tag        string // of OfTag
@@ -146,6 +147,9 @@ func (v vars) get(name string) string {
 	return value
 }
 
+// among reports whether a variable has one of these values.
+func (v vars) among(name string, values ...string) bool { return slices.Contains(values, v.get(name)) }
+
 func (v vars) number(name string) int {
 	n, err := strconv.Atoi(v.get(name))
 	if err != nil || n < 0 {
@@ -166,6 +170,7 @@ func (v vars) github(r *Run) {
 			r.URL += "/attempts/" + strconv.Itoa(n)
 		}
 	}
+	r.Asked = v.among("GITHUB_EVENT_NAME", "schedule", "workflow_dispatch", "repository_dispatch")
 	e := payload(v.get("GITHUB_EVENT_PATH"))
 	r.Default = e.Repository.Default
 	ref := v.get("GITHUB_REF")
@@ -230,6 +235,7 @@ func payload(path string) (e event) {
 func (v vars) gitlab(r *Run) {
 	r.Default, r.URL, r.Actor = v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
 	r.Repository, r.Home = v.get("CI_PROJECT_PATH"), v.get("CI_PROJECT_URL")
+	r.Asked = v.among("CI_PIPELINE_SOURCE", "schedule", "web", "api", "trigger", "pipeline", "chat")
 	switch {
 	case v.get("CI_MERGE_REQUEST_IID") != "":
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME"), v.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
@@ -276,6 +282,7 @@ func (v vars) circleci(r *Run) {
 func (v vars) buildkite(r *Run) {
 	r.Default, r.URL = v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
 	r.Actor = v.get("BUILDKITE_BUILD_CREATOR")
+	r.Asked = v.among("BUILDKITE_SOURCE", "schedule", "ui", "api", "trigger_job")
 	switch {
 	case v.number("BUILDKITE_PULL_REQUEST") > 0:
 		r.Event, r.Branch, r.Base = OfPullRequest, v.get("BUILDKITE_BRANCH"), v.get("BUILDKITE_PULL_REQUEST_BASE_BRANCH")

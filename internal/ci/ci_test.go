@@ -30,11 +30,12 @@ func pull(from string) string {
 // "Events that trigger workflows".
 func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 	main := func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "main" }
+	asked := func(r *ci.Run) { r.Event, r.Branch, r.Asked = ci.OfBranch, "main", true }
 	checkGitHub(t, map[string]onGitHub{
 		"push":                {append(onMain, "GITHUB_EVENT_NAME=push"), `{"ref":"refs/heads/main",` + repository + `}`, main},
-		"schedule":            {append(onMain, "GITHUB_EVENT_NAME=schedule"), `{"schedule":"0 3 * * *",` + repository + `}`, main},
-		"workflow_dispatch":   {append(onMain, "GITHUB_EVENT_NAME=workflow_dispatch"), `{"inputs":{"number":"x"},` + repository + `}`, main},
-		"repository_dispatch": {append(onMain, "GITHUB_EVENT_NAME=repository_dispatch"), `{"client_payload":{"number":[]},` + repository + `}`, main},
+		"schedule":            {append(onMain, "GITHUB_EVENT_NAME=schedule"), `{"schedule":"0 3 * * *",` + repository + `}`, asked},
+		"workflow_dispatch":   {append(onMain, "GITHUB_EVENT_NAME=workflow_dispatch"), `{"inputs":{"number":"x"},` + repository + `}`, asked},
+		"repository_dispatch": {append(onMain, "GITHUB_EVENT_NAME=repository_dispatch"), `{"client_payload":{"number":[]},` + repository + `}`, asked},
 		"a comment is of the default branch": {
 			append(onMain, "GITHUB_EVENT_NAME=issue_comment"), `{"issue":{"number":7,"pull_request":{}},` + repository + `}`, main,
 		},
@@ -139,7 +140,8 @@ func TestWhatGitLabSays(t *testing.T) {
 	}
 	run := ci.Run{System: ci.GitLab, Active: true, Default: "main", URL: "https://gitlab.com/acme/web/shop/-/jobs/1", Actor: "ann", Repository: "acme/web/shop", Home: "https://gitlab.com/acme/web/shop"}
 	check(t, run, always, map[string]row{
-		"a branch":                {[]string{"CI_COMMIT_BRANCH=main", "CI_COMMIT_REF_NAME=main"}, ci.Run{Event: ci.OfBranch, Branch: "main"}},
+		"a branch":                {[]string{"CI_COMMIT_BRANCH=main", "CI_COMMIT_REF_NAME=main", "CI_PIPELINE_SOURCE=push"}, ci.Run{Event: ci.OfBranch, Branch: "main"}},
+		"a schedule":              {[]string{"CI_COMMIT_BRANCH=main", "CI_COMMIT_REF_NAME=main", "CI_PIPELINE_SOURCE=schedule"}, ci.Run{Event: ci.OfBranch, Branch: "main", Asked: true}},
 		"a branch with a request": {[]string{"CI_COMMIT_BRANCH=fix", "CI_OPEN_MERGE_REQUESTS=acme/web/shop!7"}, ci.Run{Event: ci.OfBranch, Branch: "fix"}},
 		"a tag":                   {[]string{"CI_COMMIT_TAG=v1", "CI_COMMIT_REF_NAME=v1"}, ci.Run{Event: ci.OfTag, Tag: "v1"}},
 		"a merge request":         {merge, ci.Run{Event: ci.OfPullRequest, Branch: "fix", Base: "main", Number: 7}},
@@ -183,7 +185,8 @@ func TestWhatBuildkiteSays(t *testing.T) {
 	asked := []string{"BUILDKITE_BRANCH=fix", "BUILDKITE_PULL_REQUEST=7", "BUILDKITE_PULL_REQUEST_BASE_BRANCH=main", "BUILDKITE_PULL_REQUEST_REPO=git://github.com/acme/shop.git"}
 	run := ci.Run{System: ci.Buildkite, Active: true, Default: "main", URL: "https://buildkite.com/acme/shop/builds/1", Actor: "Ann"}
 	check(t, run, always, map[string]row{
-		"a branch":              {append(none, "BUILDKITE_BRANCH=main"), ci.Run{Event: ci.OfBranch, Branch: "main"}},
+		"a branch":              {append(none, "BUILDKITE_BRANCH=main", "BUILDKITE_SOURCE=webhook"), ci.Run{Event: ci.OfBranch, Branch: "main"}},
+		"a schedule":            {append(none, "BUILDKITE_BRANCH=main", "BUILDKITE_SOURCE=schedule"), ci.Run{Event: ci.OfBranch, Branch: "main", Asked: true}},
 		"a tag":                 {append(none, "BUILDKITE_BRANCH=v1", "BUILDKITE_TAG=v1"), ci.Run{Event: ci.OfTag, Tag: "v1"}},
 		"a pull request":        {asked, ci.Run{Event: ci.OfPullRequest, Branch: "fix", Base: "main", Number: 7}},
 		"a fork's pull request": {append(asked, "BUILDKITE_BRANCH=eve:fix", "BUILDKITE_PULL_REQUEST_REPO=https://github.com/eve/shop"), ci.Run{Event: ci.OfPullRequest, Branch: "eve:fix", Base: "main", Number: 7, Fork: true}},
@@ -223,7 +226,7 @@ func check(t *testing.T, run ci.Run, always []string, rows map[string]row) {
 	t.Helper()
 	for name, c := range rows {
 		want := run
-		want.Event, want.Branch, want.Base, want.Tag, want.Number, want.Fork = c.adds.Event, c.adds.Branch, c.adds.Base, c.adds.Tag, c.adds.Number, c.adds.Fork
+		want.Event, want.Branch, want.Base, want.Tag, want.Number, want.Fork, want.Asked = c.adds.Event, c.adds.Branch, c.adds.Base, c.adds.Tag, c.adds.Number, c.adds.Fork, c.adds.Asked
 		if got := ci.Detect(environ(always, c.env)); got != want {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, want)
 		}

@@ -57,7 +57,6 @@ func TestACancelledJobLeavesNothing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := newCI(t, map[string]string{c.file: c.script})
-			w.env = append(w.env, "PIPE_LEASE_TTL=2m")
 			p := c.start(w.job(forge.Trigger{Token: writes}), "exec pipe ci")
 			w.until("a command", func() bool { return w.read("began") != "" })
 			cancelled(t, p)

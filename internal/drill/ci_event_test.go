@@ -63,6 +63,12 @@ func TestAPullRequestChangesNothing(t *testing.T) {
 				t.Errorf("built:\n%s", w.read("built"))
 			}
 
+			before := w.listen()
+			w.job(forge.Trigger{Token: writes, Event: "pull_request_target", Ref: "refs/heads/main", Pull: n}).ci(0)
+			if got := strings.Join(before.ofRemote(), "\n"); len(before.pushed()) != 0 || strings.Contains(got, "PUT ") {
+				t.Errorf("a run for the target: %+v\n%s", before.pushed(), got)
+			}
+
 			from.Commit("topic", "worse", map[string]string{"src": "bad\n"})
 			w.repo.Merge(n, "main", from, "topic")
 			w.says(pull(1), "test")
@@ -125,21 +131,24 @@ func TestAnotherBranchIsBuiltAndNotDeployed(t *testing.T) {
 func TestADetachedHEADHasTheBranchOfTheVariables(t *testing.T) {
 	t.Parallel()
 	const detach = "git checkout -q --detach\ngit branch -qD main\n"
+	nobody := []string{"GITHUB_ACTIONS=", "GITHUB_REF=", "GITHUB_REF_NAME="}
 	gitlab := []string{"GITHUB_ACTIONS=", "GITLAB_CI=true", "CI_COMMIT_BRANCH=main", "CI_DEFAULT_BRANCH=main", "CI_PROJECT_PATH=acme/shop"}
 	for _, c := range []struct {
 		name    string
+		first   string // what the step does first
 		env     []string
 		commits bool
 	}{
-		{"GitHub", nil, true},
-		{"GitLab", gitlab, true},
-		{"nobody says", []string{"GITHUB_ACTIONS=", "GITHUB_REF=", "GITHUB_REF_NAME="}, false},
+		{"GitHub", detach, nil, true},
+		{"GitLab", detach, gitlab, true},
+		{"nobody says", detach, nobody, false},
+		{"git says", "", nobody, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newCI(t, nil)
+			w := newCI(t, map[string]string{"pipe.yaml": noEnvironments})
 			j := w.job(forge.Trigger{Token: writes})
-			said := w.ended(j.start(detach+"exec pipe ci", c.env...), 0)
+			said := w.ended(j.start(c.first+"exec pipe ci", c.env...), 0)
 			w.logged("built", "build one")
 			if got := w.lock("main") != ""; got != c.commits {
 				t.Errorf("the lock is committed: %v: %s", got, said)

@@ -3,7 +3,6 @@
 package drill
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -106,14 +105,30 @@ func TestAnyCheckoutWillDo(t *testing.T) {
 	}
 }
 
-// In a job that checks out with credentials that are gone afterwards, the lock cannot be pushed; all else is done.
+// In a job whose checkout keeps no credentials the lock cannot be pushed, and nobody is asked for a password; all
+// else is done.
 func TestAJobThatKeepsNoCredentialsDeploys(t *testing.T) {
 	t.Parallel()
-	w := newCI(t, nil)
-	said := w.job(forge.Trigger{Token: writes, NoPersist: true}).ci(0)
-	w.logged("shipped", "one")
-	w.says(said, "pipe.lock was not committed")
-	if slices.ContainsFunc(w.repo.Pushes(), func(p forge.Push) bool { return true }) {
-		t.Error(w.repo.Pushes())
+	for _, start := range []func(j *ciJob, script string, env ...string) *process{(*ciJob).start, (*ciJob).startInTerminal} {
+		w := newCI(t, nil)
+		said := w.ended(start(w.job(forge.Trigger{Token: writes, NoPersist: true}), "exec pipe ci"), 0)
+		w.logged("shipped", "one")
+		w.says(said, "pipe.lock was not committed")
+		if len(w.repo.Pushes()) != 0 {
+			t.Error(w.repo.Pushes())
+		}
 	}
+}
+
+// The names of branches and objects may be others.
+func TestARepositoryOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	w := newCIOf(t, forge.Kind{Default: "release/2.x", SHA256: true}, map[string]string{"pipe.yaml": noEnvironments})
+	w.job(forge.Trigger{Token: writes}).ci(0)
+	w.logged("shipped", "one")
+	if w.lock("release/2.x") == "" {
+		t.Error("no lock")
+	}
+	w.quiet(forge.Trigger{Token: writes})
+	w.sound()
 }

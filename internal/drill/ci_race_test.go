@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/forge"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 const runners = 8
@@ -71,7 +73,6 @@ func TestJobsThatPushAtOnceLoseNothing(t *testing.T) {
 	w.hasEntries(rounds)
 	w.builtOnce()
 
-	w.job(forge.Trigger{Token: writes}).ci(0) // a push that comes last may come between two jobs
 	before := w.listen()
 	j := w.job(forge.Trigger{Token: writes})
 	j.ci(0)
@@ -133,20 +134,41 @@ func (w *race) git(dir string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// hasEntries checks that the history of pipe.lock has an entry for each push.
+// hasEntries checks that the history of pipe.lock has an entry for each push, and that no commit took a stage back
+// to what it was before.
 func (w *race) hasEntries(rounds int) {
 	w.t.Helper()
-	history := w.repo.Git("log", "--format=", "-p", "--no-color", "main", "--", "pipe.lock")
-	missing := 0
+	of := map[digest.Digest]int{}
 	for i := range runners {
-		for round := 1; round <= rounds; round++ {
-			if hash := digest.Of([]byte(source(i, round))).String(); !strings.Contains(history, hash) {
-				w.t.Errorf("round %d of runner %d is in no lock", round, i)
-				missing++
-			}
+		for round := range rounds + 1 {
+			of[digest.Of([]byte(source(i, round)))] = round
 		}
 	}
-	w.t.Logf("%d of %d entries", runners*rounds-missing, runners*rounds)
+	last, entries := map[string]int{}, 0
+	for commit := range strings.Lines(w.repo.Git("rev-list", "--reverse", "main", "--", "pipe.lock")) {
+		commit = strings.TrimSpace(commit)
+		lock, err := lockfile.Parse("pipe.lock", []byte(w.lock(commit)+"\n"))
+		must(w.t, err)
+		if len(lock.Absent) > 0 || len(lock.Stages) != runners {
+			w.t.Errorf("the lock of %s: %d stages, %+v", commit, len(lock.Stages), lock.Absent)
+		}
+		for i := range lock.Stages {
+			s := &lock.Stages[i]
+			at := slices.IndexFunc(s.Deps, func(d artifact.Input) bool { return strings.HasPrefix(string(d.Path), "code/") })
+			round, ok := of[s.Deps[at].Digest]
+			switch was := last[s.Name]; {
+			case !ok || round < was:
+				w.t.Errorf("%s took %s from round %d to %d", commit, s.Name, was, round)
+			case round > was:
+				entries++
+			}
+			last[s.Name] = round
+		}
+	}
+	if entries != runners*rounds {
+		w.t.Errorf("%d of %d entries", entries, runners*rounds)
+	}
+	w.t.Logf("%d of %d entries", entries, runners*rounds)
 }
 
 // builtOnce checks that no job built what a job that had ended before it began had built.

@@ -4,7 +4,9 @@ package drill
 
 import (
 	"context"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pipe-build/pipe/internal/forge"
@@ -27,6 +29,21 @@ func TestARefusedPushCostsNothing(t *testing.T) {
 		{"a token that has ended", forge.Trigger{Token: writes}, func(w *ciWorld) { w.forge.Revoke(writes) }, []string{"permissions: {contents: write}"}},
 		{"no token is kept", forge.Trigger{Token: writes, NoPersist: true}, func(*ciWorld) {}, []string{"permissions: {contents: write}"}},
 		{"branch gone", forge.Trigger{Token: writes}, func(w *ciWorld) { w.repo.Git("update-ref", "-d", "refs/heads/main") }, []string{"branch"}},
+		{"branch gone when it pushes", forge.Trigger{Token: writes}, func(w *ciWorld) {
+			w.repo.Git("tag", "kept", "main") // else the forge has nothing left that the commit could stand on
+			w.repo.AtNextPush(func(context.Context) { w.repo.Git("update-ref", "-d", "refs/heads/main") })
+		}, []string{"branch"}},
+		{"branch gone before it pushes", forge.Trigger{Token: writes}, func(w *ciWorld) {
+			w.atFirst("service=git-receive-pack", func() { w.repo.Git("update-ref", "-d", "refs/heads/main") })
+		}, []string{"branch"}},
+		{"branch written anew", forge.Trigger{Token: writes}, func(w *ciWorld) {
+			w.repo.Git("update-ref", "refs/heads/main", w.repo.Git("commit-tree", "-m", "new", "main^{tree}"))
+		}, []string{"does not have commit"}},
+		{"branch written anew before it pushes", forge.Trigger{Token: writes}, func(w *ciWorld) {
+			w.atFirst("service=git-receive-pack", func() {
+				w.repo.Git("update-ref", "refs/heads/main", w.repo.Git("commit-tree", "-m", "new", "main^{tree}"))
+			})
+		}, []string{"does not have commit"}},
 		{"repository gone", forge.Trigger{Token: writes}, func(w *ciWorld) {
 			w.forge.Allow(writes, forge.Token{Login: "x[bot]", Contents: forge.Write, Repos: []string{"a/b"}})
 		}, nil},
@@ -44,8 +61,8 @@ func TestARefusedPushCostsNothing(t *testing.T) {
 			}
 			w.logged("built", "build one")
 			w.logged("shipped", "one")
-			if tip := w.repo.Tip("main"); tip != first && c.name != "branch gone" || tip != "" && c.name == "branch gone" {
-				t.Errorf("the tip is %s", tip)
+			if tip := w.repo.Tip("main"); tip != "" && w.lock(tip) != "" || (tip == "") != strings.HasPrefix(c.name, "branch gone") {
+				t.Errorf("the tip is %q", tip)
 			}
 			if s, err := j.Git(t.Context(), "rev-parse", "HEAD"); err != nil || s != first {
 				t.Errorf("HEAD is %s: %v", s, err)
@@ -61,10 +78,20 @@ func TestARefusedPushCostsNothing(t *testing.T) {
 	}
 }
 
+// atFirst does something when the forge gets the first request with a part, before it answers.
+func (c *ciWorld) atFirst(part string, do func()) {
+	var once sync.Once
+	c.forge.Before(forge.Only(part, func(http.ResponseWriter, *http.Request) bool {
+		once.Do(do)
+		return false
+	}))
+}
+
 // Somebody merges while the lock is pushed, again and again, and while a deployment runs.
 func TestAMergeMeanwhileIsNoFailure(t *testing.T) {
 	t.Parallel()
 	w := newCI(t, map[string]string{"ship.sh": "until test -e DIR/go; do sleep 0.05; done\n" + ciShip})
+	w.atFirst("service=git-receive-pack", func() { w.merge("w", map[string]string{"w": "w"}) })
 	for _, name := range []string{"x", "y", "z"} {
 		w.repo.AtNextPush(func(context.Context) { w.merge(name, map[string]string{name: name}) })
 	}
@@ -75,7 +102,7 @@ func TestAMergeMeanwhileIsNoFailure(t *testing.T) {
 	w.write("go")
 	w.ended(p, 0)
 	w.logged("shipped", "one")
-	if got := w.repo.Git("log", "--format=%s", first+"..main"); got != "while it deploys\nUpdate pipe.lock\nz\ny\nx" {
+	if got := w.repo.Git("log", "--format=%s", first+"..main"); got != "while it deploys\nUpdate pipe.lock\nz\ny\nx\nw" {
 		t.Errorf("the history is %q", got)
 	}
 	if n := len(w.repo.Pushes()); n != 4 {

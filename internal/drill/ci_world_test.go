@@ -50,9 +50,15 @@ type ciWorld struct {
 // other texts in their place.
 func newCI(t *testing.T, files map[string]string) *ciWorld {
 	t.Helper()
+	return newCIOf(t, forge.Kind{}, files)
+}
+
+// newCIOf is newCI with a repository of another kind.
+func newCIOf(t *testing.T, kind forge.Kind, files map[string]string) *ciWorld {
+	t.Helper()
 	w, p := proxied(t, s3server.Unruly{})
 	f := forge.Start(t, forge.Options{})
-	c := &ciWorld{world: w, proxy: p, forge: f, repo: f.NewRepo("acme/shop", forge.Kind{})}
+	c := &ciWorld{world: w, proxy: p, forge: f, repo: f.NewRepo("acme/shop", kind)}
 	f.Allow(writes, forge.Token{Login: "github-actions[bot]", Contents: forge.Write, PullRequests: forge.Write})
 	f.Allow(reads, forge.Token{Login: "github-actions[bot]", Contents: forge.Read, PullRequests: forge.Read})
 	all := map[string]string{
@@ -65,14 +71,14 @@ func newCI(t *testing.T, files map[string]string) *ciWorld {
 	return c
 }
 
-// merge puts a commit with files on main, as if somebody had merged it, and returns it.
+// merge puts a commit with files on the default branch, as if somebody had merged it, and returns it.
 func (c *ciWorld) merge(message string, files map[string]string) string {
 	c.t.Helper()
 	filled := map[string]string{}
 	for name, text := range files {
 		filled[name] = strings.NewReplacer("DIR", c.dir, "REMOTE", c.url).Replace(text)
 	}
-	return c.repo.Commit("main", message, filled)
+	return c.repo.Commit(c.repo.Default, message, filled)
 }
 
 // lock returns pipe.lock of a commit, "" when it has none.
@@ -101,7 +107,7 @@ func (c *ciWorld) job(on forge.Trigger) *ciJob {
 // step makes a step that runs a script.
 func (j *ciJob) step(script string, env ...string) *exec.Cmd {
 	j.w.t.Helper()
-	s, err := j.Step(j.w.t.Context(), script, append(append(slices.Clone(j.w.env), "PIPE_LEASE_TTL="+ttl.String()), env...)...)
+	s, err := j.Step(j.w.t.Context(), script, append(slices.Clone(j.w.env), env...)...)
 	must(j.w.t, err)
 	s.Env = append(s.Env, "PATH="+filepath.Dir(shared.program)+":"+os.Getenv("PATH"))
 	return s
@@ -205,7 +211,7 @@ func (c *ciWorld) logged(name string, lines ...string) {
 func (c *ciWorld) sound() {
 	c.t.Helper()
 	c.repo.Git("fsck", "--full", "--strict")
-	b, err := os.ReadFile(filepath.Join(c.repo.Dir, "logs", "refs", "heads", "main"))
+	b, err := os.ReadFile(filepath.Join(c.repo.Dir, "logs", "refs", "heads", c.repo.Default))
 	must(c.t, err)
 	for line := range strings.Lines(string(b)) {
 		old, rest, _ := strings.Cut(line, " ")

@@ -165,7 +165,7 @@ func (r *Repo) checkout(ctx context.Context, j *Job, on *Trigger) error {
 			fetch = append(fetch, "+"+on.SHA+":"+at)
 		}
 	}
-	steps := [][]string{{"init", j.Dir}, {"remote", "add", "origin", r.URL}, {"config", "--local", "gc.auto", "0"}}
+	steps := [][]string{{"init", "--object-format=" + r.format, j.Dir}, {"remote", "add", "origin", r.URL}, {"config", "--local", "gc.auto", "0"}}
 	if on.Token != "" {
 		steps = append(steps, j.authorize(r.forge.URL, on)...)
 	}

@@ -45,7 +45,8 @@ type Repo struct {
 
 	forge    *Forge
 	public   bool
-	parent   *Repo // that it is a fork of
+	format   string // of object names
+	parent   *Repo  // that it is a fork of
 	rules    map[string]Rule
 	atPush   []func(context.Context)
 	pushes   []Push
@@ -59,12 +60,11 @@ func (f *Forge) NewRepo(name string, kind Kind) *Repo {
 	f.t.Helper()
 	r := f.register(name, kind.Default)
 	r.public = kind.Public
-	args := []string{"init", "--quiet", "--bare", "--initial-branch", r.Default}
 	if kind.SHA256 {
-		args = append(args, "--object-format=sha256")
+		r.format = "sha256"
 	}
 	f.must(os.MkdirAll(r.Dir, 0o755))
-	r.Git(args...)
+	r.Git("init", "--quiet", "--bare", "--initial-branch", r.Default, "--object-format="+r.format)
 	r.configure()
 	return r
 }
@@ -73,7 +73,7 @@ func (f *Forge) NewRepo(name string, kind Kind) *Repo {
 func (r *Repo) Fork(name string) *Repo {
 	r.forge.t.Helper()
 	c := r.forge.register(name, r.Default)
-	c.public, c.parent = r.public, r
+	c.public, c.format, c.parent = r.public, r.format, r
 	r.forge.must(os.MkdirAll(c.Dir, 0o755))
 	c.Git("clone", "--quiet", "--bare", r.Dir, ".")
 	c.configure()
@@ -84,7 +84,7 @@ func (f *Forge) register(name, branch string) *Repo {
 	if branch == "" {
 		branch = "main"
 	}
-	r := &Repo{Name: name, URL: f.URL + "/" + name, Dir: filepath.Join(f.Dir, filepath.FromSlash(name)+".git"), Default: branch, forge: f, rules: map[string]Rule{}}
+	r := &Repo{Name: name, URL: f.URL + "/" + name, Dir: filepath.Join(f.Dir, filepath.FromSlash(name)+".git"), Default: branch, forge: f, format: "sha1", rules: map[string]Rule{}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.repos[strings.ToLower(name)] = r

@@ -3,9 +3,9 @@
 // pipe.lock lives in git, so the past of a project is the past of that file.
 // Versions lists every content that it ever had, Containing says which branches
 // and tags a commit is in, FileAt and Resolve answer for one commit, Snapshots
-// for several, and CommitFile adds a commit of its own. Of other files Tracked,
-// LeftOut, Attributes and Pointers say how git keeps them. All hang on a Repo,
-// from Open.
+// for several, CommitFile adds a commit of its own, and Publish one to the branch of
+// a remote. Of other files Tracked, LeftOut, Attributes and Pointers say how git keeps
+// them. All hang on a Repo, from Open.
 //
 // Two programs do the work. go-git reads objects: a walk over the history needs
 // many thousands of them, and no process for each. The git program does the

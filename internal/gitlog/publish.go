@@ -110,8 +110,8 @@ const (
 	// maxRounds bounds how often others may come first. Of those that push at once one gets through
 	// in each round, so this is enough for 30 runners.
 	maxRounds = 30
-	// maxFailed bounds how often nothing has moved: then nobody came first.
-	maxFailed = 5
+	// maxFailed bounds how often in a row nothing has moved: then nobody came first.
+	maxFailed = 3
 )
 
 // run tries until the file is on the branch. What a lost round leaves are objects that nothing
@@ -127,8 +127,12 @@ func (u *publishing) run(ctx context.Context) (*Published, error) {
 			return nil, err
 		}
 		u.note(no.Text + "; trying again")
-		// It begins with about the time that a push takes. Jitter spreads those who were late at once.
-		wait := min(u.r.wait, u.r.wait/50<<min(n, 10))
+		wait := u.r.wait / 50 // about as long as a push takes
+		if no.Cause == Unreachable {
+			wait = u.r.wait / 5
+		}
+		// Jitter spreads those who were late at the same time.
+		wait = min(u.r.wait, wait<<min(n, 10))
 		if err := sleep(ctx, wait/2+rand.N(wait+1)); err != nil {
 			return nil, err
 		}
@@ -179,14 +183,15 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 		return nil, err
 	}
 	if u.landed(ctx, tips[u.target()]) {
-		return &Published{Commit: u.sent}, u.follow(ctx, u.sent)
+		return u.done(ctx), nil
 	}
 	c, err := u.change(ctx, tip)
 	if err != nil {
 		return nil, err
 	}
 	if c == nil {
-		return &Published{}, u.mendIndex(ctx, tip)
+		u.tell("the index was not updated", u.mendIndex(ctx, tip))
+		return &Published{}, nil
 	}
 	parents, err := u.parents(ctx, tips, c)
 	if parents == nil || err != nil {
@@ -200,7 +205,7 @@ func (u *publishing) round(ctx context.Context) (*Published, error) {
 	if err := u.push(ctx, commit, tips[u.target()]); err != nil {
 		return nil, err
 	}
-	return &Published{Commit: commit}, u.follow(ctx, commit)
+	return u.done(ctx), nil
 }
 
 // landed reports whether the commit of the last push is on the branch after all: its answer may
@@ -213,22 +218,23 @@ func (u *publishing) landed(ctx context.Context, tip string) bool {
 	return err == nil && yes
 }
 
-// follow moves HEAD to the commit that was pushed, if HEAD is its parent and stands for the branch.
-// The remote has the commit, so that a failure here is told, and is none of Publish.
-func (u *publishing) follow(ctx context.Context, commit string) error {
-	if u.target() != u.Branch {
-		return nil
-	}
-	err := u.moveHead(ctx, commit)
-	if err != nil && ctx.Err() == nil {
-		u.note(fmt.Sprintf("%s was pushed, but the local branch was not updated: %v", u.Path, err))
-	}
-	return nil
+// done is what is to be done when the remote has the commit.
+func (u *publishing) done(ctx context.Context) *Published {
+	u.tell("the commit was pushed, but the local branch was not updated", u.moveHead(ctx, u.sent))
+	return &Published{Commit: u.sent}
 }
 
+// tell says what could not be done here. The remote is as it should be, so that Publish has not failed.
+func (u *publishing) tell(what string, err error) {
+	if err != nil {
+		u.note(fmt.Sprintf("%s: %v", what, err))
+	}
+}
+
+// moveHead moves HEAD to the commit that was pushed, if HEAD is its parent and stands for the branch.
 func (u *publishing) moveHead(ctx context.Context, commit string) error {
 	head, err := u.r.Head(ctx)
-	if err != nil || head.Unborn || u.r.atRest() != nil {
+	if err != nil || head.Unborn || u.target() != u.Branch || u.r.atRest() != nil {
 		return err
 	}
 	parent, err := u.r.git(ctx, nil, "rev-parse", "--verify", "--quiet", commit+"^")
@@ -246,7 +252,7 @@ func (u *publishing) moveHead(ctx context.Context, commit string) error {
 // that was killed behind the move of HEAD has left it. What else the user has staged there stays.
 func (u *publishing) mendIndex(ctx context.Context, tip string) error {
 	head, err := u.r.Head(ctx)
-	if err != nil || head.Hash != tip || u.target() != u.Branch {
+	if err != nil || head.Hash != tip || u.target() != u.Branch || u.r.atRest() != nil {
 		return err
 	}
 	want, err := u.r.entryAt(ctx, tip, u.Path)

@@ -1,6 +1,7 @@
 package gitlog_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,25 +42,31 @@ func (s *sandbox) saying(stdout, stderr, exit string) *sandbox {
 	return s.with("MOUTH="+bin, "REAL_GIT="+git, "PATH="+bin+":"+os.Getenv("PATH"))
 }
 
-// TestPublishSaysWhyItWasRefused has the words of real servers.
-func TestPublishSaysWhyItWasRefused(t *testing.T) {
-	up := upstream(t, "sha1")
-	c := up.clone("clone")
-	no := func(reason string) string { return "To https://example.com/a/b\n!\tSPEC\t" + reason + "\nDone\n" }
-	hook := no("[remote rejected] (pre-receive hook declined)")
-	failed := "error: failed to push some refs to 'https://example.com/a/b'\n"
-	for _, row := range []struct {
-		name, stdout, stderr, exit string
-		cause                      gitlog.Cause
-		text                       string
-	}{
+// reply is what git prints when a push has failed, and what it means.
+type reply struct {
+	name, stdout, stderr, exit string
+	cause                      gitlog.Cause
+	text                       string // "": any
+}
+
+const (
+	rejected = "To https://example.com/a/b\n!\tSPEC\t[remote rejected] (%s)\nDone\n"
+	failed   = "error: failed to push some refs to 'https://example.com/a/b'\n"
+)
+
+func no(reason string) string { return fmt.Sprintf(rejected, reason) }
+
+// services are replies of real ones.
+func services() []reply {
+	hook := no("pre-receive hook declined")
+	return []reply{
 		{
-			"GitHub, branch protection", no("[remote rejected] (protected branch hook declined)"),
+			"GitHub, branch protection", no("protected branch hook declined"),
 			"remote: error: GH006: Protected branch update failed for refs/heads/main.        \nremote: error: Changes must be made through a pull request.        \n" + failed, "1", gitlog.Protected,
 			"GH006: Protected branch update failed for refs/heads/main. Changes must be made through a pull request. protected branch hook declined",
 		},
 		{
-			"GitHub, rules", no("[remote rejected] (push declined due to repository rule violations)"),
+			"GitHub, rules", no("push declined due to repository rule violations"),
 			"remote: error: GH013: Repository rule violations found for refs/heads/main.        \nremote: Review all repository rules at https://github.com/a/b/rules?ref=refs%2Fheads%2Fmain        \nremote: \n" + failed, "1", gitlog.Protected,
 			"GH013: Repository rule violations found for refs/heads/main. Review all repository rules at https://github.com/a/b/rules?ref=refs%2Fheads%2Fmain; push declined due to repository rule violations",
 		},
@@ -75,13 +82,13 @@ func TestPublishSaysWhyItWasRefused(t *testing.T) {
 		{"Bitbucket Server", hook, "remote: Branch refs/heads/main can only be modified through pull requests.\n" + failed, "1", gitlog.Protected, ""},
 		{"Gitea", hook, "remote: \nremote: Gitea: Not allowed to push to protected branch main\n" + failed, "1", gitlog.Protected, ""},
 		{
-			"Azure, policy", no("[remote rejected] (TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.)"), failed, "1", gitlog.Protected,
+			"Azure, policy", no("TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch."), failed, "1", gitlog.Protected,
 			"TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.",
 		},
-		{"Azure, rights", no("[remote rejected] (TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'x', scope 'repository'.)"), failed, "1", gitlog.Forbidden, ""},
-		{"Gerrit", no("[remote rejected] (prohibited by Gerrit: not permitted: update)"), failed, "1", gitlog.Protected, ""},
+		{"Azure, rights", no("TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'x', scope 'repository'."), failed, "1", gitlog.Forbidden, ""},
+		{"Gerrit", no("prohibited by Gerrit: not permitted: update"), failed, "1", gitlog.Protected, ""},
 		{
-			"GitHub, workflows", no("[remote rejected] (refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission)"), failed, "1", gitlog.Forbidden,
+			"GitHub, workflows", no("refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission"), failed, "1", gitlog.Forbidden,
 			"refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` without `workflows` permission",
 		},
 		{
@@ -97,6 +104,12 @@ func TestPublishSaysWhyItWasRefused(t *testing.T) {
 			"ERROR: The key you are authenticating with has been marked as read only. Could not read from remote repository.",
 		},
 		{"GitHub, archived", "", "remote: This repository was archived so it is read-only.\nfatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 403\n", "128", gitlog.Forbidden, ""},
+	}
+}
+
+// troubles are replies without a service's own words.
+func troubles() []reply {
+	return []reply{
 		{"no password", "", "fatal: could not read Username for 'https://example.com': terminal prompts disabled\n", "128", gitlog.Forbidden, "could not read Username for 'https://example.com': terminal prompts disabled"},
 		{"no key", "", "git@example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.\n", "128", gitlog.Forbidden, ""},
 		{
@@ -104,11 +117,17 @@ func TestPublishSaysWhyItWasRefused(t *testing.T) {
 			"ssh: Could not resolve hostname example.com: Name or service not known; Could not read from remote repository.",
 		},
 		{"an ill server", "", "fatal: unable to access 'https://example.com/a/b/': The requested URL returned error: 503\n", "128", gitlog.Unreachable, ""},
-		{"some hook", hook, "remote: no commits on Fridays, see https://me:secret@example.com/why\x1b[31m\x07\n" + failed, "1", gitlog.Hook, "no commits on Fridays, see https://example.com/why[31m; pre-receive hook declined"},
-		{"work tree", no("[remote rejected] (branch is currently checked out)"), "remote: error: refusing to update checked out branch: refs/heads/main\n" + failed, "1", gitlog.Hook, ""},
-		{"a lock that stays", no("[remote rejected] (failed to update ref)"), failed, "1", gitlog.Hook, "failed to update ref"},
+		{"some hook", no("pre-receive hook declined"), "remote: no commits on Fridays, see https://me:secret@example.com/why\x1b[31m\x07\n" + failed, "1", gitlog.Hook, "no commits on Fridays, see https://example.com/why[31m; pre-receive hook declined"},
+		{"work tree", no("branch is currently checked out"), "remote: error: refusing to update checked out branch: refs/heads/main\n" + failed, "1", gitlog.Hook, ""},
+		{"a lock that stays", no("failed to update ref"), failed, "1", gitlog.Hook, "failed to update ref"},
 		{"a hook here", "bad lock\n", "see the wiki\n" + failed, "1", gitlog.Hook, "see the wiki; bad lock"},
-	} {
+	}
+}
+
+func TestPublishSaysWhyItWasRefused(t *testing.T) {
+	up := upstream(t, "sha1")
+	c := up.clone("clone")
+	for _, row := range append(services(), troubles()...) {
 		t.Run(row.name, func(t *testing.T) {
 			before, refs := c.snapshot(), c.git("for-each-ref")
 			r, err := gitlog.Open(c.dir, gitlog.Options{Env: c.saying(row.stdout, row.stderr, row.exit).env, LockWait: time.Millisecond})

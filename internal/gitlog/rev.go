@@ -39,6 +39,12 @@ func (r *Repo) FileAt(ctx context.Context, hash string, path repopath.Path) ([]b
 	return r.git(ctx, nil, "cat-file", "blob", e.hash)
 }
 
+// Message returns the message of a commit, given by its full hash.
+func (r *Repo) Message(ctx context.Context, hash string) (string, error) {
+	out, err := r.git(ctx, nil, "log", "--no-walk", "--no-show-signature", "--format=%B", "--end-of-options", hash)
+	return string(out), err
+}
+
 // LastChange returns the hash of the last commit of HEAD's history that changed the file, "" when
 // none did.
 func (r *Repo) LastChange(ctx context.Context, path repopath.Path) (string, error) {

@@ -48,7 +48,7 @@ func (p *Project) Add(ctx context.Context, names []string) (r *Added, err error)
 	if p.readOnly != nil {
 		return nil, p.cannotWrite("pipe.lock has to change")
 	}
-	lock, err := p.lock()
+	lock, err := p.lockToWrite()
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type LockPublished struct {
 	Commit  string `json:"commit,omitempty"` // that has it now, on the remote
 	Branch  string `json:"branch,omitempty"` // that got the commit
 	URL     string `json:"url,omitempty"`    // of the pull request for it
-	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes, off, fork or no-branch
+	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes or of those below
 	Why     string `json:"why,omitempty"`    // the same for people
 	Fix     string `json:"fix,omitempty"`    // what to do about it
 }
@@ -32,9 +32,13 @@ const (
 	lockOff         = "off"         // pipe.yaml or --lock-commit says so
 	lockFork        = "fork"        // a pull request from another repository
 	lockNoBranch    = "no-branch"   // a tag, or a commit that no branch is known of
-	lockUnread      = "unreadable"  // the one on the branch
+	lockUnread      = "unreadable"  // the one on the branch cannot be merged with
 	lockUnpublished = "unpublished" // the remote cannot be reached
+	lockVolatile    = "volatile"    // the next run would have yet another one
 )
+
+// lockTitle begins the messages of the lock's commits.
+const lockTitle = "Update "
 
 // lockPrefix begins the names of branches that get only the lock: pipe-lock/main.
 const lockPrefix = "pipe-lock/"
@@ -56,6 +60,9 @@ func (c *ciRun) commitLock(ctx context.Context) error {
 	mode, branch := c.lockGoesTo()
 	if mode == spec.LockOff {
 		return nil
+	}
+	if round, err := c.goesRound(ctx, lock, was); round || err != nil {
+		return err
 	}
 	return c.pushLock(ctx, mode, branch, lock, was)
 }
@@ -113,23 +120,15 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 	p, l := c.p, &c.r.Lock
 	pub := gitlog.Publication{
 		Remote: upstream, Branch: branch, Path: p.lockAt, Message: c.message(lock, was), Note: p.note,
-		File: func(tip []byte) ([]byte, error) {
-			theirs, err := lockfile.Parse(lockfile.FileName, tip)
-			if err != nil {
-				return nil, err
-			}
-			merged, _ := lockfile.Merge(was, lock, theirs)
-			return merged.Encode(), nil
-		},
+		File: func(tip []byte) ([]byte, error) { return c.merged(branch, tip, lock, was) },
 	}
 	pub.Name, pub.Email = c.bot()
 	if mode != spec.LockPush {
 		pub.To = lockPrefix + branch
 	}
 	done, err := p.repo.Publish(ctx, pub)
-	if diag.Is(err, diag.Policy) || diag.Is(err, diag.Usage) { // the lock of the branch cannot be read
-		e := diag.All(err)[0]
-		c.refused(lockUnread, e.What, e.Hint)
+	if e := (*diag.Error)(nil); errors.As(err, &e) && (e.Kind == diag.Policy || e.Kind == diag.Usage) {
+		c.refused(lockUnread, e.Error(), e.Hint)
 		return nil
 	}
 	if err != nil {
@@ -149,6 +148,25 @@ func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lo
 		return err
 	}
 	return nil
+}
+
+// merged joins the lock with that of the branch's tip; nil: it has none.
+func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]byte, error) {
+	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
+	// is not whole.
+	if tip == nil && c.known != nil {
+		return nil, diag.New(diag.Policy, "branch %s has no pipe.lock any more", branch)
+	}
+	theirs, err := lockfile.Parse(lockfile.FileName, tip)
+	if err != nil {
+		e := diag.All(err)[0].At(lockfile.FileName + " on branch " + branch)
+		if e.Kind != diag.Policy {
+			e = e.Hinted("restore it there, or delete it and run pipe repro")
+		}
+		return nil, e
+	}
+	merged, _ := lockfile.Merge(was, lock, theirs)
+	return merged.Encode(), nil
 }
 
 // openPullRequest asks to merge the branch that has the lock's commit. Without a pull request the commit is there all the
@@ -184,7 +202,7 @@ func (c *ciRun) message(lock, was *lockfile.File) string {
 	if n := len(names); n > most {
 		names = append(names[:most:most], fmt.Sprintf("%d more", n-most))
 	}
-	text := "Update " + string(c.p.lockAt) + "\n"
+	text := lockTitle + string(c.p.lockAt) + "\n"
 	if len(names) > 0 {
 		text += "\n" + strings.Join(names, ", ") + "\n"
 	}

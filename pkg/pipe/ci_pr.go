@@ -9,6 +9,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/github"
 	"github.com/pipe-build/pipe/internal/view"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // github returns a client for a repository. Of two tokens it takes the one that GitHub's own command line would take.
@@ -50,5 +51,5 @@ func (p *Project) lockPullText(stages []string) (title, body string) {
 	if at := p.job().URL; plainURL.MatchString(at) {
 		body += "\nBuilt by " + at + "\n"
 	}
-	return "Update pipe.lock", body
+	return lockTitle + lockfile.FileName, body
 }

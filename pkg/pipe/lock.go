@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -36,7 +38,7 @@ func (p *Project) LockCommit(ctx context.Context, opt CommitOptions) (c *Committ
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, h.Release()) }()
-	lock, err := p.lock()
+	lock, err := p.lockToWrite()
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +77,25 @@ func (p *Project) lock() (*lockfile.File, error) {
 		}
 	}
 	return l, err
+}
+
+// lockToWrite reads pipe.lock for a verb that writes it, and locks no sources but those in but. It refuses a
+// lock in which the commit of another one cannot be read: what is written would have no block of it, as if
+// it was never locked, and the next run would take a commit that nobody chose.
+func (p *Project) lockToWrite(but ...spec.Source) (*lockfile.File, error) {
+	lock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range p.spec.Sources {
+		if slices.ContainsFunc(but, func(b spec.Source) bool { return b.Path == s.Path }) {
+			continue
+		}
+		if _, err := p.lockedAt(lock, s); err != nil {
+			return nil, err
+		}
+	}
+	return lock, nil
 }
 
 // saveLock replaces pipe.lock, whole or not at all, unless it is the same. An unchanged file

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 
+	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/digest"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
@@ -82,17 +85,13 @@ func (m *merging) match(ctx context.Context, open []*choice) error {
 		progress := false
 		open = slices.DeleteFunc(open, func(c *choice) bool {
 			key := keys[c.stage.Name]
-			if key == "" {
+			if key.IsZero() {
 				return false
 			}
 			progress = true
 			return m.tell(c, key)
 		})
-		if progress {
-			for _, c := range open {
-				c.at = 0
-			}
-		} else if !another(open) {
+		if !progress && !another(open) {
 			break
 		}
 	}
@@ -117,13 +116,13 @@ func another(open []*choice) (any bool) {
 
 // tell compares the block that is tried with the key that the stage has with it, and reports whether
 // the stage is settled. A block with another key is out; one that has this key is tried next.
-func (m *merging) tell(c *choice, key string) bool {
-	if tried := c.blocks[c.at]; tried.Key.String() == key {
+func (m *merging) tell(c *choice, key digest.Key) bool {
+	if tried := c.blocks[c.at]; tried.Key == key {
 		m.take(c, tried)
 		return true
 	}
-	c.blocks = slices.Delete(c.blocks, c.at, c.at+1)
-	if i := slices.IndexFunc(c.blocks, func(v version) bool { return v.Key.String() == key }); i > 0 {
+	c.blocks, c.at = slices.Delete(c.blocks, c.at, c.at+1), 0
+	if i := slices.IndexFunc(c.blocks, func(v version) bool { return v.Key == key }); i > 0 {
 		c.blocks[0], c.blocks[i] = c.blocks[i], c.blocks[0]
 	}
 	return false
@@ -146,19 +145,24 @@ func (m *merging) drop(c *choice, why string) {
 	m.took(Taken{Stage: c.stage.Name, From: Dropped, Why: why})
 }
 
-// keys returns the key of each build stage whose inputs are known, with the lock as it is so far.
-func (m *merging) keys(ctx context.Context) (map[string]string, error) {
-	emit := m.p.opt.Emit
-	m.p.opt.Emit = nil // the same is said by the next pipe plan
-	defer func() { m.p.opt.Emit = emit }()
+// keys returns the key of each build stage whose inputs are known, with the lock as it is so far. No remote
+// is opened: a person who settles a merge may have no right to it.
+func (m *merging) keys(ctx context.Context) (map[string]digest.Key, error) {
+	p, emit := m.p, m.p.opt.Emit
+	p.opt.Emit = nil // the same is said by the next pipe plan
+	defer func() { p.opt.Emit = emit }()
 	lock := &lockfile.File{Stages: slices.Clone(m.lock.Stages), Sources: slices.Clone(m.lock.Sources)}
-	r, err := m.p.runOn(ctx, lock, ReproOptions{NoPull: true, KeepGoing: true, NoDeploy: true, ask: askNone}, nil, true)
+	if err := p.lookAtSources(ctx, lock, nil); err != nil {
+		return nil, err
+	}
+	e := p.localEngine(ctx, p.files(p.offline()), askNone, nil)
+	r, err := e.Run(ctx, lock, engine.Options{Jobs: runtime.GOMAXPROCS(0), KeepGoing: true, NoDeploy: true, Dry: true})
 	if r == nil || ctx.Err() != nil {
 		return nil, err
 	}
-	keys := map[string]string{} // a stage that failed has none
-	for _, s := range r.Stages {
-		keys[s.Stage] = s.Key
+	keys := map[string]digest.Key{} // a stage that failed has none
+	for _, o := range r.Stages {
+		keys[o.Stage.Name] = o.Key
 	}
 	return keys, nil
 }

@@ -33,7 +33,16 @@ func (p *Project) Push(ctx context.Context, opt SyncOptions) (r *SyncResult, err
 		return nil, diag.New(diag.Usage, "--repair checks what the workspace's pipe.lock names, not other commits").Hinted("pipe push --repair")
 	}
 	opt.Targets = p.whole(opt.Targets)
-	release, lock, stages, err := p.begin(ctx, "push", opt)
+	var release func() error
+	var lock *lockfile.File
+	var stages []*lockfile.Stage
+	if opt.none() {
+		release, lock, stages, err = p.begin(ctx, "push", opt)
+	} else {
+		// It changes nothing in the workspace. So git's pre-push hook may call it when pipe ci,
+		// which holds the workspace, pushes pipe.lock.
+		release, err = p.useCache(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -298,11 +298,8 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	}
 	carrier.NoFetch = opt.NoPull
 	files := p.files(carrier)
-	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx), Repair: opt.RebuildMissing},
-		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Env: env, Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Ask: p.asker(files, opt.ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
-	}
+	e := p.localEngine(ctx, files, opt.ask, h)
+	e.Env, e.Repair = env, opt.RebuildMissing
 	if len(opt.Sources) > 0 {
 		e.SaveLock = func(*lockfile.File) error { return nil }
 	}
@@ -312,20 +309,27 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	if p.remote != nil && !opt.NoPull {
 		e.Remote = p.remote
 	}
-	if p.repo != nil {
-		e.Tracked, e.Checkout = p.tracked, p.checkout(ctx, p.work, p.at())
-	}
-	if p.repo != nil {
-		e.Dirty = p.dirty
-	}
-	if p.top != nil {
-		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
-	}
 	if h != nil {
 		e.Runner = p.runner(files, h)
 		e.Deployer, err = p.deployer(ctx, env, h, cmp.Or(opt.Jobs, runtime.GOMAXPROCS(0)), opt.KeepGoing)
 	}
 	return e, err
+}
+
+// localEngine is an engine that knows of no remote and no environment: it can decide about what is built.
+func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask asking, h *local.Hold) *engine.Engine {
+	e := &engine.Engine{
+		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
+	}
+	if p.repo != nil {
+		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty
+	}
+	if p.top != nil {
+		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
+	}
+	return e
 }
 
 // tracked returns which of the files, by their absolute names, git tracks. What lies in no

@@ -52,7 +52,7 @@ func (p *Project) Unadd(ctx context.Context, names []string) (r *Unadded, err er
 	if p.readOnly != nil {
 		return nil, p.cannotWrite(spec.FileName + " has to change")
 	}
-	lock, err := p.lock()
+	lock, err := p.lockToWrite()
 	if err != nil {
 		return nil, err
 	}

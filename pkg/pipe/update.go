@@ -38,7 +38,7 @@ func (p *Project) Update(ctx context.Context, names []string) (moves []SourceMov
 	if p.readOnly != nil {
 		return moves, p.cannotWrite("sources to move")
 	}
-	lock, err := p.lock()
+	lock, err := p.lockToWrite(chosen...)
 	if err != nil {
 		return moves, err
 	}
