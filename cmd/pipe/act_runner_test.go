@@ -81,6 +81,7 @@ func (r *runner) start(pipeYAML string, flags []string) {
 	must(t, os.WriteFile(filepath.Join(dir, "src"), []byte("1\n"), 0o666))
 	r.command(dir, "git", "init", "-q", "-b", "main")
 	r.command(dir, "pipe", "init")
+	r.command(dir, "pipe", "update") // locks the sources, if there are any
 	r.command(dir, "pipe", append([]string{"init", "ci", "github", "--pipe-version", pinVersion + "@" + pinCommit}, flags...)...)
 	r.command(dir, "git", "add", ".")
 	r.command(dir, "git", "commit", "-qm", "First")

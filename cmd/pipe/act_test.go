@@ -46,6 +46,16 @@ func TestActRunsTheWorkflowAsGitHubWould(t *testing.T) {
 		t.Error("the run of a pull request has pushed")
 	}
 
+	// So is what a merge queue tries.
+	queue := "refs/heads/gh-readonly-queue/main/pr-1-" + second
+	r.repo.Git("update-ref", queue, r.repo.Git("rev-parse", "refs/pull/1/merge"))
+	r.ran(r.succeed(forge.Trigger{Event: "merge_group", Ref: queue}), "check")
+	r.worked("build test")
+	r.isLive("1\n")
+	if len(r.repo.Pushes()) != pushes {
+		t.Error("the run of a merge queue has pushed")
+	}
+
 	// What fails is red, and is not deployed.
 	r.repo.Commit("main", "Say bad", map[string]string{"src": "bad\n"})
 	if out, err := r.run(forge.Trigger{}); err == nil || !strings.Contains(out, "Job failed") {
@@ -67,7 +77,10 @@ sources:
   api: {git: "` + api.URL + `", ref: main}
 stages:
   build: {cmd: mkdir -p dist && cp api/version dist/app && echo build >>` + r.log() + `, deps: [api/], outs: [dist/app]}
-  deploy: {deploy: true, cmd: cp dist/app "$LIVE", deps: [dist/app]}
+  deploy: {deploy: true, cmd: '[ "$PIPE_ENV" = staging ] || cp dist/app "$LIVE"', deps: [dist/app]}
+environments:
+  staging: {auto: main}
+  production: {from: staging, auto: true} # gets nothing that is not in git
 `
 	})
 	r.ran(r.succeed(forge.Trigger{}), "ci")

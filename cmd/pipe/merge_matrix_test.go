@@ -131,7 +131,7 @@ func newMerge(t *testing.T, c mergeCase, union bool) *gitPlace {
 	g.git("init", "-q", "-b", "base")
 	g.write(".gitignore", "/.pipe/\n*.out\n")
 	if union {
-		g.write(".gitattributes", "pipe.lock merge=union diff=pipe text eol=lf linguist-generated\n")
+		g.write(".gitattributes", "pipe.lock merge=union text eol=lf linguist-generated diff=pipe\n")
 	}
 	for _, b := range []struct {
 		name string

@@ -143,8 +143,8 @@ func TestEachProjectHasACommentOfItsOwn(t *testing.T) {
 	}
 	got := p.comments()
 	if len(got) != 3 || !strings.HasPrefix(got[0], "<!-- pipe-plan . -->\n### pipe plan\n") ||
-		!strings.HasPrefix(got[1], "<!-- pipe-plan services/a-%2D%3E b -->\n### pipe plan of `services/a--> b`\n") ||
-		!strings.HasPrefix(got[2], "<!-- pipe-plan services/a-%2D%3E b default -->\n") {
+		!strings.HasPrefix(got[1], "<!-- pipe-plan services/a-%2D%3E%20b -->\n### pipe plan of `services/a--> b`\n") ||
+		!strings.HasPrefix(got[2], "<!-- pipe-plan services/a-%2D%3E%20b default -->\n") {
 		t.Errorf("%q", got)
 	}
 	if n := p.f.Count("PATCH", "/comments"); n != 0 {
@@ -188,7 +188,7 @@ func TestACommentThatCannotBeWrittenIsAnError(t *testing.T) {
 		{"pipe plan --comment --pr 99", "GITHUB_TOKEN=writes", 8, true, "404 Not Found"},
 		{"pipe plan --comment --pr 0", "GITHUB_TOKEN=writes", 2, false, "--pr must be"},
 		{"pipe plan --pr 7", "GITHUB_TOKEN=writes", 2, false, "pipe plan --comment --pr 7"},
-		{"GITHUB_ACTIONS= pipe plan --comment", "GITHUB_TOKEN=writes", 2, false, "GitHub Actions only"},
+		{`env -i PATH="$PATH" pipe plan --comment`, "GITHUB_TOKEN=writes", 2, false, "GitHub Actions only"},
 		{"GITHUB_EVENT_NAME=push GITHUB_REF=refs/heads/main GITHUB_REF_NAME=main pipe plan --comment", "GITHUB_TOKEN=writes", 2, false, "pipe plan --comment --pr NUMBER"},
 		{"GITHUB_API_URL=http://api.example.com pipe plan --comment", "GITHUB_TOKEN=writes", 2, false, "must begin with https://"},
 		{"GITHUB_ACTOR='dependabot[bot]' pipe plan --comment", "GITHUB_TOKEN=reads", 0, true, "Dependabot"},

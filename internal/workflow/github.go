@@ -16,7 +16,11 @@ const (
 // Conditions of jobs and steps.
 const (
 	ofPull    = "github.event_name == 'pull_request'"
-	notOfPull = "github.event_name != 'pull_request'"
+	ofSource  = "github.event_name == 'repository_dispatch'"
+	notSource = "github.event_name != 'repository_dispatch'"
+	// In a merge queue nothing is merged yet.
+	unmerged  = "(" + ofPull + " || github.event_name == 'merge_group')"
+	merged    = "github.event_name != 'pull_request' && github.event_name != 'merge_group'"
 	notOfFork = "github.event.pull_request.head.repo.full_name == github.repository"
 	canRead   = "vars.AWS_PLAN_ROLE != ''"
 	hasKey    = "vars.AWS_PLAN_ACCESS_KEY_ID != ''"
@@ -39,6 +43,7 @@ on:
   push:
     branches: [` + strings.Join(branches, ", ") + `]
   pull_request:
+  merge_group:
   workflow_dispatch:
 ` + when(p.Sources, `  # The repositories under sources: in pipe.yaml send it after a push:
   #   gh api repos/OWNER/NAME/dispatches -f event_type=pipe-source
@@ -88,7 +93,7 @@ func check(p Project) string {
 	return `
   # Builds and checks the pull request, also one from a fork. Nothing is published, committed or deployed.
   check:
-    if: ` + ofPull + machine(60) + token(p, "which may only read") + `
+    if: ` + unmerged + machine(60) + token(p, "which may only read") + `
     steps:` + checkout(false) + setup(p) + reader(p) + `
       - run: exec pipe ci` + env(keys(p, "vars.AWS_PLAN_", "secrets.AWS_PLAN_")) + "\n"
 }
@@ -102,7 +107,7 @@ func matrix(p Project) string {
 	b.WriteString(`
   # Finds the stages that must run. A stage is in a later wave than those that it needs.
   matrix:
-    if: ` + notOfPull + machine(10) + token(p, "") + `
+    if: ` + merged + machine(10) + token(p, "") + `
     outputs:`)
 	for n := range p.Waves {
 		name := "matrix-" + strconv.Itoa(n+1)
@@ -111,7 +116,7 @@ func matrix(p Project) string {
 	b.WriteString(`
     steps:` + checkout(false) + setup(p) + writer(p) + `
       - id: plan
-        run: exec pipe plan --matrix` + env(writerKeys(p)) + "\n")
+        run: exec pipe plan --matrix` + env(writerKeys(p), secrets(p.BuildSecrets)) + "\n") // a key tells whether a secret is set
 	for n := range p.Waves {
 		b.WriteString(wave(p, n+1))
 	}
@@ -147,9 +152,13 @@ func upto(n int) []string {
 
 // ci is the one job that writes.
 func ci(p Project) string {
-	condition := "\n    if: " + notOfPull
+	condition := "\n    if: " + merged
 	if p.Waves > 0 {
-		condition = "\n    needs: [" + strings.Join(upto(p.Waves), ", ") + "]\n    if: ${{ !cancelled() && !failure() && " + notOfPull + " }}"
+		condition = "\n    needs: [" + strings.Join(upto(p.Waves), ", ") + "]\n    if: ${{ !cancelled() && !failure() && " + merged + " }}"
+	}
+	last := "\n      - "
+	if p.Sources && p.Apart {
+		last += "if: " + notSource + " # the merge of pipe.lock deploys\n        "
 	}
 	rights := machine(60)
 	if p.Commits {
@@ -159,9 +168,24 @@ func ci(p Project) string {
   # Builds, publishes, commits pipe.lock and deploys.
   ci:` + condition + rights + when(p.PullRequests, `
       pull-requests: write # the pull request with pipe.lock`) + token(p, "") + `
-    steps:` + checkout(p.Commits) + setup(p) + writer(p) + `
-      - run: exec pipe ci # exec: when the job is cancelled, pipe gets the signal` + env(
-		when(p.PullRequests, apiToken), writerKeys(p), secrets(p.Secrets)) + "\n"
+    steps:` + checkout(p.Commits) + setup(p) + writer(p) + commits(p) + last + `run: exec pipe ci # exec: when the job is cancelled, pipe gets the signal` + ciEnv(p) + "\n"
+}
+
+// commits is the step that commits what pipe update has found. What is deployed after that is in git: it would
+// count as edited, and go to no further environment. Where the commit does not go to the branch itself, its
+// merge deploys.
+func commits(p Project) string {
+	if !p.Sources || !p.Commits {
+		return ""
+	}
+	return `
+      - if: ` + ofSource + `
+        run: exec pipe ci --no-deploy # commits the sources' commits before anything is deployed` + ciEnv(p)
+}
+
+// ciEnv is the environment of pipe ci.
+func ciEnv(p Project) string {
+	return env(when(p.PullRequests, apiToken), writerKeys(p), secrets(p.Secrets))
 }
 
 // machine is where a job runs, for how many minutes at most, and the least rights.
@@ -210,7 +234,7 @@ func reader(p Project) string {
 func writer(p Project) string {
 	return when(p.AWS, `
       - uses: `+awsAction+role(p, "AWS_ROLE")) + when(p.Sources, `
-      - if: github.event_name == 'repository_dispatch'
+      - if: `+ofSource+`
         run: exec pipe update`)
 }
 

@@ -32,7 +32,8 @@ type Project struct {
 	Sources  bool     // it has sources, which other repositories tell of
 
 	Commits      bool     // pipe.lock is committed and pushed
-	PullRequests bool     // that commit comes as a pull request
+	Apart        bool     // that commit does not go to the branch that was built
+	PullRequests bool     // but comes as a pull request
 	Secrets      []string // variables that stages declare as secrets
 	BuildSecrets []string // those of stages that do not deploy
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func plainest() Project {
 func richest() Project {
 	p := plainest()
 	p.Title, p.Dir, p.Branches, p.Sources = "pipe web", "services/web", []string{"main", "release"}, true
-	p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, "eu-central-1", true, 2
+	p.Apart, p.PullRequests, p.AWS, p.Region, p.Comment, p.Waves = true, true, true, "eu-central-1", true, 2
 	p.Secrets, p.BuildSecrets = []string{"API_TOKEN", "NPM_TOKEN"}, []string{"NPM_TOKEN"}
 	return p
 }
@@ -65,9 +66,13 @@ func golden(t *testing.T, name, text string) string {
 // TestTheWorkflowsAreRight holds each variant for GitHub to actionlint, and each for other systems to YAML.
 func TestTheWorkflowsAreRight(t *testing.T) {
 	var lint []string
+	paths := map[System]string{GitHub: ".github/workflows/pipe.yml", GitLab: ".gitlab-ci.yml", CircleCI: ".circleci/config.yml", Buildkite: ".buildkite/pipeline.yml"}
 	for name, p := range variants() {
 		for _, s := range Systems() {
 			file, text := write(t, s, p)
+			if want := paths[s]; file != want && (s != GitHub || p.Dir == "" || file != ".github/workflows/pipe-web.yml") {
+				t.Errorf("%s: %s is written to %s", name, s, file)
+			}
 			at := golden(t, name+"."+string(s)+".yml", text)
 			if _, err := yamldoc.Parse(file, []byte(text), yamldoc.Options{}); err != nil {
 				t.Errorf("%s: %v", at, err)
@@ -220,6 +225,29 @@ func TestAJobGetsOnlyTheRightsThatItNeeds(t *testing.T) {
 	}
 }
 
+// TestNoRunOfABranchIsCancelled: runs share a group, in which GitHub cancels, only if they are of one pull request.
+func TestNoRunOfABranchIsCancelled(t *testing.T) {
+	for name, p := range variants() {
+		file, text := write(t, GitHub, p)
+		root, err := yamldoc.Parse(file, []byte(text), yamldoc.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := root.Get("concurrency")
+		if got := c.Get("group").Value; got != "${{ github.workflow }}-${{ github.event.pull_request.number || github.run_id }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := c.Get("cancel-in-progress").Value; got != "${{ github.event_name == 'pull_request' }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, job := range root.Get("jobs").Pairs {
+			if job.Value.Get("concurrency") != nil {
+				t.Errorf("%s: %s has a group of its own", name, job.Key)
+			}
+		}
+	}
+}
+
 func TestThePoliciesAreExact(t *testing.T) {
 	a := Access{
 		Account: "123456789012", Repository: "acme/shop", Branches: []string{"main", "release"}, Deploy: "shop-deploy", Plan: "shop-plan", Approve: "shop-approve",
@@ -243,6 +271,19 @@ func TestThePoliciesAreExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "policies.json", string(b)+"\n")
+	if got := a.Buckets(); !slices.Equal(got, []string{"artifacts", "china"}) {
+		t.Error(got)
+	}
+	for region, want := range map[string]string{"": "arn:aws:iam", "us-gov-east-1": "arn:aws-us-gov:iam", "cn-north-1": "arn:aws-cn:iam"} {
+		a.Places[0].Region = region
+		if got := a.DeployTrust().Statement[0].Principal["Federated"][0]; got != want+"::123456789012:oidc-provider/"+issuer {
+			t.Error(region, got)
+		}
+	}
+	a.Repository = "acme@1/shop" // half of the numbers are none
+	if got := string(a.PlanTrust().JSON()); !strings.Contains(got, "StringLike") {
+		t.Error(got)
+	}
 	a.Repository = "acme@1/shop@2"
 	if got := string(a.PlanTrust().JSON()); !strings.Contains(got, `"repo:acme@1/shop@2:pull_request"`) || strings.Contains(got, "StringLike") {
 		t.Error(got)
@@ -290,12 +331,22 @@ func TestARoleOfAPullRequestWritesNothingThatTheMainBranchReads(t *testing.T) {
 		role, action, resource, prefix string
 		want                           bool
 	}{
-		{deploy, "s3:GetObject", object, "", true}, {deploy, "s3:PutObject", object, "", true}, {deploy, "s3:AbortMultipartUpload", object, "", true},
-		{deploy, "s3:DeleteObject", object, "", false}, {deploy, "s3:PutObject", approval, "", false}, {deploy, "s3:GetObject", approval, "", true},
-		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true}, {deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
-		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false}, {deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
-		{plan, "s3:GetObject", object, "", true}, {plan, "s3:PutObject", object, "", false}, {plan, "s3:PutObject", approval, "", false},
-		{approve, "s3:GetObject", object, "", true}, {approve, "s3:PutObject", object, "", false}, {approve, "s3:PutObject", approval, "", true},
+		{deploy, "s3:GetObject", object, "", true},
+		{deploy, "s3:PutObject", object, "", true},
+		{deploy, "s3:AbortMultipartUpload", object, "", true},
+		{deploy, "s3:DeleteObject", object, "", false},
+		{deploy, "s3:PutObject", approval, "", false},
+		{deploy, "s3:GetObject", approval, "", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
+		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false},
+		{deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
+		{plan, "s3:GetObject", object, "", true},
+		{plan, "s3:PutObject", object, "", false},
+		{plan, "s3:PutObject", approval, "", false},
+		{approve, "s3:GetObject", object, "", true},
+		{approve, "s3:PutObject", object, "", false},
+		{approve, "s3:PutObject", approval, "", true},
 		{"arn:aws:iam::1:role/other", "s3:GetObject", object, "", false},
 	} {
 		if got := allowed(p, c.role, c.action, c.resource, c.prefix); got != c.want {

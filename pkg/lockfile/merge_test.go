@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -187,38 +188,50 @@ func rounds(n int) int {
 }
 
 // TestNoMergeOfGitsMakesABlockThatNobodyWrote is the promise of the sums, with the
-// git program: however hunks are resolved, what is believed is a block of one
-// side, and what one side left alone is there.
+// git program: whether git merges pipe.lock by union or plain.lock, which is the same, without,
+// and however hunks are resolved, what is believed is a block of one side, and what one side left
+// alone is there.
 func TestNoMergeOfGitsMakesABlockThatNobodyWrote(t *testing.T) {
 	n := rounds(150)
 	for kind := range kinds {
 		t.Run(kinds[kind].name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
+			git(t, dir, nil, "init", "-q")
+			if err := os.WriteFile(filepath.Join(dir, ".gitattributes"), []byte(attributes), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			var in bytes.Buffer
 			for seed := range uint64(n) {
-				m := draw(kind, seed)
-				for name, b := range m.bytes() {
-					if err := os.WriteFile(filepath.Join(dir, name), b, 0o666); err != nil {
-						t.Fatal(err)
+				draw(kind, seed).commits(&in, seed)
+			}
+			if _, code := git(t, dir, in.Bytes(), "fast-import", "--quiet"); code != 0 {
+				t.Fatal("git fast-import failed")
+			}
+			for i, style := range []string{"merge", "diff3", "zdiff3"} {
+				for seed, got := range mergedBy(t, dir, style, n) {
+					m, seed := draw(kind, uint64(seed)), uint64(seed)
+					if i == 0 {
+						m.tryUnion(t, seed, got)
 					}
-				}
-				plain, conflicts := git(t, dir, nil, "merge-file", "-p", "ours", "base", "theirs")
-				m.try(t, seed, "plain", plain, conflicts == 0)
-				if conflicts == 0 {
-					continue
-				}
-				style := []string{"--diff3", "--zdiff3"}[seed%2]
-				marked, _ := git(t, dir, nil, "merge-file", "-p", style, "ours", "base", "theirs")
-				m.try(t, seed, style, marked, false)
-				if seed%5 != 0 {
-					continue
-				}
-				union, _ := git(t, dir, nil, "merge-file", "-p", "--union", "ours", "base", "theirs")
-				if want := resolve(plain, func() byte { return 'b' }); !bytes.Equal(union, want) {
-					t.Fatalf("seed %d: a union is not both sides of each hunk:\n%s", seed, union)
+					// A merge that git can do is the same in each style; of the others, each second is enough.
+					if i == 0 || !got.clean && seed%2 == uint64(i-1) {
+						m.try(t, seed, style, got.plain, got.clean)
+					}
 				}
 			}
 		})
+	}
+}
+
+// tryUnion checks a lock that was merged by union: it is both sides of each hunk.
+func (m *merge) tryUnion(t *testing.T, seed uint64, got merged) {
+	t.Helper()
+	if want := resolve(got.plain, func() byte { return 'b' }); !bytes.Equal(got.union, want) {
+		t.Fatalf("seed %d: a union is not both sides of each hunk:\n%s", seed, got.union)
+	}
+	if err := m.check(got.union, got.clean, true); err != nil {
+		t.Fatalf("seed %d, union: %v\n%s", seed, err, got.union)
 	}
 }
 
@@ -242,43 +255,49 @@ func (m *merge) try(t *testing.T, seed uint64, style string, merged []byte, clea
 // attributes is the line that makes git take both sides of each hunk.
 const attributes = "pipe.lock merge=union text eol=lf linguist-generated\n"
 
-// TestGitMergesLocksByUnionAndWithout merges whole commits: pipe.lock with the
-// attribute, plain.lock, which is the same, without.
-func TestGitMergesLocksByUnionAndWithout(t *testing.T) {
-	n := rounds(150)
-	for kind := range kinds {
-		t.Run(kinds[kind].name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			git(t, dir, nil, "init", "-q")
-			var in bytes.Buffer
-			for seed := range uint64(n) {
-				draw(kind, seed).commits(&in, seed)
-			}
-			if _, code := git(t, dir, in.Bytes(), "fast-import", "--quiet"); code != 0 {
-				t.Fatal("git fast-import failed")
-			}
-			for seed := range uint64(n) {
-				m := draw(kind, seed)
-				if _, code := git(t, dir, nil, "checkout", "-qf", "--detach", fmt.Sprintf("ours-%d", seed)); code != 0 {
-					t.Fatal("git checkout failed")
-				}
-				_, conflicts := git(t, dir, nil, "-c", "gc.auto=0", "-c", "maintenance.auto=false", "merge", "-q", "--no-edit", fmt.Sprintf("theirs-%d", seed))
-				for _, name := range []string{"plain.lock", "pipe.lock"} {
-					got, err := os.ReadFile(filepath.Join(dir, name))
-					if err != nil {
-						t.Fatal(err)
-					}
-					if name == "pipe.lock" && bytes.Contains(got, []byte("<<<<<<<")) {
-						t.Fatalf("seed %d: a union left conflict markers", seed)
-					}
-					if err := m.check(got, conflicts == 0, name == "pipe.lock"); err != nil {
-						t.Fatalf("seed %d, %s: %v\n%s", seed, name, err, got)
-					}
-				}
-			}
-		})
+// merged is what git makes of two commits.
+type merged struct {
+	plain, union []byte
+	clean        bool
+}
+
+// mergedBy merges the branches ours-N and theirs-N, as git merge does, by one process for all.
+func mergedBy(t *testing.T, dir, style string, n int) (all []merged) {
+	t.Helper()
+	var in, ask bytes.Buffer
+	for seed := range n {
+		fmt.Fprintf(&in, "ours-%d theirs-%d\n", seed, seed)
 	}
+	out, _ := git(t, dir, in.Bytes(), "-c", "merge.conflictStyle="+style, "merge-tree", "--stdin", "--no-messages")
+	fields := strings.Split(string(out), "\x00")
+	for i, tree := range fields {
+		// Before each tree stands whether it is clean; behind it, what is not, with spaces and tabs.
+		if IsCommit(tree) {
+			all = append(all, merged{clean: fields[i-1] == "1"})
+			fmt.Fprintf(&ask, "%s:plain.lock\n%s:pipe.lock\n", tree, tree)
+		}
+	}
+	if len(all) != n {
+		t.Fatalf("git merged %d of %d: %s", len(all), n, out)
+	}
+	files, _ := git(t, dir, ask.Bytes(), "cat-file", "--batch")
+	for i := range all {
+		all[i].plain, files = nextBlob(t, files)
+		all[i].union, files = nextBlob(t, files)
+	}
+	return all
+}
+
+// nextBlob takes one off the output of git cat-file --batch.
+func nextBlob(t *testing.T, out []byte) (blob, rest []byte) {
+	t.Helper()
+	head, rest, _ := bytes.Cut(out, []byte("\n"))
+	_, size, _ := strings.Cut(string(head), " blob ")
+	n, err := strconv.Atoi(size)
+	if err != nil {
+		t.Fatalf("%s: %v", head, err)
+	}
+	return rest[:n], rest[n+1:]
 }
 
 // commits writes the three commits for git fast-import.

@@ -168,7 +168,7 @@ func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]b
 		return nil, e
 	}
 	merged, _ := lockfile.Merge(was, lock, theirs)
-	return merged.Encode(), nil
+	return merged.Encode(), c.p.keepsSources(merged)
 }
 
 // openPullRequest asks to merge the branch that has the lock's commit. Without a pull request the commit is there all the

@@ -41,7 +41,7 @@ func (p *Project) PlanComment(number int) (*PlanComment, error) {
 		return nil, diag.New(diag.Usage, "--comment works in GitHub Actions only").Hinted("pipe plan")
 	}
 	if number = cmp.Or(number, job.Number); number == 0 {
-		return nil, diag.New(diag.Usage, "this run has no pull request to comment on").Hinted("run it on: pull_request, or name one: pipe plan --comment --pr NUMBER")
+		return nil, diag.New(diag.Usage, "this run has no pull request to comment on").Hinted("run it for a pull_request event, or name one: pipe plan --comment --pr NUMBER")
 	}
 	c := &PlanComment{p: p, number: number}
 	var err error
@@ -86,12 +86,11 @@ func (c *PlanComment) Write(ctx context.Context, plan ShownPlan) error {
 
 // mark begins the comment and tells it from those of other projects, and environments, on the same pull request.
 func (c *PlanComment) mark() string {
-	of := c.p.inRepository()
+	of := strings.ReplaceAll(url.PathEscape(c.p.inRepository()), "%2F", "/")
 	if c.p.envAsked {
 		of += " " + c.p.opt.Env
 	}
-	name := strings.NewReplacer("%2F", "/", "%20", " ").Replace(url.PathEscape(of))
-	return "<!-- pipe-plan " + strings.ReplaceAll(name, "--", "-%2D") + " -->"
+	return "<!-- pipe-plan " + strings.ReplaceAll(of, "--", "-%2D") + " -->"
 }
 
 // inRepository is the project's directory, from git's root.

@@ -129,7 +129,7 @@ func (p *Project) workflow(ctx context.Context, envs *spec.Environments, opt Ini
 	commit := p.spec.LockCommit
 	w = workflow.Project{
 		Title: "pipe", Sources: len(p.spec.Sources) > 0, Comment: opt.Comment,
-		Commits: commit != spec.LockOff, PullRequests: commit == spec.LockPR,
+		Commits: commit != spec.LockOff, Apart: commit == spec.LockPR || commit == spec.LockBranch, PullRequests: commit == spec.LockPR,
 	}
 	if at := p.at(); at != repopath.Root {
 		w.Dir = string(at)
@@ -148,7 +148,7 @@ func (p *Project) workflow(ctx context.Context, envs *spec.Environments, opt Ini
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		for _, e := range s.Env {
-			if e.Secret != spec.IsSecret || e.Literal {
+			if e.Secret != spec.IsSecret || e.Literal || provided(&w, e.Name) {
 				continue
 			}
 			w.Secrets = append(w.Secrets, e.Name)
@@ -162,6 +162,17 @@ func (p *Project) workflow(ctx context.Context, envs *spec.Environments, opt Ini
 		w.Waves, err = p.waves()
 	}
 	return w, err
+}
+
+// provided reports whether the jobs have the variable already: no secret of the same name may go before it.
+func provided(w *workflow.Project, name string) bool {
+	switch name {
+	case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN":
+		return w.AWS || w.Endpoint != ""
+	case "GITHUB_TOKEN":
+		return w.PullRequests
+	}
+	return false
 }
 
 // distinct sorts, and drops repetitions.
@@ -312,11 +323,14 @@ func (p *Project) roles(ctx context.Context, r *InitializedCI, w workflow.Projec
 	for _, b := range a.Buckets() {
 		r.Buckets = append(r.Buckets, BucketPolicy{Bucket: b, Policy: a.BucketPolicy(b).JSON()})
 	}
-	deploy, plan := "AWS_ROLE", "AWS_PLAN_ROLE"
 	if opt.System == string(workflow.GitHub) {
-		r.Roles = []CIRole{{a.Deploy, deploy, a.DeployTrust().JSON()}, {a.Plan, plan, a.PlanTrust().JSON()}}
+		r.Roles = []CIRole{{a.Deploy, "AWS_ROLE", a.DeployTrust().JSON()}, {a.Plan, "AWS_PLAN_ROLE", a.PlanTrust().JSON()}}
 	}
-	r.Next = append(r.Next, fmt.Sprintf("make the roles %s and %s in AWS, with the policies, and set the variables %s and %s to their ARNs", a.Deploy, a.Plan, deploy, plan))
+	set := "the variables AWS_ROLE and AWS_PLAN_ROLE to their ARNs"
+	if opt.System == string(workflow.CircleCI) || opt.System == string(workflow.Buildkite) {
+		set = "AWS_ROLE_ARN: to the first for jobs of branches that deploy, to the second for all others"
+	}
+	r.Next = append(r.Next, fmt.Sprintf("make the roles %s and %s in AWS, with the policies, and set %s", a.Deploy, a.Plan, set))
 	if w.Region == "" {
 		r.Next = append(r.Next, "set the variable AWS_REGION")
 	}

@@ -14,7 +14,7 @@ import (
 // What .gitattributes says of pipe.lock. A union needs no driver: a block that it cut does not count, and
 // the record answers for it. A clone without the configuration that diff=pipe names ignores that.
 const (
-	attributeLine = lockfile.FileName + " merge=union diff=pipe text eol=lf linguist-generated"
+	attributeLine = lockfile.FileName + " merge=union text eol=lf linguist-generated diff=pipe"
 	olderLine     = lockfile.FileName + " merge=union text eol=lf linguist-generated" // without diff=pipe
 )
 

@@ -87,15 +87,20 @@ func (p *Project) lockToWrite(but ...spec.Source) (*lockfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return lock, p.keepsSources(lock, but...)
+}
+
+// keepsSources refuses to write a lock in which the commit of a source, but for those in but, cannot be read.
+func (p *Project) keepsSources(lock *lockfile.File, but ...spec.Source) error {
 	for _, s := range p.spec.Sources {
 		if slices.ContainsFunc(but, func(b spec.Source) bool { return b.Path == s.Path }) {
 			continue
 		}
 		if _, err := p.lockedAt(lock, s); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return lock, nil
+	return nil
 }
 
 // saveLock replaces pipe.lock, whole or not at all, unless it is the same. An unchanged file

@@ -90,6 +90,9 @@ func (p *Project) pushOwn(ctx context.Context, pub *engine.Publisher, r *SyncRes
 		return transfer.Explained(err)
 	}
 	if len(r.Adopted) > 0 {
+		if err := p.keepsSources(lock); err != nil {
+			return err
+		}
 		if err := p.saveLock(lock); err != nil {
 			return err
 		}
