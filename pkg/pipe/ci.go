@@ -282,27 +282,14 @@ func (c *ciRun) foreseeDefault(ctx context.Context) error {
 
 // foreseeEnvironments is foresee for those that the branch deploys to that the pull request goes to.
 func (c *ciRun) foreseeEnvironments(ctx context.Context) error {
-	p := c.p
 	base := c.job.Base
 	if base == "" {
 		base = c.deploysOn(ctx)
 	}
-	all, err := p.declared()
+	all, err := c.p.declared()
 	if err != nil {
 		return err
 	}
-	opt := DeployOptions{Dry: true}
-	for i := range all.All {
-		if e := &all.All[i]; e.Auto == base && !e.IsPattern() && !e.Promoted() {
-			opt.Envs = append(opt.Envs, e.Name)
-		}
-	}
-	if len(opt.Envs) == 0 {
-		return nil
-	}
-	d, err := p.Deploy(ctx, opt)
-	if d != nil {
-		c.r.Environments = d.Environments
-	}
+	c.r.Environments, err = c.p.planEach(ctx, all, func(e *spec.Environment) bool { return e.Auto == base && !e.Promoted() })
 	return err
 }
