@@ -223,14 +223,22 @@ func (c *ciRun) notHere(on string) string {
 // deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one; "" if
 // nobody knows.
 func (c *ciRun) deploysOn(ctx context.Context) string {
-	if on := cmp.Or(c.p.spec.DeployOn, c.job.Default); on != "" {
+	if on := c.p.spec.DeployOn; on != "" {
 		return on
 	}
-	on, err := c.p.repo.DefaultBranch(ctx, upstream)
+	on, err := c.p.usualBranch(ctx)
 	if err != nil {
 		c.p.note("git does not say which branch is the default one: " + diag.All(err)[0].What)
 	}
 	return on
+}
+
+// usualBranch returns the repository's default branch, as the CI system says, else git; "" if neither does.
+func (p *Project) usualBranch(ctx context.Context) (string, error) {
+	if usual := p.job().Default; usual != "" {
+		return usual, nil
+	}
+	return p.repo.DefaultBranch(ctx, upstream)
 }
 
 // upstream is the git remote that CI works with.

@@ -152,7 +152,7 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 	if plan.Failed != nil {
 		head += "\n**The plan is not complete:** " + shown(diag.All(plan.Failed)[0].Error()) + "\n"
 	}
-	more := c.more()
+	more := "see " + view.Link("the job's log", c.p.job().URL) // what a table leaves out
 	tail := "\n" + c.environments(plan.Environments, more)
 	if commit := cmp.Or(c.p.job().Head, c.p.commit(ctx)); plainHash.MatchString(commit) {
 		tail += "Commit " + commit + "\n"
@@ -172,18 +172,6 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 
 // plainHash is what GitHub makes a link to the commit of.
 var plainHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
-
-// plainURL is an address that cannot end the link that it stands in.
-var plainURL = regexp.MustCompile(`^https?://[A-Za-z0-9.:/_%@-]+$`)
-
-// more says where that stands what a table leaves out.
-func (c *PlanComment) more() string {
-	at := c.p.job().URL
-	if !plainURL.MatchString(at) {
-		return "see the job's log"
-	}
-	return "see [the job's log](" + at + ")"
-}
 
 // countedPlan says in a line what the plan comes to.
 func countedPlan(stages []StageResult) string {

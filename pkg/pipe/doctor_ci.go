@@ -82,10 +82,7 @@ func (d *ciDoctor) system() {
 // branches finds out which branch gets the lock's commit, and which one is the default.
 func (d *ciDoctor) branches(ctx context.Context) {
 	const name = "branch"
-	usual, err := d.job.Default, error(nil)
-	if usual == "" {
-		usual, err = d.p.repo.DefaultBranch(ctx, upstream)
-	}
+	usual, err := d.p.usualBranch(ctx)
 	if err != nil {
 		d.failed(name, err)
 		return
