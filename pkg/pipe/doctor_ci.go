@@ -87,17 +87,16 @@ func (d *ciDoctor) branches(ctx context.Context) {
 		d.failed(name, err)
 		return
 	}
-	d.branch = cmp.Or(d.p.branch(ctx), usual)
-	what, about := "", cmp.Or(usual, "not known")
-	switch at := d.p.branch(ctx); {
+	at := d.p.branch(ctx)
+	d.branch = cmp.Or(at, usual)
+	what, about := at, cmp.Or(usual, "not known")
+	switch {
 	case d.job.Event == ci.OfPullRequest:
 		what = "a pull request; pipe ci only builds and checks"
 	case d.job.Event == ci.OfTag:
 		what = "tag " + d.job.Tag + "; pipe ci does not commit pipe.lock"
 	case at == "":
 		what = "none: a commit is checked out, and no variable names its branch, so pipe ci does not commit pipe.lock"
-	default:
-		what = at
 	}
 	hint := ""
 	if usual == "" && d.p.spec.Deploys() && !d.p.spec.DeclaresEnvironments() && d.p.spec.DeployOn == "" {
