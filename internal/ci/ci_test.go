@@ -61,6 +61,24 @@ func TestWhatGitHubSaysOfABranchOrATag(t *testing.T) {
 	})
 }
 
+// The ref of a workflow_run is that of the default branch, also behind the run of a pull request.
+func TestARunBehindAnotherIsOfWhatThatOneWasOf(t *testing.T) {
+	behind := append(onMain, "GITHUB_EVENT_NAME=workflow_run")
+	after := func(event, from, pulls string) string {
+		return `{"workflow_run":{"event":"` + event + `","head_branch":"fix","head_sha":"c0ffee","head_repository":{"full_name":"` + from + `"},"pull_requests":` + pulls + `},` + repository + `}`
+	}
+	checkGitHub(t, map[string]onGitHub{
+		"a push": {behind, after("push", "acme/shop", "[]"), func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "fix" }},
+		"a pull request": {behind, after("pull_request", "acme/shop", `[{"number":7,"base":{"ref":"main"}}]`), func(r *ci.Run) {
+			r.Event, r.Branch, r.Base, r.Number, r.Head = ci.OfPullRequest, "fix", "main", 7, "c0ffee"
+		}},
+		"a fork's pull request": {behind, after("pull_request_target", "eve/shop", "[]"), func(r *ci.Run) {
+			r.Event, r.Branch, r.Head, r.Fork = ci.OfPullRequest, "fix", "c0ffee", true
+		}},
+		"a clock": {behind, after("schedule", "acme/shop", "[]"), func(r *ci.Run) { r.Event, r.Branch = ci.OfBranch, "main" }},
+	})
+}
+
 func TestWhatGitHubSaysOfAPullRequest(t *testing.T) {
 	onPull := []string{"GITHUB_EVENT_NAME=pull_request", "GITHUB_REF=refs/pull/7/merge", "GITHUB_REF_NAME=7/merge", "GITHUB_REF_TYPE=branch", "GITHUB_HEAD_REF=fix", "GITHUB_BASE_REF=main"}
 	asked := func(r *ci.Run) {

@@ -4,7 +4,6 @@ package drill
 
 import (
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -40,22 +39,7 @@ func TestAPullRequestChangesNothing(t *testing.T) {
 			}
 			from.Commit("topic", "topic", map[string]string{"src": "topic\n"})
 			n := w.repo.NewPull("main", from, "topic", "A topic")
-			tip := w.repo.Tip("main")
-			pull := func(code int) string {
-				t.Helper()
-				j := w.job(forge.Trigger{Token: reads, Pull: n})
-				before := w.listen()
-				said := w.ended(j.start("exec pipe ci", c.env...), code)
-				if i := slices.IndexFunc(before.ofRemote(), func(line string) bool { return !strings.HasPrefix(line, "GET ") && !strings.HasPrefix(line, "HEAD ") }); i >= 0 {
-					t.Errorf("it wrote: %s\n%s", before.ofRemote()[i], said)
-				}
-				if len(before.pushed()) != 0 || w.repo.Tip("main") != tip || w.repo.Tip("topic") != "" && c.fork {
-					t.Errorf("it pushed: %+v", before.pushed())
-				}
-				w.logged("shipped", "one")
-				return said
-			}
-			w.says(pull(0), c.words...)
+			w.says(w.pull(0, n, c.env...), c.words...)
 			if got := strings.Count(w.read("built"), "old"); (got > 0) != c.rebuilt {
 				t.Errorf("built:\n%s", w.read("built"))
 			}
@@ -71,9 +55,27 @@ func TestAPullRequestChangesNothing(t *testing.T) {
 
 			from.Commit("topic", "worse", map[string]string{"src": "bad\n"})
 			w.repo.Merge(n, "main", from, "topic")
-			w.says(pull(1), "test")
+			w.says(w.pull(1, n, c.env...), "test")
 		})
 	}
+}
+
+// pull runs the job for a pull request, which must end with an exit code and change nothing anywhere, and returns what
+// it printed.
+func (c *ciWorld) pull(code, number int, env ...string) string {
+	c.t.Helper()
+	j := c.job(forge.Trigger{Token: reads, Pull: number})
+	before, refs, shipped := c.listen(), c.repo.Git("for-each-ref"), c.read("shipped")
+	said := c.ended(j.start("exec pipe ci", env...), code)
+	for _, line := range before.ofRemote() {
+		if !strings.HasPrefix(line, "GET ") && !strings.HasPrefix(line, "HEAD ") {
+			c.t.Errorf("it wrote: %s\n%s", line, said)
+		}
+	}
+	if len(before.pushed()) != 0 || c.repo.Git("for-each-ref") != refs || c.read("shipped") != shipped {
+		c.t.Errorf("it pushed or deployed: %+v\n%s", before.pushed(), said)
+	}
+	return said
 }
 
 // A queue's ref is that of what will be merged if all goes well: as a pull request.

@@ -88,7 +88,6 @@ func TestAnyCheckoutWillDo(t *testing.T) {
 		{Filter: "tree:0", Depth: -1},
 		{Sparse: []string{"docs"}}, // and the files at the top
 	} {
-		t.Log(on)
 		w := newCI(t, map[string]string{"docs/a": "a", "other/b": "b"})
 		on.Token = writes
 		j := w.job(on)

@@ -1,4 +1,4 @@
-// Package drill shows with real processes what environments promise when runs are killed,
+// Package drill shows with real processes what environments and pipe ci promise when runs are killed,
 // stopped, raced and cut off.
 //
 // Each drill has a world: a directory remote or a prefix on a real S3 server, clones of one
@@ -6,7 +6,11 @@
 // the system gives up only when its last process is gone, and writes what is live into a file.
 // That file is the truth; what pipe says is held against it.
 //
-// A lease lives for PIPE_LEASE_TTL, which is three seconds here, so that a takeover comes after thirteen.
+// The drills of pipe ci, ci_*_test.go, have a forge beside it, and jobs that are checked out and run as GitHub
+// Actions does that. There the forge's repository is the truth, and what the two servers were asked for.
+//
+// A lease lives for PIPE_LEASE_TTL, which is three seconds here but for those jobs, so that a takeover comes
+// after thirteen.
 // Bounds of time are those that the contract states, never how quick a machine is.
 //
 //	go test ./internal/drill                          # a sample of each drill

@@ -179,6 +179,9 @@ func (r *Repo) adopt(ctx context.Context, head, commit string, path repopath.Pat
 	if err != nil {
 		return err
 	}
+	// HEAD and the index move together, whatever ends the run meanwhile: an index that stays behind takes
+	// the file back with the user's next commit.
+	ctx = context.WithoutCancel(ctx)
 	if err := r.advance(ctx, head, commit, message); err != nil {
 		index.drop()
 		return err

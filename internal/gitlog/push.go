@@ -168,7 +168,8 @@ func (u *publishing) push(ctx context.Context, commit, old string) error {
 			return rejected(strings.TrimSpace(status), a.stderr)
 		}
 	}
-	if a.exit == 1 { // git has got as far as to the hook, and no further
+	// git has got as far as to the hook, and no further; or the server broke off, as it does when it is ill.
+	if a.exit == 1 && !strings.Contains(a.stderr, "the remote end hung up") {
 		return refuse(Hook, said(a.stderr+a.stdout))
 	}
 	return unanswered(a)

@@ -87,6 +87,9 @@ func unanswered(a *answered) error {
 	if c := meaning(text, Unreachable); c != Unreachable {
 		return refuse(c, text)
 	}
+	if strings.Contains(text, "Operation too slow") { // it was waited for long enough: see transferSettings
+		return refuse(Unreachable, text)
+	}
 	return again(Unreachable, text)
 }
 
@@ -104,6 +107,9 @@ func rejected(status, stderr string) error {
 	text := told(stderr)
 	if !strings.Contains(text, reason) {
 		text += separator(text) + reason
+	}
+	if strings.Contains(text, "cannot lock ref") && strings.Contains(text, "but expected") { // the server's own compare-and-swap
+		return again(Moving, "another push came first")
 	}
 	c := meaning(text, Hook)
 	// The update that came between question and push may still hold the reference. If nobody has

@@ -74,6 +74,9 @@ func (o *Output) masked(piece []byte) string {
 	return masked(text[:show], hidden)
 }
 
+// Masked returns a line that is not a command's output, with the values of secrets masked.
+func Masked(line string, env []action.EnvValue) string { return NewOutput(env).whole(line) }
+
 // found tells which bytes belong to secrets. All are looked for before any is replaced: one may
 // begin another, and what is left of it would be shown.
 func (o *Output) found(text string) []bool {

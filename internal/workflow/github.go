@@ -116,7 +116,7 @@ func matrix(p Project) string {
 	b.WriteString(`
     steps:` + checkout(false) + setup(p) + writer(p) + `
       - id: plan
-        run: exec pipe plan --matrix` + env(writerKeys(p)) + "\n")
+        run: exec pipe plan --matrix` + env(writerKeys(p), secrets(p.BuildSecrets)) + "\n") // a key tells whether a secret is set
 	for n := range p.Waves {
 		b.WriteString(wave(p, n+1))
 	}

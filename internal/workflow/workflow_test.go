@@ -225,6 +225,29 @@ func TestAJobGetsOnlyTheRightsThatItNeeds(t *testing.T) {
 	}
 }
 
+// TestNoRunOfABranchIsCancelled: runs share a group, in which GitHub cancels, only if they are of one pull request.
+func TestNoRunOfABranchIsCancelled(t *testing.T) {
+	for name, p := range variants() {
+		file, text := write(t, GitHub, p)
+		root, err := yamldoc.Parse(file, []byte(text), yamldoc.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := root.Get("concurrency")
+		if got := c.Get("group").Value; got != "${{ github.workflow }}-${{ github.event.pull_request.number || github.run_id }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		if got := c.Get("cancel-in-progress").Value; got != "${{ github.event_name == 'pull_request' }}" {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, job := range root.Get("jobs").Pairs {
+			if job.Value.Get("concurrency") != nil {
+				t.Errorf("%s: %s has a group of its own", name, job.Key)
+			}
+		}
+	}
+}
+
 func TestThePoliciesAreExact(t *testing.T) {
 	a := Access{
 		Account: "123456789012", Repository: "acme/shop", Branches: []string{"main", "release"}, Deploy: "shop-deploy", Plan: "shop-plan", Approve: "shop-approve",
@@ -308,12 +331,22 @@ func TestARoleOfAPullRequestWritesNothingThatTheMainBranchReads(t *testing.T) {
 		role, action, resource, prefix string
 		want                           bool
 	}{
-		{deploy, "s3:GetObject", object, "", true}, {deploy, "s3:PutObject", object, "", true}, {deploy, "s3:AbortMultipartUpload", object, "", true},
-		{deploy, "s3:DeleteObject", object, "", false}, {deploy, "s3:PutObject", approval, "", false}, {deploy, "s3:GetObject", approval, "", true},
-		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true}, {deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
-		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false}, {deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
-		{plan, "s3:GetObject", object, "", true}, {plan, "s3:PutObject", object, "", false}, {plan, "s3:PutObject", approval, "", false},
-		{approve, "s3:GetObject", object, "", true}, {approve, "s3:PutObject", object, "", false}, {approve, "s3:PutObject", approval, "", true},
+		{deploy, "s3:GetObject", object, "", true},
+		{deploy, "s3:PutObject", object, "", true},
+		{deploy, "s3:AbortMultipartUpload", object, "", true},
+		{deploy, "s3:DeleteObject", object, "", false},
+		{deploy, "s3:PutObject", approval, "", false},
+		{deploy, "s3:GetObject", approval, "", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "x/", true},
+		{deploy, "s3:ListBucket", "arn:aws:s3:::b", "y/", false},
+		{deploy, "s3:PutObject", "arn:aws:s3:::b/y/files", "", false},
+		{deploy, "s3:GetObject", "arn:aws:s3:::b/xy/files", "", false},
+		{plan, "s3:GetObject", object, "", true},
+		{plan, "s3:PutObject", object, "", false},
+		{plan, "s3:PutObject", approval, "", false},
+		{approve, "s3:GetObject", object, "", true},
+		{approve, "s3:PutObject", object, "", false},
+		{approve, "s3:PutObject", approval, "", true},
 		{"arn:aws:iam::1:role/other", "s3:GetObject", object, "", false},
 	} {
 		if got := allowed(p, c.role, c.action, c.resource, c.prefix); got != c.want {

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 )
@@ -119,7 +121,7 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 func (c *ciRun) pushLock(ctx context.Context, mode, branch string, lock, was *lockfile.File) error {
 	p, l := c.p, &c.r.Lock
 	pub := gitlog.Publication{
-		Remote: upstream, Branch: branch, Path: p.lockAt, Message: c.message(lock, was), Note: p.note,
+		Remote: upstream, Branch: branch, Path: p.lockAt, Message: c.message(lock, was), Note: func(text string) { p.note(c.masked(text)) },
 		File: func(tip []byte) ([]byte, error) { return c.merged(branch, tip, lock, was) },
 	}
 	pub.Name, pub.Email = c.bot()
@@ -180,7 +182,7 @@ func (c *ciRun) openPullRequest(ctx context.Context, head, base string, lock, wa
 		if e.Hint != "" {
 			text += "; " + e.Hint
 		}
-		c.p.note(text)
+		c.p.note(c.masked(text))
 	}
 	c.r.Lock.URL = url
 }
@@ -223,12 +225,33 @@ func (c *ciRun) bot() (name, email string) {
 // refused says that pipe.lock is not in git, why, and what to do.
 func (c *ciRun) refused(cause, why, fix string) {
 	l := &c.r.Lock
+	why = c.masked(why)
 	l.Cause, l.Why, l.Fix = cause, why, fix
 	text := "pipe.lock was not committed: " + why
 	if fix != "" {
 		text += "; " + fix
 	}
 	c.p.note(text)
+}
+
+// masked returns what git, a hook or a server has said without the values of the stages' secrets, and without the
+// tokens of the job: it goes into the report, which the CI system does not mask.
+func (c *ciRun) masked(text string) string {
+	var secrets []action.EnvValue
+	hide := func(name string) {
+		secrets = append(secrets, action.EnvValue{Name: name, Value: c.p.variable(name), Secret: true})
+	}
+	for i := range c.p.spec.Stages {
+		for _, e := range c.p.spec.Stages[i].Env {
+			if e.Secret == spec.IsSecret && !e.Literal {
+				hide(e.Name)
+			}
+		}
+	}
+	for _, name := range []string{"GH_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN"} {
+		hide(name)
+	}
+	return runlog.Masked(text, secrets)
 }
 
 // fix says what to do about a push that was refused.
@@ -243,14 +266,16 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		}
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
-		return "git push them first"
+		return "git push it first: pipe pushes no commit but its own"
 	case gitlog.NoRemote:
 		return "git remote add " + upstream + " URL"
 	case gitlog.Unsigned:
 		return "give the job the signing key, or run git config commit.gpgSign false in it"
 	case gitlog.InProgress:
 		return "finish it, then run pipe ci again"
-	case gitlog.Hook, gitlog.Moving, gitlog.Unreachable:
+	case gitlog.Hook:
+		return "have the hook allow it, or " + elsewhere
+	case gitlog.Moving, gitlog.Unreachable:
 		return "the next run tries again; nothing is built twice"
 	}
 	return ""

@@ -73,7 +73,7 @@ func volatile(was, lock *lockfile.File) []string {
 // differsByChance reports whether a stage is the same but for what may differ in each run. made are such outputs
 // of other stages.
 func differsByChance(was, is *lockfile.Stage, changes []lockfile.Change, made []repopath.Path) bool {
-	if was == nil || is == nil || was.Generation != is.Generation {
+	if was == nil || is == nil {
 		return false
 	}
 	return !slices.ContainsFunc(changes, func(c lockfile.Change) bool {

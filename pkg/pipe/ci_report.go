@@ -35,7 +35,11 @@ func (p *Project) Report(r *CIResult, failure error) {
 	}
 	rep := p.report(r, failure)
 	at := ""
-	if err := p.write(worktree.Dir+"/"+reportName, []byte(rep.Markdown(maxReport))); err == nil {
+	err := p.work.Prepare() // a run that failed early has not
+	if err == nil {
+		err = p.write(worktree.Dir+"/"+reportName, []byte(rep.Markdown(maxReport)))
+	}
+	if err == nil {
 		at = p.fromWorkspace(p.path(worktree.Dir + "/" + reportName))
 	} else {
 		p.note("cannot write the report: " + err.Error())

@@ -323,11 +323,14 @@ func (p *Project) roles(ctx context.Context, r *InitializedCI, w workflow.Projec
 	for _, b := range a.Buckets() {
 		r.Buckets = append(r.Buckets, BucketPolicy{Bucket: b, Policy: a.BucketPolicy(b).JSON()})
 	}
-	deploy, plan := "AWS_ROLE", "AWS_PLAN_ROLE"
 	if opt.System == string(workflow.GitHub) {
-		r.Roles = []CIRole{{a.Deploy, deploy, a.DeployTrust().JSON()}, {a.Plan, plan, a.PlanTrust().JSON()}}
+		r.Roles = []CIRole{{a.Deploy, "AWS_ROLE", a.DeployTrust().JSON()}, {a.Plan, "AWS_PLAN_ROLE", a.PlanTrust().JSON()}}
 	}
-	r.Next = append(r.Next, fmt.Sprintf("make the roles %s and %s in AWS, with the policies, and set the variables %s and %s to their ARNs", a.Deploy, a.Plan, deploy, plan))
+	set := "the variables AWS_ROLE and AWS_PLAN_ROLE to their ARNs"
+	if opt.System == string(workflow.CircleCI) || opt.System == string(workflow.Buildkite) {
+		set = "AWS_ROLE_ARN: to the first for jobs of branches that deploy, to the second for all others"
+	}
+	r.Next = append(r.Next, fmt.Sprintf("make the roles %s and %s in AWS, with the policies, and set %s", a.Deploy, a.Plan, set))
 	if w.Region == "" {
 		r.Next = append(r.Next, "set the variable AWS_REGION")
 	}
