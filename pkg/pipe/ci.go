@@ -215,9 +215,9 @@ func (c *ciRun) notHere(on string) string {
 	case on == "":
 		return "nothing is deployed: neither the CI system nor git says which branch is the default one; write deploy_on: BRANCH in pipe.yaml"
 	case c.branch == "":
-		return fmt.Sprintf("nothing is deployed: only branch %s is, and no branch is checked out", on)
+		return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, and no branch is checked out", on)
 	}
-	return fmt.Sprintf("nothing is deployed: branch %s is, not %s", on, c.branch)
+	return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, not on %s", on, c.branch)
 }
 
 // deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one; "" if

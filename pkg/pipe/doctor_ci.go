@@ -73,7 +73,7 @@ func (d *ciDoctor) system() {
 	case d.job.System != ci.None:
 		d.ok(name, names[d.job.System]+", "+d.job.Repository, "")
 	case d.job.Active:
-		d.ok(name, "one that pipe does not know; it takes the branch from git", "")
+		d.ok(name, "unknown; pipe takes the branch from git", "")
 	default:
 		d.ok(name, "none; this is not a CI job", "where a CI system does not set CI, set it in the job: CI=true")
 	}
@@ -139,7 +139,7 @@ func (d *ciDoctor) push(ctx context.Context) {
 	case err != nil:
 		d.failed(name, err)
 	case refused == nil:
-		d.ok(name, "allowed, as far as it shows without a push", "")
+		d.ok(name, "allowed, as far as a dry run shows", "")
 	case d.lockGoes() == "":
 		d.ok(name, "not allowed, and not needed: "+refused.Text, "")
 	default:
@@ -258,7 +258,7 @@ func (d *ciDoctor) credentials(ctx context.Context, url string, whose func(conte
 	case err != nil:
 		d.hidden(name, err)
 	case who == "":
-		d.ok(name, "not visible: the server is not AWS, and does not say whose they are", "")
+		d.ok(name, "not visible: only AWS says whose they are", "")
 	default:
 		d.ok(name, who, "")
 	}
