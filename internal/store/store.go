@@ -17,6 +17,7 @@ var (
 	ErrConflict  = errors.New("changed by another run")          // a compare-and-swap lost
 	ErrUnchanged = errors.New("not changed since it was read")   // a cell has the version that is known
 	ErrUnsteady  = errors.New("cannot be read now")              // the next try may succeed
+	ErrNoRegion  = errors.New("no region is set for the bucket") // nor does the environment have one
 )
 
 // Source opens the bytes of an object that is put. It may be called more than

@@ -156,6 +156,13 @@ func (c *ciRun) repro(ctx context.Context) (ReproOptions, error) {
 		silent: true, settled: c.commitLock,
 	}
 	shared, err := c.p.openRemote(ctx)
+	if c.job.Event == ci.OfPullRequest && errors.Is(err, store.ErrNoRegion) {
+		// The step that logs in to AWS sets the region, and it is left out for forks.
+		c.p.alone = true
+		c.unreadable(err)
+		opt.RebuildMissing = true
+		return opt, nil
+	}
 	if err != nil || shared == nil {
 		return opt, err
 	}
@@ -183,9 +190,14 @@ func (c *ciRun) reachable(ctx context.Context, shared store.Remote) error {
 	if ctx.Err() != nil {
 		return err
 	}
+	c.unreadable(err)
+	return nil
+}
+
+// unreadable notes that the pull request goes without what is in the remote.
+func (c *ciRun) unreadable(err error) {
 	c.blind, c.publish = true, false
 	c.p.note("the remote cannot be read, so nothing is restored from it: " + diag.All(err)[0].What)
-	return nil
 }
 
 // deploy brings the environments that pipe.yaml has to what was built, as their auto: says.

@@ -89,6 +89,7 @@ type Project struct {
 	cache    *disk.Store
 	emitMu   sync.Mutex
 	remote   store.Remote // opened when first asked for
+	alone    bool         // go without the remote
 	home     store.Remote // that keeps the environments, likewise
 	proof    proof        // of home
 	owned    []owned      // the other remotes that outputs name, opened when first asked for

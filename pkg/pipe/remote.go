@@ -135,9 +135,9 @@ func (p *Project) chosen() (*spec.Remote, error) {
 	return remote.Choose(all, want, p.here)
 }
 
-// openRemote opens the remote once; nil when the project has none. No network.
+// openRemote opens the remote once; nil when the project has none, or goes without it. No network.
 func (p *Project) openRemote(ctx context.Context) (store.Remote, error) {
-	if p.remote != nil {
+	if p.remote != nil || p.alone {
 		return p.remote, nil
 	}
 	r, err := p.chosen()

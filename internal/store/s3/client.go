@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/store"
 )
 
 const workers = 64 // that a caller may have at once
@@ -74,7 +75,7 @@ func configure(o *awss3.Options, c Config) {
 
 func check(c Config, o awss3.Options) error {
 	if o.BaseEndpoint == nil && o.Region == "" {
-		return diag.New(diag.Usage, "no region is set for the bucket").At(c.URL).
+		return diag.New(diag.Usage, "%w", store.ErrNoRegion).At(c.URL).
 			Hinted("export AWS_REGION=REGION, or set region for the remote")
 	}
 	if o.BaseEndpoint == nil {
