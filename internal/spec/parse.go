@@ -163,7 +163,11 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 // lock reads what pipe ci does with pipe.lock.
 func (r *reader) lock(n *yamldoc.Node) (commit string) {
 	if n.Kind != yamldoc.Map {
-		_ = r.fault(n, "lock: must be a map, not %s", shown(n)).Hinted("lock: {commit: push}")
+		meant := LockPush
+		if slices.Contains(LockCommits(), n.Value) {
+			meant = n.Value
+		}
+		_ = r.fault(n, "lock: must be a map, not %s", shown(n)).Hinted("lock: {commit: %s}", meant)
 		return ""
 	}
 	for _, pair := range n.Pairs {
@@ -238,7 +242,12 @@ func (r *reader) oneOf(n *yamldoc.Node, prefix, what string, words ...string) st
 	if (n.Kind == yamldoc.String || n.Kind == yamldoc.Source) && slices.Contains(words, n.Value) {
 		return n.Value
 	}
-	r.fault(n, "%s%s: must be %s, not %s", prefix, what, strings.Join(words, " or "), shown(n))
+	last := len(words) - 1
+	before := strings.Join(words[:last], ", ")
+	if before != "" {
+		before += " or "
+	}
+	r.fault(n, "%s%s: must be %s%s, not %s", prefix, what, before, words[last], shown(n))
 	return ""
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -360,6 +361,15 @@ func TestANameThatLooksLikeASecretIsOneUnlessSaid(t *testing.T) {
 		}
 		if (Env{Name: name, Secret: NotSecret}).LooksSecret() || (Env{Name: name, Secret: IsSecret}).LooksSecret() || (Env{Name: name, Literal: true}).LooksSecret() {
 			t.Errorf("%s: noted though it is settled", name)
+		}
+	}
+}
+
+func TestAWordForTheLockIsHintedAsAMap(t *testing.T) {
+	for text, want := range map[string]string{"off": "lock: {commit: off}", "pr": "lock: {commit: pr}", "yes": "lock: {commit: push}"} {
+		_, err := Parse(FileName, []byte("lock: "+text+"\nstages:\n  a: {cmd: x, outs: [y]}\n"))
+		if all := diag.All(err); len(all) != 1 || all[0].Hint != want {
+			t.Errorf("%s: %v", text, all)
 		}
 	}
 }
