@@ -33,7 +33,7 @@ const maxJobs = 256
 // runs them in any case. Where GitHub asks for outputs of the step (GITHUB_OUTPUT), it writes matrix-1, matrix-2 and
 // so on, waves and any.
 func (p *Project) Matrix(ctx context.Context, opt ReproOptions) (*Matrix, error) {
-	opt.NoDeploy = true
+	opt.NoDeploy, opt.silent = true, true
 	r, err := p.Plan(ctx, opt)
 	if err != nil {
 		return nil, err
