@@ -35,7 +35,7 @@ func DoctorCI(ctx context.Context, opt Options) []Check {
 	d := &ciDoctor{p: p, job: p.job()}
 	d.system()
 	if p.repo != nil {
-		d.workflows()
+		d.workflows(ctx)
 		d.branches(ctx)
 		d.clone()
 		d.identity(ctx)
@@ -231,6 +231,9 @@ const maxSkew = 5 * time.Minute
 func (d *ciDoctor) remotes(ctx context.Context) {
 	if _, err := d.p.own(ctx, d.p.spec); err != nil { // opens all
 		return // Doctor has said it
+	}
+	if d.p.remote == nil {
+		d.ok("remote", "none; what a job builds and deploys is not known to the next one", "pipe remote add main URL")
 	}
 	for _, r := range d.p.stores() {
 		if r == nil {

@@ -2,16 +2,20 @@ package pipe
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/workflow"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // ciFiles are where CI systems look for what they run, as patterns from git's root.
@@ -22,7 +26,7 @@ var runsPipe = regexp.MustCompile(`\bpipe( -[^\n]*)? ci\b|/\.github/actions/run@
 
 // workflows looks for a file of a CI system that runs pipe ci. A script or another action may run it, too, so that
 // one which is not found is no failure.
-func (d *ciDoctor) workflows() {
+func (d *ciDoctor) workflows(ctx context.Context) {
 	const name = "workflow"
 	root := d.p.repo.Root()
 	var found, old []string
@@ -45,6 +49,30 @@ func (d *ciDoctor) workflows() {
 	case len(old) > 0:
 		d.ok(name, strings.Join(found, ", ")+"; old: "+strings.Join(old, ", "), "update these actions")
 	default:
-		d.ok(name, strings.Join(found, ", "), "")
+		d.committed(ctx, name, found)
 	}
+}
+
+// committed says which files of CI, or pipe.yaml, git does not have yet: no job can see those.
+func (d *ciDoctor) committed(ctx context.Context, name string, found []string) {
+	need := []repopath.Path{d.p.lockAt.Dir().Child(spec.FileName)}
+	for _, at := range found {
+		need = append(need, repopath.Path(at))
+	}
+	tracked, err := d.p.repo.Tracked(ctx, repopath.Root, need)
+	if err != nil {
+		d.failed(name, err)
+		return
+	}
+	text, absent := strings.Join(found, ", "), []string{}
+	for _, at := range need {
+		if !slices.Contains(tracked, at) {
+			absent = append(absent, string(at))
+		}
+	}
+	if len(absent) == 0 {
+		d.ok(name, text, "")
+		return
+	}
+	d.ok(name, text+"; not in git yet: "+strings.Join(absent, ", "), "git add these files, commit and push")
 }
