@@ -24,7 +24,7 @@ shows it in short lines. For the latter, diff.pipe.textconv is set in this clone
 The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
 Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in
 comments, so nothing is deployed yet. --dry-run prints it.`,
-		"pipe init\npipe init --dry-run", noArgs, func(c *cobra.Command, _ []string) error {
+		"pipe init\npipe init --dry-run", group, func(c *cobra.Command, _ []string) error {
 			r, err := pipe.Init(c.Context(), a.options(), how)
 			if err != nil {
 				return err

@@ -69,7 +69,10 @@ func (p *Project) InitCI(ctx context.Context, opt InitCIOptions) (*InitializedCI
 		return nil, diag.New(diag.Usage, "no workflow for CI system %q", opt.System).Hinted("pipe init ci github")
 	}
 	if (opt.Matrix || opt.Comment) && system != workflow.GitHub {
-		return nil, diag.New(diag.Usage, "--matrix and --comment are for github only")
+		return nil, diag.New(diag.Usage, "--matrix and --comment are for github only").Hinted("pipe init ci %s", opt.System)
+	}
+	if err := checkNames(opt); err != nil {
+		return nil, err
 	}
 	envs, err := p.declared()
 	if err != nil {
@@ -93,6 +96,22 @@ func (p *Project) InitCI(ctx context.Context, opt InitCIOptions) (*InitializedCI
 	}
 	p.access(ctx, r, w, envs, opt)
 	return r, nil
+}
+
+// The names in policies. A * there would trust everybody.
+var (
+	awsAccount = regexp.MustCompile(`^[0-9]{12}$`)
+	ownerName  = regexp.MustCompile(`^[0-9A-Za-z-]+(@[0-9]+)?/[0-9A-Za-z._-]+(@[0-9]+)?$`)
+)
+
+func checkNames(opt InitCIOptions) error {
+	if opt.Account != "" && !awsAccount.MatchString(opt.Account) {
+		return diag.New(diag.Usage, "--aws-account must have 12 digits, not %s", opt.Account).Hinted("aws sts get-caller-identity")
+	}
+	if opt.Repository != "" && !ownerName.MatchString(opt.Repository) {
+		return diag.New(diag.Usage, "--repository must be OWNER/NAME or OWNER@ID/NAME@ID, not %s", opt.Repository).Hinted("gh repo view --json nameWithOwner")
+	}
+	return nil
 }
 
 // writeCI writes the file, and says whether there was something to write.
@@ -252,26 +271,37 @@ func pinnedPipe(b BuildInfo, opt InitCIOptions) (version, commit string, err err
 	if opt.PipeVersion != "" {
 		name, at, pinned := strings.Cut(strings.TrimPrefix(opt.PipeVersion, "v"), "@")
 		if !released.MatchString(name) || pinned && !commitName.MatchString(at) {
-			return "", "", diag.New(diag.Usage, "--pipe-version must be VERSION or VERSION@COMMIT, with all 40 digits of the commit, not %s", opt.PipeVersion)
+			return "", "", diag.New(diag.Usage, "--pipe-version must be VERSION or VERSION@COMMIT, with all 40 digits of the commit, not %s", opt.PipeVersion).
+				Hinted("git ls-remote --tags %s lists both", ourRepository)
 		}
 		version, commit = name, cmp.Or(at, commit)
 	}
-	hint := "pipe init ci " + opt.System + " --pipe-version VERSION"
-	if version == development {
-		return "", "", diag.New(diag.Usage, "this is a development build; name the release of pipe that CI installs").Hinted("%s", hint)
-	}
-	if opt.System == string(workflow.GitHub) && !commitName.MatchString(commit) {
+	command := "pipe init ci " + opt.System + " --pipe-version "
+	unpinned := opt.System == string(workflow.GitHub) && !commitName.MatchString(commit)
+	switch {
+	case version == development && unpinned:
+		return "", "", untold().Hinted("%sVERSION@COMMIT; git ls-remote --tags %s lists both", command, ourRepository)
+	case version == development:
+		return "", "", untold().Hinted("%sVERSION; git ls-remote --tags %s lists the releases", command, ourRepository)
+	case unpinned:
 		return "", "", diag.New(diag.Usage, "this build does not know its commit, which pins the action that installs pipe").
-			Hinted("%s@COMMIT; git ls-remote https://github.com/pipe-build/pipe v%s prints the commit", hint, version)
+			Hinted("%s%s@COMMIT; git ls-remote %s v%[2]s prints the commit", command, version, ourRepository)
 	}
 	return version, commit, nil
+}
+
+// ourRepository is the one of pipe itself.
+const ourRepository = "https://github.com/pipe-build/pipe"
+
+func untold() *diag.Error {
+	return diag.New(diag.Usage, "this is a development build; name the release of pipe that CI installs")
 }
 
 // access adds the policies, and what is left to do.
 func (p *Project) access(ctx context.Context, r *InitializedCI, w workflow.Project, envs *spec.Environments, opt InitCIOptions) {
 	next := func(format string, args ...any) { r.Next = append(r.Next, fmt.Sprintf(format, args...)) }
 	if len(p.spec.Remotes) == 0 {
-		next("add a remote (pipe remote add): without one, each run builds and deploys everything again")
+		next("pipe remote add main URL: without a remote, what a run builds and deploys is not known to the next one")
 	}
 	for _, m := range p.spec.Remotes {
 		if !strings.Contains(m.URL, "://") {
