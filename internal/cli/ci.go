@@ -25,7 +25,7 @@ pipe.yaml, or --lock-commit pr, opens a pull request instead; branch pushes to a
 pipe-lock/BRANCH, and off commits nothing.
 
 For a pull request it builds and checks, and says what would be deployed. Nothing is
-published, committed or deployed.`,
+deployed, and without --push or --lock-commit nothing is published or committed.`,
 		"exec pipe ci\npipe ci --lock-commit off", noArgs, func(c *cobra.Command, _ []string) error {
 			if a.env != "" {
 				return diag.New(diag.Usage, "pipe ci deploys to the environments that auto: in pipe.yaml names; leave out --env").Hinted("pipe deploy %s", a.env)

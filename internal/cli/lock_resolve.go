@@ -88,4 +88,7 @@ func printResolved(w io.Writer, r *pipe.Resolved) {
 	if r.Settled {
 		view.Print(w, "marked pipe.lock as resolved in git\n")
 	}
+	if r.Next != "" {
+		view.Print(w, "next: %s\n", r.Next)
+	}
 }

@@ -203,6 +203,9 @@ func (c *ciRun) unreadable(err error) {
 // deploy brings the environments that pipe.yaml has to what was built, as their auto: says.
 func (c *ciRun) deploy(ctx context.Context) error {
 	o := c.opt
+	if c.p.spec.DeployOn != "" {
+		c.p.note("deploy_on has no effect where pipe.yaml has environments: each names its branch with auto: BRANCH")
+	}
 	d, err := c.p.Deploy(ctx, DeployOptions{Auto: true, Jobs: o.Jobs, KeepGoing: o.KeepGoing, TrustLock: o.TrustLock, RebuildMissing: o.RebuildMissing})
 	if d != nil {
 		c.r.Environments = d.Environments

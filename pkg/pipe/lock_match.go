@@ -143,6 +143,7 @@ func (m *merging) take(c *choice, v version) {
 func (m *merging) drop(c *choice, why string) {
 	m.lock.Keep(func(name string) bool { return name != c.stage.Name })
 	m.took(Taken{Stage: c.stage.Name, From: Dropped, Why: why})
+	m.r.Next = "pipe repro"
 }
 
 // keys returns the key of each build stage whose inputs are known, with the lock as it is so far. No remote

@@ -23,6 +23,8 @@ type Resolved struct {
 	Settled bool    `json:"settled"` // git's index had a conflict there, which is resolved now
 	Kept    int     `json:"kept"`    // stages and sources that were not in question
 	Taken   []Taken `json:"taken"`   // the others
+
+	Next string `json:"next,omitempty"` // the command that brings back the blocks of stages that were dropped
 }
 
 // Taken is what became of one block of pipe.lock that was in question.
