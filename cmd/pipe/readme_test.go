@@ -258,6 +258,7 @@ func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 				target, ok := strings.CutPrefix(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "make ")
 				known := strings.HasPrefix(line, "go install github.com/pipe-build/pipe/cmd/pipe@") || // TestGoInstallTakesEveryName
 					strings.HasPrefix(line, "pipe init ci github ") || // init_ci.txtar
+					strings.HasPrefix(line, "pipe doctor --ci ") || // doctor_ci.txtar
 					strings.HasPrefix(line, "curl ") && strings.HasSuffix(line, "/install.sh | sh\n") // TestTheInstallScript...
 				if !known && (!ok || !strings.Contains(makefile, "\n"+target+":")) {
 					t.Errorf("README.md:%d: %s is run by no test", b.line, line)

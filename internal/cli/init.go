@@ -19,7 +19,8 @@ to .gitignore and .gitattributes. If pipe.yaml deploys through a remote but has 
 project name, add one. Nothing is overwritten.
 
 With these lines, pipe.lock merges without conflicts (see pipe lock resolve), and git diff
-shows it in short lines. For the latter, diff.pipe.textconv is set in this clone's git config.
+shows a summary of it. For that, diff.pipe.textconv is set in this clone's git config, so
+each clone needs pipe init once.
 
 The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
 Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in
@@ -94,7 +95,7 @@ func (a *app) printInit(w io.Writer, r *pipe.Initialized, dryRun bool) {
 		view.Print(talk, "%s %s\n", wrote, strings.Join(r.Wrote, ", "))
 	}
 	for _, name := range r.Config {
-		view.Print(talk, "%s %s in this clone's git config: git diff shows pipe.lock in short\n", set, name)
+		view.Print(talk, "%s %s in this clone's git config: git diff shows a summary of pipe.lock\n", set, name)
 	}
 	for line := range strings.Lines(r.Text) {
 		view.Print(w, "%s\n", strings.TrimSuffix(line, "\n"))
