@@ -157,7 +157,7 @@ func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]b
 	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
 	// is not whole.
 	if tip == nil && c.known != nil {
-		return nil, diag.New(diag.Policy, "branch %s has no pipe.lock any more", branch)
+		return nil, diag.New(diag.Policy, "branch %s no longer has a pipe.lock", branch)
 	}
 	theirs, err := lockfile.Parse(lockfile.FileName, tip)
 	if err != nil {
@@ -266,7 +266,7 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		}
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
-		return "git push it first: pipe pushes no commit but its own"
+		return "push that commit first: pipe pushes only its own"
 	case gitlog.NoRemote:
 		return "git remote add " + upstream + " URL"
 	case gitlog.Unsigned:
