@@ -75,7 +75,7 @@ func TestDoctorLooksAtWhatCINeeds(t *testing.T) {
 		"no token":                  {forge.Free, forge.Trigger{Token: "writes"}, "pipe doctor --ci", "NONE=1", 0, map[string]string{token: "not visible: no token for GitHub"}, map[string]string{token: "GITHUB_TOKEN"}},
 		"a token that is not known": {forge.Free, forge.Trigger{Token: "writes"}, "pipe doctor --ci", "GITHUB_TOKEN=wrong", 0, map[string]string{token: "not visible: "}, map[string]string{token: "GITHUB_TOKEN"}},
 		"a protected branch": {forge.Protection, forge.Trigger{Token: "writes"}, "pipe doctor --ci", "GITHUB_TOKEN=writes", 0, map[string]string{
-			protection: "main: branch protection; a push of pipe.lock is refused", push: "allowed, as far as it shows",
+			protection: "main: branch protection; a push of pipe.lock is refused", push: "allowed, as far as a dry run shows",
 		}, map[string]string{protection: "lock: {commit: pr}"}},
 		"a ruleset": {forge.Ruleset, forge.Trigger{Token: "writes"}, "pipe -C pr doctor --ci", "GITHUB_TOKEN=writes", 0, map[string]string{
 			protection: "main: pull_request; pipe ci does not push there (lock: {commit: pr})",

@@ -56,7 +56,7 @@ func TestTheLockComesByPullRequest(t *testing.T) {
 		run("GITHUB_TOKEN=writes")
 		got := r.Pulls()
 		if len(got) != 1 || got[0].Head != "pipe-lock/main" || got[0].Base != "main" || got[0].Title != "Update pipe.lock" ||
-			!strings.Contains(got[0].Body, "\n- `a`\n") || !strings.Contains(got[0].Body, "\nBuilt by "+r.URL+"/actions/runs/") {
+			!strings.Contains(got[0].Body, "\n- `a`\n") || !strings.Contains(got[0].Body, "\nBuilt by [this run](<"+r.URL+"/actions/runs/") {
 			t.Fatalf("%+v", got)
 		}
 	}

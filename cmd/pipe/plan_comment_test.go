@@ -230,7 +230,7 @@ func TestALargePlanIsCut(t *testing.T) {
 		t.Fatalf("%d comments, %d bytes", len(got), len(strings.Join(got, "")))
 	}
 	rows := strings.Count(got[0], "| run |")
-	want := fmt.Sprintf("\nand %d more stages; see [the job's log](%s/octo/app/actions/runs/", 2500-rows, p.f.URL)
+	want := fmt.Sprintf("\nand %d more stages; see [the job's log](<%s/octo/app/actions/runs/", 2500-rows, p.f.URL)
 	if !strings.Contains(got[0], want) || !strings.HasSuffix(got[0], "\nCommit "+p.head+"\n") {
 		t.Errorf("%d rows: ...%q", rows, got[0][len(got[0])-300:])
 	}

@@ -18,9 +18,8 @@ func (a *app) initCmd() *cobra.Command {
 to .gitignore and .gitattributes. If pipe.yaml deploys through a remote but has no
 project name, add one. Nothing is overwritten.
 
-With these lines, pipe.lock merges without conflicts in most cases (see pipe lock resolve),
-and git diff shows it in short. For that, diff.pipe.textconv is set in the git config of this
-clone; another clone without it shows the whole file.
+With these lines, pipe.lock merges without conflicts (see pipe lock resolve), and git diff
+shows it in short lines. For the latter, diff.pipe.textconv is set in this clone's git config.
 
 The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
 Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in

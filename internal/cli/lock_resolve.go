@@ -16,13 +16,12 @@ func (a *app) lockResolveCmd() *cobra.Command {
 conflict markers, and blocks that are cut or doubled. It can be used before or after
 the merge is committed. Resolve pipe.yaml and your sources first.
 
-For each stage, the side is taken whose inputs are the files in the work tree. If there is
-none, the block is dropped: the next pipe repro restores the stage from its record, or runs
-it. For a source, the commit is taken that was locked for the git and ref in pipe.yaml;
-if both sides moved it, ours is kept.
+Each stage is taken from the side that was built from the files in the work tree. If
+neither was, its block is dropped: the next pipe repro restores the stage from its record,
+or runs it. A source is taken from the side that locked it for the git and ref in
+pipe.yaml; if both sides moved it, ours is kept.
 
-No command runs and no remote is asked. If git has the conflict in its index, it is marked
-as resolved.`,
+No command runs and no remote is read. A conflict in git's index is marked as resolved.`,
 		"pipe lock resolve\ngit merge main; pipe lock resolve", noArgs, func(c *cobra.Command, _ []string) error {
 			return a.with(c.Context(), func(p *pipe.Project) error {
 				r, err := p.LockResolve(c.Context())

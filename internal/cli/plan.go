@@ -30,14 +30,14 @@ the rules that stand against it.
 
 Exit code 3 means that at least one stage would run, be restored or be deployed.
 
-With --comment, in GitHub Actions, the plan is also the project's comment on the pull
-request, with what would be deployed to each environment; a later run edits it. The
-token in GITHUB_TOKEN needs pull-requests: write. Exit code 0 then means that the plan
-was made, whatever it says.
+With --comment, in GitHub Actions, the plan and what would be deployed to each environment
+are kept in one comment on the pull request; a later run edits it. The token in
+GITHUB_TOKEN needs pull-requests: write. With --comment or --matrix, the exit code is 0
+whatever the plan says.
 
 With --matrix, the stages that must run, or may have to, are printed as a matrix of jobs
 for GitHub Actions. A stage is in a later wave than those that it needs. The outputs
-matrix-1, matrix-2, ..., waves and any are set for the step. Exit code 0 means the same.`,
+matrix-1, matrix-2, ..., waves and any are set for the step.`,
 		"pipe plan\npipe plan build\npipe plan --env production\npipe plan --comment\npipe plan --matrix", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			if comment && matrix {
@@ -56,7 +56,7 @@ matrix-1, matrix-2, ..., waves and any are set for the step. Exit code 0 means t
 		})
 	a.selection(c, &opt)
 	c.Flags().BoolVar(&comment, "comment", false, "in GitHub Actions, keep the plan as a comment on the pull request")
-	c.Flags().IntVar(&number, "pr", 0, "with --comment, the number of the pull request (default: the one that this run is of)")
+	c.Flags().IntVar(&number, "pr", 0, "with --comment, the number of the pull request (default: the one that CI builds)")
 	c.Flags().BoolVar(&matrix, "matrix", false, "print the stages as a matrix of jobs for GitHub Actions")
 	return c
 }

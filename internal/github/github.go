@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/par"
 )
 
 // DefaultURL is the API of github.com. GitHub Actions sets GITHUB_API_URL to the one of its server.
@@ -73,7 +74,7 @@ func New(opt Options) (*Client, error) {
 		opt.Now = time.Now
 	}
 	if opt.Wait == nil {
-		opt.Wait = wait
+		opt.Wait = par.Sleep
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSHandshakeTimeout, t.IdleConnTimeout = connectTimeout, connectTimeout
@@ -95,17 +96,6 @@ func redirect(r *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }
 
 // repo is a path below the repository.

@@ -34,11 +34,10 @@ func (u *publishing) change(ctx context.Context, tip string) (*changed, error) {
 	if err := u.r.atRest(); err != nil {
 		return nil, refuse(InProgress, err.Error())
 	}
-	out, err := u.r.git(ctx, bytes.NewReader(data), "hash-object", "-w", "--stdin")
-	if err != nil {
+	c := &changed{file: entry{mode: way.mode()}}
+	if c.file.hash, err = u.r.write(ctx, "blob", data); err != nil {
 		return nil, err
 	}
-	c := &changed{file: entry{mode: way.mode(), hash: strings.TrimSpace(string(out))}}
 	c.tree, err = u.r.plant(ctx, way, c.file)
 	return c, err
 }

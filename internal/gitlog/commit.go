@@ -72,7 +72,7 @@ func (r *Repo) commitFile(ctx context.Context, path repopath.Path, data []byte, 
 		if err := r.atRest(); err != nil {
 			return "", false, err
 		}
-		if _, err := r.git(ctx, strings.NewReader(string(data)), "hash-object", "-w", "--stdin"); err != nil {
+		if _, err := r.write(ctx, "blob", data); err != nil {
 			return "", false, err
 		}
 		file.mode = way.mode()

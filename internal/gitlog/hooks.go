@@ -47,7 +47,7 @@ func (u *publishing) askHook(ctx context.Context, hook string, args, env []strin
 	}
 	text := said(a.stderr + a.stdout)
 	if text == "" {
-		text = fmt.Sprintf("it ended with exit status %d", a.exit)
+		text = fmt.Sprintf("it exited with status %d", a.exit)
 	}
 	return refuse(Hook, filepath.Base(hook)+": "+text)
 }

@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -133,7 +133,7 @@ func (u *publishing) run(ctx context.Context) (*Published, error) {
 		}
 		// Jitter spreads those who were late at the same time.
 		wait = min(u.r.wait, wait<<min(n, 10))
-		if err := sleep(ctx, wait/2+rand.N(wait+1)); err != nil {
+		if err := par.Sleep(ctx, wait/2+rand.N(wait+1)); err != nil {
 			return nil, err
 		}
 	}
@@ -143,18 +143,6 @@ func (u *publishing) run(ctx context.Context) (*Published, error) {
 func (u *publishing) note(text string) {
 	if u.Note != nil {
 		u.Note(text)
-	}
-}
-
-// sleep waits, or fails when the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
 	}
 }
 

@@ -66,7 +66,7 @@ func TestPublishRunsTheHooksOfACommitAndOfAPush(t *testing.T) {
 				c.refusedFor(up, gitlog.Hook, "no, says "+hook)
 			}
 			c.script(where+"/pre-commit", "exit 3")
-			c.refusedFor(up, gitlog.Hook, "pre-commit: it ended with exit status 3")
+			c.refusedFor(up, gitlog.Hook, "pre-commit: it exited with status 3")
 			c.script(where+"/pre-commit", "exit 0")
 			c.script(where+"/prepare-commit-msg", "exit 0")
 			c.script(where+"/commit-msg", `: >"$1"`)

@@ -28,9 +28,17 @@ func upstream(t *testing.T, format string) *sandbox {
 	for i, files := range [][][2]string{
 		{
 			{".gitattributes", "* text eol=crlf\n"},
-			{"staged", "old"}, {"dirty", "old"}, {"removed", "old"}, {"app/main.go", "old"}, {"app-x", "old"}, {"web/deep/x", "old"}, {"other/y", "old"},
+			{"staged", "old"},
+			{"dirty", "old"},
+			{"removed", "old"},
+			{"app/main.go", "old"},
+			{"app-x", "old"},
+			{"web/deep/x", "old"},
+			{"other/y", "old"},
 		},
-		{{"app/pipe.lock", "one\n"}}, {{"web/deep/pipe.lock", "one\n"}}, {{"app/main.go", "second"}},
+		{{"app/pipe.lock", "one\n"}},
+		{{"web/deep/pipe.lock", "one\n"}},
+		{{"app/main.go", "second"}},
 	} {
 		fmt.Fprintf(&in, "commit refs/heads/main\ncommitter C O Mitter <c@example.com> %d +0000\ndata 7\nset %03d\n", 1_700_000_000+60*i, i)
 		for _, f := range files {

@@ -82,7 +82,7 @@ func meaning(text string, otherwise Cause) Cause {
 func unanswered(a *answered) error {
 	text := said(a.stderr)
 	if text == "" {
-		text = fmt.Sprintf("git ended with exit status %d", a.exit)
+		text = fmt.Sprintf("git exited with status %d", a.exit)
 	}
 	if c := meaning(text, Unreachable); c != Unreachable {
 		return refuse(c, text)

@@ -144,7 +144,7 @@ func (r *Repo) version(ctx context.Context, commit string, path repopath.Path) [
 // Settle replaces the versions of a conflict in the index by data. It fails with diag.Busy when
 // another git process holds the index.
 func (r *Repo) Settle(ctx context.Context, path repopath.Path, data []byte) error {
-	out, err := r.git(ctx, bytes.NewReader(data), "hash-object", "-w", "--stdin")
+	hash, err := r.write(ctx, "blob", data)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (r *Repo) Settle(ctx context.Context, path repopath.Path, data []byte) erro
 	if err != nil {
 		return err
 	}
-	return h.put(ctx, path, entry{mode: "100644", hash: strings.TrimSpace(string(out))})
+	return h.put(ctx, path, entry{mode: "100644", hash: hash})
 }
 
 // InIndex returns the bytes of a file in the index. It fails with ErrNoFile where there is none, and

@@ -42,18 +42,20 @@ func (r *Repo) wayTo(ctx context.Context, commit string, path repopath.Path) (*w
 		}
 		var at entry
 		w.trees[i] = slices.DeleteFunc(rows, func(row string) bool {
-			info, other, _ := strings.Cut(row, "\t")
-			if other != name {
+			if _, other, _ := strings.Cut(row, "\t"); other != name {
 				return false
 			}
-			f := strings.Fields(info) // mode, type, hash
-			at = entry{mode: f[0], hash: f[2]}
+			at = parseEntry([]byte(row))
 			return true
 		})
 		last := i == len(w.names)-1
 		if at.hash != "" && !last != at.isDir() {
-			where := strings.Join(w.names[:i+1], "/")
-			return nil, diag.New(diag.Policy, "the commit has something else there, so it cannot have %s", path).At(short(commit)+":"+where).Hinted("git show %s:%s", short(commit), where)
+			what := "not a directory"
+			if last {
+				what = "a directory"
+			}
+			where := short(commit) + ":" + strings.Join(w.names[:i+1], "/")
+			return nil, diag.New(diag.Policy, "is %s, so %s cannot be committed", what, path).At(where).Hinted("git show %s", where)
 		}
 		if tree = at.hash; last {
 			w.file = at
@@ -101,14 +103,18 @@ func (r *Repo) plant(ctx context.Context, w *way, file entry) (tree string, err 
 		if err != nil {
 			return "", err
 		}
-		// Not by git mktree, which does not sync what it writes.
-		out, err := r.git(ctx, bytes.NewReader(raw), "hash-object", "-w", "-t", "tree", "--stdin")
-		if err != nil {
+		file, kind = entry{mode: "040000"}, " tree "
+		if file.hash, err = r.write(ctx, "tree", raw); err != nil {
 			return "", err
 		}
-		file, kind = entry{mode: "040000", hash: strings.TrimSpace(string(out))}, " tree "
 	}
 	return file.hash, nil
+}
+
+// write writes an object and returns its hash. Trees, too: git mktree does not sync what it writes.
+func (r *Repo) write(ctx context.Context, kind string, data []byte) (hash string, err error) {
+	out, err := r.git(ctx, bytes.NewReader(data), "hash-object", "-w", "-t", kind, "--stdin")
+	return strings.TrimSpace(string(out)), err
 }
 
 // encodeTree returns the bytes of the tree object that has the rows: "mode SP name NUL hash" for

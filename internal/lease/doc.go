@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
 )
 
@@ -241,18 +242,7 @@ func (w *writing) most(try int) time.Duration {
 }
 
 // pause waits a random time.
-func pause(ctx context.Context, most time.Duration) error { return wait(ctx, rand.N(most)) }
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
+func pause(ctx context.Context, most time.Duration) error { return par.Sleep(ctx, rand.N(most)) }
 
 // Wait looks at the document again and again, every five seconds or so (for a lease that lives
 // shorter: as often as that), until it is not the one that known is, or until the lease in known
@@ -261,7 +251,7 @@ func wait(ctx context.Context, d time.Duration) error {
 func (d *Doc) Wait(ctx context.Context, known Seen, l *Lease) (Seen, error) {
 	answered := time.Now()
 	for {
-		if err := wait(ctx, d.patience(known, l)); err != nil {
+		if err := par.Sleep(ctx, d.patience(known, l)); err != nil {
 			return Seen{}, err
 		}
 		seen, err := d.look(ctx, known.Version)

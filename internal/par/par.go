@@ -129,3 +129,15 @@ func Await[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return none, context.Cause(ctx)
 	}
 }
+
+// Sleep waits for a time, or until the context ends; then it fails with the context's cause.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

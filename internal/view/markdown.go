@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -34,6 +35,17 @@ func span(text string) string {
 		text = " " + text + " "
 	}
 	return "`" + text + "`"
+}
+
+// address has what may stand between the < and > of a link.
+var address = regexp.MustCompile(`^https?://[!#-;=?-\[\]^_a-z~]+$`)
+
+// Link returns a link of Markdown, or the text, which is Markdown, alone if the address is none.
+func Link(text, to string) string {
+	if !address.MatchString(to) {
+		return text
+	}
+	return "[" + text + "](<" + to + ">)"
 }
 
 // MarkdownRow returns a row of a table of Markdown. The cells are Markdown.

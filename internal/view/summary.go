@@ -3,7 +3,6 @@ package view
 import (
 	"fmt"
 	"html"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -91,7 +90,7 @@ func (r *Report) heading() string {
 		of = append(of, "Commit "+r.commit(r.Commit))
 	}
 	if r.RunPage != "" {
-		of = append(of, link("Run", r.RunPage))
+		of = append(of, Link("Run", r.RunPage))
 	}
 	if len(of) > 0 {
 		b.WriteString(strings.Join(of, " · ") + "\n\n")
@@ -118,7 +117,7 @@ func (r *Report) lock() string {
 		return l.String()
 	}
 	if l.URL != "" {
-		text += ", " + link("pull request", l.URL)
+		text += ", " + Link("pull request", l.URL)
 	}
 	return text
 }
@@ -129,18 +128,7 @@ func (r *Report) commit(hash string) string {
 	if r.PageOf != nil {
 		page = r.PageOf(hash)
 	}
-	return link(Markdown(fmt.Sprintf("%.12s", hash)), page)
-}
-
-// address has what may stand between the < and > of a link.
-var address = regexp.MustCompile(`^https?://[!#-;=?-\[\]^_a-z~]+$`)
-
-// link returns a link, or the text alone if the address is none.
-func link(text, to string) string {
-	if !address.MatchString(to) {
-		return text
-	}
-	return "[" + text + "](<" + to + ">)"
+	return Link(Markdown(fmt.Sprintf("%.12s", hash)), page)
 }
 
 // split returns the stages that something was done about, and the others.

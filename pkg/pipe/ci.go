@@ -215,22 +215,30 @@ func (c *ciRun) notHere(on string) string {
 	case on == "":
 		return "nothing is deployed: neither the CI system nor git says which branch is the default one; write deploy_on: BRANCH in pipe.yaml"
 	case c.branch == "":
-		return fmt.Sprintf("nothing is deployed: only branch %s is, and no branch is checked out", on)
+		return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, and no branch is checked out", on)
 	}
-	return fmt.Sprintf("nothing is deployed: branch %s is, not %s", on, c.branch)
+	return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, not on %s", on, c.branch)
 }
 
 // deploysOn returns the branch whose commits are deployed: that of pipe.yaml, else the default one; "" if
 // nobody knows.
 func (c *ciRun) deploysOn(ctx context.Context) string {
-	if on := cmp.Or(c.p.spec.DeployOn, c.job.Default); on != "" {
+	if on := c.p.spec.DeployOn; on != "" {
 		return on
 	}
-	on, err := c.p.repo.DefaultBranch(ctx, upstream)
+	on, err := c.p.usualBranch(ctx)
 	if err != nil {
 		c.p.note("git does not say which branch is the default one: " + diag.All(err)[0].What)
 	}
 	return on
+}
+
+// usualBranch returns the repository's default branch, as the CI system says, else git; "" if neither does.
+func (p *Project) usualBranch(ctx context.Context) (string, error) {
+	if usual := p.job().Default; usual != "" {
+		return usual, nil
+	}
+	return p.repo.DefaultBranch(ctx, upstream)
 }
 
 // upstream is the git remote that CI works with.
@@ -282,27 +290,14 @@ func (c *ciRun) foreseeDefault(ctx context.Context) error {
 
 // foreseeEnvironments is foresee for those that the branch deploys to that the pull request goes to.
 func (c *ciRun) foreseeEnvironments(ctx context.Context) error {
-	p := c.p
 	base := c.job.Base
 	if base == "" {
 		base = c.deploysOn(ctx)
 	}
-	all, err := p.declared()
+	all, err := c.p.declared()
 	if err != nil {
 		return err
 	}
-	opt := DeployOptions{Dry: true}
-	for i := range all.All {
-		if e := &all.All[i]; e.Auto == base && !e.IsPattern() && !e.Promoted() {
-			opt.Envs = append(opt.Envs, e.Name)
-		}
-	}
-	if len(opt.Envs) == 0 {
-		return nil
-	}
-	d, err := p.Deploy(ctx, opt)
-	if d != nil {
-		c.r.Environments = d.Environments
-	}
+	c.r.Environments, err = c.p.planEach(ctx, all, func(e *spec.Environment) bool { return e.Auto == base && !e.Promoted() })
 	return err
 }

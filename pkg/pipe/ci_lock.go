@@ -157,7 +157,7 @@ func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]b
 	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
 	// is not whole.
 	if tip == nil && c.known != nil {
-		return nil, diag.New(diag.Policy, "branch %s no longer has a pipe.lock", branch)
+		return nil, diag.New(diag.Policy, "branch %s no longer has pipe.lock", branch)
 	}
 	theirs, err := lockfile.Parse(lockfile.FileName, tip)
 	if err != nil {

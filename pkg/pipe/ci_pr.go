@@ -48,8 +48,8 @@ func (p *Project) lockPullText(stages []string) (title, body string) {
 	if n := len(stages) - most; n > 0 {
 		body += fmt.Sprintf("- and %d more\n", n)
 	}
-	if at := p.job().URL; plainURL.MatchString(at) {
-		body += "\nBuilt by " + at + "\n"
+	if at := p.job().URL; at != "" {
+		body += "\nBuilt by " + view.Link("this run", at) + "\n"
 	}
 	return lockTitle + lockfile.FileName, body
 }

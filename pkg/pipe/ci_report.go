@@ -114,7 +114,7 @@ func (p *Project) report(r *CIResult, failure error) *view.Report {
 		Lock: r.Lock.words(),
 	}
 	rep.Project = p.spec.Name
-	if p.repo != nil && p.at() != repopath.Root {
+	if p.at() != repopath.Root {
 		rep.Project = cmp.Or(rep.Project, string(p.at()))
 	}
 	needs := map[string][]string{}

@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/github"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -86,19 +87,11 @@ func (c *PlanComment) Write(ctx context.Context, plan ShownPlan) error {
 
 // mark begins the comment and tells it from those of other projects, and environments, on the same pull request.
 func (c *PlanComment) mark() string {
-	of := strings.ReplaceAll(url.PathEscape(c.p.inRepository()), "%2F", "/")
+	of := strings.ReplaceAll(url.PathEscape(string(c.p.at())), "%2F", "/")
 	if c.p.envAsked {
 		of += " " + c.p.opt.Env
 	}
 	return "<!-- pipe-plan " + strings.ReplaceAll(of, "--", "-%2D") + " -->"
-}
-
-// inRepository is the project's directory, from git's root.
-func (p *Project) inRepository() string {
-	if p.repo == nil {
-		return string(repopath.Root)
-	}
-	return string(p.lockAt.Dir())
 }
 
 // PlanEnvironments says what would be deployed to each environment in pipe.yaml. What cannot be found out is said
@@ -111,9 +104,21 @@ func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
 	if err != nil {
 		return nil, err
 	}
+	planned, err := p.planEach(ctx, all, func(*spec.Environment) bool { return true })
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	if planned == nil && err != nil {
+		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
+	}
+	return planned, nil
+}
+
+// planEach says what would be deployed to some of the environments.
+func (p *Project) planEach(ctx context.Context, all *spec.Environments, wanted func(*spec.Environment) bool) ([]DeployedTo, error) {
 	opt := DeployOptions{Dry: true}
 	for i := range all.All {
-		if e := &all.All[i]; !e.IsPattern() {
+		if e := &all.All[i]; !e.IsPattern() && wanted(e) {
 			opt.Envs = append(opt.Envs, e.Name)
 		}
 	}
@@ -121,14 +126,10 @@ func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
 		return nil, nil
 	}
 	d, err := p.Deploy(ctx, opt)
-	switch {
-	case ctx.Err() != nil:
+	if d == nil {
 		return nil, err
-	case d == nil:
-		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
-		return nil, nil
 	}
-	return d.Environments, nil
+	return d.Environments, err
 }
 
 // commentLimit is GitHub's: 65,536 characters. Counted in bytes it is never too many.
@@ -137,8 +138,8 @@ const commentLimit = 65536
 // text is the comment in Markdown, without the mark.
 func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 	head := "### pipe plan"
-	if at := c.p.inRepository(); at != string(repopath.Root) {
-		head += " of " + view.Markdown(at)
+	if at := c.p.at(); at != repopath.Root {
+		head += " of " + view.Markdown(string(at))
 	}
 	if c.p.envAsked {
 		head += " for " + view.Markdown(c.p.opt.Env)
@@ -151,7 +152,7 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 	if plan.Failed != nil {
 		head += "\n**The plan is not complete:** " + shown(diag.All(plan.Failed)[0].Error()) + "\n"
 	}
-	more := c.more()
+	more := "see " + view.Link("the job's log", c.p.job().URL) // what a table leaves out
 	tail := "\n" + c.environments(plan.Environments, more)
 	if commit := cmp.Or(c.p.job().Head, c.p.commit(ctx)); plainHash.MatchString(commit) {
 		tail += "Commit " + commit + "\n"
@@ -171,18 +172,6 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 
 // plainHash is what GitHub makes a link to the commit of.
 var plainHash = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
-
-// plainURL is an address that cannot end the link that it stands in.
-var plainURL = regexp.MustCompile(`^https?://[A-Za-z0-9.:/_%@-]+$`)
-
-// more says where that stands what a table leaves out.
-func (c *PlanComment) more() string {
-	at := c.p.job().URL
-	if !plainURL.MatchString(at) {
-		return "see the job's log"
-	}
-	return "see [the job's log](" + at + ")"
-}
 
 // countedPlan says in a line what the plan comes to.
 func countedPlan(stages []StageResult) string {

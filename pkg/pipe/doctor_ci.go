@@ -73,7 +73,7 @@ func (d *ciDoctor) system() {
 	case d.job.System != ci.None:
 		d.ok(name, names[d.job.System]+", "+d.job.Repository, "")
 	case d.job.Active:
-		d.ok(name, "one that pipe does not know; it takes the branch from git", "")
+		d.ok(name, "unknown; pipe takes the branch from git", "")
 	default:
 		d.ok(name, "none; this is not a CI job", "where a CI system does not set CI, set it in the job: CI=true")
 	}
@@ -82,25 +82,21 @@ func (d *ciDoctor) system() {
 // branches finds out which branch gets the lock's commit, and which one is the default.
 func (d *ciDoctor) branches(ctx context.Context) {
 	const name = "branch"
-	usual, err := d.job.Default, error(nil)
-	if usual == "" {
-		usual, err = d.p.repo.DefaultBranch(ctx, upstream)
-	}
+	usual, err := d.p.usualBranch(ctx)
 	if err != nil {
 		d.failed(name, err)
 		return
 	}
-	d.branch = cmp.Or(d.p.branch(ctx), usual)
-	what, about := "", cmp.Or(usual, "not known")
-	switch at := d.p.branch(ctx); {
+	at := d.p.branch(ctx)
+	d.branch = cmp.Or(at, usual)
+	what, about := at, cmp.Or(usual, "not known")
+	switch {
 	case d.job.Event == ci.OfPullRequest:
 		what = "a pull request; pipe ci only builds and checks"
 	case d.job.Event == ci.OfTag:
 		what = "tag " + d.job.Tag + "; pipe ci does not commit pipe.lock"
 	case at == "":
 		what = "none: a commit is checked out, and no variable names its branch, so pipe ci does not commit pipe.lock"
-	default:
-		what = at
 	}
 	hint := ""
 	if usual == "" && d.p.spec.Deploys() && !d.p.spec.DeclaresEnvironments() && d.p.spec.DeployOn == "" {
@@ -143,7 +139,7 @@ func (d *ciDoctor) push(ctx context.Context) {
 	case err != nil:
 		d.failed(name, err)
 	case refused == nil:
-		d.ok(name, "allowed, as far as it shows without a push", "")
+		d.ok(name, "allowed, as far as a dry run shows", "")
 	case d.lockGoes() == "":
 		d.ok(name, "not allowed, and not needed: "+refused.Text, "")
 	default:
@@ -262,7 +258,7 @@ func (d *ciDoctor) credentials(ctx context.Context, url string, whose func(conte
 	case err != nil:
 		d.hidden(name, err)
 	case who == "":
-		d.ok(name, "not visible: the server is not AWS, and does not say whose they are", "")
+		d.ok(name, "not visible: only AWS says whose they are", "")
 	default:
 		d.ok(name, who, "")
 	}

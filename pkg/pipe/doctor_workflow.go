@@ -41,7 +41,7 @@ func (d *ciDoctor) workflows() {
 	}
 	switch {
 	case len(found) == 0:
-		d.ok(name, "no file of a CI system names pipe ci", "pipe init ci "+cmp.Or(string(d.job.System), string(workflow.GitHub)))
+		d.ok(name, "no workflow file runs pipe ci", "pipe init ci "+cmp.Or(string(d.job.System), string(workflow.GitHub)))
 	case len(old) > 0:
 		d.ok(name, strings.Join(found, ", ")+"; old: "+strings.Join(old, ", "), "update these actions")
 	default:

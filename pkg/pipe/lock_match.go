@@ -201,7 +201,7 @@ func (m *merging) choose(ctx context.Context, s *spec.Stage) error {
 	case m.base == nil && merged == c.blocks[theirs].text && merged == textOf(m.theirs[0].Stage(s.Name)):
 		m.put(c, theirs, "git merged it")
 	case here:
-		m.put(c, theirs, "it is what lies in the workspace")
+		m.put(c, theirs, "it matches the workspace")
 	default:
 		m.put(c, ours, "both sides changed it")
 	}

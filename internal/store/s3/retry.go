@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
+
+	"github.com/pipe-build/pipe/internal/par"
 )
 
 // How often one request is sent. When every tenth fails, one of ten million fails for
@@ -114,12 +116,5 @@ func pause(ctx context.Context, n int, cause error) error {
 	if err != nil {
 		return err
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
+	return par.Sleep(ctx, d)
 }
