@@ -3,6 +3,7 @@
 package drill
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,6 +69,9 @@ func (c *ciWorld) quiet(on forge.Trigger) string {
 	}
 	if got := before.ofForge(); len(got) != 0 {
 		c.t.Errorf("requests of a run with nothing to do:\n%s\n%s", strings.Join(got, "\n"), said)
+	}
+	if left, err := filepath.Glob(c.beside("pipe-*")); err != nil || len(left) > 0 {
+		c.t.Errorf("left in TMPDIR: %v, %s", err, left)
 	}
 	if c.read("built") != built || c.read("shipped") != shipped {
 		c.t.Errorf("it did something: %s", said)

@@ -109,7 +109,7 @@ func (j *ciJob) step(script string, env ...string) *exec.Cmd {
 	j.w.t.Helper()
 	s, err := j.Step(j.w.t.Context(), script, append(slices.Clone(j.w.env), env...)...)
 	must(j.w.t, err)
-	s.Env = append(s.Env, "PATH="+filepath.Dir(shared.program)+":"+os.Getenv("PATH"))
+	s.Env = append(s.Env, "TMPDIR="+j.w.dir, "PATH="+filepath.Dir(shared.program)+":"+os.Getenv("PATH"))
 	return s
 }
 

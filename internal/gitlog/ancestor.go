@@ -36,7 +36,9 @@ func (r *Repo) ancestor(ctx context.Context, remote, a, b string) (yes, known bo
 	if url == "" {
 		return false, false, nil
 	}
-	scratch, err := r.scratch(ctx, url, a, b)
+	bounded, cancel := context.WithTimeout(ctx, r.longest)
+	defer cancel()
+	scratch, err := r.scratch(bounded, url, a, b)
 	if scratch != nil {
 		defer func() { err = errors.Join(err, os.RemoveAll(scratch.dir)) }()
 	}

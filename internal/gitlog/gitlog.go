@@ -47,6 +47,8 @@ type Options struct {
 	// LockWait is how long a lock that git holds is waited for, and the longest wait of a push that
 	// came late; 0: 5 seconds.
 	LockWait time.Duration
+	// Longest is how long it may take to push, or to ask the remote for history; 0: ten minutes for each call of git.
+	Longest time.Duration
 }
 
 // Repo is a git repository with a work tree. It holds nothing open and caches
@@ -55,7 +57,7 @@ type Repo struct {
 	root, gitDir, commonDir string
 	objectDir               string // where git writes objects, if not beside the others
 	env                     []string
-	wait                    time.Duration
+	wait, longest           time.Duration
 }
 
 // Open finds the repository that holds dir: the nearest directory upwards with
@@ -63,12 +65,15 @@ type Repo struct {
 // reads no object. GIT_DIR and its like are not looked at. It fails with
 // ErrNoRepo when there is none.
 func Open(dir string, opt Options) (*Repo, error) {
-	r := &Repo{env: opt.Env, wait: opt.LockWait}
+	r := &Repo{env: opt.Env, wait: opt.LockWait, longest: opt.Longest}
 	if r.env == nil {
 		r.env = os.Environ()
 	}
 	if r.wait == 0 {
 		r.wait = lockWait
+	}
+	if r.longest == 0 {
+		r.longest = longestTalk
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {

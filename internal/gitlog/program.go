@@ -124,6 +124,9 @@ const (
 	// lockWait is how long git's locks are waited for: git commit holds the index for less than
 	// a second in a repository of 100,000 files, so a longer hold is an editor or a crash.
 	lockWait = 5 * time.Second
+	// longestTalk ends an ssh that hears nothing, which waits for ever; over http git looks itself. A
+	// lock's commit takes seconds.
+	longestTalk = 10 * time.Minute
 	// lockPoll is the time between two looks at a lock file; a look is one lstat.
 	lockPoll = 2 * time.Millisecond
 )

@@ -8,8 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/pipe-build/pipe/internal/gitlog"
 )
 
 // A signal between the two would leave an index that takes the lock back with the next commit, and no later
@@ -50,5 +54,31 @@ func TestHeadAndTheIndexFollowTogetherOrNotAtAll(t *testing.T) {
 	c.git("diff", "--cached", "--quiet", "HEAD", "--", "app/pipe.lock")
 	if up.git("rev-parse", "main") != c.git("rev-parse", "HEAD") {
 		t.Error("HEAD has not moved")
+	}
+}
+
+// ssh waits for ever where nothing comes, not even the end of the connection.
+func TestAServerThatNeverAnswersIsUnreachable(t *testing.T) {
+	c := upstream(t, "sha1").clone("clone")
+	if err := syscall.Mkfifo(filepath.Join(c.tmp, "never"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c.script("../bin/ssh", `read x <"$HOME/never"`)
+	c = c.with("GIT_SSH_COMMAND=" + filepath.Join(c.tmp, "bin", "ssh"))
+	c.git("remote", "set-url", "origin", "ssh://example.com/up.git")
+	r, err := gitlog.Open(c.dir, gitlog.Options{Env: c.env, Longest: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := r.Publish(t.Context(), toPublish())
+	if err != nil || done.Refused == nil || done.Refused.Cause != gitlog.Unreachable {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if _, known, err := r.Ancestor(t.Context(), c.git("rev-parse", "HEAD"), strings.Repeat("1", 40)); err != nil || known {
+		t.Errorf("known: %v, %v", known, err)
+	}
+	no, err := r.TryPush(t.Context(), "origin", "main")
+	if err != nil || no == nil || no.Cause != gitlog.Unreachable {
+		t.Errorf("%+v, %v", no, err)
 	}
 }

@@ -15,13 +15,20 @@ type answered struct {
 }
 
 // talk is a call of git that reaches the remote, with the user's settings, credentials and hooks. It
-// has no terminal, so that neither git nor ssh can ask for anything. The error says that git could not run.
+// has no terminal, so that neither git nor ssh can ask for anything. The error says that git could not run, or is a
+// refusal: git did not come to an end.
 func (r *Repo) talk(ctx context.Context, args ...string) (*answered, error) {
-	cmd, err := r.plain(ctx, append(transferSettings(), args...)...)
+	bounded, cancel := context.WithTimeout(ctx, r.longest)
+	defer cancel()
+	cmd, err := r.plain(bounded, append(transferSettings(), args...)...)
 	if err != nil {
 		return nil, err
 	}
-	return listen(ctx, cmd)
+	a, err := listen(bounded, cmd)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return nil, refuse(Unreachable, fmt.Sprintf("git got no answer within %s", r.longest))
+	}
+	return a, err
 }
 
 // listen runs a command without a terminal to its end.

@@ -2,6 +2,7 @@ package gitlog
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 )
@@ -15,6 +16,9 @@ func (r *Repo) TryPush(ctx context.Context, remote, branch string) (*Refusal, er
 	}
 	a, err := r.quiet().talk(ctx, "-c", "core.hooksPath="+os.DevNull, "push", "--dry-run", "--porcelain", "--no-follow-tags", "--recurse-submodules=no",
 		"--", remote, "HEAD:refs/heads/"+branch)
+	if no := (*refused)(nil); errors.As(err, &no) {
+		return &no.Refusal, nil
+	}
 	if err != nil || a.exit == 0 || strings.Contains(a.stdout, "!\tHEAD:refs/heads/"+branch+"\t[rejected]") {
 		return nil, err
 	}

@@ -163,9 +163,25 @@ func (r *reader) auto(n *yamldoc.Node, what string) string {
 	case word == "true", word == "false", n.Kind == yamldoc.Source && slices.Contains([]string{"y", "yes", "n", "no", "on", "off"}, word), !IsRef(s):
 		r.fault(n, "%s: must be a branch, true or false, not %s", what, shown(n))
 	default:
-		return s
+		return r.branch(n, what)
 	}
 	return ""
+}
+
+// branch reads the name of a branch. As git's full name of it, it would be that of no branch, and nothing
+// would ever be deployed.
+func (r *reader) branch(n *yamldoc.Node, what string) string {
+	s, ok := r.text(n, "", what)
+	name, full := strings.CutPrefix(s, "refs/heads/")
+	switch {
+	case !ok:
+		return ""
+	case !IsRef(name):
+		r.fault(n, "%s: must be the name of a branch, not %s", what, shown(n))
+	case full:
+		_ = r.fault(n, "%s: must be the name of a branch, without refs/heads/", what).Hinted("write %s", name)
+	}
+	return name
 }
 
 // from reads an environment, or a list of them. Whether they exist is known at the end of the file.

@@ -149,7 +149,7 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "lock":
 			p.LockCommit = r.lock(pair.Value)
 		case "deploy_on":
-			p.DeployOn, _ = r.text(pair.Value, "", "deploy_on")
+			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
 			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "lock", "deploy_on"})
 		}
