@@ -104,13 +104,13 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 		l.Cause = lockOff
 		return mode, ""
 	case c.job.Event == ci.OfPullRequest && c.job.Fork:
-		c.refused(lockFork, "the pull request comes from another repository", "")
+		c.refused(lockFork, "the pull request comes from another repository", "pipe ci commits it after the merge")
 		return spec.LockOff, ""
 	case c.shared && !c.publish:
-		c.refused(lockUnpublished, "what it names is not in the remote", "")
+		c.refused(lockUnpublished, "what it names is not in the remote", "give the job credentials for the remote")
 		return spec.LockOff, ""
 	case branch == "":
-		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "")
+		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
 	}
 	return mode, branch
@@ -157,7 +157,7 @@ func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]b
 	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
 	// is not whole.
 	if tip == nil && c.known != nil {
-		return nil, diag.New(diag.Policy, "branch %s no longer has pipe.lock", branch)
+		return nil, diag.New(diag.Policy, "branch %s no longer has pipe.lock", branch).Hinted("if it was not deleted on purpose, restore it there")
 	}
 	theirs, err := lockfile.Parse(lockfile.FileName, tip)
 	if err != nil {
@@ -267,6 +267,8 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
 		return "git push it first: pipe pushes no commit but its own"
+	case gitlog.Gone:
+		return "if it was not deleted on purpose, push the branch again"
 	case gitlog.NoRemote:
 		return "git remote add " + upstream + " URL"
 	case gitlog.Unsigned:
