@@ -158,7 +158,7 @@ func ci(p Project) string {
 	}
 	last := "\n      - "
 	if p.Sources && p.Apart {
-		last += "if: " + notSource + " # the merge of pipe.lock deploys\n        "
+		last += "if: " + notSource + "\n        "
 	}
 	rights := machine(60)
 	if p.Commits {
@@ -168,19 +168,18 @@ func ci(p Project) string {
   # Builds, publishes, commits pipe.lock and deploys.
   ci:` + condition + rights + when(p.PullRequests, `
       pull-requests: write # the pull request with pipe.lock`) + token(p, "") + `
-    steps:` + checkout(p.Commits) + setup(p) + writer(p) + commits(p) + last + `run: exec pipe ci # exec: when the job is cancelled, pipe gets the signal` + ciEnv(p) + "\n"
+    steps:` + checkout(p.Commits) + setup(p) + writer(p) + apart(p) + last + `run: exec pipe ci # exec: when the job is cancelled, pipe gets the signal` + ciEnv(p) + "\n"
 }
 
-// commits is the step that commits what pipe update has found. What is deployed after that is in git: it would
-// count as edited, and go to no further environment. Where the commit does not go to the branch itself, its
-// merge deploys.
-func commits(p Project) string {
-	if !p.Sources || !p.Commits {
+// apart is the step for what pipe update has found, where the commit of pipe.lock does not go to the branch itself.
+// What is deployed before that is merged would count as edited, and go to no further environment: the merge deploys.
+func apart(p Project) string {
+	if !p.Sources || !p.Apart {
 		return ""
 	}
 	return `
       - if: ` + ofSource + `
-        run: exec pipe ci --no-deploy # commits the sources' commits before anything is deployed` + ciEnv(p)
+        run: exec pipe ci --no-deploy # the merge of pipe.lock deploys` + ciEnv(p)
 }
 
 // ciEnv is the environment of pipe ci.

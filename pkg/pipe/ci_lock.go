@@ -262,7 +262,7 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		return "allow this job to push to " + branch + ", or " + elsewhere
 	case gitlog.Forbidden:
 		if c.job.System == ci.GitHub {
-			return "give the job permissions: {contents: write}, or " + elsewhere
+			return "give the job permissions: {contents: write} and let actions/checkout persist its credentials, or " + elsewhere
 		}
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:

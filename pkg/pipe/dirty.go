@@ -29,7 +29,11 @@ func (p *Project) dirty(ctx context.Context, paths, top []repopath.Path) (bool, 
 	if err != nil {
 		return false, err
 	}
-	was, err := p.repo.FileAt(ctx, p.commit(ctx), p.lockAt)
+	commit := p.commit(ctx)
+	if p.sealed != nil && p.sealed.Commit != "" { // this run has committed where it moved them
+		commit = p.sealed.Commit
+	}
+	was, err := p.repo.FileAt(ctx, commit, p.lockAt)
 	if errors.Is(err, gitlog.ErrNoFile) {
 		return true, nil
 	}
