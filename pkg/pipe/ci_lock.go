@@ -24,9 +24,11 @@ type LockPublished struct {
 	Commit  string `json:"commit,omitempty"` // that has it now, on the remote
 	Branch  string `json:"branch,omitempty"` // that got the commit
 	URL     string `json:"url,omitempty"`    // of the pull request for it
-	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes or of those below
-	Why     string `json:"why,omitempty"`    // the same for people
-	Fix     string `json:"fix,omitempty"`    // what to do about it
+	// Cause is why nothing was pushed: protected, forbidden, gone, ahead, no-remote, unreachable, moving, hook, unsigned, in-progress,
+	// off, fork, no-branch, unreadable, unpublished or volatile.
+	Cause string `json:"cause,omitempty"`
+	Why   string `json:"why,omitempty"` // the same for people
+	Fix   string `json:"fix,omitempty"` // what to do about it
 }
 
 // Causes that are not git's.
