@@ -111,6 +111,9 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 	case c.shared && !c.publish:
 		c.refused(lockUnpublished, "what it names is not in the remote", "give the job credentials for the remote")
 		return spec.LockOff, ""
+	case c.job.Event == ci.OfTag:
+		c.refused(lockNoBranch, "tag "+c.job.Tag+" is built, not a branch", "run pipe ci on the branch, too")
+		return spec.LockOff, ""
 	case branch == "":
 		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
@@ -270,7 +273,7 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 	case gitlog.Ahead:
 		return "git push it first: pipe pushes no commit but its own"
 	case gitlog.Gone:
-		return "if it was not deleted on purpose, push the branch again"
+		return "if it was not deleted on purpose, push the branch"
 	case gitlog.NoRemote:
 		return "git remote add " + upstream + " URL"
 	case gitlog.Unsigned:
