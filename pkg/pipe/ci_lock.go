@@ -24,9 +24,11 @@ type LockPublished struct {
 	Commit  string `json:"commit,omitempty"` // that has it now, on the remote
 	Branch  string `json:"branch,omitempty"` // that got the commit
 	URL     string `json:"url,omitempty"`    // of the pull request for it
-	Cause   string `json:"cause,omitempty"`  // why nothing was pushed: one of gitlog's causes or of those below
-	Why     string `json:"why,omitempty"`    // the same for people
-	Fix     string `json:"fix,omitempty"`    // what to do about it
+	// Cause is why nothing was pushed: protected, forbidden, gone, ahead, no-remote, unreachable, moving, hook, unsigned, in-progress,
+	// off, fork, no-branch, unreadable, unpublished or volatile.
+	Cause string `json:"cause,omitempty"`
+	Why   string `json:"why,omitempty"` // the same for people
+	Fix   string `json:"fix,omitempty"` // what to do about it
 }
 
 // Causes that are not git's.
@@ -104,13 +106,19 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 		l.Cause = lockOff
 		return mode, ""
 	case c.job.Event == ci.OfPullRequest && c.job.Fork:
-		c.refused(lockFork, "the pull request comes from another repository", "")
+		c.refused(lockFork, "the pull request comes from another repository", "pipe ci commits it after the merge")
 		return spec.LockOff, ""
 	case c.shared && !c.publish:
-		c.refused(lockUnpublished, "what it names is not in the remote", "")
+		c.refused(lockUnpublished, "what it names is not in the remote", "give the job credentials for the remote")
+		return spec.LockOff, ""
+	case c.job.Event == ci.OfTag:
+		c.refused(lockNoBranch, "tag "+c.job.Tag+" is built, not a branch", "run pipe ci on the branch, too")
+		return spec.LockOff, ""
+	case branch == "" && c.job.Event == ci.OfBranch:
+		c.refused(lockNoBranch, "this run is of branch "+c.job.Branch+", but another commit is checked out", "")
 		return spec.LockOff, ""
 	case branch == "":
-		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "")
+		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
 	}
 	return mode, branch
@@ -157,7 +165,7 @@ func (c *ciRun) merged(branch string, tip []byte, lock, was *lockfile.File) ([]b
 	// Whoever deletes it, or moves the project, means all of it: an entry or two would bring back a lock that
 	// is not whole.
 	if tip == nil && c.known != nil {
-		return nil, diag.New(diag.Policy, "branch %s no longer has pipe.lock", branch)
+		return nil, diag.New(diag.Policy, "branch %s no longer has pipe.lock", branch).Hinted("if it was not deleted on purpose, restore it there")
 	}
 	theirs, err := lockfile.Parse(lockfile.FileName, tip)
 	if err != nil {
@@ -267,6 +275,8 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
 		return "git push it first: pipe pushes no commit but its own"
+	case gitlog.Gone:
+		return "if it was not deleted on purpose, push the branch"
 	case gitlog.NoRemote:
 		return "git remote add " + upstream + " URL"
 	case gitlog.Unsigned:
