@@ -71,11 +71,15 @@ func (r *rollouts) errors() (errs []error) {
 // nobody.
 func (r *rollouts) automatic(ctx context.Context) {
 	branch := r.p.branch(ctx)
+	here := ", and no branch is checked out"
+	if branch != "" {
+		here = ", not from " + branch
+	}
 	for _, t := range r.targets {
 		if t.conf.Auto == "" || !t.conf.Promoted() && t.conf.Auto != branch {
 			why := "auto is off"
 			if t.conf.Auto != "" {
-				why = "deployed from branch " + t.conf.Auto
+				why = "deployed from branch " + t.conf.Auto + here
 			}
 			t.settle(DeployOff, why, nil)
 		}
