@@ -34,6 +34,7 @@ func DoctorCI(ctx context.Context, opt Options) []Check {
 	}
 	d := &ciDoctor{p: p, job: p.job()}
 	d.system()
+	d.secrets()
 	if p.repo != nil {
 		d.workflows(ctx)
 		d.branches(ctx)
@@ -76,6 +77,22 @@ func (d *ciDoctor) system() {
 		d.ok(name, "unknown; pipe takes the branch from git", "")
 	default:
 		d.ok(name, "none; this is not a CI job", "where a CI system does not set CI, set it in the job: CI=true")
+	}
+}
+
+// secrets names those that this job does not have: a deployment would go on with nothing in their place. On a
+// machine of a person they need not be there.
+func (d *ciDoctor) secrets() {
+	var unset []string
+	for i := range d.p.spec.Stages {
+		for _, e := range d.p.spec.Stages[i].Env {
+			if e.Secret == spec.IsSecret && !e.Literal && d.p.variable(e.Name) == "" {
+				unset = append(unset, e.Name)
+			}
+		}
+	}
+	if slices.Sort(unset); d.job.Active && len(unset) > 0 {
+		d.ok("secrets", "not set: "+strings.Join(slices.Compact(unset), ", "), "set them in the CI system, and hand them to the step as variables")
 	}
 }
 
