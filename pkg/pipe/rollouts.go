@@ -113,7 +113,7 @@ func (r *rollouts) refuse(t *target, err error) {
 	case diag.Is(err, diag.Busy):
 		t.settle(DeployBusy, "", err)
 	case !diag.Is(err, diag.Policy):
-		t.settle(DeployFailed, "", err)
+		t.settle(DeployFailed, "", transfer.Explained(err))
 	case r.opt.Dry:
 		t.settle(DeployRefused, diag.All(err)[0].What, nil)
 	default:
