@@ -271,7 +271,7 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		}
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
-		return "git push it first: pipe pushes no commit but its own"
+		return "push that commit first: pipe pushes only its own"
 	case gitlog.Gone:
 		return "if it was not deleted on purpose, push the branch"
 	case gitlog.NoRemote:
