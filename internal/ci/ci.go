@@ -41,6 +41,7 @@ type Run struct {
 	Active     bool   // CI is set: nobody is there to answer
 	Event      Event  // "" where the system is not known
 	Asked      bool   // a person, a clock or another repository started it: no push did. Not every system tells
+	Commit     string // that the run is of: what a step has checked out since may be another one. "": not told
 	Branch     string // whose commit is checked out; of a pull request, the branch that it comes from
 	Base       string // of a pull request: the branch that it goes to
 	Tag        string // of OfTag
@@ -158,6 +159,7 @@ func (v vars) number(name string) int {
 // gitlab reads GitLab's predefined variables. CI_COMMIT_BRANCH is not there in pipelines of merge
 // requests and of tags; an external pull request is one of a repository that is elsewhere.
 func (v vars) gitlab(r *Run) {
+	r.Commit = v.get("CI_COMMIT_SHA")
 	r.Default, r.URL, r.Actor = v.get("CI_DEFAULT_BRANCH"), v.get("CI_JOB_URL"), v.get("GITLAB_USER_LOGIN")
 	r.Repository, r.Home = v.get("CI_PROJECT_PATH"), v.get("CI_PROJECT_URL")
 	r.Asked = v.among("CI_PIPELINE_SOURCE", "schedule", "web", "api", "trigger", "pipeline", "chat")
@@ -181,6 +183,7 @@ func (v vars) gitlab(r *Run) {
 // branch with an open pull request is one of the pull request, where CircleCI knows of it; one from
 // another repository has pull/NUMBER as its branch.
 func (v vars) circleci(r *Run) {
+	r.Commit = v.get("CIRCLE_SHA1")
 	r.URL, r.Actor = v.get("CIRCLE_BUILD_URL"), v.get("CIRCLE_USERNAME")
 	if owner := v.get("CIRCLE_PROJECT_USERNAME"); owner != "" {
 		r.Repository = owner + "/" + v.get("CIRCLE_PROJECT_REPONAME")
@@ -206,6 +209,7 @@ func (v vars) circleci(r *Run) {
 // in builds of tags BUILDKITE_BRANCH has the tag.
 func (v vars) buildkite(r *Run) {
 	r.Default, r.URL = v.get("BUILDKITE_PIPELINE_DEFAULT_BRANCH"), v.get("BUILDKITE_BUILD_URL")
+	r.Commit = v.get("BUILDKITE_COMMIT") // HEAD where a build was started by hand
 	r.Actor = v.get("BUILDKITE_BUILD_CREATOR")
 	r.Asked = v.among("BUILDKITE_SOURCE", "schedule", "ui", "api", "trigger_job")
 	switch {

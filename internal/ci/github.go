@@ -11,7 +11,7 @@ import (
 
 // github reads GitHub's default environment variables, and the payload of the event.
 func (v vars) github(r *Run) {
-	r.Repository = v.get("GITHUB_REPOSITORY")
+	r.Repository, r.Commit = v.get("GITHUB_REPOSITORY"), v.get("GITHUB_SHA")
 	r.Actor = cmp.Or(v.get("GITHUB_TRIGGERING_ACTOR"), v.get("GITHUB_ACTOR")) // they differ when a job is run again
 	r.API = strings.TrimSuffix(v.get("GITHUB_API_URL"), "/")
 	if server, id := v.get("GITHUB_SERVER_URL"), v.get("GITHUB_RUN_ID"); server != "" && id != "" {

@@ -216,6 +216,8 @@ func (c *ciRun) notHere(on string) string {
 		return "nothing is deployed: neither the CI system nor git says which branch is the default one; write deploy_on: BRANCH in pipe.yaml"
 	case c.job.Event == ci.OfTag:
 		return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, not on tag %s", on, c.job.Tag)
+	case c.branch == "" && c.job.Event == ci.OfBranch:
+		return fmt.Sprintf("nothing is deployed: this run is of branch %s, but another commit is checked out", c.job.Branch)
 	case c.branch == "":
 		return fmt.Sprintf("nothing is deployed: deploy stages run on branch %s, and no branch is checked out", on)
 	}

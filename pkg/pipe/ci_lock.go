@@ -114,6 +114,9 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 	case c.job.Event == ci.OfTag:
 		c.refused(lockNoBranch, "tag "+c.job.Tag+" is built, not a branch", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
+	case branch == "" && c.job.Event == ci.OfBranch:
+		c.refused(lockNoBranch, "this run is of branch "+c.job.Branch+", but another commit is checked out", "")
+		return spec.LockOff, ""
 	case branch == "":
 		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
@@ -271,7 +274,7 @@ func (c *ciRun) fix(cause gitlog.Cause, branch string) string {
 		}
 		return "give the job credentials that may push to " + branch + ", or " + elsewhere
 	case gitlog.Ahead:
-		return "push that commit first: pipe pushes only its own"
+		return "git push it first: pipe pushes no commit but its own"
 	case gitlog.Gone:
 		return "if it was not deleted on purpose, push the branch"
 	case gitlog.NoRemote:

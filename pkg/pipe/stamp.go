@@ -8,6 +8,7 @@ import (
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/shell"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // stamp says who runs pipe, where, and from which commit. It is for people who look at a
@@ -39,20 +40,38 @@ func (p *Project) ci() bool { return p.job().Active }
 // branch returns the branch that is checked out, as CI systems name it where git does not: they
 // check out a commit. A pull request or a tag is of no branch.
 func (p *Project) branch(ctx context.Context) string {
-	if j := p.job(); j.Active && j.Event != "" {
-		if j.Event == ci.OfBranch {
-			return j.Branch
-		}
+	j := p.job()
+	told := j.Active && j.Event != ""
+	switch {
+	case told && j.Event != ci.OfBranch:
 		return ""
-	}
-	if p.repo == nil {
+	case p.repo == nil && told:
+		return j.Branch
+	case p.repo == nil:
 		return ""
 	}
 	head, err := p.repo.Head(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
+		return ""
+	case !told:
+		return head.Branch
+	case head.Branch == "" && !p.runIsOf(ctx, head.Hash):
 		return ""
 	}
-	return head.Branch
+	return j.Branch
+}
+
+// runIsOf reports whether the CI system runs for a commit, or for the one before it, where only pipe.lock differs. A
+// step may have checked out anything, for example a pull request that a comment asked to deploy: that is not
+// the branch whose name the system tells.
+func (p *Project) runIsOf(ctx context.Context, commit string) bool {
+	at := p.job().Commit
+	if len(at) != len(commit) || at == commit {
+		return true // not told, or by another name
+	}
+	same, known, err := p.repo.Same(ctx, at, commit, repopath.Root, p.lockAt)
+	return same && known && err == nil
 }
 
 // commit returns HEAD's hash, "" where there is none. In a run of CI it is the commit that was built,
