@@ -15,10 +15,10 @@ build: ## build bin/pipe
 demo: build ## build pipe and run examples/lambda: build, no-op, fresh clone, find
 	@sh examples/lambda/demo.sh "$(CURDIR)/$(BIN)"
 
-test: ## run all tests
-	$(GO) test ./...
-
 TIMEOUT := 30m
+test: ## run all tests
+	$(GO) test -timeout $(TIMEOUT) ./...
+
 race: ## run all tests under the race detector
 	$(GO) test -race -timeout $(TIMEOUT) ./...
 

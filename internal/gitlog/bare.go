@@ -57,6 +57,7 @@ func (b *Bare) command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	cmd.WaitDelay = 5 * time.Second // ssh may outlive a git that was killed, and hold its pipes
 	cmd.Env = append(b.repo.unbound(), "GIT_DIR="+b.dir)
 	if !b.prompt {
+		alone(cmd) // no ssh outlives it, or asks at the terminal
 		cmd.Env = append(cmd.Env, "GIT_TERMINAL_PROMPT=0")
 	}
 	return cmd, nil

@@ -60,8 +60,10 @@ func TestHeadAndTheIndexFollowTogetherOrNotAtAll(t *testing.T) {
 // ssh waits for ever where nothing comes, not even the end of the connection.
 func TestAServerThatNeverAnswersIsUnreachable(t *testing.T) {
 	c := upstream(t, "sha1").clone("clone")
-	if err := syscall.Mkfifo(filepath.Join(c.tmp, "never"), 0o666); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"never", "alive"} {
+		if err := syscall.Mkfifo(filepath.Join(c.tmp, name), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c.script("../bin/ssh", `read x <"$HOME/never"`)
 	c = c.with("GIT_SSH_COMMAND=" + filepath.Join(c.tmp, "bin", "ssh"))
@@ -74,8 +76,17 @@ func TestAServerThatNeverAnswersIsUnreachable(t *testing.T) {
 	if err != nil || done.Refused == nil || done.Refused.Cause != gitlog.Unreachable {
 		t.Errorf("%+v, %v", done, err)
 	}
+	c.script("../bin/ssh", `exec 8>"$HOME/alive"; read x <"$HOME/never"`)
+	ended := make(chan error)
+	go func() {
+		_, err := os.ReadFile(filepath.Join(c.tmp, "alive")) // until the last ssh has ended
+		ended <- err
+	}()
 	if _, known, err := r.Ancestor(t.Context(), c.git("rev-parse", "HEAD"), strings.Repeat("1", 40)); err != nil || known {
 		t.Errorf("known: %v, %v", known, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 	no, err := r.TryPush(t.Context(), "origin", "main")
 	if err != nil || no == nil || no.Cause != gitlog.Unreachable {

@@ -115,7 +115,7 @@ func (c *ciRun) lockGoesTo() (mode, branch string) {
 		c.refused(lockNoBranch, "tag "+c.job.Tag+" is built, not a branch", "run pipe ci on the branch, too")
 		return spec.LockOff, ""
 	case branch == "" && c.job.Event == ci.OfBranch:
-		c.refused(lockNoBranch, "this run is of branch "+c.job.Branch+", but another commit is checked out", "")
+		c.refused(lockNoBranch, "this run is of branch "+c.job.Branch+", but another commit is checked out", "check out a commit of the branch")
 		return spec.LockOff, ""
 	case branch == "":
 		c.refused(lockNoBranch, "no branch is checked out, and the CI system names none", "run pipe ci on the branch, too")
