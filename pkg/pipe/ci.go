@@ -106,6 +106,9 @@ func (c *ciRun) run(ctx context.Context) (err error) {
 		opt.NoDeploy = !c.deploysHere(ctx)
 	}
 	if err := c.build(ctx, opt); err != nil {
+		if c.p.spec.DeclaresEnvironments() && c.branch != "" && ctx.Err() == nil {
+			c.p.note("nothing is deployed, because the build failed")
+		}
 		return err
 	}
 	return then(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // LockPublished is what became of pipe.lock in a run of CI.
@@ -25,7 +26,7 @@ type LockPublished struct {
 	Branch  string `json:"branch,omitempty"` // that got the commit
 	URL     string `json:"url,omitempty"`    // of the pull request for it
 	// Cause is why nothing was pushed: protected, forbidden, gone, ahead, no-remote, unreachable, moving, hook, unsigned, in-progress,
-	// off, fork, no-branch, unreadable, unpublished or volatile.
+	// off, fork, no-branch, unreadable, edited, unpublished or volatile.
 	Cause string `json:"cause,omitempty"`
 	Why   string `json:"why,omitempty"` // the same for people
 	Fix   string `json:"fix,omitempty"` // what to do about it
@@ -37,6 +38,7 @@ const (
 	lockFork        = "fork"        // a pull request from another repository
 	lockNoBranch    = "no-branch"   // a tag, or a commit that no branch is known of
 	lockUnread      = "unreadable"  // the one on the branch cannot be merged with
+	lockEdited      = "edited"      // the lock is that of a pipe.yaml that no commit has
 	lockUnpublished = "unpublished" // the remote cannot be reached
 	lockVolatile    = "volatile"    // the next run would have yet another one
 )
@@ -63,6 +65,14 @@ func (c *ciRun) commitLock(ctx context.Context) error {
 	c.r.Lock.Changed, c.settled = true, data
 	mode, branch := c.lockGoesTo()
 	if mode == spec.LockOff {
+		return nil
+	}
+	edited, err := c.p.repo.Dirty(ctx, []repopath.Path{c.p.at().Child(spec.FileName)}, c.p.lockAt)
+	if err != nil {
+		return err
+	}
+	if edited {
+		c.refused(lockEdited, "pipe.yaml has changes that are not committed", "commit pipe.yaml first")
 		return nil
 	}
 	if round, err := c.goesRound(ctx, lock, was); round || err != nil {
