@@ -166,8 +166,14 @@ func (c *ciRun) repro(ctx context.Context) (ReproOptions, error) {
 		opt.RebuildMissing = true
 		return opt, nil
 	}
-	if err != nil || shared == nil {
+	if err != nil {
 		return opt, err
+	}
+	if shared == nil {
+		if c.job.Active {
+			c.p.note("pipe.yaml has no remote, so what this job builds is lost with its machine: pipe remote add NAME URL")
+		}
+		return opt, nil
 	}
 	c.shared = true
 	if c.job.Event == ci.OfPullRequest {

@@ -20,6 +20,9 @@ const leftOver = 24 * time.Hour
 // hold takes the workspace's lock, and removes what killed processes left in the cache. It
 // waits for another pipe that holds it, and says so. Who may not write may not clean up, either.
 func (p *Project) hold(ctx context.Context, verb string) (*local.Hold, error) {
+	if p.built != "" {
+		verb = "ci" // of which the others are parts: so it is named to those who wait
+	}
 	h, err := local.Acquire(ctx, p.work, local.Wanted{Verb: verb, NoWait: p.opt.NoWait, Say: p.note})
 	if err != nil {
 		return nil, err
