@@ -121,6 +121,8 @@ func TestPublishMakesFewRequests(t *testing.T) {
 	c := up.clone("clone", "--depth=1")
 	c.git("remote", "set-url", "origin", strings.Replace(f.url, "://", "://writer:secret@", 1))
 	services := func() (asked []string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		for _, r := range f.log {
 			if _, service, ok := strings.Cut(r, "service="); ok && strings.HasPrefix(r, "GET") {
 				asked = append(asked, service)
