@@ -37,7 +37,7 @@ func cancelled(t *testing.T, p *process) {
 	}
 	_ = p.killGroup() // an error says that it has ended
 	if p.end() == 0 {
-		t.Errorf("it ended well: %s", p)
+		t.Errorf("it succeeded: %s", p)
 	}
 	t.Logf("ended after %s", time.Since(at).Round(100*time.Millisecond))
 }

@@ -78,7 +78,7 @@ func TestNoLockIsPushedBeforeItsObjects(t *testing.T) {
 	w.env = append(w.env, "AWS_SECRET_ACCESS_KEY=wrong")
 	p := w.job(forge.Trigger{Token: writes}).start("exec pipe ci")
 	if p.end() == 0 {
-		t.Errorf("it ended well: %s", p)
+		t.Errorf("it succeeded: %s", p)
 	}
 	w.logged("shipped")
 	if len(w.repo.Pushes()) != 0 {

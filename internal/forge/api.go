@@ -97,7 +97,7 @@ func (c *call) count() bool {
 	return left != 0
 }
 
-// serveRepo answers what concerns one repository.
+// serveRepo answers requests about a repository.
 func (c *call) serveRepo() {
 	p := c.path
 	switch {
