@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -93,6 +94,9 @@ func (c *ciRun) run(ctx context.Context) (err error) {
 	opt, err := c.repro(ctx)
 	if err != nil {
 		return err
+	}
+	if unset := c.p.unsetSecrets(); len(unset) > 0 && c.job.Active && c.job.Event != ci.OfPullRequest { // which gets none
+		c.p.note("secrets that are not set in this job: " + strings.Join(unset, ", "))
 	}
 	then := func(context.Context) error { return nil }
 	switch {

@@ -83,16 +83,8 @@ func (d *ciDoctor) system() {
 // secrets names those that this job does not have: a deployment would go on with nothing in their place. On a
 // machine of a person they need not be there.
 func (d *ciDoctor) secrets() {
-	var unset []string
-	for i := range d.p.spec.Stages {
-		for _, e := range d.p.spec.Stages[i].Env {
-			if e.Secret == spec.IsSecret && !e.Literal && d.p.variable(e.Name) == "" {
-				unset = append(unset, e.Name)
-			}
-		}
-	}
-	if slices.Sort(unset); d.job.Active && len(unset) > 0 {
-		d.ok("secrets", "not set: "+strings.Join(slices.Compact(unset), ", "), "set them in the CI system, and hand them to the step as variables")
+	if unset := d.p.unsetSecrets(); d.job.Active && len(unset) > 0 {
+		d.ok("secrets", "not set: "+strings.Join(unset, ", "), "set them in the CI system, and hand them to the step as variables")
 	}
 }
 

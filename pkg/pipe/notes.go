@@ -2,7 +2,10 @@ package pipe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/pipe-build/pipe/internal/spec"
 )
 
 // noteInferred names the stages that deploy only because they have no outs: people mean a check
@@ -30,4 +33,18 @@ func (p *Project) noteSecrets() {
 		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
 			e.Place, e.Name, e.Name))
 	}
+}
+
+// unsetSecrets returns the declared secrets that have no value here, sorted: commands get nothing in their place, and
+// a deployment would go on with that.
+func (p *Project) unsetSecrets() (names []string) {
+	for i := range p.spec.Stages {
+		for _, e := range p.spec.Stages[i].Env {
+			if e.Secret == spec.IsSecret && !e.Literal && p.variable(e.Name) == "" {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
