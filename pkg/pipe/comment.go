@@ -12,7 +12,6 @@ import (
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/github"
-	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -92,44 +91,6 @@ func (c *PlanComment) mark() string {
 		of += " " + c.p.opt.Env
 	}
 	return "<!-- pipe-plan " + strings.ReplaceAll(of, "--", "-%2D") + " -->"
-}
-
-// PlanEnvironments says what would be deployed to each environment in pipe.yaml. What cannot be found out is said
-// there, and is no failure: a pull request may have no credentials.
-func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
-	if !p.spec.DeclaresEnvironments() {
-		return nil, nil
-	}
-	all, err := p.declared()
-	if err != nil {
-		return nil, err
-	}
-	planned, err := p.planEach(ctx, all, func(*spec.Environment) bool { return true })
-	if ctx.Err() != nil {
-		return nil, err
-	}
-	if planned == nil && err != nil {
-		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
-	}
-	return planned, nil
-}
-
-// planEach says what would be deployed to some of the environments.
-func (p *Project) planEach(ctx context.Context, all *spec.Environments, wanted func(*spec.Environment) bool) ([]DeployedTo, error) {
-	opt := DeployOptions{Dry: true}
-	for i := range all.All {
-		if e := &all.All[i]; !e.IsPattern() && wanted(e) {
-			opt.Envs = append(opt.Envs, e.Name)
-		}
-	}
-	if len(opt.Envs) == 0 {
-		return nil, nil
-	}
-	d, err := p.Deploy(ctx, opt)
-	if d == nil {
-		return nil, err
-	}
-	return d.Environments, err
 }
 
 // commentLimit is GitHub's: 65,536 characters. Counted in bytes it is never too many.

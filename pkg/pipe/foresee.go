@@ -7,10 +7,50 @@ import (
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/deploy"
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/event"
 )
+
+// PlanEnvironments says what would be deployed to each environment in pipe.yaml. What cannot be found out is said
+// there, and is no failure: a pull request may have no credentials.
+func (p *Project) PlanEnvironments(ctx context.Context) ([]DeployedTo, error) {
+	if !p.spec.DeclaresEnvironments() {
+		return nil, nil
+	}
+	all, err := p.declared()
+	if err != nil {
+		return nil, err
+	}
+	planned, err := p.planEach(ctx, all, func(*spec.Environment) bool { return true })
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	if planned == nil && err != nil {
+		p.note("what would be deployed is not known: " + diag.All(err)[0].What)
+	}
+	return planned, nil
+}
+
+// planEach says what would be deployed to some of the environments.
+func (p *Project) planEach(ctx context.Context, all *spec.Environments, wanted func(*spec.Environment) bool) ([]DeployedTo, error) {
+	opt := DeployOptions{Dry: true}
+	for i := range all.All {
+		if e := &all.All[i]; !e.IsPattern() && wanted(e) {
+			opt.Envs = append(opt.Envs, e.Name)
+		}
+	}
+	if len(opt.Envs) == 0 {
+		return nil, nil
+	}
+	d, err := p.Deploy(ctx, opt)
+	if d == nil {
+		return nil, err
+	}
+	return d.Environments, err
+}
 
 // foresee says what would become of the targets, and changes nothing. Targets that would get the
 // workspace's own release are looked at one after the other, because they look at the same files.
