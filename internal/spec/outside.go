@@ -17,12 +17,12 @@ func (s *stageReader) leaves(text string) bool {
 
 // atTop is the stage's wdir from the top of the git repository; false, with a fault: there is none.
 func (s *stageReader) atTop(n *yamldoc.Node) (repopath.Path, bool) {
-	if s.dir == "" {
+	if s.Dir == "" {
 		_ = s.bad(n, "dependency %q is outside the project, and the project is not in a git repository", n.Value).
 			Hinted("move it into the project, or run git init in a directory that holds both")
 		return "", false
 	}
-	dir := repopath.Path(path.Join(string(s.dir), string(s.st.Wdir)))
+	dir := repopath.Path(path.Join(string(s.Dir), string(s.st.Wdir)))
 	if j := path.Join(string(dir), strings.TrimSuffix(n.Value, "/")); j == ".." || strings.HasPrefix(j, "../") {
 		_ = s.bad(n, "dependency %q is outside the git repository", n.Value).Hinted("move it into the repository, so that every clone has it")
 		return "", false
@@ -45,10 +45,10 @@ func (s *stageReader) outsideDep(n *yamldoc.Node, d Dep) {
 	switch {
 	case err != nil:
 		s.bad(n, "dependency: %v", err)
-	case s.dir.Holds(p):
-		d.Path = s.dir.Rel(p)
+	case s.Dir.Holds(p):
+		d.Path = s.Dir.Rel(p)
 		s.addDep(n, d, d.Path)
-	case p.Holds(s.dir):
+	case p.Holds(s.Dir):
 		s.holdsProject(n)
 	default:
 		d.Path = p
@@ -67,11 +67,11 @@ func (s *stageReader) outsideGlob(n *yamldoc.Node, text string) {
 		s.bad(n, "dependency: %v", err)
 		return
 	}
-	if in, ok := g.Rel(s.dir); ok {
+	if in, ok := g.Rel(s.Dir); ok {
 		s.addDep(n, Dep{Glob: in, Place: n.Place(s.file)}, in.Base())
 		return
 	}
-	if g.Reaches(s.dir) {
+	if g.Reaches(s.Dir) {
 		s.holdsProject(n)
 		return
 	}

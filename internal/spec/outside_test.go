@@ -5,7 +5,7 @@ import "testing"
 // Locks sort kinds in this order, and a key can be made again only from deps in it.
 func TestADepInTheProjectComesBeforeItsNamesakeOutside(t *testing.T) {
 	for _, deps := range []string{"../x, x", "x, ../x"} {
-		p, err := ParseAt(FileName, []byte("stages: {s: {cmd: c, outs: [o], deps: ["+deps+"]}}\n"), "app")
+		p, err := ParseIn(FileName, []byte("stages: {s: {cmd: c, outs: [o], deps: ["+deps+"]}}\n"), Options{Dir: "app"})
 		if err != nil {
 			t.Fatal(err)
 		}

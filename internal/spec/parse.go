@@ -11,15 +11,28 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Parse reads a whole pipe.yaml; file is its name in places. The error is a diag.List of kind
+// Options are what reading a pipe.yaml needs beside its text.
+type Options struct {
+	Dir  repopath.Path                            // of the project, from the top of its git repository; "": there is none
+	Read func(file repopath.Path) ([]byte, error) // a file of the project that vars or include names, at the revision that is read; nil: none is there
+	Set  []Setting                                // values in place of those that files have
+}
+
+// Setting is a value for one run, in place of what a file says: --set FILE:KEY=VALUE.
+type Setting struct {
+	File  repopath.Path
+	Key   string // dotted
+	Value string // as YAML
+}
+
+// Parse reads a whole pipe.yaml that names no other file; see ParseIn.
+func Parse(file string, data []byte) (*Project, error) { return ParseIn(file, data, Options{}) }
+
+// ParseIn reads a whole pipe.yaml; file is its name in places. The error is a diag.List of kind
 // Usage with all faults, sorted by place, and then there is no Project. What can be read of a
 // broken file is read, so that faults of syntax and of meaning come together.
-func Parse(file string, data []byte) (*Project, error) { return ParseAt(file, data, "") }
-
-// ParseAt is Parse for a project in a git repository: dir is its directory from the repository's
-// top, "" outside of one. It says what a dep with ../ means.
-func ParseAt(file string, data []byte, dir repopath.Path) (*Project, error) {
-	r := &reader{file: file, dir: dir}
+func ParseIn(file string, data []byte, opt Options) (*Project, error) {
+	r := &reader{file: file, Options: opt}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	r.faults = diag.All(err)
 	// The syntax is broken or a bound was passed: there is nothing to check.
@@ -37,8 +50,8 @@ func ParseAt(file string, data []byte, dir repopath.Path) (*Project, error) {
 
 // reader collects the faults of one file.
 type reader struct {
+	Options
 	file   string
-	dir    repopath.Path // of the project, from the top of its git repository; "": there is none
 	faults diag.List
 	kept   []keptFile // named by environments
 }
@@ -299,93 +312,6 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 			p.Stages = append(p.Stages, st)
 		}
 	}
-}
-
-// remotes reads remote:, a text or a map of named remotes in the order of preference.
-func (r *reader) remotes(n *yamldoc.Node) []Remote {
-	if n.Kind != yamldoc.Map {
-		m := Remote{Name: "default", Place: n.Place(r.file)}
-		m.URL = r.url(n, "remote")
-		return []Remote{m}
-	}
-	if url := n.Get("url"); url != nil {
-		_ = r.fault(url, "remote: a remote with settings must have a name").Hinted("write remote: {default: {url: %s}}", url.Value)
-		return nil
-	}
-	if len(n.Pairs) == 0 {
-		r.fault(n, "remote: the map is empty")
-	}
-	var all []Remote
-	for _, p := range n.Pairs {
-		if !stageName.MatchString(p.Key) {
-			r.fault(p.At, "remote name %q is not valid; use up to 100 letters, digits, '_', '.', '@' and '-'", p.Key)
-			continue
-		}
-		all = append(all, r.remote(p))
-	}
-	return all
-}
-
-// remoteFields reads each key of one remote. The table is the list of known keys, too, so that
-// a key cannot be read and yet be called unknown.
-var remoteFields = map[string]func(r *reader, m *Remote, n *yamldoc.Node, what string){
-	"url":        func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.URL = r.url(n, what) },
-	"region":     func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Region, _ = r.text(n, "", what) },
-	"endpoint":   func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Endpoint = r.endpoint(n, what) },
-	"profile":    func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.Profile, _ = r.text(n, "", what) },
-	"path_style": func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.PathStyle = r.flag(n, "", what) },
-	"sse": func(r *reader, m *Remote, n *yamldoc.Node, what string) {
-		m.SSE = r.oneOf(n, "", what, "AES256", "aws:kms")
-	},
-	"sse_kms_key_id": func(r *reader, m *Remote, n *yamldoc.Node, what string) { m.SSEKey, _ = r.text(n, "", what) },
-}
-
-// remote reads one remote. Settings belong to a server; a directory has none.
-func (r *reader) remote(p yamldoc.Pair) Remote {
-	m, what := Remote{Name: p.Key, Place: p.At.Place(r.file)}, "remote "+p.Key
-	if p.Value.Kind != yamldoc.Map {
-		m.URL = r.url(p.Value, what)
-		return m
-	}
-	for _, f := range p.Value.Pairs {
-		if read := remoteFields[f.Key]; read != nil {
-			read(r, &m, f.Value, what+": "+f.Key)
-		} else {
-			r.unknown(f, what+": ", nil, keys(remoteFields))
-		}
-	}
-	if p.Value.Get("url") == nil {
-		r.fault(p.At, "%s: url is missing", what)
-	}
-	if m.SSEKey != "" && m.SSE != "aws:kms" {
-		r.fault(p.Value.Get("sse_kms_key_id"), "%s: sse_kms_key_id needs sse: aws:kms", what)
-	}
-	if u := p.Value.Get("url"); m.URL != "" && !strings.Contains(m.URL, "://") && len(p.Value.Pairs) > 1 {
-		r.fault(u, "%s: a directory takes no settings", what)
-	}
-	return m
-}
-
-// url reads a directory or a URL. Which schemes there are, package remote knows.
-func (r *reader) url(n *yamldoc.Node, what string) string {
-	s, ok := r.text(n, "", what)
-	if !ok {
-		return ""
-	}
-	if strings.Contains(s, "${") {
-		r.fault(n, "%s: templating is not supported by this version", what)
-		return ""
-	}
-	return s
-}
-
-// endpoint reads the URL of a server. The scheme must be there: it says whether TLS is used.
-func (r *reader) endpoint(n *yamldoc.Node, what string) string {
-	s, ok := r.text(n, "", what)
-	if ok && !strings.HasPrefix(s, "http://") && !strings.HasPrefix(s, "https://") {
-		r.fault(n, "%s: must start with http:// or https://", what) // not repeated: it may hold a password
-	}
-	return s
 }
 
 // keys are the names in a table of field readers, sorted.

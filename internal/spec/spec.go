@@ -14,7 +14,7 @@
 // goes on. Keys that a later version may read are told apart from typing errors. Reading is
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
-// spec.go has the types. parse.go reads the file and its remotes, stage.go a stage, items.go
+// spec.go has the types. parse.go reads the file, remotes.go its remotes, stage.go a stage, items.go
 // the items of its lists, input.go the inputs, sources.go and limits.go what their names say; check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
 // expand.go settles what they are, and environments.go answers for them. text.go changes a file and

@@ -8,13 +8,11 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/action"
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // DeployOptions say what Deploy does. With Envs alone it builds what is needed, and deploys that.
@@ -204,7 +202,7 @@ func unknownName(what, name string, names []string) error {
 
 // declared reads the environments that pipe.yaml and its each: files declare.
 func (p *Project) declared() (*spec.Environments, error) {
-	return p.spec.Expand(func(at repopath.Path) ([]byte, error) { return atomicfile.Read(p.path(string(at)), yamldoc.MaxSize) })
+	return p.spec.Expand(p.file)
 }
 
 func (p *Project) target(ctx context.Context, c *spec.Environment, opt *DeployOptions) (*target, error) {

@@ -6,21 +6,28 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// parse reads a pipe.yaml of this project, of now or of a commit.
+// parse reads the pipe.yaml of this project as it is now. Files that it names are those of the workspace.
 func (p *Project) parse(data []byte) (*spec.Project, error) {
 	dir := repopath.Path("")
 	if p.repo != nil {
 		dir = p.at()
 	}
-	return spec.ParseAt(spec.FileName, data, dir)
+	return spec.ParseIn(spec.FileName, data, spec.Options{Dir: dir, Read: p.file})
+}
+
+// file reads a file of the project.
+func (p *Project) file(at repopath.Path) ([]byte, error) {
+	return atomicfile.Read(p.path(string(at)), yamldoc.MaxSize)
 }
 
 // openTop opens the git repository around the project, to be read only, if a stage reads
