@@ -40,6 +40,9 @@ type Job struct {
 	// takes them, so the sender replaces one that was not taken. nil: the run need not prove it.
 	Beats   <-chan time.Time
 	Silence time.Duration
+	// Again is called before each further attempt of the command, with its number, from 2 on, and how the
+	// last one ended; nil: nobody is told.
+	Again func(attempt int, failed error)
 	// Line is called with each line that the command prints, from one goroutine; with a long one
 	// in pieces of shell.MaxLine bytes and a rest, which may be empty.
 	Line func(line []byte)
@@ -65,7 +68,7 @@ type Read struct {
 // records it, and then says by Settle which outputs stay.
 type Made struct {
 	Outs    []artifact.Output // in the order of Stage.Outs
-	Seconds float64           // how long the command took
+	Seconds float64           // how long the command took, in all attempts
 	// Settle ends the job: when recorded, what the outputs replaced is dropped;
 	// else it is put back. It is called once after each Run without an error.
 	Settle func(recorded bool) error

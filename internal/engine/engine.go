@@ -51,7 +51,7 @@ type Engine struct {
 	Project   *spec.Project    // with the variables of its env files
 	Unread    map[string]error // what was wrong with these files, by stage
 	Graph     *dag.Graph       // Project.Edges()
-	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
+	Publisher                  // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    action.Runner
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
