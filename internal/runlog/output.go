@@ -181,7 +181,7 @@ func (o *Output) Again(s *spec.Stage, attempt int, failed error) event.Event {
 		Schema: event.Schema, Type: event.Retried, Stage: s.Name, Deploy: s.Deploy, Check: s.Check, Attempt: attempt, Retries: s.Retries,
 		How: HowFailed(failed), Exit: ExitCode(failed),
 	}
-	o.Add(fmt.Appendf(nil, "[attempt %d of %d, after %s]", attempt, s.Retries+1, e.How))
+	o.Add(fmt.Appendf(nil, "[%s, starting attempt %d of %d]", e.How, attempt, s.Retries+1))
 	return e
 }
 

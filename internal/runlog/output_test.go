@@ -16,7 +16,7 @@ func TestALogSaysWhereAnAttemptBegins(t *testing.T) {
 	o.Add([]byte("one"))
 	e := o.Again(s, 2, &shell.ExitError{Code: 3})
 	o.Add([]byte("two"))
-	if got := string(o.Bytes()); got != "one\n[attempt 2 of 3, after exit code 3]\ntwo\n" || o.Run.Attempts != 2 {
+	if got := string(o.Bytes()); got != "one\n[exit code 3, starting attempt 2 of 3]\ntwo\n" || o.Run.Attempts != 2 {
 		t.Errorf("%q, %d", got, o.Run.Attempts)
 	}
 	if e.Type != event.Retried || e.Stage != "a" || !e.Check || e.Attempt != 2 || e.Retries != 2 || e.Exit != 3 || e.How != "exit code 3" || e.Schema == "" {

@@ -16,7 +16,7 @@ func Attempts(n int) string {
 
 // retried prints that a command failed and runs again. What the next attempt prints comes below it.
 func (p *Progress) retried(e event.Event) {
-	text := fmt.Sprintf("attempt %d of %d, after %s", e.Attempt, e.Retries+1, e.How)
+	text := fmt.Sprintf("%s, starting attempt %d of %d", e.How, e.Attempt, e.Retries+1)
 	if s := p.find(e.Stage); s != nil && p.Form.folds() && !p.Quiet {
 		s.held = append(s.held, "["+text+"]") // in its place among the output
 	}

@@ -12,8 +12,8 @@ import (
 
 func TestEachFurtherAttemptIsTold(t *testing.T) {
 	for form, want := range map[view.Form]string{
-		"":             "a  start\na | one\na  retry    attempt 2 of 4, after exit code 3\na | two\na  done     passed in 0.0 s, attempt 2\n",
-		view.GitHubLog: "a  start\na  retry    attempt 2 of 4, after exit code 3\n::group::output of a\none\n[attempt 2 of 4, after exit code 3]\ntwo\n::endgroup::\na  done     passed in 0.0 s, attempt 2\n",
+		"":             "a  start\na | one\na  retry    exit code 3, starting attempt 2 of 4\na | two\na  done     passed in 0.0 s, attempt 2\n",
+		view.GitHubLog: "a  start\na  retry    exit code 3, starting attempt 2 of 4\n::group::output of a\none\n[exit code 3, starting attempt 2 of 4]\ntwo\n::endgroup::\na  done     passed in 0.0 s, attempt 2\n",
 	} {
 		var b bytes.Buffer
 		p := &view.Progress{W: &b, Form: form, Now: func() time.Time { return noon }}
