@@ -86,7 +86,7 @@ func Declared(s *spec.Stage, given map[string]string, process func(name string) 
 			if e.Value, e.Set = process(v.Name); !e.Set && v.File != nil {
 				e.Value, e.Set = v.File.Value, true
 			}
-			e.Mask = v.File != nil && v.LooksSecret()
+			e.Mask = v.LooksSecret()
 		}
 		values = append(values, e)
 	}
