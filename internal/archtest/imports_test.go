@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"internal/local": 8, "internal/deploy": 8, "internal/engine": 9,
 	"pkg/pipe": 10, "internal/cli": 11, "cmd/pipe": 12,
 	// Beside the house: tests and their tools.
-	"internal/archtest": 13, "internal/tool": 5, "internal/s3server": 6, "internal/forge": 6, "internal/bench": 13, "internal/faults": 13, "internal/drill": 13,
+	"internal/archtest": 13, "internal/tool": 5, "internal/s3server": 6, "internal/dvctest": 6, "internal/forge": 6, "internal/bench": 13, "internal/faults": 13, "internal/drill": 13,
 }
 
 // doors: one third-party module, one package that opens it.
