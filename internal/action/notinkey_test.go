@@ -26,6 +26,7 @@ var notInKey = map[string]string{
 	"Env.Place":        "where it stands in the file",
 	"Dep.Push":         "where the bytes are kept",
 	"Out.Dir":          "only demands a directory",
+	"Out.Sort":         "in which list it stands: an output is what it is, whoever looks at it",
 	"Out.Place":        "where it stands in the file",
 	"Out.Persist":      "what the command starts from is not part of what it is",
 	"Out.NoPush":       "where the bytes are kept",

@@ -99,8 +99,8 @@ func fileLineCol(place string) (file string, line, col int) {
 
 // later are keys of the schema that a coming version will read.
 var (
-	laterTop   = []string{"vars", "params", "plots", "metrics", "artifacts"}
-	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
+	laterTop   = []string{"vars", "params", "plots", "artifacts"}
+	laterStage = []string{"foreach", "matrix", "do", "when", "image"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
 
@@ -159,12 +159,14 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "state_remote":
 			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
 			p.stateAt = pair.Value.Place(r.file)
+		case "metrics":
+			p.Metrics = r.metricFiles(pair.Value)
 		case "lock":
 			p.LockCommit = r.lock(pair.Value)
 		case "deploy_on":
 			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "lock", "deploy_on"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
 		}
 	}
 	if root.Get("stages") == nil && root.Get("inputs") == nil {

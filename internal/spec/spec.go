@@ -46,6 +46,8 @@ type Project struct {
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
 
+	Metrics []repopath.Path // files that pipe metrics shows, beside the metrics of stages; sorted
+
 	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
 	DeployOn   string // without environments, the branch on which pipe ci runs the deploy stages; empty: the default one
 }
@@ -225,6 +227,7 @@ func (p *Project) LookSecret() (vars []Env) {
 // Out is a declared output.
 type Out struct {
 	Path     repopath.Path
+	Sort     OutSort
 	Dir      bool   // written with a slash at its end
 	NoCache  bool   // cache: false: digest only, the bytes are kept elsewhere (in git)
 	Persist  bool   // persist: true: a copy of the last one lies there when the command begins

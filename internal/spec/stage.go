@@ -36,7 +36,9 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"deps":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "deps", s.dep) },
 	"params":         func(s *stageReader, n *yamldoc.Node) { s.each(n, "params", s.param) },
 	"env":            func(s *stageReader, n *yamldoc.Node) { s.each(n, "env", s.env) },
-	"outs":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "outs", s.out) },
+	"outs":           outs("outs"),
+	"metrics":        outs("metrics"),
+	"plots":          outs("plots"),
 	"frozen":         func(s *stageReader, n *yamldoc.Node) { s.st.Frozen = s.flag(n, s.prefix(), "frozen") },
 	"always_changed": func(s *stageReader, n *yamldoc.Node) { s.st.AlwaysChanged = s.flag(n, s.prefix(), "always_changed") },
 	"needs":          func(s *stageReader, n *yamldoc.Node) { s.each(n, "needs", s.need) },
@@ -114,8 +116,8 @@ func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 // kind settles whether the stage builds, checks or deploys, and what follows from it. It comes
 // after all fields are read, because their order in the file means nothing.
 func (s *stageReader) kind(p yamldoc.Pair) {
-	outs, deploy := p.Value.Get("outs"), p.Value.Get("deploy")
-	hasOuts := outs != nil && len(outs.Items) > 0
+	deploy, outs := p.Value.Get("deploy"), s.outsNode()
+	hasOuts := outs != nil
 	switch {
 	case s.st.Deploy && s.st.Check:
 		s.bad(deploy, "a stage cannot be both a check and a deploy stage")
