@@ -15,7 +15,7 @@ const module = "github.com/pipe-build/pipe/"
 // has no place in the house.
 var floors = map[string]int{
 	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "internal/process": 0, "pkg/repopath": 0, "internal/canon": 0, "internal/folder": 0,
-	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
+	"internal/yamldoc": 1, "internal/dotenv": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/params": 2, "internal/template": 2,
 	"internal/expr": 3, "internal/metrics": 3, "internal/spec": 4,
 	"internal/store": 5, "internal/lease": 6, "internal/action": 5, "internal/shell": 5, "internal/ignore": 5, "internal/gitlog": 5, "internal/view": 5,

@@ -142,6 +142,8 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		switch pair.Key {
 		case "stages":
 			r.stages(p, pair)
+		case "env_file":
+			p.EnvFiles = r.envFiles(pair.Value, repopath.Root, "")
 		case "inputs":
 			r.inputs(p, pair.Value)
 		case "project":
@@ -166,9 +168,10 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "deploy_on":
 			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
 		}
 	}
+	cover(p.Stages, p.EnvFiles)
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
