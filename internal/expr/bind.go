@@ -200,9 +200,9 @@ func unlike(n *node, left, item kind) *Error {
 	return e
 }
 
-// asNumber is the hint for a number and a string that looks like one.
+// asNumber is the hint for a number and a string, which may look like one.
 func asNumber(a, b kind) string {
-	if a|b == isNumber|isString {
+	if (a|b)&^isNull == isNumber|isString {
 		return "a number has no quotes, a string has: 1.10 is a number, '1.10' is a string"
 	}
 	return ""
