@@ -46,6 +46,9 @@ type Project struct {
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
 
+	Files []repopath.Path // that were read beside pipe.yaml: of vars and include
+	Notes []string        // for people
+
 	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
 	DeployOn   string // without environments, the branch on which pipe ci runs the deploy stages; empty: the default one
 }
@@ -78,6 +81,7 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
+	Group         string   // the name of the foreach or matrix that it comes from; may be empty
 	Place         string   // file:line:col of its name
 	Cmd           []string // scripts; each is one shell, run in order
 	Shell         string   // "sh" or "bash"

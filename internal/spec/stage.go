@@ -9,14 +9,20 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 var (
 	stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
-	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// generatedName is as wide as a lock's names, but for the colon, which inputs have.
+	generatedName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@/=,+-]{0,199}$`)
+	envName       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// maxName is the most characters that a generated name has, without its directory.
+const maxName = 200
 
 // stageReader reads one stage.
 type stageReader struct {
@@ -25,6 +31,7 @@ type stageReader struct {
 	node  *yamldoc.Node
 	seen  map[string]*yamldoc.Node // items of the stage's lists, to find repetitions
 	files map[repopath.Path]int    // index of each file in st.Params
+	vars  *template.Scope          // of its templates; nil: that of the file
 }
 
 // stageFields reads each key of a stage. wdir is not among them: it is read
@@ -58,9 +65,9 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 
 // stage reads one stage; false when there is nothing to check further. A stage with faults is
 // still returned, for the checks between stages; the Project is not.
-func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
-	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
-	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
+func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
+	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}, vars: vars}
+	s.st = Stage{Name: r.prefix + p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: r.base}
 	if p.Value.Kind != yamldoc.Map {
 		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
 		return Stage{}, false
@@ -237,7 +244,7 @@ func (s *stageReader) verify(n *yamldoc.Node) {
 // wdir reads the working directory. After a fault the stage's paths are read as if there were
 // none.
 func (s *stageReader) wdir(n *yamldoc.Node) {
-	p, _, ok := s.path(n, repopath.Root, "wdir")
+	p, _, ok := s.path(n, s.base, "wdir")
 	if !ok {
 		return
 	}
