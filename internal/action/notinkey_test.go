@@ -4,6 +4,8 @@ package action
 var notInKey = map[string]string{
 	"Stage.Name":       "a renamed stage makes the same",
 	"Stage.Place":      "where it stands in the file",
+	"Stage.When":       "says whether the stage runs, not what it makes",
+	"Stage.Group":      "where its definition comes from",
 	"Stage.Frozen":     "says whether the stage runs, not what it makes",
 	"Stage.Timeout":    "a stage that was stopped has no result",
 	"Stage.Inferred":   "Stage.Deploy is in the key",

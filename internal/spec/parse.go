@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -53,7 +54,11 @@ type reader struct {
 	Options
 	file   string
 	faults diag.List
-	kept   []keptFile // named by environments
+	kept   []keptFile      // named by environments
+	scope  *template.Scope // what the names in vars stand for; nil: there are none
+
+	params   *yamldoc.Node // of ParamsFile, once it was asked for
+	noParams error         // why it cannot be read
 }
 
 // fault notes a fault at a node, and returns it for a hint.
@@ -100,7 +105,7 @@ func fileLineCol(place string) (file string, line, col int) {
 // later are keys of the schema that a coming version will read.
 var (
 	laterTop   = []string{"vars", "params", "plots", "artifacts"}
-	laterStage = []string{"foreach", "matrix", "do", "when", "image"}
+	laterStage = []string{"foreach", "matrix", "do", "image"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
 

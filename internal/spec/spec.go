@@ -112,6 +112,8 @@ type Stage struct {
 	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
 	Undeploy      string        // of a deploy stage: the command that takes it down; may be empty
 	Barrier       bool          // of a deploy stage: a rollback that would change its key needs a yes of its own
+	When          *When         // nil: the stage is in every run
+	Group         string        // of the foreach or matrix that made the stage; empty: it is written out
 	Desc          string
 	Meta          string // canonical text of a value, for others to read
 }

@@ -53,6 +53,7 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"drift":    func(s *stageReader, n *yamldoc.Node) { s.st.Drift, _ = s.text(n, s.prefix(), "drift") },
 	"undeploy": func(s *stageReader, n *yamldoc.Node) { s.st.Undeploy, _ = s.text(n, s.prefix(), "undeploy") },
 	"barrier":  func(s *stageReader, n *yamldoc.Node) { s.st.Barrier = s.flag(n, s.prefix(), "barrier") },
+	"when":     (*stageReader).when,
 	"desc":     (*stageReader).desc,
 	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
