@@ -149,6 +149,8 @@ func change(t *testing.T, name string, v reflect.Value) {
 		v.SetString(v.String() + "x")
 	case v.Kind() == reflect.Bool:
 		v.SetBool(!v.Bool())
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
 	case v.Kind() == reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
 	case v.Kind() == reflect.Int || v.Kind() == reflect.Int64:

@@ -4,6 +4,8 @@ package action
 var notInKey = map[string]string{
 	"Stage.Name":       "a renamed stage makes the same",
 	"Stage.Place":      "where it stands in the file",
+	"Stage.When":       "says whether the stage runs, not what it makes",
+	"Stage.Group":      "where its definition comes from",
 	"Stage.Frozen":     "says whether the stage runs, not what it makes",
 	"Stage.Timeout":    "a stage that was stopped has no result",
 	"Stage.Inferred":   "Stage.Deploy is in the key",
@@ -26,6 +28,7 @@ var notInKey = map[string]string{
 	"Env.Place":        "where it stands in the file",
 	"Dep.Push":         "where the bytes are kept",
 	"Out.Dir":          "only demands a directory",
+	"Out.Sort":         "in which list it stands: an output is what it is, whoever looks at it",
 	"Out.Place":        "where it stands in the file",
 	"Out.Persist":      "what the command starts from is not part of what it is",
 	"Out.NoPush":       "where the bytes are kept",

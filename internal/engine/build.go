@@ -77,6 +77,7 @@ func (r *run) inputsOf(st *state, in *gathered) *action.Job {
 func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log *runlog.Output) ([]artifact.Output, error) {
 	rec := &object.Record{
 		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds, Attempts: log.Run.Attempts,
+		FromLock: made.Earlier,
 	}
 	if err := r.keepNotes(ctx, a.in, log.Bytes(), rec); err != nil {
 		return nil, err

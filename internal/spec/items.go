@@ -305,8 +305,8 @@ func (s *stageReader) option(n *yamldoc.Node, what string, standard bool) bool {
 	return standard
 }
 
-// out reads one item of outs: a path, {path: p, options}, or DVC's {p: {options}}.
-func (s *stageReader) out(n *yamldoc.Node) {
+// out reads one item of a list of outs: a path, {path: p, options}, or DVC's {p: {options}}.
+func (s *stageReader) out(n *yamldoc.Node, sort OutSort) {
 	at, options := n, []yamldoc.Pair(nil)
 	if n.Kind == yamldoc.Map {
 		named := n.Get("path")
@@ -316,16 +316,18 @@ func (s *stageReader) out(n *yamldoc.Node) {
 			options = slices.DeleteFunc(slices.Clone(n.Pairs), func(p yamldoc.Pair) bool { return p.Key == "path" })
 		case len(n.Pairs) == 1 && (n.Pairs[0].Value.Kind == yamldoc.Map || n.Pairs[0].Value.Kind == yamldoc.Null):
 			at, options = n.Pairs[0].At, n.Pairs[0].Value.Pairs
+		case sort == PlotOut && len(n.Pairs) == 1 && n.Pairs[0].Value.Kind == yamldoc.List:
+			at, options = n.Pairs[0].At, drawn(n.Pairs[0].Value)
 		default:
 			_ = s.bad(n, "output: must be a path, or a map with path").Hinted("write {path: PATH, cache: false}")
 			return
 		}
 	}
-	o := Out{Place: at.Place(s.file)}
+	o := Out{Sort: sort, Place: at.Place(s.file)}
 	for _, f := range options {
 		if read := outFields[f.Key]; read != nil {
 			read(s, &o, f.Value)
-		} else {
+		} else if sort != PlotOut || !slices.Contains(plotFields, f.Key) {
 			s.unknown(f, s.prefix()+"output: ", laterOut, append(keys(outFields), "path"))
 		}
 	}

@@ -50,6 +50,10 @@ type Project struct {
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
 
+	Files   []repopath.Path // that were read beside pipe.yaml: of vars and include
+	Notes   []string        // for people
+	Metrics []repopath.Path // files that pipe metrics shows, beside the metrics of stages; sorted
+
 	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
 	DeployOn   string // without environments, the branch on which pipe ci runs the deploy stages; empty: the default one
 }
@@ -82,6 +86,7 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
+	Group         string   // the name of the foreach or matrix that it comes from; may be empty
 	Place         string   // file:line:col of its name
 	Cmd           []string // scripts; each is one shell, run in order
 	Shell         string   // "sh" or "bash"
@@ -111,6 +116,7 @@ type Stage struct {
 	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
 	Undeploy      string        // of a deploy stage: the command that takes it down; may be empty
 	Barrier       bool          // of a deploy stage: a rollback that would change its key needs a yes of its own
+	When          *When         // nil: the stage is in every run
 	Desc          string
 	Meta          string // canonical text of a value, for others to read
 }
@@ -234,6 +240,7 @@ func (p *Project) LookSecret() (vars []Env) {
 // Out is a declared output.
 type Out struct {
 	Path     repopath.Path
+	Sort     OutSort
 	Dir      bool   // written with a slash at its end
 	NoCache  bool   // cache: false: digest only, the bytes are kept elsewhere (in git)
 	Persist  bool   // persist: true: a copy of the last one lies there when the command begins
