@@ -168,6 +168,9 @@ func readEnv(files []EnvFile, read func(repopath.Path) ([]byte, error), env func
 			continue
 		}
 		if err != nil {
+			if path := (*fs.PathError)(nil); errors.As(err, &path) {
+				err = path.Err // f.Path is what people have written
+			}
 			faults = append(faults, diag.New(diag.Usage, "env_file %s: %w", f.Path, err).At(f.Place))
 			continue
 		}
