@@ -70,6 +70,9 @@ Without --push, only the stages that a deployment depends on are published.`,
 // selection adds the flags that repro and plan share, so that a plan can be made of every run.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
+	f.StringSliceVar(&opt.Only, "only", nil, "run only the stages that match this pattern; others count as pipe.lock has them")
+	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern; they count as pipe.lock has them")
+	a.stagePatterns(c)
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone (with --downstream or --pipeline, all of them)")
 	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all stages that depend on them")
 	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages, one after the other in the given order")
