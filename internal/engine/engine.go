@@ -46,12 +46,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
+// Engine holds the parts that a run works with. All fields but Unread, Remote, Others and Runs must be set;
 // for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
-	Project   *spec.Project
-	Graph     *dag.Graph // Project.Edges()
-	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
+	Project   *spec.Project    // with the variables of its env files
+	Unread    map[string]error // what was wrong with these files, by stage
+	Graph     *dag.Graph       // Project.Edges()
+	Publisher                  // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    action.Runner
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
@@ -147,12 +148,8 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			e.note("", "left out, because they need a deploy stage that is left out: %s", strings.Join(names, ", "))
 		}
 	}
-	omitted, err := omissions.of(ctx, selected)
+	omitted, err := e.mayBegin(ctx, selected, omissions)
 	if err != nil {
-		return nil, err
-	}
-	active := without(selected, omitted)
-	if err := errors.Join(e.workdirs(ctx, active), e.environmentExists(ctx, active)); err != nil {
 		return nil, err
 	}
 	began := e.began(lock)
@@ -304,47 +301,6 @@ type adoptedError struct {
 
 func (a *adoptedError) Error() string {
 	return a.stage + ": another machine built the same inputs first"
-}
-
-// choose returns which stages the options select, by index. It fails with kind Usage when a
-// target is unknown, or when an option that narrows the choice has nothing to narrow. up returns what a stage needs.
-func (e *Engine) choose(opt Options, up func(int) []int) ([]bool, error) {
-	var roots []int
-	for _, t := range opt.Targets {
-		i, err := e.stage(t)
-		if err != nil {
-			return nil, err
-		}
-		roots = append(roots, i)
-	}
-	if (opt.Single || opt.Downstream || opt.Pipeline) && len(roots) == 0 {
-		return nil, diag.New(diag.Usage, "--single, --downstream and --pipeline need a stage").Hinted("pipe repro --single STAGE")
-	}
-	switch {
-	case len(roots) == 0:
-		for i := range e.Project.Stages {
-			roots = append(roots, i)
-		}
-		return e.Graph.Reach(roots, up), nil
-	case opt.Single:
-		// The roots alone: what they need is taken as it is recorded.
-		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
-	case opt.Downstream:
-		return e.Graph.Reach(roots, e.Graph.Down), nil
-	case opt.Pipeline:
-		return e.Graph.Reach(roots, func(i int) []int { return slices.Concat(e.Graph.Up(i), e.Graph.Down(i)) }), nil
-	}
-	return e.Graph.Reach(roots, up), nil
-}
-
-// stage returns the index of a stage.
-func (e *Engine) stage(name string) (int, error) {
-	for i := range e.Project.Stages {
-		if e.Project.Stages[i].Name == name {
-			return i, nil
-		}
-	}
-	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe dag lists the stages")
 }
 
 // run is one pass over the selected stages. selected, lost and settled are fixed while it goes

@@ -136,13 +136,18 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 	return out, errors.Join(wrong...)
 }
 
-// without returns the selected stages that are not left out.
-func without(selected []bool, out map[int][]event.Reason) []bool {
+// mayBegin refuses a run that could not come to its end, before anything of it begins. It returns the selected
+// stages that are left out, of which nothing is asked.
+func (e *Engine) mayBegin(ctx context.Context, selected []bool, o *omissions) (map[int][]event.Reason, error) {
+	out, err := o.of(ctx, selected)
+	if err != nil {
+		return nil, err
+	}
 	active := slices.Clone(selected)
 	for i := range out {
 		active[i] = false
 	}
-	return active
+	return out, errors.Join(e.envRead(active, o.opt.Dry), e.workdirs(ctx, active), e.environmentExists(ctx, active))
 }
 
 // errOmitted says that an input is made by a stage that is left out, and that nobody has made it before.

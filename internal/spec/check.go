@@ -158,6 +158,7 @@ func (r *reader) check(p *Project) {
 	r.stored(p)
 	r.limited(p)
 	r.apart(p, x)
+	r.envInGit(p, x)
 	r.declared(p, x)
 	r.cycles(p.edges(x), "dependency cycle", func(i int) (name, place string) { return p.Stages[i].Name, p.Stages[i].Place })
 }
