@@ -2,13 +2,13 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // When is the condition of a stage: where it is false, the stage is left out of the run.
@@ -17,9 +17,6 @@ type When struct {
 	Place string
 	*expr.Expr
 }
-
-// ParamsFile is the file that params.NAME in a condition is about.
-const ParamsFile repopath.Path = "params.yaml"
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
 func (s *Stage) Eval(w expr.World) (bool, error) {
@@ -49,7 +46,7 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	e, err := expr.Parse(text)
 	var faults []*expr.Error
 	if err == nil {
-		faults = e.Bind(expr.Names{Vars: s.scope, Params: s.allParams})
+		faults = e.Bind(expr.Names{Vars: s.names(), Params: s.allParams})
 	} else if fault := (*expr.Error)(nil); errors.As(err, &fault) {
 		faults = append(faults, fault)
 	}
@@ -61,28 +58,14 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	}
 }
 
-// allParams reads the file that params.NAME is about, once.
+// allParams returns the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	if r.params != nil || r.noParams != nil {
-		return r.params, r.noParams
+	file := r.base.Child(defaultVars)
+	d := r.document(file)
+	if d.root == nil && errors.Is(d.err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist", file)
 	}
-	r.params, r.noParams = r.readParams()
-	return r.params, r.noParams
-}
-
-func (r *reader) readParams() (*yamldoc.Node, error) {
-	var data []byte
-	err := fs.ErrNotExist
-	if r.Read != nil {
-		data, err = r.Read(ParamsFile)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New(string(ParamsFile) + " does not exist")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return yamldoc.Parse(string(ParamsFile), data, yamldoc.Options{})
+	return d.root, d.err
 }
 
 // Members returns the stages that a name stands for, by index: the stage of that name, else those of the group.

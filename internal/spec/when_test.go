@@ -13,7 +13,7 @@ import (
 // parseWhen reads a pipe.yaml beside a params.yaml.
 func parseWhen(params, text string) (*Project, error) {
 	read := func(file repopath.Path) ([]byte, error) {
-		if file != ParamsFile || params == "" {
+		if file != "params.yaml" || params == "" {
 			return nil, fs.ErrNotExist
 		}
 		return []byte(params), nil
@@ -33,7 +33,7 @@ func TestAConditionReadsTheParamsFile(t *testing.T) {
 	for params, want := range map[string]string{
 		"":                         `pipe.yaml:1:39: s: when: column 1: params.yaml does not exist`,
 		"train: {lr: }\ntags: [x]": `cannot compare params.train.lr (null) with 0.1`,
-		"train: {l: 1}":            `params.train has no "lr"`,
+		"train: {l: 1}":            `params.train has no key "lr"`,
 		"a: &a [*a]":               `contains itself`,
 	} {
 		if _, err := parseWhen(params, text); err == nil || !strings.Contains(err.Error(), want) {
