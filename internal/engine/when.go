@@ -245,12 +245,13 @@ func (e *Engine) began(lock *lockfile.File) map[string][]artifact.Output {
 // lock has that stage as it was. Should the run fail in between, the next one finds the stage changed
 // again: it is restored, which costs no time, and whoever asks is told so.
 type kept struct {
-	askers map[int][]int // who has not been told yet, by the stage that is asked about
-	blocks map[int]lockfile.Stage
+	asked  map[int][]int          // the stages that a stage asks about
+	askers map[int]int            // how many ask about a stage and have not been told yet
+	blocks map[int]lockfile.Stage // new ones that are kept
 }
 
 func (r *run) keep() kept {
-	k := kept{map[int][]int{}, map[int]lockfile.Stage{}}
+	k := kept{map[int][]int{}, map[int]int{}, map[int]lockfile.Stage{}}
 	for i := range r.Project.Stages {
 		s := &r.Project.Stages[i]
 		if !r.selected[i] || r.omitted[i] != nil || s.Deploy || atOnce(s) {
@@ -258,8 +259,9 @@ func (r *run) keep() kept {
 		}
 		for _, name := range s.When.Stages() {
 			for _, m := range r.Project.Members(name) {
-				if m != i && r.selected[m] {
-					k.askers[m] = append(k.askers[m], i)
+				if m != i && r.selected[m] && !slices.Contains(k.asked[i], m) {
+					k.asked[i] = append(k.asked[i], m)
+					k.askers[m]++
 				}
 			}
 		}
@@ -269,22 +271,20 @@ func (r *run) keep() kept {
 
 // settleBlock puts the new block of a stage into the lock, or keeps it until all who ask about the stage are done.
 func (r *run) settleBlock(i int, l *lockfile.Stage) {
-	if len(r.kept.askers[i]) > 0 {
+	if r.kept.askers[i] > 0 {
 		r.kept.blocks[i] = *l
 		return
 	}
+	delete(r.kept.blocks, i)
 	r.lock.Set(*l)
 	r.dirty = true
 }
 
-// told takes a stage off those that ask. What nobody asks about any more goes into the lock.
+// hasBeenTold takes a stage that is done off those that ask. What nobody asks about any more goes into the lock.
 func (r *run) hasBeenTold(asker int) {
-	for i, askers := range r.kept.askers {
-		if !slices.Contains(askers, asker) {
-			continue
-		}
-		r.kept.askers[i] = slices.DeleteFunc(askers, func(a int) bool { return a == asker })
-		if l, ok := r.kept.blocks[i]; ok && len(r.kept.askers[i]) == 0 {
+	for _, i := range r.kept.asked[asker] {
+		r.kept.askers[i]--
+		if l, ok := r.kept.blocks[i]; ok {
 			r.settleBlock(i, &l)
 		}
 	}
@@ -292,11 +292,11 @@ func (r *run) hasBeenTold(asker int) {
 
 // keepNothing puts all that is kept into the lock: what is about to be live is on record.
 func (r *run) keepNothing() {
-	r.kept.askers = nil
+	clear(r.kept.asked)
+	clear(r.kept.askers)
 	for i, l := range r.kept.blocks {
 		r.settleBlock(i, &l)
 	}
-	r.kept.blocks = map[int]lockfile.Stage{}
 }
 
 // onlyOmitted reports whether there is nothing to deploy, because every deploy stage is left out.

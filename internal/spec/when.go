@@ -16,6 +16,7 @@ type When struct {
 	Text  string // as pipe.yaml has it
 	Place string
 	*expr.Expr
+	prefix string // of the stages in its file
 }
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
@@ -54,7 +55,7 @@ func (s *stageReader) when(n *yamldoc.Node) {
 		s.faults = append(s.faults, whenFault(s.prefix(), f).At(n.Place(s.file)))
 	}
 	if len(faults) == 0 {
-		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e}
+		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e, prefix: s.reader.prefix}
 	}
 }
 
@@ -97,6 +98,13 @@ func (r *reader) asks(p *Project, s *Stage) {
 	if s.When == nil {
 		return
 	}
+	// Those of its own file come first.
+	s.When.Rename(func(name string) string {
+		if own := s.When.prefix + name; len(p.Members(own)) > 0 {
+			return own
+		}
+		return name
+	})
 	for _, name := range s.When.Stages() {
 		switch members := p.Members(name); {
 		case name == s.Name:
