@@ -27,11 +27,15 @@ remote has built the same inputs before, its outputs are restored. Otherwise its
 command runs. A deploy stage runs unless this version is live in its environment.
 The first deployment to a new environment needs --create-env.
 
+A stage is named by its name, by that of its foreach or matrix, by a glob, or by an
+output. --only and --skip take the same but for outputs; what they leave out, and
+what a condition (when) leaves out, stays as pipe.lock has it.
+
 Where pipe.yaml has environments, pipe deploy deploys, and pipe repro builds; with
 --env ENV it does the same as pipe deploy ENV.
 
 Without --push, only the stages that a deployment depends on are published.`,
-		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build\npipe repro --skip 'train@*'", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			if opt.Replay && a.quiet {
 				return diag.New(diag.Usage, "--verbose and --quiet contradict each other").Hinted("pipe repro -v")
