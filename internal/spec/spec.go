@@ -109,7 +109,8 @@ type Stage struct {
 	Inferred      bool          // a deploy stage that does not say so
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
 	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
-	Timeout       time.Duration // 0: none
+	Timeout       time.Duration // 0: none; of one attempt
+	Retries       int           // further attempts after the command has failed
 	Mutex         string        // stages with the same one never run at once
 	Verify        Verify        // of a deploy stage, decides whether it works; without Cmd the command's own success does
 	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
