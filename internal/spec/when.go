@@ -8,7 +8,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // When is the condition of a stage: where it is false, the stage is left out of the run.
@@ -16,13 +15,26 @@ type When struct {
 	Text  string // as pipe.yaml has it
 	Place string
 	*expr.Expr
+
+	full func(name string) string // of a stage that the condition names, in an included file; nil: as it is
 }
 
-// ParamsFile is the file that params.NAME in a condition is about.
-const ParamsFile repopath.Path = "params.yaml"
+// Stages returns the names of the stages that the condition asks about.
+func (w *When) Stages() []string {
+	names := w.Expr.Stages()
+	for i := range names {
+		if w.full != nil {
+			names[i] = w.full(names[i])
+		}
+	}
+	return names
+}
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
 func (s *Stage) Eval(w expr.World) (bool, error) {
+	if changed, full := w.Changed, s.When.full; full != nil {
+		w.Changed = func(name string) (bool, error) { return changed(full(name)) }
+	}
 	is, err := s.When.Expr.Eval(w)
 	var fault *expr.Error
 	if errors.As(err, &fault) {
@@ -63,9 +75,9 @@ func (s *stageReader) when(n *yamldoc.Node) {
 
 // allParams reads the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	d := r.document(r.base.Child(string(ParamsFile)))
+	d := r.document(r.base.Child(DefaultVars))
 	if errors.Is(d.err, fs.ErrNotExist) {
-		return nil, errors.New(string(ParamsFile) + " does not exist")
+		return nil, errors.New(DefaultVars + " does not exist")
 	}
 	return d.root, d.err
 }
