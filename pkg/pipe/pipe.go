@@ -77,9 +77,10 @@ type Project struct {
 	root     string
 	yaml     []byte // pipe.yaml
 	spec     *spec.Project
-	vars     *variables    // of its env files, when they were read; see withEnv
-	repo     *gitlog.Repo  // nil outside git
-	lockAt   repopath.Path // pipe.lock relative to git's root
+	instead  map[repopath.Path][]byte // files that an import is going to write, as they will be
+	vars     *variables               // of its env files, when they were read; see withEnv
+	repo     *gitlog.Repo             // nil outside git
+	lockAt   repopath.Path            // pipe.lock relative to git's root
 	work     *worktree.Work
 	inputs   *inputs.Reader
 	top      *local.Top // the repository around the project; nil: no stage reads anything there
@@ -97,6 +98,7 @@ type Project struct {
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
+	assumed  bool          // what would be deployed is live already: no command runs
 	said     bool          // which blocks of the lock do not count: once is enough
 	jobOnce  sync.Once
 	jobRun   ci.Run        // what the CI system says; see job

@@ -10,8 +10,8 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -31,7 +31,7 @@ func findRoot(dir string) (string, error) {
 	} else if err == nil && !info.IsDir() {
 		return "", diag.New(diag.Usage, "not a directory").At(dir)
 	}
-	dvc := ""
+	dvcAt := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
 			real, err := filepath.EvalSymlinks(d)
@@ -40,29 +40,33 @@ func findRoot(dir string) (string, error) {
 			}
 			return including(real), nil
 		}
-		if _, err := os.Stat(filepath.Join(d, starter.DVC)); err == nil && dvc == "" {
-			dvc = d
+		if _, err := os.Stat(filepath.Join(d, dvc.StagesFile)); err == nil && dvcAt == "" {
+			dvcAt = d
 		}
 		if d == filepath.Dir(d) {
-			return "", noProject(start, dvc)
+			return "", noProject(start, dvcAt)
 		}
 	}
 }
 
-// noProject is the error for a directory that lies in no project; dvc is the nearest one that
+// noProject is the error for a directory that lies in no project; dvcAt is the nearest one that
 // has a dvc.yaml.
-func noProject(start, dvc string) error {
-	if dvc == "" {
+func noProject(start, dvcAt string) error {
+	if dvcAt == "" {
 		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
 	}
-	next := "pipe init"
-	if dvc != start {
-		next = "pipe -C " + dvc + " init"
+	next := "pipe import dvc"
+	if dvcAt != start {
+		next = "pipe -C " + dvcAt + " import dvc"
 	}
-	e := diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
-		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
+	e := isDVC(dvcAt).Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, dvc.StagesFile)
 	e.Err = errNoProject
 	return e
+}
+
+// isDVC is the error for a directory that has a dvc.yaml and no pipe.yaml.
+func isDVC(dir string) *diag.Error {
+	return diag.New(diag.Usage, "%s without %s: this is a DVC project", dvc.StagesFile, spec.FileName).At(dir)
 }
 
 // including returns the directory whose pipe.yaml includes that of dir, in one step or several; dir
