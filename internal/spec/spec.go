@@ -86,10 +86,11 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
-	Group         string   // the name of the foreach or matrix that it comes from; may be empty
-	Place         string   // file:line:col of its name
-	Cmd           []string // scripts; each is one shell, run in order
-	Shell         string   // "sh" or "bash"
+	Group         string        // the name of the foreach or matrix that it comes from; may be empty
+	File          repopath.Path // that declares it, where pipe.yaml includes one; empty: pipe.yaml itself
+	Place         string        // file:line:col of its name
+	Cmd           []string      // scripts; each is one shell, run in order
+	Shell         string        // "sh" or "bash"
 	Wdir          repopath.Path
 	Deps          []Dep              // sorted by path
 	Tools         []Tool             // sorted by command; from {cmd: command} among the deps
