@@ -17,8 +17,8 @@ import (
 
 // Validated is what a pipe.yaml without faults declares.
 type Validated struct {
-	File         string   `json:"file"`   // as the user would write it; - for stdin
-	Builds       int      `json:"builds"` // stages that make outputs
+	File         string   `json:"file"`         // as the user would write it; - for stdin
+	Builds       int      `json:"builds"`       // stages that make outputs
 	Checks       int      `json:"checks"`       // check stages
 	Deploys      int      `json:"deploys"`      // deploy stages
 	Inputs       int      `json:"inputs"`       // that pipe keeps
