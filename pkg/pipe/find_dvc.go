@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
@@ -23,6 +24,7 @@ import (
 // dvcName is a place in a file of DVC's where an md5 stands.
 type dvcName struct {
 	sum   dvc.Sum
+	size  int64           // -1: not told
 	what  string          // DVCOut or DVCDep
 	stage string          // empty in a .dvc file
 	file  repopath.Path   // dvc.lock or the .dvc file, from git's root
@@ -84,7 +86,7 @@ func (p *Project) dvcNames(file repopath.Path, data []byte) (names []dvcName, er
 	dir := string(p.at().Rel(file.Dir()))
 	add := func(what, stage, wdir string, i dvc.Item) {
 		if i.Sum.MD5 != "" {
-			names = append(names, dvcName{sum: i.Sum, what: what, stage: stage, file: file, path: path.Join(dir, wdir, i.Path)})
+			names = append(names, dvcName{sum: i.Sum, size: i.Size, what: what, stage: stage, file: file, path: path.Join(dir, wdir, i.Path)})
 		}
 	}
 	if file.Base() != dvc.LockFile {
@@ -169,6 +171,7 @@ func (d *dvcSearch) take(ctx context.Context, n dvcName) error {
 	}
 	for _, e := range list {
 		in := n
+		in.size = -1
 		in.sum, in.what, in.path = dvc.Sum{MD5: e.MD5, Legacy: n.sum.Legacy}, DVCInside, path.Join(n.path, e.Path)
 		d.add(in)
 	}
@@ -215,7 +218,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, h := range d.hits {
 		named[h.sum.String()] = true
-		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: -1, sum: h.sum}
+		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), sum: h.sum}
 		var commits []gitlog.Commit
 		for _, v := range h.versions {
 			commits = append(commits, v.Introduced...)
@@ -223,6 +226,12 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		slices.SortStableFunc(commits, func(x, y gitlog.Commit) int { return y.When.Compare(x.When) })
 		if n := len(commits); n > 0 {
 			a.Last, a.First = commitOf(commits[0]), commitOf(commits[n-1])
+		}
+		if len(d.found.Artifacts) < mostPlaces {
+			var err error
+			if a.Refs, err = (&history.Hit{Named: history.Named{Commit: commits}}).Refs(ctx, d.p.repo); err != nil {
+				return err
+			}
 		}
 		if err := d.describe(ctx, &a); err != nil {
 			return err
@@ -234,7 +243,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		if named[name] || !strings.HasPrefix(name, d.prefix) || d.dirs && !sum.Dir {
 			continue
 		}
-		a := Artifact{What: DVCOut, MD5: name, Dir: sum.Dir, Size: -1, sum: sum}
+		a := Artifact{What: DVCOut, MD5: name, Dir: sum.Dir, sum: sum}
 		if err := d.describe(ctx, &a); err != nil {
 			return err
 		}
