@@ -30,13 +30,18 @@ func (im *importing) take(ctx context.Context) error {
 		if !s.carried || s.Deploy {
 			continue
 		}
-		// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
-		s.Frozen = false
-		opt.Targets = append(opt.Targets, s.Name)
 		if s.Input && s.outs[0].here == nil {
 			if err := im.bring(ctx, s); err != nil {
 				return err
 			}
+		}
+		if up := s.stale(); up != "" {
+			s.carried, s.why = false, "it needs "+up+", which is not up to date"
+		}
+		if s.carried {
+			// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
+			s.Frozen = false
+			opt.Targets = append(opt.Targets, s.Name)
 		}
 	}
 	if len(opt.Targets) == 0 {
@@ -84,7 +89,7 @@ func telling(err error) bool {
 func (im *importing) drop(s *importStage, err error) {
 	s.carried, s.why = false, err.Error()
 	if errors.Is(err, dvc.ErrNowhere) {
-		s.do = "run dvc pull on a machine that can, then import again"
+		s.nowhere()
 	} else if all := diag.All(err); len(all) > 0 {
 		s.do = all[0].Hint
 	}
