@@ -199,7 +199,11 @@ func (im *importing) stage(ctx context.Context, s *importStage) error {
 		s.why = "it needs " + up + ", which is not up to date"
 		return nil
 	}
-	if !sameCommands(s.Cmd, l.Cmd) {
+	switch {
+	case sameCommands(s.Cmd, l.Cmd, func(x, y string) bool { return x == y }):
+	case im.hasTemplates(s) && sameCommands(s.Cmd, l.Cmd, dvc.SameCommand):
+		im.note(ImportNote{At: s.Name, What: "its cmd has a number as its file writes it, where DVC wrote it in another form (1e-3 and 0.001): it counts as the same"})
+	default:
 		s.why = "its cmd is not the one in dvc.lock"
 		return nil
 	}
@@ -229,8 +233,14 @@ func (im *importing) stage(ctx context.Context, s *importStage) error {
 }
 
 // sameCommands compares commands without the newline that ends a script.
-func sameCommands(a, b []string) bool {
-	return slices.EqualFunc(a, b, func(x, y string) bool { return strings.TrimRight(x, "\n") == strings.TrimRight(y, "\n") })
+func sameCommands(a, b []string, same func(x, y string) bool) bool {
+	return slices.EqualFunc(a, b, func(x, y string) bool { return same(strings.TrimRight(x, "\n"), strings.TrimRight(y, "\n")) })
+}
+
+// hasTemplates reports whether DVC filled in values in a stage's commands.
+func (im *importing) hasTemplates(s *importStage) bool {
+	group, _, _ := strings.Cut(s.Name, "@")
+	return slices.ContainsFunc(im.templates, func(t dvc.Template) bool { return path.Join(path.Dir(t.File), t.Stage) == group })
 }
 
 // out looks at an output of a stage that is up to date otherwise.
