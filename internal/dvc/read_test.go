@@ -56,10 +56,11 @@ stages:
 
 func TestLocksOfOtherVersionsAreRefusedWithWhatToDo(t *testing.T) {
 	for text, want := range map[string]string{
-		"train:\n  cmd: x\n":           "has no schema",
-		"schema: '3.0'\nstages: {}\n":  "schema 3.0 is not supported",
-		"[a]\n":                        "must be a map",
-		"<<<<<<< HEAD\nschema: '2.0'\n": "not valid YAML",
+		"train:\n  cmd: x\n":            "has no schema",
+		"schema: '3.0'\nstages: {}\n":   "schema 3.0 is not supported",
+		"[a]\n":                         "must be a map",
+		"<<<<<<< HEAD\nschema: '2.0'\n": "has the marks of a merge conflict",
+		"schema: [\n":                   "not valid YAML",
 	} {
 		_, err := ParseLock("dvc.lock", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {

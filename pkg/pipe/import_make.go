@@ -68,7 +68,7 @@ func (im *importing) take(ctx context.Context) error {
 		s := im.by[o.Stage.Name]
 		switch {
 		case o.Done:
-		case o.Err != nil && (diag.Is(o.Err, diag.Integrity) || !telling(o.Err)):
+		case o.Err != nil && !ofOneStage(o.Err):
 			return o.Err
 		case o.Err != nil:
 			im.drop(s, o.Err)
@@ -79,10 +79,14 @@ func (im *importing) take(ctx context.Context) error {
 	return im.p.saveLock(im.lock)
 }
 
-// telling reports whether an error says what a person can do about it: the stage is named then, and the others go on.
-func telling(err error) bool {
-	var e *diag.Error
-	return errors.As(err, &e) || errors.Is(err, dvc.ErrNowhere)
+// ofOneStage reports whether an error is about one stage, which is listed while the others go on. A store that cannot
+// be read ends the import: it would list stages that are up to date.
+func ofOneStage(err error) bool {
+	if errors.Is(err, dvc.ErrNowhere) {
+		return true
+	}
+	stage := diag.Is(err, diag.Usage) || diag.Is(err, diag.NotFound) || diag.Is(err, diag.Stage) || diag.Is(err, diag.Policy)
+	return stage && !errors.Is(err, errUntrusted)
 }
 
 // drop says that a stage is not carried over after all.
