@@ -90,11 +90,14 @@ func printDVC(w io.Writer, x pipe.Artifact) {
 	kind := map[string]string{"dvc-out": "output", "dvc-inside": "file in an output", "dvc-dep": "dependency"}[x.What]
 	switch {
 	case x.File == "":
-		view.Print(w, "  in no dvc.lock and no .dvc file any more\n")
+		view.Print(w, "  in no dvc.lock and no .dvc file\n")
 	case x.Stage == "":
 		view.Print(w, "  %s  by %s\n", x.Path, x.File)
 	default:
 		view.Print(w, "  %s  %s of stage %s, by %s\n", x.Path, kind, x.Stage, x.File)
+	}
+	if x.Now {
+		view.Print(w, "  in the workspace's %s\n", x.File)
 	}
 	printCommits(w, false, x.First, x.Last)
 	if len(x.Refs) > 0 {

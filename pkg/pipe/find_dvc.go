@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
@@ -18,6 +19,7 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -29,7 +31,7 @@ type dvcName struct {
 	stage string          // empty in a .dvc file
 	file  repopath.Path   // dvc.lock or the .dvc file, from git's root
 	path  string          // of what it names, from the project
-	in    *gitlog.Version // the content of file that says so
+	in    *gitlog.Version // the content of file that says so; nil: it is in the workspace
 }
 
 // What an artifact is that only DVC's files name.
@@ -39,11 +41,11 @@ const (
 	DVCInside = "dvc-inside" // a file inside such a directory
 )
 
-// dvcPast calls f for each md5 that a dvc.lock or .dvc file names or ever named, the newest version of each
-// file first. What cannot be read is told once and left out.
+// dvcPast calls f for each md5 that a dvc.lock or .dvc file names or ever named: in the workspace, then in
+// commits, the newest version of each file first. What cannot be read is told once and left out.
 func (p *Project) dvcPast(ctx context.Context, f func(dvcName) error) error {
-	if p.repo == nil {
-		return nil
+	if err := p.dvcNow(f); err != nil || p.repo == nil {
+		return err
 	}
 	files, err := p.repo.Ever(ctx, "**/"+dvc.LockFile, "**/*"+dvc.DataSuffix)
 	if err != nil {
@@ -76,6 +78,40 @@ func (p *Project) dvcPast(ctx context.Context, f func(dvcName) error) error {
 		})
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// dvcNow calls f for the names in the workspace.
+func (p *Project) dvcNow(f func(dvcName) error) error {
+	d, err := dvc.Find(p.root)
+	if err != nil {
+		p.leftOut(err)
+	}
+	if d == nil {
+		return nil
+	}
+	var files []string
+	for i := range d.Files {
+		files = append(files, path.Join(d.Files[i].Dir, dvc.LockFile))
+	}
+	for i := range d.Data {
+		files = append(files, d.Data[i].Name)
+	}
+	for _, name := range files {
+		data, err := atomicfile.Read(p.path(name), yamldoc.MaxSize)
+		if err != nil {
+			continue // no dvc.lock yet
+		}
+		names, err := p.dvcNames(p.at().Child(name), data)
+		if err != nil {
+			p.leftOut(err)
+		}
+		for _, n := range names {
+			if err := f(n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -147,6 +183,7 @@ type dvcSearch struct {
 
 type dvcHit struct {
 	dvcName
+	now      bool // in the workspace
 	versions []*gitlog.Version
 }
 
@@ -187,6 +224,10 @@ func (d *dvcSearch) add(n dvcName) {
 		d.seen[id] = i
 		d.hits = append(d.hits, dvcHit{dvcName: n})
 	}
+	if n.in == nil {
+		d.hits[i].now = true
+		return
+	}
 	d.hits[i].versions = append(d.hits[i].versions, n.in)
 }
 
@@ -218,7 +259,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, h := range d.hits {
 		named[h.sum.String()] = true
-		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), sum: h.sum}
+		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), Now: h.now, sum: h.sum}
 		var commits []gitlog.Commit
 		for _, v := range h.versions {
 			commits = append(commits, v.Introduced...)
