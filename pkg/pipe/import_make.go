@@ -145,7 +145,7 @@ func (im *importing) make(ctx context.Context, o *importOut) (artifact.Output, e
 		if err != nil {
 			return artifact.Output{}, err
 		}
-		return o.asOutput(artifact.Output{Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}), nil
+		return artifact.Output{Path: o.at(), Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}, nil
 	}
 	list, err := im.store.List(ctx, o.Sum)
 	if err != nil {
