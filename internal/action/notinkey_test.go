@@ -4,6 +4,8 @@ package action
 var notInKey = map[string]string{
 	"Stage.Name":       "a renamed stage makes the same",
 	"Stage.Place":      "where it stands in the file",
+	"Stage.When":       "says whether the stage runs, not what it makes",
+	"Stage.Group":      "where its definition comes from",
 	"Stage.Frozen":     "says whether the stage runs, not what it makes",
 	"Stage.Timeout":    "a stage that was stopped has no result",
 	"Stage.Inferred":   "Stage.Deploy is in the key",
@@ -42,5 +44,14 @@ var notInKey = map[string]string{
 	"Input.Files":      "follows from the digest",
 	"Input.In":         "where the digest was looked up",
 	"Inputs.Hidden":    "how values stand in the lock; the values themselves are in the key",
+	"Env.File":         "where the value comes from; the value itself is in the key",
+	"EnvFile.Path":     "its variables are in Stage.Env",
+	"EnvFile.Optional": "whether the stage may run without it, not what it says",
+	"EnvFile.Place":    "where it stands in the file",
+	"Stage.PassEnv":    "what reaches the command and is no part of what it makes",
+	"Var.Name":         "pass_env names it",
+	"Var.Value":        "pass_env names it",
+	"Var.Place":        "where it stands in the file",
+	"EnvValue.Mask":    "what of the output is shown",
 	"EnvValue.Literal": "where the value comes from; the value itself is in the key",
 }

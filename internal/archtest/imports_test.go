@@ -15,7 +15,7 @@ const module = "github.com/pipe-build/pipe/"
 // has no place in the house.
 var floors = map[string]int{
 	"pkg/digest": 0, "internal/diag": 0, "internal/dag": 0, "internal/par": 0, "internal/atomicfile": 0, "internal/process": 0, "pkg/repopath": 0, "internal/canon": 0, "internal/folder": 0,
-	"internal/yamldoc": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
+	"internal/yamldoc": 1, "internal/dotenv": 1, "pkg/artifact": 1, "internal/statindex": 1, "internal/atomicfile/powercut": 1,
 	"pkg/lockfile": 2, "pkg/event": 2, "internal/object": 2, "internal/params": 2, "internal/template": 2,
 	"internal/expr": 3, "internal/metrics": 3, "internal/spec": 4,
 	"internal/store": 5, "internal/lease": 6, "internal/action": 5, "internal/shell": 5, "internal/ignore": 5, "internal/gitlog": 5, "internal/view": 5,
@@ -24,7 +24,7 @@ var floors = map[string]int{
 	"internal/local": 8, "internal/deploy": 8, "internal/engine": 9,
 	"pkg/pipe": 10, "internal/cli": 11, "cmd/pipe": 12,
 	// Beside the house: tests and their tools.
-	"internal/archtest": 13, "internal/tool": 5, "internal/s3server": 6, "internal/forge": 6, "internal/bench": 13, "internal/faults": 13, "internal/drill": 13,
+	"internal/archtest": 13, "internal/tool": 5, "internal/s3server": 6, "internal/dvctest": 6, "internal/forge": 6, "internal/bench": 13, "internal/faults": 13, "internal/drill": 13,
 }
 
 // doors: one third-party module, one package that opens it.

@@ -223,7 +223,7 @@ func (r *run) environ(st *state, in *gathered) []string {
 			env = append(env, kv)
 		}
 	}
-	for _, e := range in.Env {
+	for _, e := range r.outside(st.Stage, in.Env) {
 		if e.Set {
 			env = append(env, e.Name+"="+e.Value)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -268,12 +269,12 @@ func (s *stageReader) secret(p yamldoc.Pair) (said Secret) {
 func (s *stageReader) variable(n *yamldoc.Node, e Env) {
 	e.Place = n.Place(s.file)
 	switch name, value, set := strings.Cut(e.Name, "="); {
-	case set && envName.MatchString(name):
+	case set && dotenv.IsName(name):
 		_ = s.bad(n, "env %q is not a valid environment variable name", e.Name).Hinted("write {%s: %s}", name, yamldoc.Quote(value))
-	case !envName.MatchString(e.Name):
+	case !dotenv.IsName(e.Name):
 		s.bad(n, "env %q is not a valid environment variable name; use letters, digits and _, not starting with a digit", e.Name)
-	case strings.HasPrefix(e.Name, "PIPE_"):
-		s.bad(n, "env %s: names that start with PIPE_ are reserved for pipe", e.Name)
+	case strings.HasPrefix(e.Name, reservedEnv):
+		s.bad(n, "env %s: names that start with %s are reserved for pipe", e.Name, reservedEnv)
 	case s.once(n, "env", e.Name):
 		s.st.Env = append(s.st.Env, e)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -53,7 +54,11 @@ type reader struct {
 	Options
 	file   string
 	faults diag.List
-	kept   []keptFile // named by environments
+	kept   []keptFile      // named by environments
+	scope  *template.Scope // what the names in vars stand for; nil: there are none
+
+	params   *yamldoc.Node // of ParamsFile, once it was asked for
+	noParams error         // why it cannot be read
 }
 
 // fault notes a fault at a node, and returns it for a hint.
@@ -100,7 +105,7 @@ func fileLineCol(place string) (file string, line, col int) {
 // later are keys of the schema that a coming version will read.
 var (
 	laterTop   = []string{"vars", "params", "plots", "artifacts"}
-	laterStage = []string{"foreach", "matrix", "do", "when", "image"}
+	laterStage = []string{"foreach", "matrix", "do", "image"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
 
@@ -142,6 +147,8 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		switch pair.Key {
 		case "stages":
 			r.stages(p, pair)
+		case "env_file":
+			p.EnvFiles = r.envFiles(pair.Value, repopath.Root, "")
 		case "inputs":
 			r.inputs(p, pair.Value)
 		case "project":
@@ -166,9 +173,10 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "deploy_on":
 			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
+			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
 		}
 	}
+	cover(p.Stages, p.EnvFiles)
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}

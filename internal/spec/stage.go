@@ -13,10 +13,7 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-var (
-	stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
-	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
+var stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
 
 // stageReader reads one stage.
 type stageReader struct {
@@ -36,6 +33,8 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"deps":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "deps", s.dep) },
 	"params":         func(s *stageReader, n *yamldoc.Node) { s.each(n, "params", s.param) },
 	"env":            func(s *stageReader, n *yamldoc.Node) { s.each(n, "env", s.env) },
+	"env_file":       func(s *stageReader, n *yamldoc.Node) { s.st.EnvFiles = s.envFiles(n, s.st.Wdir, s.prefix()) },
+	"pass_env":       func(s *stageReader, n *yamldoc.Node) { s.each(n, "pass_env", s.pass) },
 	"outs":           outs("outs"),
 	"metrics":        outs("metrics"),
 	"plots":          outs("plots"),
@@ -54,6 +53,7 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"drift":    func(s *stageReader, n *yamldoc.Node) { s.st.Drift, _ = s.text(n, s.prefix(), "drift") },
 	"undeploy": func(s *stageReader, n *yamldoc.Node) { s.st.Undeploy, _ = s.text(n, s.prefix(), "undeploy") },
 	"barrier":  func(s *stageReader, n *yamldoc.Node) { s.st.Barrier = s.flag(n, s.prefix(), "barrier") },
+	"when":     (*stageReader).when,
 	"desc":     (*stageReader).desc,
 	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
@@ -81,8 +81,9 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
 		s.bad(p.At, "cmd is missing")
 	}
-	// The two that look at several fields, once all are read.
+	// Those that look at several fields, once all are read.
 	s.kind(p)
+	s.passes()
 	s.order()
 	return s.st, true
 }
@@ -165,6 +166,7 @@ func (s *stageReader) order() {
 		slices.Sort(s.st.Params[i].Keys)
 	}
 	slices.SortFunc(s.st.Env, func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(s.st.PassEnv)
 	slices.SortFunc(s.st.Needs, func(a, b Need) int { return strings.Compare(a.Stage, b.Stage) })
 	slices.SortFunc(s.st.Outs, func(a, b Out) int { return strings.Compare(string(a.Path), string(b.Path)) })
 }

@@ -6,6 +6,7 @@
 package template
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -52,4 +53,12 @@ func (s *Scope) Find(r Ref) (*yamldoc.Node, error) {
 }
 
 // part returns the value of a map's key or a list's index, nil when there is none.
-func part(n *yamldoc.Node, key string) *yamldoc.Node { return n.Get(key) }
+func part(n *yamldoc.Node, key string) *yamldoc.Node {
+	if n.Kind != yamldoc.List {
+		return n.Get(key)
+	}
+	if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(n.Items) && strconv.Itoa(i) == key {
+		return n.Items[i]
+	}
+	return nil
+}

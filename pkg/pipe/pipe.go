@@ -81,6 +81,7 @@ type Project struct {
 	root     string
 	yaml     []byte // pipe.yaml
 	spec     *spec.Project
+	vars     *variables    // of its env files, when they were read; see withEnv
 	repo     *gitlog.Repo  // nil outside git
 	lockAt   repopath.Path // pipe.lock relative to git's root
 	work     *worktree.Work
