@@ -66,6 +66,9 @@ type Read struct {
 type Made struct {
 	Outs    []artifact.Output // in the order of Stage.Outs
 	Seconds float64           // how long the command took
+	// Earlier says that no command ran: another tool's lock says that an earlier run made these outs of
+	// these inputs. Who ran it, when and how long, nobody knows.
+	Earlier bool
 	// Settle ends the job: when recorded, what the outputs replaced is dropped;
 	// else it is put back. It is called once after each Run without an error.
 	Settle func(recorded bool) error
