@@ -50,6 +50,8 @@ type Project struct {
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
 
+	Files   []repopath.Path // that were read beside pipe.yaml: of vars and include
+	Notes   []string        // for people
 	Metrics []repopath.Path // files that pipe metrics shows, beside the metrics of stages; sorted
 
 	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
@@ -84,6 +86,7 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
+	Group         string   // the name of the foreach or matrix that it comes from; may be empty
 	Place         string   // file:line:col of its name
 	Cmd           []string // scripts; each is one shell, run in order
 	Shell         string   // "sh" or "bash"
@@ -113,7 +116,6 @@ type Stage struct {
 	Undeploy      string        // of a deploy stage: the command that takes it down; may be empty
 	Barrier       bool          // of a deploy stage: a rollback that would change its key needs a yes of its own
 	When          *When         // nil: the stage is in every run
-	Group         string        // of the foreach or matrix that made the stage; empty: it is written out
 	Desc          string
 	Meta          string // canonical text of a value, for others to read
 }

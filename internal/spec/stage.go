@@ -9,11 +9,19 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-var stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
+var (
+	stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
+	// generatedName is as wide as a lock's names, but for the colon, which inputs have.
+	generatedName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@/=,+-]{0,199}$`)
+)
+
+// maxName is the most characters that a generated name has, without its directory.
+const maxName = 200
 
 // stageReader reads one stage.
 type stageReader struct {
@@ -22,6 +30,7 @@ type stageReader struct {
 	node  *yamldoc.Node
 	seen  map[string]*yamldoc.Node // items of the stage's lists, to find repetitions
 	files map[repopath.Path]int    // index of each file in st.Params
+	vars  *template.Scope          // of its templates; nil: that of the file
 }
 
 // stageFields reads each key of a stage. wdir is not among them: it is read
@@ -60,9 +69,9 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 
 // stage reads one stage; false when there is nothing to check further. A stage with faults is
 // still returned, for the checks between stages; the Project is not.
-func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
-	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
-	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
+func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
+	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}, vars: vars}
+	s.st = Stage{Name: r.prefix + p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: r.base}
 	if p.Value.Kind != yamldoc.Map {
 		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
 		return Stage{}, false
@@ -92,6 +101,14 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 // cmd may stand deeper.
 func (s *stageReader) hasLater() bool {
 	return slices.ContainsFunc(s.node.Pairs, func(p yamldoc.Pair) bool { return slices.Contains(laterStage, p.Key) })
+}
+
+// names returns what the templates and the condition of the stage can name.
+func (s *stageReader) names() *template.Scope {
+	if s.vars != nil {
+		return s.vars
+	}
+	return s.reader.names()
 }
 
 // prefix is what messages about the stage begin with.
@@ -241,7 +258,7 @@ func (s *stageReader) verify(n *yamldoc.Node) {
 // wdir reads the working directory. After a fault the stage's paths are read as if there were
 // none.
 func (s *stageReader) wdir(n *yamldoc.Node) {
-	p, _, ok := s.path(n, repopath.Root, "wdir")
+	p, _, ok := s.path(n, s.base, "wdir")
 	if !ok {
 		return
 	}

@@ -49,7 +49,7 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	e, err := expr.Parse(text)
 	var faults []*expr.Error
 	if err == nil {
-		faults = e.Bind(expr.Names{Vars: s.scope, Params: s.allParams})
+		faults = e.Bind(expr.Names{Vars: s.names(), Params: s.allParams})
 	} else if fault := (*expr.Error)(nil); errors.As(err, &fault) {
 		faults = append(faults, fault)
 	}
@@ -61,28 +61,13 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	}
 }
 
-// allParams reads the file that params.NAME is about, once.
+// allParams reads the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	if r.params != nil || r.noParams != nil {
-		return r.params, r.noParams
-	}
-	r.params, r.noParams = r.readParams()
-	return r.params, r.noParams
-}
-
-func (r *reader) readParams() (*yamldoc.Node, error) {
-	var data []byte
-	err := fs.ErrNotExist
-	if r.Read != nil {
-		data, err = r.Read(ParamsFile)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+	d := r.document(r.base.Child(string(ParamsFile)))
+	if errors.Is(d.err, fs.ErrNotExist) {
 		return nil, errors.New(string(ParamsFile) + " does not exist")
 	}
-	if err != nil {
-		return nil, err
-	}
-	return yamldoc.Parse(string(ParamsFile), data, yamldoc.Options{})
+	return d.root, d.err
 }
 
 // Members returns the stages that a name stands for, by index: the stage of that name, else those of the group.

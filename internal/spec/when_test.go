@@ -33,7 +33,7 @@ func TestAConditionReadsTheParamsFile(t *testing.T) {
 	for params, want := range map[string]string{
 		"":                         `pipe.yaml:1:39: s: when: column 1: params.yaml does not exist`,
 		"train: {lr: }\ntags: [x]": `cannot compare params.train.lr (null) with 0.1`,
-		"train: {l: 1}":            `params.train has no "lr"`,
+		"train: {l: 1}":            `params.train has no key "lr"`,
 		"a: &a [*a]":               `contains itself`,
 	} {
 		if _, err := parseWhen(params, text); err == nil || !strings.Contains(err.Error(), want) {

@@ -132,6 +132,9 @@ func (p *Project) read(ctx context.Context) error {
 	p.yaml = data
 	p.spec, err = p.parse(data)
 	if err == nil {
+		for _, text := range p.spec.Notes {
+			p.note(text)
+		}
 		p.recallSources()
 		err = p.openTop(ctx)
 	}
