@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/yamldoc"
@@ -127,19 +128,55 @@ func (e *exporter) stage(all *yamldoc.Draft, name string) {
 		e.clean(body, made)
 		return
 	}
-	if len(made) == 1 && made[0].Name == name {
-		all.Set(name, made[0].draft())
-		return
+	several := body != entry || entry.Get("matrix") != nil
+	if several || !nameForm.MatchString(name) {
+		for _, s := range made {
+			e.rename(s)
+		}
 	}
-	all.Delete(name)
+	switch {
+	case several:
+		e.add(Note{What: "each stage is written out, " + written(made) + ": DVC would read the foreach or matrix otherwise"})
+		all.Delete(name)
+	case len(made) == 1 && made[0].Name != name:
+		e.add(Note{What: "is " + made[0].Name + " in DVC, which allows fewer characters in names"})
+		all.Rename(name, made[0].Name)
+	}
 	for _, s := range made {
 		all.Set(s.Name, s.draft())
 	}
-	if len(made) > 0 && entry.Get("do") == nil && entry.Get("matrix") == nil {
-		e.add(Note{What: "is " + made[0].Name + " in DVC, which allows fewer characters in names", Do: ""})
-	} else {
-		e.add(Note{What: "each stage is written out: DVC would read the foreach or matrix otherwise", Do: ""})
+}
+
+// written names the stages that were written out.
+func written(made []*Stage) string {
+	if len(made) == 0 {
+		return "none"
 	}
+	if len(made) == 1 {
+		return "as " + made[0].Name
+	}
+	return "from " + made[0].Name + " to " + made[len(made)-1].Name
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+
+// rename gives a stage a name that DVC takes: only a foreach or a matrix makes names with an @ there.
+func (e *exporter) rename(s *Stage) {
+	base := notInNames.ReplaceAllString(s.Name, "-")
+	s.Name = base
+	for n := 2; slices.ContainsFunc(e.stages, func(o Stage) bool { return o.Name == s.Name && o.Original != s.Original }); n++ {
+		s.Name = base + "-" + strconv.Itoa(n)
+	}
+}
+
+// Owns reports whether a path is DVC's own, which nothing there depends on.
+func Owns(at string) bool {
+	first, _, _ := strings.Cut(at, "/")
+	switch base := path.Base(at); {
+	case first == Dir, base == StagesFile, base == LockFile, base == IgnoreFile, strings.HasSuffix(base, DataSuffix):
+		return true
+	}
+	return false
 }
 
 // drop takes the keys out that DVC refuses.
@@ -305,14 +342,24 @@ func (e *exporter) clean(body *yamldoc.Draft, made []*Stage) {
 		return command(all, yamldoc.NewText)
 	}
 	body.Set("cmd", scripts(body.Get("cmd")))
+	if wdir := body.Get("wdir"); wdir.IsText() {
+		tidy(wdir)
+	}
+	for _, it := range body.Get("params").Items() {
+		for _, file := range it.Keys() {
+			it.Rename(file, path.Clean(file))
+		}
+	}
 	deps := yamldoc.NewList(false)
 	changed := false
 	for _, it := range body.Get("deps").Items() {
 		switch {
 		case it.IsText():
+			tidy(it)
 			deps.Append(it)
 			continue
 		case it.Get("path") != nil:
+			tidy(it.Get("path"))
 			deps.Append(it.Get("path"))
 		}
 		changed = true
@@ -334,11 +381,24 @@ func (e *exporter) clean(body *yamldoc.Draft, made []*Stage) {
 	}
 }
 
+// tidy writes a path as dvc.lock has it, for DVC compares the texts.
+func tidy(at *yamldoc.Draft) {
+	if clean := path.Clean(at.Value()); clean != at.Value() {
+		at.SetValue(clean)
+	}
+}
+
 // outsForDVC writes a list of outs with the options that DVC has.
 func outsForDVC(old *yamldoc.Draft) *yamldoc.Draft {
 	changed, next := false, yamldoc.NewList(false)
 	for _, it := range old.Items() {
 		at, options := outOf(it)
+		at = path.Clean(at)
+		if it.IsText() {
+			tidy(it)
+		} else if it.Get("path") == nil {
+			it.Rename(it.Keys()[0], at)
+		}
 		if it.IsText() || options.IsList() {
 			next.Append(it)
 			continue

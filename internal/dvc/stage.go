@@ -13,6 +13,7 @@ import (
 // Stage is a stage as DVC has it: what a dvc.yaml says of it, and what a dvc.lock says of its last run.
 type Stage struct {
 	Name          string // in its file
+	Original      string // in pipe
 	Written       string // the name under which pipe.yaml has it: of a foreach or matrix, the group's
 	Desc, Meta    string // Meta is a canonical value of package params
 	Cmd           []string

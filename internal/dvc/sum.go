@@ -288,7 +288,7 @@ func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ig
 		case ".git", ".hg", Dir:
 			continue // DVC never looks into them
 		}
-		if rules.Match(e.Name(), info.IsDir()) {
+		if rules.Match(e.Name(), info.IsDir()) || info.IsDir() && !e.IsDir() { // nor through a symlink to a directory
 			continue
 		}
 		if info.IsDir() {

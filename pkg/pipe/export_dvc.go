@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -217,7 +218,8 @@ func (x *exporting) stageFiles(stages map[string][]dvc.Stage) (last []string, er
 	if len(stages) == 0 {
 		stages["."] = nil
 	}
-	for dir, some := range stages {
+	for _, dir := range slices.Sorted(maps.Keys(stages)) {
+		some := stages[dir]
 		name := path.Join(dir, spec.FileName)
 		text := x.yaml
 		if dir != "." {

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -166,13 +167,13 @@ func (x *exporting) directory(ctx context.Context, o artifact.Output, t *object.
 		case object.Dir:
 			odd["empty directories"] = true
 		case object.Symlink:
-			odd["symlinks: each is a copy of what it leads to"] = true
-			for at, to := range follow(t, e) {
-				add(at, to)
+			odd["symlinks: one to a file is a copy of it, and any other is left out"] = true
+			if to, ok := follow(t, e); ok {
+				add(e.Path, to)
 			}
 		}
 	}
-	for what := range odd {
+	for _, what := range slices.Sorted(maps.Keys(odd)) {
 		x.note("output "+string(o.Path), "DVC keeps no "+what, "", true)
 	}
 	seen := x.files.Seen(string(o.Path), k.entries)
@@ -190,32 +191,16 @@ func (x *exporting) directory(ctx context.Context, o artifact.Output, t *object.
 	return k, err
 }
 
-// follow returns the files that a symlink in a tree stands for, by their paths there.
-func follow(t *object.Tree, link object.Entry) map[repopath.Path]object.Entry {
-	files := map[repopath.Path]object.Entry{}
-	to := link
+// follow returns the file that a symlink in a tree leads to. One to a directory is nothing to DVC.
+func follow(t *object.Tree, link object.Entry) (object.Entry, bool) {
 	for range 40 { // as the kernel follows
-		if to.Kind != object.Symlink {
-			break
+		next, ok := t.Find(repopath.Path(path.Join(string(link.Path.Dir()), link.Target)))
+		if !ok || next.Kind != object.Symlink {
+			return next, ok && next.IsFile()
 		}
-		at := repopath.Path(path.Join(string(to.Path.Dir()), to.Target))
-		next, ok := t.Find(at)
-		if !ok {
-			if sub, is := t.Sub(at); is {
-				for _, e := range sub.Entries {
-					if e.IsFile() {
-						files[link.Path.Child(string(e.Path))] = e
-					}
-				}
-			}
-			return files
-		}
-		to = next
+		link = next
 	}
-	if to.IsFile() {
-		files[link.Path] = to
-	}
-	return files
+	return object.Entry{}, false
 }
 
 // inOutput returns what DVC has of a path that is an output or lies in one; false: it is none, or nothing is known of it.

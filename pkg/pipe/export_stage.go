@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/dvc"
@@ -23,13 +21,12 @@ func (x *exporting) stage(ctx context.Context, s *spec.Stage, stages map[string]
 	dir, name := path.Split(s.Name)
 	dir = path.Clean(dir)
 	d := dvc.Stage{
-		Name: name, Written: name, Desc: s.Desc, Meta: s.Meta, Wdir: relative(repopath.Path(dir), s.Wdir),
+		Name: name, Original: s.Name, Written: name, Desc: s.Desc, Meta: s.Meta, Wdir: relative(repopath.Path(dir), s.Wdir),
 		Frozen: s.Frozen || s.Deploy, AlwaysChanged: s.AlwaysChanged, Spread: len(s.Excludes) > 0,
 	}
 	if s.Group != "" {
 		d.Written = path.Base(s.Group)
 	}
-	d.Name = nameInDVC(name, d.Written, stages[dir])
 	for _, script := range s.Cmd {
 		d.Cmd = append(d.Cmd, dvc.Script(script, s.Shell == "bash"))
 	}
@@ -56,26 +53,6 @@ func (x *exporting) stage(ctx context.Context, s *spec.Stage, stages map[string]
 	}
 	stages[dir] = append(stages[dir], d)
 	return nil
-}
-
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
-
-// nameInDVC returns a name for a stage in DVC, where only a foreach or a matrix makes names with an @.
-func nameInDVC(name, written string, others []dvc.Stage) string {
-	if written != name && !notInNames.MatchString(written) {
-		return name
-	}
-	base := notInNames.ReplaceAllString(name, "-")
-	for n, next := 1, base; ; n++ {
-		taken := false
-		for _, o := range others {
-			taken = taken || o.Name == next
-		}
-		if !taken {
-			return next
-		}
-		next = base + "-" + strconv.Itoa(n+1)
-	}
 }
 
 // relative returns how a path of the project is written in a directory.
@@ -151,7 +128,9 @@ func (x *exporting) depPaths(ctx context.Context, s *spec.Stage, dep spec.Dep) (
 		if in.Kind.Plain() == artifact.Dir {
 			at = dep.Path.Child(string(e.Path))
 		}
-		ats = append(ats, at)
+		if !dvc.Owns(string(at)) {
+			ats = append(ats, at)
+		}
 	}
 	return ats, nil
 }
