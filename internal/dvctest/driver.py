@@ -11,15 +11,38 @@ import socketserver
 import sys
 import traceback
 
-# What repro, status, add, push and the like import only when they run.
 import dvc.cli
 import dvc.cli.parser
+
+# What repro, status, add and push import only when they run.
+import configobj
+import dulwich.ignore
+import dulwich.index
+import dvc.cachemgr
+import dvc.data_cloud
 import dvc.dependency.param
+import dvc.dirs
+import dvc.lock
 import dvc.parsing
+import dvc.repo.artifacts
+import dvc.repo.datasets
+import dvc.repo.graph
+import dvc.repo.index
+import dvc.repo.metrics
+import dvc.repo.params
+import dvc.repo.plots
 import dvc.repo.reproduce
+import dvc.repo.trie
+import dvc.rwlock
+import dvc.scm
 import dvc.stage.cache
 import dvc.stage.run
+import dvc.utils.strictyaml
 import dvc_data.hashfile.transfer
+import networkx
+import pyparsing
+import ruamel.yaml
+import tomlkit
 
 
 class Command(socketserver.StreamRequestHandler):

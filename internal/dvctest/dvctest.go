@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,9 +24,8 @@ var files embed.FS
 // Server is a Python process that has imported DVC and forks for each command: a start of dvc costs a
 // second or two, a fork a few milliseconds.
 type Server struct {
-	dir  string
-	cmd  *exec.Cmd
-	hold io.Closer // the process ends when nobody holds its stdin
+	dir string
+	cmd *exec.Cmd
 }
 
 // Start installs DVC, if this machine does not have it yet, and starts a server that keeps its files, among
@@ -42,15 +40,12 @@ func Start(ctx context.Context, dir string, env ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, cmd: exec.Command(python, "-c", string(driver), filepath.Join(dir, "dvc.socket"))}
-	s.cmd.Env = append(os.Environ(), "DVC_NO_ANALYTICS=1", "DVC_GLOBAL_CONFIG_DIR="+dir, "DVC_SYSTEM_CONFIG_DIR="+dir, "DVC_SITE_CACHE_DIR="+filepath.Join(dir, "site"))
+	s.cmd.Env = append(os.Environ(), "SHELL=/bin/sh", "DVC_NO_ANALYTICS=1", "DVC_GLOBAL_CONFIG_DIR="+dir, "DVC_SYSTEM_CONFIG_DIR="+dir, "DVC_SITE_CACHE_DIR="+filepath.Join(dir, "site"))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	if err := os.WriteFile(filepath.Join(dir, "config"), []byte("[core]\n    check_update = false\n"), 0o600); err != nil {
 		return nil, err
 	}
 	s.cmd.Stderr = os.Stderr
-	if s.hold, err = s.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -59,16 +54,16 @@ func Start(ctx context.Context, dir string, env ...string) (*Server, error) {
 		return nil, err
 	}
 	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
-		return nil, errors.Join(fmt.Errorf("the server of DVC's commands has not started: %w", err), s.Stop())
+		s.Stop()
+		return nil, fmt.Errorf("the server of DVC's commands has not started: %w", err)
 	}
 	return s, nil
 }
 
 // Stop ends the server.
-func (s *Server) Stop() error {
+func (s *Server) Stop() {
 	_ = s.cmd.Process.Kill() // an error says that it has ended
 	_ = s.cmd.Wait()         // and so does this one
-	return s.hold.Close()
 }
 
 // Result is what a command of DVC has printed, to stdout and stderr, and its exit code.
