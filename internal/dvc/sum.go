@@ -189,9 +189,10 @@ func (t *Tree) Sum(legacy bool) Sum {
 
 // Files hashes what lies in a workspace, each file once.
 type Files struct {
-	root  string
-	mu    sync.Mutex
-	known map[string]*Tree
+	root   string
+	mu     sync.Mutex
+	known  map[string]*Tree
+	coming map[string][]byte // .dvcignore files that are not written yet, by their directories
 }
 
 // NewFiles returns those below root, the directory that has .dvc.
@@ -246,7 +247,7 @@ func (f *Files) above(at string) (*ignore.Rules, error) {
 		return rules, nil
 	}
 	for elem := range strings.SplitSeq(at, "/") {
-		b, err := dvcIgnore(dir)
+		b, err := f.ignoreFile(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +270,7 @@ func dvcIgnore(dir string) ([][]byte, error) {
 
 // walk adds the files below a directory.
 func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ignore.Rules) error {
-	b, err := dvcIgnore(name)
+	b, err := f.ignoreFile(name)
 	if err != nil {
 		return err
 	}
@@ -288,7 +289,7 @@ func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ig
 		case ".git", ".hg", Dir:
 			continue // DVC never looks into them
 		}
-		if rules.Match(e.Name(), info.IsDir()) {
+		if rules.Match(e.Name(), info.IsDir()) || info.IsDir() && !e.IsDir() { // nor through a symlink to a directory
 			continue
 		}
 		if info.IsDir() {

@@ -85,7 +85,7 @@ func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
 		if read := stageFields[f.Key]; read != nil {
 			read(s, f.Value)
 		} else {
-			r.unknown(f, s.prefix(), laterStage, keys(stageFields))
+			r.unknown(f, s.prefix(), laterStage, append(keys(stageFields), "do", "foreach", "matrix", "vars"))
 		}
 	}
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
