@@ -56,17 +56,17 @@ func (d *DataAt) At(o Out) string { return path.Join(path.Dir(d.Name), d.Wdir, o
 
 // FindRoot returns the nearest directory, dir or one above it, that is a project of DVC.
 func FindRoot(dir string) (string, error) {
-	top := "" // the uppermost with a dvc.yaml, where no .dvc is left
+	nearest := "" // with a dvc.yaml, where no .dvc is left
 	for d := dir; ; d = filepath.Dir(d) {
 		if info, err := os.Stat(filepath.Join(d, Dir)); err == nil && info.IsDir() {
 			return filepath.EvalSymlinks(d)
 		}
-		if _, err := os.Stat(filepath.Join(d, StagesFile)); err == nil {
-			top = d
+		if _, err := os.Stat(filepath.Join(d, StagesFile)); err == nil && nearest == "" {
+			nearest = d
 		}
 		if d == filepath.Dir(d) {
-			if top != "" {
-				return filepath.EvalSymlinks(top)
+			if nearest != "" {
+				return filepath.EvalSymlinks(nearest)
 			}
 			return "", diag.New(diag.Usage, "not a DVC project: no .dvc directory here or in any directory above").At(dir).
 				Hinted("run it in a directory where dvc init was run, or run pipe init for a new project")

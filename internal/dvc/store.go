@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 )
 
@@ -24,7 +25,7 @@ type Folder string
 
 // OpenName implements Raw.
 func (d Folder) OpenName(_ context.Context, name string) (io.ReadCloser, error) {
-	return os.Open(filepath.Join(string(d), filepath.FromSlash(name)))
+	return atomicfile.Open(filepath.Join(string(d), filepath.FromSlash(name)))
 }
 
 // HasName implements Raw.

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"unicode/utf16"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
@@ -230,7 +231,7 @@ func (f *Files) At(ctx context.Context, at string) (*Tree, error) {
 }
 
 func hashFile(ctx context.Context, name string) (h Hashed, err error) {
-	r, err := os.Open(name)
+	r, err := atomicfile.Open(name)
 	if err != nil {
 		return h, err
 	}
@@ -256,7 +257,7 @@ func (f *Files) above(at string) (*ignore.Rules, error) {
 
 // dvcIgnore returns the patterns of a directory.
 func dvcIgnore(dir string) ([][]byte, error) {
-	b, err := os.ReadFile(filepath.Join(dir, IgnoreFile))
+	b, err := atomicfile.Read(filepath.Join(dir, IgnoreFile), atomicfile.MaxNote)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

@@ -45,6 +45,9 @@ func written(n *yaml.Node) *yaml.Node {
 	}
 	c := *n
 	c.Anchor, c.Content = "", nil
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!null" {
+		c.Value = "null" // in a list on one line, the encoder writes nothing as an empty text
+	}
 	var merged []*yaml.Node
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && child.Tag == "!!merge" {
@@ -112,6 +115,9 @@ func style(short bool) yaml.Style {
 	}
 	return 0
 }
+
+// IsShort reports whether it is written on one line.
+func (d *Draft) IsShort() bool { return d != nil && d.n.Style&yaml.FlowStyle != 0 }
 
 // IsMap reports whether it is a map.
 func (d *Draft) IsMap() bool { return d != nil && d.n.Kind == yaml.MappingNode }

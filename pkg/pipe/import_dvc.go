@@ -13,11 +13,13 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -172,7 +174,7 @@ func (im *importing) refuse() error {
 	}
 	for _, f := range im.d.Files {
 		name := path.Join(f.Dir, spec.FileName)
-		b, err := os.ReadFile(im.d.OS(name))
+		b, err := atomicfile.Read(im.d.OS(name), yamldoc.MaxSize)
 		if err == nil && !strings.HasPrefix(string(b), dvc.Header) {
 			return diag.New(diag.Usage, "pipe.yaml already exists, and pipe import dvc did not write it").At(name).
 				Hinted("move it away, run pipe import dvc, and add its stages to the new one")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -212,7 +211,7 @@ func (im *importing) fetch(ctx context.Context, sum dvc.Sum) (h dvc.Hashed, err 
 	if err = errors.Join(err, f.Close()); err != nil {
 		return h, err
 	}
-	src := store.Source{Size: h.Size, Open: func() (io.ReadCloser, error) { return os.Open(filepath.Join(tmp.Name(), "object")) }}
+	src := store.Source{Size: h.Size, Open: func() (io.ReadCloser, error) { return tmp.Read("object") }}
 	if err := im.p.cache.Put(ctx, object.Ref{Shelf: object.Files, Digest: h.Digest}, src); err != nil {
 		return h, err
 	}
