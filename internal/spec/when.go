@@ -2,13 +2,13 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // When is the condition of a stage: where it is false, the stage is left out of the run.
@@ -16,10 +16,8 @@ type When struct {
 	Text  string // as pipe.yaml has it
 	Place string
 	*expr.Expr
+	prefix string // of the stages in its file
 }
-
-// ParamsFile is the file that params.NAME in a condition is about.
-const ParamsFile repopath.Path = "params.yaml"
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
 func (s *Stage) Eval(w expr.World) (bool, error) {
@@ -57,15 +55,16 @@ func (s *stageReader) when(n *yamldoc.Node) {
 		s.faults = append(s.faults, whenFault(s.prefix(), f).At(n.Place(s.file)))
 	}
 	if len(faults) == 0 {
-		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e}
+		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e, prefix: s.reader.prefix}
 	}
 }
 
-// allParams reads the file that params.NAME is about.
+// allParams returns the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	d := r.document(r.base.Child(string(ParamsFile)))
-	if errors.Is(d.err, fs.ErrNotExist) {
-		return nil, errors.New(string(ParamsFile) + " does not exist")
+	file := r.base.Child(defaultVars)
+	d := r.document(file)
+	if d.root == nil && errors.Is(d.err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist", file)
 	}
 	return d.root, d.err
 }
@@ -99,6 +98,13 @@ func (r *reader) asks(p *Project, s *Stage) {
 	if s.When == nil {
 		return
 	}
+	// Those of its own file come first.
+	s.When.Rename(func(name string) string {
+		if own := s.When.prefix + name; len(p.Members(own)) > 0 {
+			return own
+		}
+		return name
+	})
 	for _, name := range s.When.Stages() {
 		switch members := p.Members(name); {
 		case name == s.Name:

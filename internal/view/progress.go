@@ -255,7 +255,7 @@ func Counted(c event.Counts) string {
 	for _, x := range []struct {
 		n    int
 		word string
-	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Added, "added"}, {c.Skipped, "unchanged"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
+	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Added, "added"}, {c.Skipped, "unchanged"}, {c.Omitted, "left out"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
 		if x.n > 0 {
 			w = append(w, fmt.Sprintf("%d %s", x.n, x.word))
 		}

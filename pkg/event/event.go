@@ -56,12 +56,13 @@ type Event struct {
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`         // up to date
-	Restored int `json:"restored"`        // taken from a record
-	Ran      int `json:"ran"`             // the command ran, or in a plan would
-	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
-	Failed   int `json:"failed"`          // the command failed, or could not run
-	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`           // up to date
+	Restored int `json:"restored"`          // taken from a record
+	Ran      int `json:"ran"`               // the command ran, or in a plan would
+	Added    int `json:"added,omitempty"`   // inputs of the project whose content was taken
+	Omitted  int `json:"omitted,omitempty"` // left out: its condition is false, or the user asked for that
+	Failed   int `json:"failed"`            // the command failed, or could not run
+	Not      int `json:"not_run"`           // depends on one that failed, or was interrupted
 	// How long the run took.
 	Seconds float64 `json:"seconds,omitempty"`
 	// How long the builds and checks that were skipped or restored took when they ran.
@@ -73,7 +74,7 @@ type Counts struct {
 // Plus returns the sum.
 func (c Counts) Plus(d Counts) Counts {
 	return Counts{
-		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not,
+		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Omitted + d.Omitted, c.Failed + d.Failed, c.Not + d.Not,
 		c.Seconds + d.Seconds, c.Saved + d.Saved, c.Unsaved + d.Unsaved,
 	}
 }
