@@ -23,6 +23,7 @@ import (
 // importStage is a stage or an input, and whether DVC's lock still holds for it.
 type importStage struct {
 	*spec.Stage
+	needs   []*importStage
 	outs    []*importOut
 	carried bool
 	asItIs  bool // frozen, and its inputs are not those of dvc.lock: no block, but what lies there counts
@@ -49,16 +50,20 @@ func (im *importing) decide(ctx context.Context) error {
 			im.past[strings.TrimPrefix(path.Join(f.Dir, l.Name), "./")] = l
 		}
 	}
-	order, _ := im.p.spec.Edges().Sort() // spec has refused cycles
+	graph := im.p.spec.Edges()
+	order, _ := graph.Sort() // spec has refused cycles
 	for _, i := range order {
 		s := &importStage{Stage: &im.p.spec.Stages[i]}
+		for _, u := range graph.Up(i) {
+			s.needs = append(s.needs, im.by[im.p.spec.Stages[u].Name])
+		}
 		im.stages = append(im.stages, s)
 		im.by[s.Name] = s
 		var err error
 		if s.Input {
 			err = im.input(ctx, s)
 		} else {
-			err = im.stage(ctx, i, s)
+			err = im.stage(ctx, s)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
@@ -129,15 +134,11 @@ func (im *importing) linked(at repopath.Path) (link string, err error) {
 // find makes sure that DVC has the bytes of an output that is not in the workspace. A run that converts
 // finds out when it reads them; a dry run asks.
 func (im *importing) find(ctx context.Context, o *importOut) error {
-	where := "not in the workspace, DVC's cache or its remote"
-	nowhere := func(what string) {
-		o.of.why, o.of.do = what+" is "+where, "run dvc pull on a machine that can, then import again"
-	}
 	sums := []dvc.Sum{o.Sum}
 	if o.Sum.Dir {
 		list, err := im.store.List(ctx, o.Sum)
 		if errors.Is(err, dvc.ErrNowhere) {
-			nowhere(string(o.at()))
+			o.of.nowhere()
 			return nil
 		}
 		if err != nil {
@@ -157,27 +158,52 @@ func (im *importing) find(ctx context.Context, o *importOut) error {
 			return err
 		}
 		if !ok {
-			nowhere(string(o.at()))
+			o.of.nowhere()
 			return nil
 		}
 	}
 	return nil
 }
 
+// nowhere says that the bytes of an output that is not in the workspace are not in DVC's stores either.
+func (s *importStage) nowhere() {
+	var names []string
+	for _, o := range s.outs {
+		if o.here == nil {
+			names = append(names, string(o.at()))
+		}
+	}
+	s.why = strings.Join(names, ", ") + ": not in the workspace, DVC's cache or its remote"
+	s.do = "run dvc pull on a machine that can, then import again"
+}
+
+// stale returns a stage that another one needs and that is not up to date, "" when there is none. What is
+// deployed makes no output.
+func (s *importStage) stale() string {
+	for _, up := range s.needs {
+		if up.why != "" && !up.Deploy {
+			return up.Name
+		}
+	}
+	return ""
+}
+
 // stage decides about one stage.
-func (im *importing) stage(ctx context.Context, i int, s *importStage) error {
+func (im *importing) stage(ctx context.Context, s *importStage) error {
 	l, ok := im.past[s.Name]
 	if !ok {
 		s.why = "dvc.lock does not list it"
 		return nil
 	}
-	for _, u := range im.p.spec.Edges().Up(i) {
-		if up := im.by[im.p.spec.Stages[u].Name]; up.why != "" && !up.Deploy && !s.Frozen {
-			s.why = "it needs " + up.Name + ", which is not up to date"
-			return nil
-		}
+	if up := s.stale(); up != "" && !s.Frozen {
+		s.why = "it needs " + up + ", which is not up to date"
+		return nil
 	}
-	if !sameCommands(s.Cmd, l.Cmd) {
+	switch {
+	case sameCommands(s.Cmd, l.Cmd, func(x, y string) bool { return x == y }):
+	case im.hasTemplates(s) && sameCommands(s.Cmd, l.Cmd, dvc.SameCommand):
+		im.note(ImportNote{At: s.Name, What: "its cmd has a number as its file writes it, where DVC wrote it in another form (1e-3 and 0.001): it counts as the same"})
+	default:
 		s.why = "its cmd is not the one in dvc.lock"
 		return nil
 	}
@@ -207,8 +233,14 @@ func (im *importing) stage(ctx context.Context, i int, s *importStage) error {
 }
 
 // sameCommands compares commands without the newline that ends a script.
-func sameCommands(a, b []string) bool {
-	return slices.EqualFunc(a, b, func(x, y string) bool { return strings.TrimRight(x, "\n") == strings.TrimRight(y, "\n") })
+func sameCommands(a, b []string, same func(x, y string) bool) bool {
+	return slices.EqualFunc(a, b, func(x, y string) bool { return same(strings.TrimRight(x, "\n"), strings.TrimRight(y, "\n")) })
+}
+
+// hasTemplates reports whether DVC filled in values in a stage's commands.
+func (im *importing) hasTemplates(s *importStage) bool {
+	group, _, _ := strings.Cut(s.Name, "@")
+	return slices.ContainsFunc(im.templates, func(t dvc.Template) bool { return path.Join(path.Dir(t.File), t.Stage) == group })
 }
 
 // out looks at an output of a stage that is up to date otherwise.
