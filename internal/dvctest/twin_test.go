@@ -35,25 +35,16 @@ const none = "none"
 // returns all stages, too.
 func begin(t *testing.T) (p project, all []string) {
 	t.Helper()
-	p = project{t: t, at: filepath.Join(t.TempDir(), "project"), file: "dvc.yaml"}
-	if err := os.CopyFS(p.at, os.DirFS("testdata/twin")); err != nil {
-		t.Fatal(err)
-	}
-	p.sh("git init -q -b main")
-	for _, args := range []string{"init", "add data/raw.csv data/images", "repro", "freeze docs"} {
-		if out, code := p.dvc(strings.Fields(args)...); code != 0 {
-			t.Fatalf("dvc %s: exit code %d: %s", args, code, out)
-		}
-	}
+	p = begun(t, "testdata/twin")
+	p.mustDVC("add", "data/raw.csv", "data/images")
+	p.mustDVC("repro")
+	p.mustDVC("freeze", "docs")
 	p.sh("git add -A; git commit -qm 'As DVC left it'")
 	all = p.ran()
-	if out, code := p.pipe("import", "dvc"); code != 0 {
-		t.Fatalf("pipe import dvc: exit code %d: %s", code, out)
-	}
+	p.must("import", "dvc")
 	if ran := p.ran(); len(ran) > 0 {
 		t.Fatalf("pipe import dvc runs %s", ran)
 	}
-	p.sh("git diff --exit-code")
 	return p, all
 }
 
