@@ -36,17 +36,17 @@ type Release struct {
 // Part is one deploy stage of a release. What is in its key stands here as the key takes it,
 // but for the values of variables, which are those of the environment.
 type Part struct {
-	Cmd           []string           `json:"cmd"`
-	Shell         string             `json:"shell"`
-	Wdir          repopath.Path      `json:"wdir"`
-	Deps          []artifact.Input   `json:"deps,omitempty"`
-	Tools         []artifact.Tool    `json:"tools,omitempty"` // without their lines
-	Excludes      []repopath.Pattern `json:"excludes,omitempty"`
-	Params        []Param            `json:"params,omitempty"`
-	Env           []Var              `json:"env,omitempty"`
-	Platform      string             `json:"platform,omitempty"`
-	AlwaysChanged bool               `json:"always_changed,omitempty"`
-	InRepo        bool               `json:"in_repo,omitempty"` // it runs in a checkout alone
+	Cmd            []string           `json:"cmd"`
+	Shell          string             `json:"shell"`
+	Wdir           repopath.Path      `json:"wdir"`
+	Deps           []artifact.Input   `json:"deps,omitempty"`
+	artifact.Asked                    // tools without their lines
+	Excludes       []repopath.Pattern `json:"excludes,omitempty"`
+	Params         []Param            `json:"params,omitempty"`
+	Env            []Var              `json:"env,omitempty"`
+	Platform       string             `json:"platform,omitempty"`
+	AlwaysChanged  bool               `json:"always_changed,omitempty"`
+	InRepo         bool               `json:"in_repo,omitempty"` // it runs in a checkout alone
 
 	Closure   digest.Digest     `json:"closure"`             // tree of all files that the command gets
 	Size      int64             `json:"size"`                // of these files, in bytes
@@ -94,6 +94,7 @@ func PartOf(s *spec.Stage, in action.Inputs) Part {
 		Cmd: slices.Clone(s.Cmd), Shell: s.Shell, Wdir: s.Wdir, Deps: in.Deps, Excludes: s.Excludes, Platform: in.Platform,
 		AlwaysChanged: s.AlwaysChanged, InRepo: s.InRepo, Timeout: s.Timeout, Mutex: s.Mutex, Barrier: s.Barrier, Drift: s.Drift, Undeploy: s.Undeploy,
 	}
+	p.Images, p.URLs = in.Images, in.URLs
 	for _, t := range in.Tools {
 		t.Line = ""
 		p.Tools = append(p.Tools, t)
@@ -146,7 +147,7 @@ func (p *Part) Stage(name string, values []action.EnvValue) (*spec.Stage, action
 	if p.Verify != nil {
 		s.Verify = spec.Verify{Cmd: p.Verify.Cmd, Retries: p.Verify.Retries, Every: p.Verify.Every}
 	}
-	in := action.Inputs{Deps: p.Deps, Tools: p.Tools, Platform: p.Platform, Env: values}
+	in := action.Inputs{Deps: p.Deps, Asked: p.Asked, Platform: p.Platform, Env: values}
 	for _, v := range p.Params {
 		in.Params = append(in.Params, params.Value{File: v.File, Key: v.Key, Value: v.Value})
 	}
@@ -344,5 +345,5 @@ func (p *Part) check(r *Release, name string) error {
 			return fmt.Errorf("it needs %s, which the release does not have", n)
 		}
 	}
-	return checkParts(p.Dir, p.Deps, p.Tools, p.Artifacts)
+	return checkParts(p.Dir, p.Deps, p.Asked, p.Artifacts)
 }

@@ -49,6 +49,8 @@ const (
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
 	ToolChanged   = "tool-changed"
+	ImageChanged  = "image-changed"
+	URLChanged    = "url-changed"
 	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
 	ParamAdded    = "param-added"
@@ -72,6 +74,7 @@ const (
 	Held          = "held"
 	ByDeploy      = "by-pipe-deploy" // left to pipe deploy
 	NeedsRun      = "needs-run"
+	NeedsAsking   = "needs-asking" // an image or a URL of which nothing is known yet
 	NeedFailed    = "need-failed"
 )
 
@@ -91,6 +94,8 @@ var texts = map[string]string{
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
 	ToolChanged:   "the output of %s changed",
+	ImageChanged:  "image %s changed",
+	URLChanged:    "%s changed",
 	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
 	ParamAdded:    "param %s is new",
@@ -114,6 +119,7 @@ var texts = map[string]string{
 	Held:          "not deployed to %s",
 	ByDeploy:      "pipe deploy ENV deploys it",
 	NeedsRun:      "%s must run first",
+	NeedsAsking:   "%s is not known yet",
 	NeedFailed:    "needs %s, which failed",
 }
 
