@@ -101,11 +101,7 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		text("env_mode", "loose", "")
 	}
 	frameList(f, "excludes", s.Excludes, func(v *digest.Frame, x repopath.Pattern) { v.String(string(x)) })
-	named := func(v *digest.Frame, n artifact.Named) {
-		v.String(n.Name)
-		v.String(n.Answer)
-	}
-	frameList(f, "images", in.Images, named)
+	frameList(f, "images", in.Images, frameNamed)
 	flag("input", s.Input)
 	frameList(f, "outs", s.Outs, func(v *digest.Frame, o spec.Out) {
 		v.String(string(o.Path))
@@ -122,12 +118,18 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		v.String(t.Cmd)
 		v.Bytes(t.Digest[:])
 	})
-	frameList(f, "urls", in.URLs, named)
+	frameList(f, "urls", in.URLs, frameNamed)
 	text("wdir", string(s.Wdir), string(repopath.Root))
 	if s.InRepo {
 		text("workdir", "repo", "")
 	}
 	return f.Sum()
+}
+
+// frameNamed adds a name and what it stands for.
+func frameNamed(v *digest.Frame, n artifact.Named) {
+	v.String(n.Name)
+	v.String(n.Answer)
 }
 
 // frameList adds a field with a list, its length before its items, unless it is empty. The

@@ -100,7 +100,7 @@ func (i Input) Name() string {
 // Asked are the inputs that have no path: somebody must be asked for them. Each list is sorted by the
 // names of its items.
 type Asked struct {
-	Tools  []Tool  `json:"tools,omitempty"`
+	Tools  []Tool  `json:"tools,omitempty"`  // commands, by what they print
 	Images []Named `json:"images,omitempty"` // the names are those of container images
 	URLs   []Named `json:"urls,omitempty"`   // the names are URLs
 }

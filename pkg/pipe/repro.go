@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
+	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/view"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -79,7 +80,7 @@ type StageResult struct {
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
-	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	// Assumed are the commands, images and URLs among the deps that were not asked for: they count as unchanged.
 	Assumed []string `json:"assumed,omitempty"`
 
 	trees     map[string]*object.Tree
@@ -322,6 +323,9 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
+	}
+	if ask == askAll {
+		e.Upstream = lookup.New("pipe/" + Build().Version)
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty
