@@ -23,6 +23,10 @@ import (
 // ReleaseSchema is the number of the form of a Release that this version reads and writes.
 const ReleaseSchema = 1
 
+// needsNames is the feature that some inputs have names, Images and URLs: without it a reader would take another key
+// for that of the release, and deploy it again.
+const needsNames = "names"
+
 // Release is everything that a deployment needs but the values of the environment: with it a
 // directory that has pipe.yaml alone can deploy. It is immutable and named by its content, and
 // says neither who made it, when, nor from which commit: equal work has one name.
@@ -303,8 +307,11 @@ func readRelease(ctx context.Context, cells store.Cells, project string, id ID) 
 		return nil, diag.New(diag.Integrity, "cannot read release %s: %w", id.Short(), err).At(at).Hinted("inspect the object; pipe deploy makes a new release")
 	case project != "" && r.Project != project: // a workspace's own states are its project's, whatever its name is
 		return nil, diag.New(diag.Policy, "release %s belongs to project %q, not to %q", id.Short(), r.Project, project).At(at)
-	case len(r.Requires) > 0:
-		return nil, diag.Unknown("release "+id.Short(), fmt.Sprintf("%q", r.Requires[0])).At(at)
+	}
+	for _, feature := range r.Requires {
+		if feature != needsNames {
+			return nil, diag.Unknown("release "+id.Short(), fmt.Sprintf("%q", feature)).At(at)
+		}
 	}
 	return r, nil
 }
