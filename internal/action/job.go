@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/object"
@@ -65,23 +66,49 @@ type Read struct {
 type Made struct {
 	Outs    []artifact.Output // in the order of Stage.Outs
 	Seconds float64           // how long the command took
+	// Earlier says that no command ran: another tool's lock says that an earlier run made these outs of
+	// these inputs. Who ran it, when and how long, nobody knows.
+	Earlier bool
 	// Settle ends the job: when recorded, what the outputs replaced is dropped;
 	// else it is put back. It is called once after each Run without an error.
 	Settle func(recorded bool) error
 }
 
 // Declared returns the values of a stage's declared variables. Those that are given count before what
-// the stage itself says, and that before the variables of this process; of the last ones it is a part of the
-// key whether they are set.
+// the stage itself says, that before the variables of this process, and those before the env files; whether
+// one is set at all is a part of the key.
 func Declared(s *spec.Stage, given map[string]string, process func(name string) (string, bool)) (values []EnvValue) {
 	for _, v := range s.Env {
 		e := EnvValue{Name: v.Name, Value: v.Value, Set: v.Literal, Literal: v.Literal, Secret: v.Secret == spec.IsSecret}
 		if text, ok := given[v.Name]; ok {
 			e.Value, e.Set, e.Literal = text, true, true
 		} else if !v.Literal {
-			e.Value, e.Set = process(v.Name)
+			if e.Value, e.Set = process(v.Name); !e.Set && v.File != nil {
+				e.Value, e.Set = v.File.Value, true
+			}
+			e.Mask = v.File != nil && v.LooksSecret()
 		}
 		values = append(values, e)
+	}
+	return values
+}
+
+// Passed returns the variables that reach a stage's commands and are in no key: those of the environment, in the
+// form of os.Environ, and of the env files that its pass_env names.
+func Passed(s *spec.Stage, environ []string) (values []EnvValue) {
+	if len(s.PassEnv) == 0 {
+		return nil
+	}
+	add := func(name, value string) {
+		values = append(values, EnvValue{Name: name, Value: value, Set: true, Mask: (spec.Env{Name: name}).LooksSecret()})
+	}
+	for _, v := range s.Passed {
+		add(v.Name, v.Value)
+	}
+	for _, kv := range environ { // last: they win
+		if name, value, _ := strings.Cut(kv, "="); s.Passes(name) {
+			add(name, value)
+		}
 	}
 	return values
 }

@@ -46,6 +46,7 @@ type EnvValue struct {
 	Set     bool
 	Literal bool // written in pipe.yaml; whether it is does not change the key
 	Secret  bool // only whether it is set is in key and lock
+	Mask    bool // nobody said that it is a secret, but its name does: it is masked like one
 }
 
 // state is what the key says of a variable beside its value: bit 0 that it is set, bit 1 that
@@ -63,7 +64,7 @@ func (e EnvValue) state() (n uint64) {
 // KeyOf returns the key: the hash over the whole definition and all inputs, each field by its
 // name, those that have their default value left out. So a field that a later version adds
 // changes no key of a stage that does not use it. The key does not depend on the order of
-// lists, but for scripts. Timeout, mutex, needs, description, verify, drift, undeploy, barrier and
+// lists, but for scripts. Timeout, pass_env, mutex, needs, description, verify, drift, undeploy, barrier and
 // the options persist, push and sha256 are not in it: they change when and how a command is run or
 // what becomes of what it makes, not what that is.
 func KeyOf(s *spec.Stage, in Inputs) digest.Key {

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -32,7 +33,10 @@ func example() (*spec.Stage, Inputs) {
 		URLs:     []spec.Asked{{Name: "https://h/x"}},
 		Excludes: []repopath.Pattern{"lib/**/*.md"},
 		Params:   []spec.Params{{File: "params.yaml", Keys: []string{"lr", "size"}}},
-		Env:      []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS"}},
+		Env:      []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS", File: &dotenv.Var{Name: "GOFLAGS", Value: "-v"}}},
+		EnvFiles: []spec.EnvFile{{Path: ".env"}},
+		PassEnv:  []string{"CI"},
+		Passed:   []dotenv.Var{{Name: "CI", Value: "1"}},
 		Outs:     []spec.Out{{Path: "app/bin", Dir: true}, {Path: "app/report.txt", NoCache: true}},
 		Needs:    []spec.Need{{Stage: "lint"}},
 	}
@@ -95,6 +99,8 @@ func TestEveryFieldIsInTheKeyOrOnTheListWithAReason(t *testing.T) {
 	walk(spec.Need{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Needs[0]).Elem() })
 	walk(spec.Params{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Params[0]).Elem() })
 	walk(spec.Env{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Env[0]).Elem() })
+	walk(spec.EnvFile{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.EnvFiles[0]).Elem() })
+	walk(dotenv.Var{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Passed[0]).Elem() })
 	walk(spec.Verify{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Verify).Elem() })
 	walk(spec.Out{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Outs[0]).Elem() })
 	walk(Inputs{}, func(_ *spec.Stage, in *Inputs) reflect.Value { return reflect.ValueOf(in).Elem() })
@@ -153,10 +159,14 @@ func change(t *testing.T, name string, v reflect.Value) {
 		v.SetInt(v.Int() + int64(time.Second))
 	case v.Type() == reflect.TypeFor[digest.Digest]():
 		v.Set(reflect.ValueOf(sum("something else")))
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
 	case v.Kind() == reflect.String:
 		v.SetString(v.String() + "x")
 	case v.Kind() == reflect.Bool:
 		v.SetBool(!v.Bool())
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
 	case v.Kind() == reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
 	case v.Kind() == reflect.Int || v.Kind() == reflect.Int64:

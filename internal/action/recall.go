@@ -2,6 +2,7 @@ package action
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -65,9 +66,10 @@ func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Defin
 }
 
 // envOf returns the variables that a definition declares, with the values that are known: one
-// from outside is today's.
+// from outside is today's. Which ones an old definition had from env files nobody has written down: they count
+// as today's, too.
 func envOf(s *spec.Stage, in Inputs, known map[string]string) (env []EnvValue) {
-	for _, e := range s.Env {
+	for _, e := range declared(s, in.Env, func(v EnvValue) string { return v.Name }) {
 		v := EnvValue{Name: e.Name, Value: e.Value, Set: e.Literal, Literal: e.Literal, Secret: e.Secret == spec.IsSecret}
 		text, ok := known[e.Name]
 		if ok {
@@ -82,6 +84,22 @@ func envOf(s *spec.Stage, in Inputs, known map[string]string) (env []EnvValue) {
 			v.Value, v.Set = in.Env[i].Value, in.Env[i].Set
 		}
 		env = append(env, v)
+	}
+	return env
+}
+
+// declared returns the variables that a definition declares, and where it names env files all others of a
+// list, which is sorted by name.
+func declared[T any](s *spec.Stage, all []T, name func(T) string) (env []spec.Env) {
+	env = s.Env
+	if len(s.EnvFiles) == 0 {
+		return env
+	}
+	for _, v := range all {
+		at, ok := slices.BinarySearchFunc(env, name(v), func(e spec.Env, n string) int { return strings.Compare(e.Name, n) })
+		if !ok && !s.Passes(name(v)) {
+			env = slices.Insert(slices.Clone(env), at, spec.Env{Name: name(v)})
+		}
 	}
 	return env
 }
@@ -106,15 +124,16 @@ func then(d Definition, in Inputs, locked *lockfile.Stage) (old Inputs, ok bool)
 		}
 		old.Params = append(old.Params, params.Value{File: p.File, Key: p.Key, Value: v})
 	}
-	if len(d.Stage.Env) != len(locked.Env) {
+	env := declared(d.Stage, locked.Env, func(e lockfile.Env) string { return e.Name })
+	if len(env) != len(locked.Env) {
 		return old, false
 	}
 	for i, e := range locked.Env {
 		v, ok := envThen(e, in)
-		if !ok || d.Stage.Env[i].Name != e.Name {
+		if !ok || env[i].Name != e.Name {
 			return old, false
 		}
-		v.Secret = d.Stage.Env[i].Secret == spec.IsSecret
+		v.Secret = env[i].Secret == spec.IsSecret
 		old.Env = append(old.Env, v)
 	}
 	return old, true

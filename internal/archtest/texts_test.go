@@ -23,7 +23,7 @@ var (
 )
 
 // noReader are packages that print for nobody but developers, and workflow, whose texts stand whole in its golden files.
-const noReader = " internal/archtest internal/atomicfile/powercut internal/bench internal/forge internal/s3server internal/store/storetest internal/tool internal/workflow "
+const noReader = " internal/archtest internal/atomicfile/powercut internal/bench internal/dvctest internal/forge internal/s3server internal/store/storetest internal/tool internal/workflow "
 
 // TestTheTextsForPeopleAreInOneFile keeps every text that people may read in one
 // file, where they can be read together: errors, hints, notes, reasons, help.

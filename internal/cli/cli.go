@@ -127,9 +127,11 @@ func (a *app) root() *cobra.Command {
 	complete(root, "env", a.environments)
 	root.AddCommand(
 		a.initCmd(), a.reproCmd(), a.ciCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
-		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.holdCmd(), a.resumeCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
+		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.holdCmd(), a.resumeCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.metricsCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 		a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.addCmd(), a.unaddCmd(), a.updateCmd(), a.freezeCmd(), a.unfreezeCmd(),
+		a.importCmd(),
+		a.fmtCmd(),
 	)
 	a.completions(root)
 	return root

@@ -23,8 +23,8 @@ shows a summary of it. For that, diff.pipe.textconv is set in this clone's git c
 each clone needs pipe init once.
 
 The new pipe.yaml fits what is in the directory: go.mod, package.json, pyproject.toml,
-Dockerfile, Makefile or dvc.yaml. It has a check, a build, and a deploy stage in
-comments, so nothing is deployed yet. --dry-run prints it.`,
+Dockerfile or Makefile. It has a check, a build, and a deploy stage in comments, so
+nothing is deployed yet. --dry-run prints it. For a DVC project, run pipe import dvc.`,
 		"pipe init\npipe init --dry-run", group, func(c *cobra.Command, _ []string) error {
 			r, err := pipe.Init(c.Context(), a.options(), how)
 			if err != nil {

@@ -60,6 +60,7 @@ type Limits struct {
 type Work struct {
 	release.Want
 	Values map[string][]action.EnvValue // of the variables of each stage
+	Passed map[string][]action.EnvValue // what pass_env lets through beside its key; may be nil
 	Places map[string]string            // where pipe.yaml declares the stages, as far as it is at hand; may be nil
 	// Base is the job of a stage that runs in the project itself; the others get a fresh directory.
 	Base map[string]*action.Job
@@ -166,7 +167,7 @@ func (d *Deployer) environ(w *Work, name string, id ID) (env []string) {
 			env = append(env, kv)
 		}
 	}
-	for _, e := range values {
+	for _, e := range slices.Concat(w.Passed[name], values) {
 		if e.Set {
 			env = append(env, e.Name+"="+e.Value)
 		}

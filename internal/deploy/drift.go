@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/runlog"
@@ -25,7 +26,7 @@ func (d *Deployer) Drift(ctx context.Context, w *Work, name string, id ID) (*Dri
 	if err != nil {
 		return nil, err
 	}
-	log := runlog.NewOutput(w.Values[name]) // in the answer alone: pipe log shows deployments
+	log := runlog.NewOutput(slices.Concat(w.Values[name], w.Passed[name])) // in the answer alone: pipe log shows deployments
 	began := d.Now()
 	_, err = d.execute(ctx, name, job, event.Drift, log)
 	found := &Drift{Seconds: d.Now().Sub(began).Seconds()}

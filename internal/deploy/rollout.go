@@ -242,7 +242,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 		defer free()
 	}
 	end = &release.End{}
-	log := runlog.NewOutput(in.Env)
+	log := runlog.NewOutput(slices.Concat(in.Env, r.work.Passed[name]))
 	log.Run = runlog.Run{
 		Stage: name, Kind: r.kind(), Key: r.work.Stages[name].Key, Project: r.Stamp.Project, Env: r.Env.Name(), Deployment: r.dep.Token(),
 		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.work.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),

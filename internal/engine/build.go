@@ -75,7 +75,7 @@ func (r *run) inputsOf(st *state, in *gathered) *action.Job {
 // an error nothing counts as recorded, and the runner puts the old outputs back.
 func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log []byte) ([]artifact.Output, error) {
 	rec := &object.Record{
-		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds,
+		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds, FromLock: made.Earlier,
 	}
 	if err := r.keepNotes(ctx, a.in, log, rec); err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (r *run) environ(st *state, in *gathered) []string {
 			env = append(env, kv)
 		}
 	}
-	for _, e := range in.Env {
+	for _, e := range r.outside(st.Stage, in.Env) {
 		if e.Set {
 			env = append(env, e.Name+"="+e.Value)
 		}

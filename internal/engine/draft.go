@@ -32,6 +32,9 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 		s := &e.Project.Stages[i]
 		selected[i] = s.Deploy && !s.Frozen && (len(opt.Targets) == 0 || slices.Contains(opt.Targets, s.Name))
 	}
+	if err := e.envRead(selected, opt.Dry); err != nil {
+		return nil, err
+	}
 	r := &run{
 		Engine: e, opt: opt, lock: lock, selected: selected, confirm: &question{}, live: &live{},
 		answers: &answers{by: map[string]func() answer{}, taken: map[string]bool{}}, states: make([]state, len(e.Project.Stages)),
@@ -135,6 +138,9 @@ func (r *run) paths(w *deploy.Work) (in, top []repopath.Path) {
 		}
 		for _, p := range s.Params {
 			in = append(in, p.File)
+		}
+		for _, f := range s.EnvFiles {
+			in = append(in, f.Path)
 		}
 	}
 	slices.Sort(in)

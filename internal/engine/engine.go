@@ -45,12 +45,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// Engine holds the parts that a run works with. All fields but Remote, Others and Runs must be set;
+// Engine holds the parts that a run works with. All fields but Unread, Remote, Others and Runs must be set;
 // for a dry run Runner may be nil, too. Emit and Now are called from several workers at once.
 type Engine struct {
-	Project   *spec.Project
-	Graph     *dag.Graph // Project.Edges()
-	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
+	Project   *spec.Project    // with the variables of its env files
+	Unread    map[string]error // what was wrong with these files, by stage
+	Graph     *dag.Graph       // Project.Edges()
+	Publisher                  // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    action.Runner
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
@@ -141,7 +142,7 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			e.note("", "left out, because they need a deploy stage that is left out: %s", strings.Join(names, ", "))
 		}
 	}
-	if err := errors.Join(e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
+	if err := errors.Join(e.envRead(selected, opt.Dry), e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
 		return nil, err
 	}
 	lost := map[string][]repopath.Path{}

@@ -11,7 +11,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -145,6 +144,9 @@ func under(dir, p repopath.Path) repopath.Path {
 func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 	g := &gathered{whole: map[repopath.Path]bool{}, under: repopath.Root}
 	s := st.Stage
+	if err := r.Unread[s.Name]; err != nil {
+		return nil, err
+	}
 	if s.Outside() {
 		g.under = r.At
 	}
@@ -297,15 +299,6 @@ func (r *run) params(ctx context.Context, s *spec.Stage, g *gathered) (err error
 	g.made = append(g.made, made...)
 	g.Params, err = r.Params(ctx, s, made)
 	return r.lostOr(err)
-}
-
-// declared returns the values of a stage's declared variables. What an environment gives reaches
-// deploy stages alone.
-func (r *run) declared(s *spec.Stage, given map[string]string) []action.EnvValue {
-	if !s.Deploy {
-		given = nil
-	}
-	return action.Declared(s, given, func(name string) (string, bool) { return shell.Getenv(r.Environ, name) })
 }
 
 // mustStay reports whether a stage's output must not leave this machine.

@@ -17,7 +17,7 @@ import (
 
 // newLog is for the output of a stage's command, which is about to run. It ends with ended.
 func (r *run) newLog(st *state, in *gathered) *runlog.Output {
-	o := runlog.NewOutput(in.Env)
+	o := runlog.NewOutput(r.outside(st.Stage, in.Env))
 	o.Run = runlog.Run{
 		Stage: st.Stage.Name, Kind: kind(st.Stage), Key: st.Key, Generation: st.Generation, Project: r.Stamp.Project,
 		By: r.Stamp.By, Builder: r.Stamp.Builder, Commit: r.Stamp.Commit, Version: r.Stamp.Version, At: r.Now().UTC(),

@@ -26,7 +26,8 @@ const (
 
 // tool runs one command, unless the same one was run for another stage.
 func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Asked) (artifact.Tool, error) {
-	log := runlog.NewOutput(in.Env)
+	outside := r.outside(st.Stage, in.Env)
+	log := runlog.NewOutput(outside)
 	env := r.environ(st, &gathered{Inputs: action.Inputs{Env: in.Env}})
 	if st.Stage.Deploy && r.Env != nil {
 		env = append(env, "PIPE_ENV="+r.Env.Name())
@@ -49,13 +50,13 @@ func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Asked) (
 	case len(got.out) == 0 && len(got.tail) > 0:
 		r.note(st.Stage.Name, "%s printed only to standard error, which does not count; add 2>&1 to it", t.Name)
 	}
-	return artifact.Tool{Cmd: t.Name, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, in.Env, got.out)}, nil
+	return artifact.Tool{Cmd: t.Name, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, outside, got.out)}, nil
 }
 
 // line returns the first line of an output as the lock may show it, so that people see which
 // version it was. A command that sees the whole environment may print any of it, and what it
-// prints of a declared variable from outside must not be committed, either (ADR 0003): then
-// there is no line.
+// prints of a declared variable from outside, or of one that pass_env names, must not be committed, either
+// (ADR 0003): then there is no line.
 func (r *run) line(s *spec.Stage, env []action.EnvValue, out []byte) string {
 	for _, e := range env {
 		for value := range strings.SplitSeq(e.Value, "\n") {

@@ -158,7 +158,7 @@ func (r *run) parked() (all []int) {
 // about. Those that are live are part of the release, too. given are the values of the
 // environment.
 func (r *run) work(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, error) {
-	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Places: map[string]string{}, Base: map[string]*action.Job{}}
+	w := &deploy.Work{Want: r.opt.Want, Values: map[string][]action.EnvValue{}, Passed: map[string][]action.EnvValue{}, Places: map[string]string{}, Base: map[string]*action.Job{}}
 	w.Stages, w.Whole = map[string]release.Aim{}, !w.Override
 	for i := range r.states {
 		st := &r.states[i]
@@ -178,6 +178,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 				return nil, err
 			}
 			w.Stages[s.Name], w.Values[s.Name], w.Places[s.Name] = a, values, s.Place
+			w.Passed[s.Name] = action.Passed(s, r.Environ)
 		}
 	}
 	w.Tidy()

@@ -39,6 +39,18 @@ func (r *Repo) FileAt(ctx context.Context, hash string, path repopath.Path) ([]b
 	return r.git(ctx, nil, "cat-file", "blob", e.hash)
 }
 
+// FilesAt returns the paths of the regular files at a path of a commit, given by its full hash: the
+// path itself, or those below the directory there.
+func (r *Repo) FilesAt(ctx context.Context, hash string, path repopath.Path) (files []repopath.Path, err error) {
+	out, err := r.git(ctx, nil, "ls-tree", "-r", "-z", "--full-tree", hash, "--", string(path))
+	for row := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if info, name, _ := strings.Cut(row, "\t"); parseEntry([]byte(info)).isFile() {
+			files = append(files, repopath.Path(name))
+		}
+	}
+	return files, err
+}
+
 // Message returns the message of a commit, given by its full hash.
 func (r *Repo) Message(ctx context.Context, hash string) (string, error) {
 	out, err := r.git(ctx, nil, "log", "--no-walk", "--no-show-signature", "--format=%B", "--end-of-options", hash)

@@ -34,7 +34,7 @@ type Value struct {
 // longest key wins, and lists by number: a.0.b. The error is a diag.List of kind
 // Usage that names every missing key. FORMAT.md has all rules.
 func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
-	root, err := parse(file, data)
+	root, err := Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +58,9 @@ func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 	return values, nil
 }
 
-// parse reads a file by the ending of its name. A byte order mark is not a part of the
+// Parse reads a file by the ending of its name. A byte order mark is not a part of the
 // document.
-func parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
+func Parse(file repopath.Path, data []byte) (*yamldoc.Node, error) {
 	// Editors on Windows write one; it is no part of the first key.
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {

@@ -37,7 +37,7 @@ type Output struct {
 func NewOutput(env []action.EnvValue) *Output {
 	o := &Output{}
 	for _, e := range env {
-		if !e.Secret {
+		if !e.Secret && !e.Mask {
 			continue
 		}
 		for line := range strings.SplitSeq(e.Value, "\n") {

@@ -112,7 +112,7 @@ func (x *outIndex) reads(s *Stage, yield func(d Dep, m made)) {
 }
 
 // Edges returns who needs whom, over the indices of p.Stages: a stage needs
-// another when it says so, and when one of its deps or params files is an out of
+// another when it says so, when its condition asks about the other, and when one of its deps or params files is an out of
 // the other, lies inside one, holds one, or is a glob that names one, unless an
 // exclude of the stage names that out.
 func (p *Project) Edges() *dag.Graph { return p.edges(p.index()) }
@@ -133,6 +133,13 @@ func (p *Project) edges(x *outIndex) *dag.Graph {
 		for _, n := range p.Stages[i].Needs {
 			needs(p.at(n.Stage))
 		}
+		if w := p.Stages[i].When; w != nil {
+			for _, name := range w.Stages() {
+				for _, other := range p.Members(name) {
+					needs(other)
+				}
+			}
+		}
 	}
 	return g
 }
@@ -145,11 +152,13 @@ func (r *reader) check(p *Project) {
 		r.ownOuts(i, &p.Stages[i], x)
 		r.pushed(p, &p.Stages[i], x)
 		r.needed(p, &p.Stages[i])
+		r.asks(p, &p.Stages[i])
 		r.leaves(p, &p.Stages[i], x)
 	}
 	r.stored(p)
 	r.limited(p)
 	r.apart(p, x)
+	r.envInGit(p, x)
 	r.declared(p, x)
 	r.cycles(p.edges(x), "dependency cycle", func(i int) (name, place string) { return p.Stages[i].Name, p.Stages[i].Place })
 }

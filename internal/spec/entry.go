@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -127,10 +128,10 @@ func (r *reader) entryEnv(e *entry, n *yamldoc.Node, what string) {
 	for _, p := range n.Pairs {
 		v := p.Value
 		switch {
-		case !envName.MatchString(p.Key):
+		case !dotenv.IsName(p.Key):
 			r.fault(p.At, "%s: %q is not a valid environment variable name; use letters, digits and _, not starting with a digit", what, p.Key)
-		case strings.HasPrefix(p.Key, "PIPE_"):
-			r.fault(p.At, "%s %s: names that start with PIPE_ are reserved for pipe", what, p.Key)
+		case strings.HasPrefix(p.Key, reservedEnv):
+			r.fault(p.At, "%s %s: names that start with %s are reserved for pipe", what, p.Key, reservedEnv)
 		case v.Kind == yamldoc.Null:
 			_ = r.fault(v, "%s %s: value is missing", what, p.Key).Hinted(`write {%s: ""} for an empty value`, p.Key)
 		case v.Kind == yamldoc.List, v.Kind == yamldoc.Map, strings.ContainsRune(v.Value, 0):

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -250,12 +251,12 @@ func (s *stageReader) secret(p yamldoc.Pair) (said Secret) {
 func (s *stageReader) variable(n *yamldoc.Node, e Env) {
 	e.Place = n.Place(s.file)
 	switch name, value, set := strings.Cut(e.Name, "="); {
-	case set && envName.MatchString(name):
+	case set && dotenv.IsName(name):
 		_ = s.bad(n, "env %q is not a valid environment variable name", e.Name).Hinted("write {%s: %s}", name, yamldoc.Quote(value))
-	case !envName.MatchString(e.Name):
+	case !dotenv.IsName(e.Name):
 		s.bad(n, "env %q is not a valid environment variable name; use letters, digits and _, not starting with a digit", e.Name)
-	case strings.HasPrefix(e.Name, "PIPE_"):
-		s.bad(n, "env %s: names that start with PIPE_ are reserved for pipe", e.Name)
+	case strings.HasPrefix(e.Name, reservedEnv):
+		s.bad(n, "env %s: names that start with %s are reserved for pipe", e.Name, reservedEnv)
 	case s.once(n, "env", e.Name):
 		s.st.Env = append(s.st.Env, e)
 	}
@@ -286,8 +287,8 @@ func (s *stageReader) option(n *yamldoc.Node, what string, standard bool) bool {
 	return standard
 }
 
-// out reads one item of outs: a path, {path: p, options}, or DVC's {p: {options}}.
-func (s *stageReader) out(n *yamldoc.Node) {
+// out reads one item of a list of outs: a path, {path: p, options}, or DVC's {p: {options}}.
+func (s *stageReader) out(n *yamldoc.Node, sort OutSort) {
 	at, options := n, []yamldoc.Pair(nil)
 	if n.Kind == yamldoc.Map {
 		named := n.Get("path")
@@ -297,16 +298,18 @@ func (s *stageReader) out(n *yamldoc.Node) {
 			options = slices.DeleteFunc(slices.Clone(n.Pairs), func(p yamldoc.Pair) bool { return p.Key == "path" })
 		case len(n.Pairs) == 1 && (n.Pairs[0].Value.Kind == yamldoc.Map || n.Pairs[0].Value.Kind == yamldoc.Null):
 			at, options = n.Pairs[0].At, n.Pairs[0].Value.Pairs
+		case sort == PlotOut && len(n.Pairs) == 1 && n.Pairs[0].Value.Kind == yamldoc.List:
+			at, options = n.Pairs[0].At, drawn(n.Pairs[0].Value)
 		default:
 			_ = s.bad(n, "output: must be a path, or a map with path").Hinted("write {path: PATH, cache: false}")
 			return
 		}
 	}
-	o := Out{Place: at.Place(s.file)}
+	o := Out{Sort: sort, Place: at.Place(s.file)}
 	for _, f := range options {
 		if read := outFields[f.Key]; read != nil {
 			read(s, &o, f.Value)
-		} else {
+		} else if sort != PlotOut || !slices.Contains(plotFields, f.Key) {
 			s.unknown(f, s.prefix()+"output: ", laterOut, append(keys(outFields), "path"))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -16,6 +17,7 @@ type Options struct {
 	Dir  repopath.Path                            // of the project, from the top of its git repository; "": there is none
 	Read func(file repopath.Path) ([]byte, error) // a file of the project that vars or include names, at the revision that is read; nil: none is there
 	Set  []Setting                                // values in place of those that files have
+	Past bool                                     // it is of a commit, perhaps from before there were templates: an unknown ${NAME} in a script is the shell's
 }
 
 // Setting is a value for one run, in place of what a file says: --set FILE:KEY=VALUE.
@@ -32,7 +34,7 @@ func Parse(file string, data []byte) (*Project, error) { return ParseIn(file, da
 // Usage with all faults, sorted by place, and then there is no Project. What can be read of a
 // broken file is read, so that faults of syntax and of meaning come together.
 func ParseIn(file string, data []byte, opt Options) (*Project, error) {
-	r := &reader{file: file, Options: opt}
+	r := &reader{file: file, base: repopath.Root, Options: opt, shared: &shared{docs: map[repopath.Path]document{}, unknown: map[string][]*diag.Error{}}}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	r.faults = diag.All(err)
 	// The syntax is broken or a bound was passed: there is nothing to check.
@@ -41,19 +43,35 @@ func ParseIn(file string, data []byte, opt Options) (*Project, error) {
 	}
 	p := r.project(root)
 	slices.SortFunc(p.Stages, func(a, b Stage) int { return strings.Compare(a.Name, b.Name) })
-	r.check(p)
-	if len(r.faults) > 0 {
-		return nil, sorted(r.faults)
+	if !r.blind {
+		r.check(p)
 	}
+	if len(r.faults) > 0 {
+		return nil, sorted(slices.DeleteFunc(r.faults, func(e *diag.Error) bool {
+			return r.shared.unknown[e.Place] != nil && !slices.Contains(r.shared.unknown[e.Place], e)
+		}))
+	}
+	p.Files, p.Notes = r.shared.files, r.shared.notes
 	return p, nil
 }
 
 // reader collects the faults of one file.
 type reader struct {
 	Options
+	*shared
 	file   string
+	base   repopath.Path // directory of the file, from which its paths start
+	prefix string        // of its stages' names
 	faults diag.List
-	kept   []keptFile // named by environments
+	kept   []keptFile               // named by environments
+	folded map[string]*yamldoc.Node // stages by name in lower case
+	blind  bool                     // a stage could not be expanded, so nothing is compared with it
+
+	vars      *yamldoc.Node      // vars: of the file; nil: it has none
+	outer     *template.Scope    // names of the file that includes this one
+	scope     *template.Scope    // see names
+	texts     *template.Expander // that remembers texts of the file
+	generated bool               // the stage that is read comes from foreach or matrix
 }
 
 // fault notes a fault at a node, and returns it for a hint.
@@ -99,8 +117,8 @@ func fileLineCol(place string) (file string, line, col int) {
 
 // later are keys of the schema that a coming version will read.
 var (
-	laterTop   = []string{"vars", "params", "plots", "metrics", "artifacts"}
-	laterStage = []string{"foreach", "matrix", "do", "when", "image", "metrics", "plots"}
+	laterTop   = []string{"params", "plots", "artifacts"}
+	laterStage = []string{"image"}
 	laterOut   = []string{"desc", "type", "labels", "meta"}
 )
 
@@ -138,10 +156,17 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		}
 		return p
 	}
+	if r.vars = root.Get("vars"); r.vars != nil {
+		r.names()
+	}
 	for _, pair := range root.Pairs {
+		pair.Value = r.expandTop(pair)
 		switch pair.Key {
+		case "vars":
 		case "stages":
 			r.stages(p, pair)
+		case "env_file":
+			p.EnvFiles = r.envFiles(pair.Value, repopath.Root, "")
 		case "inputs":
 			r.inputs(p, pair.Value)
 		case "project":
@@ -159,14 +184,17 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "state_remote":
 			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
 			p.stateAt = pair.Value.Place(r.file)
+		case "metrics":
+			p.Metrics = r.metricFiles(pair.Value)
 		case "lock":
 			p.LockCommit = r.lock(pair.Value)
 		case "deploy_on":
 			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "inputs", "stages", "remote", "env_mode", "sources", "limits", "environments", "state_remote", "lock", "deploy_on"})
+			r.unknown(pair, "", laterTop, []string{"project", "vars", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
 		}
 	}
+	cover(p.Stages, p.EnvFiles)
 	if root.Get("stages") == nil && root.Get("inputs") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
@@ -228,8 +256,6 @@ func (r *reader) path(n *yamldoc.Node, dir repopath.Path, what string) (p repopa
 // pathText refuses what looks like a path and is none.
 func (r *reader) pathText(n *yamldoc.Node, text, what string) bool {
 	switch {
-	case strings.Contains(text, "${"):
-		r.fault(n, "%s %q: templating is not supported by this version", what, text)
 	case strings.Contains(text, "://"):
 		r.fault(n, "%s %q is a URL; use a path in the repository", what, text)
 	default:
@@ -294,24 +320,31 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 		r.fault(pair.Value, "stages: must be a map of stages, not %s", pair.Value.Kind)
 		return
 	}
-	folded := make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
+	r.folded = make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
 	p.Stages = slices.Grow(p.Stages, len(pair.Value.Pairs))
 	for _, s := range pair.Value.Pairs {
 		if !stageName.MatchString(s.Key) {
 			r.fault(s.At, "stage name %q is not valid; use up to 100 letters, digits, '_', '.', '@' and '-', starting with a letter, a digit or '_'", s.Key)
 			continue
 		}
-		fold := strings.ToLower(s.Key)
-		// first.Value is the name as it was written; its place tells the two apart.
-		if first := folded[fold]; first != nil {
-			r.fault(s.At, "%s: differs from stage %s (%s) only in case", s.Key, first.Value, first.Place(r.file))
-			continue
-		}
-		folded[fold] = s.At
-		if st, ok := r.stage(s); ok {
-			p.Stages = append(p.Stages, st)
-		}
+		r.define(p, s)
 	}
+}
+
+// free reports whether no other stage has the name, or one that differs only in case.
+func (r *reader) free(s yamldoc.Pair) bool {
+	fold := strings.ToLower(s.Key)
+	first := r.folded[fold]
+	switch {
+	case first == nil:
+		r.folded[fold] = &yamldoc.Node{Line: s.At.Line, Col: s.At.Col, Value: s.Key}
+		return true
+	case first.Value == s.Key:
+		r.fault(s.At, "stage %s is already there (%s)", r.prefix+s.Key, first.Place(r.file))
+	default:
+		r.fault(s.At, "%s: differs from stage %s (%s) only in case", r.prefix+s.Key, r.prefix+first.Value, first.Place(r.file))
+	}
+	return false
 }
 
 // keys are the names in a table of field readers, sorted.

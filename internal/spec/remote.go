@@ -129,7 +129,9 @@ func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
 	lists := []*yamldoc.Node{d.root.Get("inputs")}
 	if stages := d.root.Get("stages"); stages != nil {
 		for _, s := range stages.Pairs {
-			lists = append(lists, s.Value.Get("outs"))
+			for key := range outLists {
+				lists = append(lists, s.Value.Get(key))
+			}
 		}
 	}
 	for _, list := range lists {
@@ -140,8 +142,10 @@ func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
 			if it.Get("path") == nil && len(it.Pairs) == 1 {
 				it = it.Pairs[0].Value // DVC's {p: {options}}
 			}
-			if n := it.Get("remote"); n != nil && n.Value == name {
-				all = append(all, n)
+			for _, o := range append(drawn(it), it.Pairs...) {
+				if o.Key == "remote" && o.Value.Value == name {
+					all = append(all, o.Value)
+				}
 			}
 		}
 	}

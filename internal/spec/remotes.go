@@ -73,14 +73,7 @@ func (r *reader) remote(p yamldoc.Pair) Remote {
 
 // url reads a directory or a URL. Which schemes there are, package remote knows.
 func (r *reader) url(n *yamldoc.Node, what string) string {
-	s, ok := r.text(n, "", what)
-	if !ok {
-		return ""
-	}
-	if strings.Contains(s, "${") {
-		r.fault(n, "%s: templating is not supported by this version", what)
-		return ""
-	}
+	s, _ := r.text(n, "", what)
 	return s
 }
 

@@ -131,8 +131,6 @@ func badGit(s string) (why, hint string) {
 		return "must not begin with -", asOther
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return "contains a control character", asOther
-	case strings.Contains(s, "${"):
-		return "templating is not supported by this version", ""
 	case gitHelper.MatchString(s):
 		return "transport helpers (NAME::ADDRESS) are not allowed", asOther
 	case !strings.Contains(s, "://"):

@@ -15,7 +15,7 @@
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
 // spec.go has the types. parse.go reads the file, remotes.go its remotes, stage.go a stage, items.go
-// the items of its lists, input.go the inputs, sources.go and limits.go what their names say; check.go
+// the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say; check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
 // expand.go settles what they are, and environments.go answers for them. text.go changes a file and
 // leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name.
@@ -26,6 +26,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -40,11 +41,18 @@ type Project struct {
 	Loose   bool     // env_mode: loose: build stages see the whole environment
 	Stages  []Stage  // sorted by name; the inputs are among them
 
+	EnvFiles []EnvFile    // of the top level; each stage has them among its own
+	Shared   []dotenv.Var // what these say; see WithEnv
+
 	Sources     []Source // sorted by path
 	Limits      []Limit  // sorted by mutex
 	StateRemote string   // of those in Remotes, keeps the environments' states; empty: the first
 	stateAt     string   // place of StateRemote
 	entries     []entry  // of environments:, sorted by name; Expand makes the Environments of them
+
+	Files   []repopath.Path // that were read beside pipe.yaml: of vars and include
+	Notes   []string        // for people
+	Metrics []repopath.Path // files that pipe metrics shows, beside the metrics of stages; sorted
 
 	LockCommit string // where pipe ci commits pipe.lock to: one of the constants; empty: LockPush
 	DeployOn   string // without environments, the branch on which pipe ci runs the deploy stages; empty: the default one
@@ -78,6 +86,7 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
+	Group         string   // the name of the foreach or matrix that it comes from; may be empty
 	Place         string   // file:line:col of its name
 	Cmd           []string // scripts; each is one shell, run in order
 	Shell         string   // "sh" or "bash"
@@ -89,6 +98,9 @@ type Stage struct {
 	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
 	Params        []Params           // sorted by file
 	Env           []Env              // sorted by name
+	EnvFiles      []EnvFile          // those of the top level, then its own: the later wins
+	PassEnv       []string           // sorted; names and patterns of variables that reach the command beside the key
+	Passed        []dotenv.Var       // of EnvFiles, that PassEnv names; see WithEnv
 	Outs          []Out              // sorted by path
 	Frozen        bool
 	AlwaysChanged bool
@@ -105,6 +117,7 @@ type Stage struct {
 	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
 	Undeploy      string        // of a deploy stage: the command that takes it down; may be empty
 	Barrier       bool          // of a deploy stage: a rollback that would change its key needs a yes of its own
+	When          *When         // nil: the stage is in every run
 	Desc          string
 	Meta          string // canonical text of a value, for others to read
 }
@@ -182,6 +195,7 @@ type Env struct {
 	Literal bool   // the value is written in pipe.yaml; else it is taken from pipe's own environment
 	Secret  Secret // secret: true or false
 	Place   string
+	File    *dotenv.Var // what the env files say of it; nil: nothing. See WithEnv
 }
 
 // Secret is what a declaration says about a variable's value.
@@ -227,6 +241,7 @@ func (p *Project) LookSecret() (vars []Env) {
 // Out is a declared output.
 type Out struct {
 	Path     repopath.Path
+	Sort     OutSort
 	Dir      bool   // written with a slash at its end
 	NoCache  bool   // cache: false: digest only, the bytes are kept elsewhere (in git)
 	Persist  bool   // persist: true: a copy of the last one lies there when the command begins

@@ -9,14 +9,19 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/template"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 var (
 	stageName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}$`)
-	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// generatedName is as wide as a lock's names, but for the colon, which inputs have.
+	generatedName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@/=,+-]{0,199}$`)
 )
+
+// maxName is the most characters that a generated name has, without its directory.
+const maxName = 200
 
 // stageReader reads one stage.
 type stageReader struct {
@@ -25,6 +30,7 @@ type stageReader struct {
 	node  *yamldoc.Node
 	seen  map[string]*yamldoc.Node // items of the stage's lists, to find repetitions
 	files map[repopath.Path]int    // index of each file in st.Params
+	vars  *template.Scope          // of its templates; nil: that of the file
 }
 
 // stageFields reads each key of a stage. wdir is not among them: it is read
@@ -36,7 +42,11 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"deps":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "deps", s.dep) },
 	"params":         func(s *stageReader, n *yamldoc.Node) { s.each(n, "params", s.param) },
 	"env":            func(s *stageReader, n *yamldoc.Node) { s.each(n, "env", s.env) },
-	"outs":           func(s *stageReader, n *yamldoc.Node) { s.each(n, "outs", s.out) },
+	"env_file":       func(s *stageReader, n *yamldoc.Node) { s.st.EnvFiles = s.envFiles(n, s.st.Wdir, s.prefix()) },
+	"pass_env":       func(s *stageReader, n *yamldoc.Node) { s.each(n, "pass_env", s.pass) },
+	"outs":           outs("outs"),
+	"metrics":        outs("metrics"),
+	"plots":          outs("plots"),
 	"frozen":         func(s *stageReader, n *yamldoc.Node) { s.st.Frozen = s.flag(n, s.prefix(), "frozen") },
 	"always_changed": func(s *stageReader, n *yamldoc.Node) { s.st.AlwaysChanged = s.flag(n, s.prefix(), "always_changed") },
 	"needs":          func(s *stageReader, n *yamldoc.Node) { s.each(n, "needs", s.need) },
@@ -52,15 +62,16 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"drift":    func(s *stageReader, n *yamldoc.Node) { s.st.Drift, _ = s.text(n, s.prefix(), "drift") },
 	"undeploy": func(s *stageReader, n *yamldoc.Node) { s.st.Undeploy, _ = s.text(n, s.prefix(), "undeploy") },
 	"barrier":  func(s *stageReader, n *yamldoc.Node) { s.st.Barrier = s.flag(n, s.prefix(), "barrier") },
+	"when":     (*stageReader).when,
 	"desc":     (*stageReader).desc,
 	"meta":     func(s *stageReader, n *yamldoc.Node) { s.st.Meta = n.Canonical() },
 }
 
 // stage reads one stage; false when there is nothing to check further. A stage with faults is
 // still returned, for the checks between stages; the Project is not.
-func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
-	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}}
-	s.st = Stage{Name: p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: repopath.Root}
+func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
+	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}, vars: vars}
+	s.st = Stage{Name: r.prefix + p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: r.base}
 	if p.Value.Kind != yamldoc.Map {
 		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
 		return Stage{}, false
@@ -79,8 +90,9 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
 		s.bad(p.At, "cmd is missing")
 	}
-	// The two that look at several fields, once all are read.
+	// Those that look at several fields, once all are read.
 	s.kind(p)
+	s.passes()
 	s.order()
 	return s.st, true
 }
@@ -89,6 +101,14 @@ func (r *reader) stage(p yamldoc.Pair) (Stage, bool) {
 // cmd may stand deeper.
 func (s *stageReader) hasLater() bool {
 	return slices.ContainsFunc(s.node.Pairs, func(p yamldoc.Pair) bool { return slices.Contains(laterStage, p.Key) })
+}
+
+// names returns what the templates and the condition of the stage can name.
+func (s *stageReader) names() *template.Scope {
+	if s.vars != nil {
+		return s.vars
+	}
+	return s.reader.names()
 }
 
 // prefix is what messages about the stage begin with.
@@ -114,8 +134,8 @@ func (s *stageReader) once(n *yamldoc.Node, kind, name string) bool {
 // kind settles whether the stage builds, checks or deploys, and what follows from it. It comes
 // after all fields are read, because their order in the file means nothing.
 func (s *stageReader) kind(p yamldoc.Pair) {
-	outs, deploy := p.Value.Get("outs"), p.Value.Get("deploy")
-	hasOuts := outs != nil && len(outs.Items) > 0
+	deploy, outs := p.Value.Get("deploy"), s.outsNode()
+	hasOuts := outs != nil
 	switch {
 	case s.st.Deploy && s.st.Check:
 		s.bad(deploy, "a stage cannot be both a check and a deploy stage")
@@ -165,6 +185,7 @@ func (s *stageReader) order() {
 		slices.Sort(s.st.Params[i].Keys)
 	}
 	slices.SortFunc(s.st.Env, func(a, b Env) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(s.st.PassEnv)
 	slices.SortFunc(s.st.Needs, func(a, b Need) int { return strings.Compare(a.Stage, b.Stage) })
 	slices.SortFunc(s.st.Outs, func(a, b Out) int { return strings.Compare(string(a.Path), string(b.Path)) })
 }
@@ -239,7 +260,7 @@ func (s *stageReader) verify(n *yamldoc.Node) {
 // wdir reads the working directory. After a fault the stage's paths are read as if there were
 // none.
 func (s *stageReader) wdir(n *yamldoc.Node) {
-	p, _, ok := s.path(n, repopath.Root, "wdir")
+	p, _, ok := s.path(n, s.base, "wdir")
 	if !ok {
 		return
 	}

@@ -32,11 +32,6 @@ const where = `
 #   production: {from: staging}
 `
 
-const dvcHead = `# These stages are from dvc.yaml. Here several lines of a cmd run in one shell, which stops
-# at the first error, and a command sees only the variables that its env: names. A stage without
-# outs is a deploy stage: write check: true in it if it is a test.
-`
-
 const makeUnknown = `  # What make writes is not known. Name it in outs, and remove the "#".
   # %s:
   #   cmd: %s
@@ -63,7 +58,4 @@ deploy:
   deploy: true
   cmd: sh deploy.sh
   deps: %s`
-	dvcLater = `dvc.yaml has what pipe cannot take over as it is:%s
-These are its stages. Change what is named above, and remove the "#".
-%s`
 )

@@ -60,9 +60,6 @@ type place struct {
 
 // Propose returns a pipe.yaml for a project of this name.
 func Propose(name string, t *Tree) (*Proposal, error) {
-	if p, err := t.dvc(name); p != nil || err != nil {
-		return p, err
-	}
 	parts, rest, err := t.parts(name)
 	if err != nil {
 		return nil, err
@@ -153,7 +150,7 @@ func (t *Tree) parts(name string) (parts []*part, rest []Found, err error) {
 // below finds projects in directories of a repository whose top is not a project. A few are enough to
 // say what to do.
 func (t *Tree) below() (found []Found) {
-	signs := []string{"go.mod", "package.json", "pyproject.toml", "Dockerfile", "Makefile", DVC}
+	signs := []string{"go.mod", "package.json", "pyproject.toml", "Dockerfile", "Makefile"}
 	for _, f := range t.Files {
 		dir, name := path.Split(f)
 		if dir != "" && strings.Count(dir, "/") <= 3 && slices.Contains(signs, name) && len(found) < 10 {

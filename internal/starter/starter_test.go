@@ -102,7 +102,6 @@ func TestWhatSurroundsTheStages(t *testing.T) {
 		{"-- go.mod --\nmodule x\n-- a.go --\npackage main\n", "  #   deps: [bin/x, deploy.sh]\n  #   needs: [test]\n"},
 		{"-- go.mod --\nmodule x\n-- a.go --\npackage main\n-- Dockerfile --\n", "  #   deps: [dist/image.tar, deploy.sh]\n  #   needs: [test]\n"},
 		{"-- Containerfile --\n", "docker build -t shop -f Containerfile .\n"},
-		{"-- dvc.yaml --\nstages:\n  a:\n    cmd: b\n    outs: [c]\n", "\n# These stages are from dvc.yaml. "},
 	} {
 		p, err := Propose("shop", directory(txtar.Parse([]byte(c.files)).Files))
 		if err != nil {

@@ -3,9 +3,14 @@
 // A Ref is a name as it stands in ${a.b[0]}. A Scope says what names stand for: the vars of a
 // pipe.yaml, on them those of a stage, on them the item of a foreach. Values are nodes of the
 // documents that they come from, uninterpreted, so that 1.0 stays 1.0.
+//
+// An Expander replaces templates in nodes. In a shell's script a value is quoted for the place
+// where it stands (ADR 0036): shell.go finds the place, quote.go writes the value.
 package template
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -33,23 +38,105 @@ type Value struct {
 // With returns a scope with more names, which hide those of s. s may be nil.
 func (s *Scope) With(own map[string]Value) *Scope { return &Scope{s, own} }
 
-// Find returns what a ref stands for. The error is of kind Usage and names the nearest name.
-func (s *Scope) Find(r Ref) (*yamldoc.Node, error) {
+// Value returns what a name stands for.
+func (s *Scope) Value(name string) (Value, bool) {
 	for at := s; at != nil; at = at.outer {
-		v, ok := at.own[r[0]]
-		if !ok {
-			continue
+		if v, ok := at.own[name]; ok {
+			return v, true
 		}
-		n := v.Node
-		for i := range r[1:] {
-			if n = part(n, r[i+1]); n == nil {
-				return nil, diag.New(diag.Usage, "%s has no %q", r[:i+1], r[i+1]).At(v.From)
-			}
-		}
-		return n, nil
 	}
-	return nil, diag.New(diag.Usage, "no variable named %q", r[0])
+	return Value{}, false
+}
+
+// Find returns what a ref stands for. The error is of kind Usage and hints at the nearest name.
+func (s *Scope) Find(r Ref) (*yamldoc.Node, error) {
+	v, ok := s.Value(r[0])
+	if !ok {
+		return nil, near(diag.New(diag.Usage, "no variable named %q", r[0]), r.String(), s.names())
+	}
+	n := v.Node
+	for i, key := range r[1:] {
+		child := part(n, key)
+		if child == nil {
+			return nil, missing(n, r[:i+1], key, v.From)
+		}
+		n = child
+	}
+	return n, nil
 }
 
 // part returns the value of a map's key or a list's index, nil when there is none.
-func part(n *yamldoc.Node, key string) *yamldoc.Node { return n.Get(key) }
+func part(n *yamldoc.Node, key string) *yamldoc.Node {
+	if n.Kind != yamldoc.List {
+		return n.Get(key)
+	}
+	if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(n.Items) && strconv.Itoa(i) == key {
+		return n.Items[i]
+	}
+	return nil
+}
+
+// missing is the error for a part that a value does not have.
+func missing(n *yamldoc.Node, of Ref, key, from string) error {
+	if from != "" {
+		from = " (" + from + ")"
+	}
+	switch n.Kind {
+	case yamldoc.Map:
+		keys := make([]string, len(n.Pairs))
+		for i, p := range n.Pairs {
+			keys[i] = p.Key
+		}
+		e := diag.New(diag.Usage, "%s has no key %q%s", of, key, from)
+		if best := yamldoc.Nearest(key, keys); best != "" {
+			return e.Hinted("did you mean %s.%s?", of, best)
+		}
+		return e
+	case yamldoc.List:
+		return diag.New(diag.Usage, "%s has no item %q%s", of, key, from).Hinted("it has %d; the first is %s[0]", len(n.Items), of)
+	}
+	return diag.New(diag.Usage, "%s is %s and has no key %q%s", of, n.Kind, key, from)
+}
+
+// near hints at the name that a word was meant to be.
+func near(e *diag.Error, word string, names []string) *diag.Error {
+	if best := yamldoc.Nearest(word, names); best != "" {
+		return e.Hinted("did you mean %s?", best)
+	}
+	return e
+}
+
+// maxNames is how many names are looked through for a hint.
+const maxNames = 10_000
+
+// names returns the names that are visible, and the dotted names of what is in them.
+func (s *Scope) names() (all []string) {
+	seen := map[string]bool{}
+	for at := s; at != nil; at = at.outer {
+		var own []string
+		for name := range at.own {
+			if !seen[name] {
+				seen[name] = true
+				own = append(own, name)
+			}
+		}
+		slices.Sort(own)
+		for _, name := range own {
+			all = dotted(append(all, name), name, at.own[name].Node)
+		}
+	}
+	return all
+}
+
+// dotted adds the names of the keys below a node. It stops at maxNames: what aliases expand to can
+// be far larger than the file.
+func dotted(all []string, prefix string, n *yamldoc.Node) []string {
+	for _, p := range n.Pairs {
+		if len(all) >= maxNames {
+			break
+		}
+		name := prefix + "." + p.Key
+		all = dotted(append(all, name), name, p.Value)
+	}
+	return all
+}

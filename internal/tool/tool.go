@@ -1,4 +1,5 @@
-// Package tool builds the development tools that tests run, in the versions that the modules below internal/tools pin.
+// Package tool builds the development tools that tests run, in the versions that the modules below internal/tools pin,
+// and keeps them for the next tests.
 package tool
 
 import (
@@ -16,10 +17,9 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 )
 
-// Build returns the path of a program, which is built once per machine, user and version. Processes
-// that come meanwhile wait for the one that builds. The module is a directory below internal/tools, "." for
+// Build returns the path of a program, which is built once per machine, user and version. The module is a directory below internal/tools, "." for
 // that one itself.
-func Build(ctx context.Context, module, program string) (at string, err error) {
+func Build(ctx context.Context, module, program string) (string, error) {
 	tools, err := root()
 	if err != nil {
 		return "", err
@@ -29,11 +29,28 @@ func Build(ctx context.Context, module, program string) (at string, err error) {
 	if err != nil {
 		return "", err
 	}
+	name := path.Base(program) + "-" + version + "-" + runtime.GOOS + "-" + runtime.GOARCH
+	return Keep(ctx, name, func(part string) error { return compile(ctx, dir, program, part) })
+}
+
+func compile(ctx context.Context, dir, program, to string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", dir, "-o", to, program)
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w: %s", program, err, out)
+	}
+	return nil
+}
+
+// Keep returns the path of a file or directory with this name that outlives the test. It is made once per
+// machine and user, beside its place, and renamed, so that it is there whole or not at all. Processes that
+// come meanwhile wait for the one that makes it.
+func Keep(ctx context.Context, name string, make func(part string) error) (at string, err error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
 	}
-	at = filepath.Join(cache, path.Base(program)+"-"+version+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+	at = filepath.Join(cache, name)
 	if _, err := os.Stat(at); err == nil {
 		return at, nil
 	}
@@ -45,18 +62,14 @@ func Build(ctx context.Context, module, program string) (at string, err error) {
 	if _, err := os.Stat(at); err == nil {
 		return at, nil
 	}
-	return at, compile(ctx, dir, program, at)
-}
-
-// compile builds beside at and renames, so that at is a whole program or absent.
-func compile(ctx context.Context, dir, program, at string) error {
 	part := at + ".part"
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", dir, "-o", part, program)
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w: %s", program, err, out)
+	if err := os.RemoveAll(part); err != nil {
+		return "", err
 	}
-	return os.Rename(part, at)
+	if err := make(part); err != nil {
+		return "", err
+	}
+	return at, os.Rename(part, at)
 }
 
 // root finds internal/tools, from the working directory upward.

@@ -259,12 +259,10 @@ func (c *ciRun) masked(text string) string {
 	hide := func(name string) {
 		secrets = append(secrets, action.EnvValue{Name: name, Value: c.p.variable(name), Secret: true})
 	}
-	for i := range c.p.spec.Stages {
-		for _, e := range c.p.spec.Stages[i].Env {
-			if e.Secret == spec.IsSecret && !e.Literal {
-				hide(e.Name)
-			}
-		}
+	stages := c.p.withEnv().full.Stages
+	for i := range stages {
+		s := &stages[i]
+		secrets = slices.Concat(secrets, action.Declared(s, nil, c.p.getenv), action.Passed(s, c.p.env))
 	}
 	for _, name := range []string{"GH_TOKEN", "GITHUB_TOKEN", "CI_JOB_TOKEN"} {
 		hide(name)

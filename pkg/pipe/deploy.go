@@ -171,14 +171,18 @@ func (p *Project) targetsOf(ctx context.Context, opt *DeployOptions) (targets []
 // unseen.
 func (p *Project) knownValues(opt *DeployOptions) error {
 	var names []string
-	for i := range p.spec.Stages {
-		if s := &p.spec.Stages[i]; s.Deploy {
+	stages, unread := p.withEnv().full.Stages, p.withEnv().unread
+	for i := range stages {
+		if s := &stages[i]; s.Deploy {
 			for _, e := range s.Env {
 				names = append(names, e.Name)
 			}
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(opt.Set)) {
+		if len(unread) > 0 {
+			break // who reads the files for good reports what is wrong with them
+		}
 		if !slices.Contains(names, k) {
 			return unknownName("--set "+k+": no deploy stage has this variable in env:", k, names)
 		}

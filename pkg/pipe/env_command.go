@@ -12,14 +12,13 @@ import (
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 )
 
 // liveValues returns the values of a stage's variables as its last deployment had them. Of those that
 // came from outside, and of secrets, only hashes are on record: they are as they are now.
-func (p *Project) liveValues(part *release.Part, st release.Stage, d *spec.Environment) []action.EnvValue {
-	s, _ := part.Stage("", nil)
+func (p *Project) liveValues(name string, part *release.Part, st release.Stage, d *spec.Environment) ([]action.EnvValue, error) {
+	s, _ := part.Stage(name, nil)
 	given := map[string]string{}
 	for _, v := range s.Env {
 		text, ok := "", false
@@ -33,22 +32,26 @@ func (p *Project) liveValues(part *release.Part, st release.Stage, d *spec.Envir
 			given[v.Name] = text
 		}
 	}
-	return action.Declared(s, given, func(name string) (string, bool) { return shell.Getenv(p.env, name) })
+	return p.valuesNow(s, given)
 }
 
 // supplied completes a Work whose commands belong to stages that are live: their variables, and
 // where those run that have no directory of their own.
-func (p *Project) supplied(w *deploy.Work, s *release.Sight, d *spec.Environment) {
-	w.Values, w.Base = map[string][]action.EnvValue{}, map[string]*action.Job{}
+func (p *Project) supplied(w *deploy.Work, s *release.Sight, d *spec.Environment) (err error) {
+	w.Values, w.Passed, w.Base = map[string][]action.EnvValue{}, map[string][]action.EnvValue{}, map[string]*action.Job{}
 	for _, name := range slices.Sorted(maps.Keys(w.Stages)) {
 		part := w.Stages[name].Part
-		w.Values[name] = p.liveValues(&part, s.Stages[name], d)
+		if w.Values[name], err = p.liveValues(name, &part, s.Stages[name], d); err != nil {
+			return err
+		}
+		w.Passed[name] = p.passedNow(name)
 		if part.InRepo {
 			p.note(fmt.Sprintf("%s has workdir: repo, so its command runs in this checkout as it is", name))
 			stage, _ := part.Stage(name, w.Values[name])
 			w.Base[name] = &action.Job{Stage: stage}
 		}
 	}
+	return nil
 }
 
 // withDeployer calls f with what runs the commands of w. Like a deployment it leaves the workspace free,

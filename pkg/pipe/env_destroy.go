@@ -81,8 +81,7 @@ func (p *Project) teardown(ctx context.Context, e *release.Environment, s *relea
 	}
 	w := &deploy.Work{Want: e.Teardown(s.State, parts)}
 	w.Commit, w.NoWait = p.commit(ctx), p.opt.NoWait
-	p.supplied(w, s, d)
-	return w, nil
+	return w, p.supplied(w, s, d)
 }
 
 // took takes over what became of the stages.

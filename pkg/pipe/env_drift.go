@@ -66,7 +66,9 @@ func (p *Project) Drift(ctx context.Context, name string) (*DriftReport, error) 
 	if len(w.Stages) == 0 {
 		return r, nil
 	}
-	p.supplied(w, s, d)
+	if err := p.supplied(w, s, d); err != nil {
+		return nil, err
+	}
 	return r, p.withDeployer(ctx, "env drift", e, w, func(d *deploy.Deployer) error { return r.run(ctx, d, w, s) })
 }
 

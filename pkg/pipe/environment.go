@@ -157,7 +157,7 @@ func (p *Project) deployer(ctx context.Context, env *release.Environment, h *loc
 		c.Remote = p.home // what goes live is where the environment is
 	}
 	d := &deploy.Deployer{
-		Env: env, Runner: p.runner(p.files(c), h), Carrier: c, Runs: p.runs(), Limits: deploy.Limits{Cells: cells, At: at, Most: map[string]int{}},
+		Env: env, Runner: p.deploys(p.files(c), h), Carrier: c, Runs: p.runs(), Limits: deploy.Limits{Cells: cells, At: at, Most: map[string]int{}},
 		Stamp: p.stamp(ctx), Environ: p.env, Jobs: jobs, KeepGoing: keepGoing, Now: p.opt.Now, Emit: p.emit,
 	}
 	for _, l := range p.spec.Limits {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/transfer"
@@ -47,8 +48,10 @@ type Unasked struct {
 
 // Artifact is one place where the hash stands.
 type Artifact struct {
-	What   string        `json:"what"`             // out, inside, dep, key, or object: bytes that no lock names
-	Hash   digest.Digest `json:"hash"`             // of the bytes, or of the tree
+	What   string        `json:"what"`             // out, inside, dep, key, or object: bytes that no lock names; dvc-out, dvc-inside, dvc-dep
+	Hash   digest.Digest `json:"hash,omitzero"`    // of the bytes, or of the tree; missing where only DVC's name is known
+	MD5    string        `json:"md5,omitempty"`    // DVC's name of it
+	File   string        `json:"file,omitempty"`   // of DVC's, that has the name
 	Dir    bool          `json:"dir,omitempty"`    // a directory, by its tree
 	Stage  string        `json:"stage,omitempty"`  // that made it or read it
 	Path   string        `json:"path,omitempty"`   // where it was
@@ -64,6 +67,7 @@ type Artifact struct {
 
 	ref  object.Ref
 	in   digest.Digest // the tree that holds it, when it lies inside one
+	sum  dvc.Sum       // of MD5
 	from store.Remote  // that has the bytes; nil: none was asked, or none has
 	exec bool
 }
@@ -118,6 +122,9 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 	if err := s.here(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.byDVC(ctx, query); err != nil {
+		return nil, err
+	}
 	f := s.found
 	if len(f.Artifacts) > 0 && opt.Local != nil {
 		said := *f
@@ -131,7 +138,7 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 		return nil, s.notFound()
 	}
 	if opt.Output != "" {
-		if err = p.writeFound(ctx, c, f, p.here(opt.Output)); err == nil {
+		if err = s.write(ctx, p.here(opt.Output)); err == nil {
 			f.Wrote = opt.Output
 		}
 	}
@@ -142,6 +149,9 @@ func (p *Project) Find(ctx context.Context, query string, opt FindOptions) (*Fou
 // whose hash is meant. What can be a hash is taken for one; write ./NAME for a file whose name
 // consists of such digits.
 func (p *Project) prefix(ctx context.Context, query string) (string, error) {
+	if m := dvcQuery.FindStringSubmatch(strings.ToLower(query)); m != nil {
+		return m[2], nil
+	}
 	q := hashOf(query)
 	// The key of a rebuild has a dot, as pipe log prints it; without k1: that is rather a file's.
 	if q.generation >= 0 && !strings.HasPrefix(strings.ToLower(query), digest.KeyPrefix) {
@@ -166,9 +176,13 @@ func (p *Project) prefix(ctx context.Context, query string) (string, error) {
 
 // writeFound writes the bytes of the one artifact to a new file or directory. It refuses a
 // target that exists, unless it is that artifact.
-func (p *Project) writeFound(ctx context.Context, c *transfer.Carrier, f *Found, to string) (err error) {
+func (s *search) write(ctx context.Context, to string) (err error) {
+	p, c, f := s.p, s.c, s.found
 	a, err := f.only()
 	if err != nil {
+		return err
+	}
+	if err := s.fetchDVC(ctx, a); err != nil {
 		return err
 	}
 	if done, err := p.placed(ctx, to, a.Hash); done || err != nil {
@@ -215,12 +229,20 @@ func (a *Artifact) explained(err error, offline bool) error {
 		Hinted("run git checkout %.12s, then pipe push --repair on a machine that has it, or pipe repro --rebuild-missing to rebuild it", a.Last.Hash)
 }
 
+// name is what to call it by.
+func (a *Artifact) name() string {
+	if a.MD5 != "" {
+		return a.MD5
+	}
+	return a.Hash.String()
+}
+
 // only returns the artifact when all hits have the same bytes.
 func (f *Found) only() (*Artifact, error) {
 	for i := range f.Artifacts {
-		if f.Artifacts[i].ref != f.Artifacts[0].ref {
+		if f.Artifacts[i].ref != f.Artifacts[0].ref || f.Artifacts[i].MD5 != f.Artifacts[0].MD5 {
 			return nil, diag.New(diag.Usage, "%s is the prefix of several hashes", f.Query).
-				Hinted("give more digits: %s or %s", f.Artifacts[0].Hash, f.Artifacts[i].Hash)
+				Hinted("give more digits: %s or %s", f.Artifacts[0].name(), f.Artifacts[i].name())
 		}
 	}
 	return &f.Artifacts[0], nil

@@ -13,11 +13,11 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/ignore"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -49,7 +49,7 @@ func OpenAll(ctx context.Context, opt Options) (*Projects, error) {
 		return nil, err
 	}
 	if len(dirs) == 0 {
-		if _, err := os.Stat(filepath.Join(top, starter.DVC)); err == nil {
+		if _, err := os.Stat(filepath.Join(top, dvc.StagesFile)); err == nil {
 			return nil, noProject(top, top)
 		}
 		return nil, diag.New(diag.Usage, "no %s in this directory or below it that git does not ignore", spec.FileName).At(top).Hinted("pipe init")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/spec"
 )
 
@@ -28,8 +29,8 @@ func (p *Project) noteInferred() {
 
 // noteSecrets names the declared variables that look like secrets and are not said
 // to be: whoever can try all values of one finds it out from the key.
-func (p *Project) noteSecrets() {
-	for _, e := range p.spec.LookSecret() {
+func (p *Project) noteSecrets(full *spec.Project) {
+	for _, e := range full.LookSecret() {
 		p.note(fmt.Sprintf("%s: %s looks like a secret, and a short value can be guessed from its hash in pipe.lock; write env: [{%s: {secret: true}}], or secret: false to silence this note",
 			e.Place, e.Name, e.Name))
 	}
@@ -38,9 +39,10 @@ func (p *Project) noteSecrets() {
 // unsetSecrets returns the declared secrets that have no value here, sorted: commands get nothing in their place, and
 // a deployment would go on with that.
 func (p *Project) unsetSecrets() (names []string) {
-	for i := range p.spec.Stages {
-		for _, e := range p.spec.Stages[i].Env {
-			if e.Secret == spec.IsSecret && !e.Literal && p.variable(e.Name) == "" {
+	stages := p.withEnv().full.Stages
+	for i := range stages {
+		for _, e := range action.Declared(&stages[i], nil, p.getenv) {
+			if e.Secret && !e.Literal && e.Value == "" {
 				names = append(names, e.Name)
 			}
 		}

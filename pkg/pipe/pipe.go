@@ -35,6 +35,7 @@ import (
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ci"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
@@ -42,7 +43,6 @@ import (
 	"github.com/pipe-build/pipe/internal/remote"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/store/disk"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -81,8 +81,10 @@ type Project struct {
 	root     string
 	yaml     []byte // pipe.yaml
 	spec     *spec.Project
-	repo     *gitlog.Repo  // nil outside git
-	lockAt   repopath.Path // pipe.lock relative to git's root
+	instead  map[repopath.Path][]byte // files that an import is going to write, as they will be
+	vars     *variables               // of its env files, when they were read; see withEnv
+	repo     *gitlog.Repo             // nil outside git
+	lockAt   repopath.Path            // pipe.lock relative to git's root
 	work     *worktree.Work
 	inputs   *inputs.Reader
 	top      *local.Top // the repository around the project; nil: no stage reads anything there
@@ -100,6 +102,7 @@ type Project struct {
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
+	assumed  bool          // what would be deployed is live already: no command runs
 	said     bool          // which blocks of the lock do not count: once is enough
 	jobOnce  sync.Once
 	jobRun   ci.Run        // what the CI system says; see job
@@ -129,6 +132,9 @@ func (p *Project) read(ctx context.Context) error {
 	p.yaml = data
 	p.spec, err = p.parse(data)
 	if err == nil {
+		for _, text := range p.spec.Notes {
+			p.note(text)
+		}
 		p.recallSources()
 		err = p.openTop(ctx)
 	}
@@ -225,34 +231,38 @@ func findRoot(dir string) (string, error) {
 	} else if err == nil && !info.IsDir() {
 		return "", diag.New(diag.Usage, "not a directory").At(dir)
 	}
-	dvc := ""
+	dvcAt := ""
 	for d := start; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
 			return filepath.EvalSymlinks(d)
 		}
-		if _, err := os.Stat(filepath.Join(d, starter.DVC)); err == nil && dvc == "" {
-			dvc = d
+		if _, err := os.Stat(filepath.Join(d, dvc.StagesFile)); err == nil && dvcAt == "" {
+			dvcAt = d
 		}
 		if d == filepath.Dir(d) {
-			return "", noProject(start, dvc)
+			return "", noProject(start, dvcAt)
 		}
 	}
 }
 
-// noProject is the error for a directory that lies in no project; dvc is the nearest one that
+// noProject is the error for a directory that lies in no project; dvcAt is the nearest one that
 // has a dvc.yaml.
-func noProject(start, dvc string) error {
-	if dvc == "" {
+func noProject(start, dvcAt string) error {
+	if dvcAt == "" {
 		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
 	}
-	next := "pipe init"
-	if dvc != start {
-		next = "pipe -C " + dvc + " init"
+	next := "pipe import dvc"
+	if dvcAt != start {
+		next = "pipe -C " + dvcAt + " import dvc"
 	}
-	e := diag.New(diag.Usage, "%s without %s: this is a DVC project", starter.DVC, spec.FileName).At(dvc).
-		Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, starter.DVC)
+	e := isDVC(dvcAt).Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, dvc.StagesFile)
 	e.Err = errNoProject
 	return e
+}
+
+// isDVC is the error for a directory that has a dvc.yaml and no pipe.yaml.
+func isDVC(dir string) *diag.Error {
+	return diag.New(diag.Usage, "%s without %s: this is a DVC project", dvc.StagesFile, spec.FileName).At(dir)
 }
 
 // Close writes the stat index and frees connections. A stat index that was not written costs

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/starter"
 	"github.com/pipe-build/pipe/internal/worktree"
@@ -19,6 +20,9 @@ const maxSource = 4 << 20
 
 // propose returns a first pipe.yaml for what lies in the project's directory.
 func (p *Project) propose(ctx context.Context) (*starter.Proposal, error) {
+	if _, err := os.Lstat(p.path(dvc.StagesFile)); err == nil {
+		return nil, isDVC(p.root).Hinted("pipe import dvc makes a pipe project of it: pipe.yaml, pipe.lock and the objects")
+	}
 	t := &starter.Tree{Read: p.readSource, Ignored: p.ignores, Set: func(name string) bool {
 		v, _ := shell.Getenv(p.env, name)
 		return v != ""

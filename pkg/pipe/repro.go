@@ -213,7 +213,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 			return nil, err
 		}
 	}
-	p.noteSecrets()
+	p.noteSecrets(e.Project)
 	r, err := e.Run(ctx, lock, o)
 	if r != nil && !dry {
 		p.countSaved(ctx, r)
@@ -319,8 +319,9 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 
 // localEngine is an engine that knows of no remote and no environment: it can decide about what is built.
 func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask asking, h *local.Hold) *engine.Engine {
+	vars := p.withEnv()
 	e := &engine.Engine{
-		Project: p.spec, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
+		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}

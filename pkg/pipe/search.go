@@ -28,6 +28,7 @@ type search struct {
 	lock    *lockfile.File
 	offline bool
 	found   *Found
+	dvc     *dvcSearch // nil: the query is no name of DVC's, or pipe has answered
 }
 
 // mostPlaces artifacts get their places looked up: each costs a walk over the references and a
@@ -185,7 +186,7 @@ func (s *search) stored(ctx context.Context) {
 	for _, r := range s.p.stores() {
 		for i := range some {
 			a := &some[i]
-			if a.from != nil {
+			if a.from != nil || a.Hash.IsZero() {
 				continue
 			}
 			_, err := r.Stat(ctx, a.ref)
@@ -200,7 +201,7 @@ func (s *search) stored(ctx context.Context) {
 		}
 	}
 	for i := range some {
-		if there := some[i].from != nil; there || all {
+		if there := some[i].from != nil; (there || all) && !some[i].Hash.IsZero() {
 			some[i].Remote = &there
 		}
 	}

@@ -35,6 +35,9 @@ func (s *search) live(ctx context.Context) error {
 	}
 	for i := range s.found.Artifacts[:min(mostPlaces, len(s.found.Artifacts))] {
 		a := &s.found.Artifacts[i]
+		if a.Hash.IsZero() {
+			continue
+		}
 		for _, st := range states {
 			for _, l := range st.Names(a.Hash, a.in) {
 				gone := st.Stages[l.Stage].Gone

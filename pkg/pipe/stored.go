@@ -13,7 +13,6 @@ import (
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/release"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/event"
 )
@@ -90,16 +89,18 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &deploy.Work{Want: s.want, Values: map[string][]action.EnvValue{}}
+	w := &deploy.Work{Want: s.want, Values: map[string][]action.EnvValue{}, Passed: map[string][]action.EnvValue{}}
 	w.Stages, w.Whole = map[string]release.Aim{}, !s.part
 	verbs := map[string]action.Verdict{}
 	for _, name := range chosen {
 		part := s.release.Stages[name]
 		stage, in := part.Stage(name, nil)
-		in.Env = action.Declared(stage, given, func(n string) (string, bool) { return shell.Getenv(s.p.env, n) })
+		if in.Env, err = s.p.valuesNow(stage, given); err != nil {
+			return nil, nil, err
+		}
 		a := release.Aim{Part: part, Key: action.KeyOf(stage, in), Again: s.opt.Force}
 		a.Values, a.Outside = release.Known(in.Env)
-		w.Stages[name], w.Values[name] = a, in.Env
+		w.Stages[name], w.Values[name], w.Passed[name] = a, in.Env, s.p.passedNow(name)
 		verbs[name] = known(action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force))
 	}
 	// What --only and --skip leave out is not waited for; the release itself stays as it is.

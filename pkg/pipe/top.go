@@ -27,6 +27,9 @@ func (p *Project) parse(data []byte) (*spec.Project, error) {
 
 // file reads a file of the project.
 func (p *Project) file(at repopath.Path) ([]byte, error) {
+	if text, ok := p.instead[at]; ok {
+		return text, nil
+	}
 	return atomicfile.Read(p.path(string(at)), yamldoc.MaxSize)
 }
 

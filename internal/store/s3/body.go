@@ -15,7 +15,15 @@ import (
 
 // Open implements store.Store.
 func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error) {
-	name := store.Path(ref)
+	b, err := s.body(ctx, store.Path(ref))
+	if err != nil {
+		return nil, err
+	}
+	return store.Verified(ctx, b, ref), nil
+}
+
+// body opens what lies at a name.
+func (s *Store) body(ctx context.Context, name string) (*body, error) {
 	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &s.bucket, Key: s.key(name)})
 	if err != nil {
 		return nil, s.mapped(ctx, "open", name, err)
@@ -24,7 +32,7 @@ func (s *Store) Open(ctx context.Context, ref object.Ref) (io.ReadCloser, error)
 	if out.ContentLength == nil {
 		b.size = -1
 	}
-	return store.Verified(ctx, b, ref), nil
+	return b, nil
 }
 
 // progress is so many bytes that a break after them is the first again.

@@ -1,0 +1,246 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/dvc"
+	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/store"
+	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
+	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
+)
+
+// take has the engine run the stages that are up to date by dvc.lock, with a runner that runs nothing
+// and makes the outputs of DVC's objects. So keys, records, objects and pipe.lock come as from any other
+// run. The old pipe.lock of an import that was stopped is not looked at.
+func (im *importing) take(ctx context.Context) error {
+	opt := engine.Options{Take: true, KeepGoing: true, NoDeploy: true, Silent: true, Jobs: runtime.GOMAXPROCS(0)}
+	for _, s := range im.stages {
+		if !s.carried || s.Deploy {
+			continue
+		}
+		// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
+		s.Frozen = false
+		opt.Targets = append(opt.Targets, s.Name)
+		if s.Input && s.outs[0].here == nil {
+			if err := im.bring(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	if len(opt.Targets) == 0 {
+		return im.p.saveLock(im.lock)
+	}
+	e, err := im.p.engine(ctx, ReproOptions{NoPull: true, ask: askNone}, nil)
+	if err != nil {
+		return err
+	}
+	e.Runner, e.Runs = importRunner{im}, nil
+	e.Emit = func(ev event.Event) {
+		if ev.Type == event.Note {
+			im.p.emit(ev)
+		}
+	}
+	result, err := e.Run(ctx, im.lock, opt)
+	if cause := context.Cause(ctx); cause != nil {
+		return err
+	}
+	if result == nil {
+		return err
+	}
+	for _, o := range result.Stages {
+		s := im.by[o.Stage.Name]
+		switch {
+		case o.Done:
+		case o.Err != nil && (diag.Is(o.Err, diag.Integrity) || !telling(o.Err)):
+			return o.Err
+		case o.Err != nil:
+			im.drop(s, o.Err)
+		default:
+			s.carried, s.why = false, "it needs a stage that is not up to date"
+		}
+	}
+	return im.p.saveLock(im.lock)
+}
+
+// telling reports whether an error says what a person can do about it: the stage is named then, and the others go on.
+func telling(err error) bool {
+	var e *diag.Error
+	return errors.As(err, &e) || errors.Is(err, dvc.ErrNowhere)
+}
+
+// drop says that a stage is not carried over after all.
+func (im *importing) drop(s *importStage, err error) {
+	s.carried, s.why = false, err.Error()
+	if errors.Is(err, dvc.ErrNowhere) {
+		s.do = "run dvc pull on a machine that can, then import again"
+	} else if all := diag.All(err); len(all) > 0 {
+		s.do = all[0].Hint
+	}
+}
+
+// bring makes an input that is not in the workspace one that pipe.lock names, as if pipe add had taken it on
+// another machine.
+func (im *importing) bring(ctx context.Context, s *importStage) error {
+	out, err := im.make(ctx, s.outs[0])
+	if errors.Is(err, dvc.ErrNowhere) {
+		im.drop(s, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	im.lock.Set(lockfile.Stage{Name: s.Name, Key: action.InputKey(s.Stage, out), Cmd: action.CmdDigest(s.Stage), Outs: []artifact.Output{out}})
+	return nil
+}
+
+// importRunner makes outputs without a command: a run of DVC has made them earlier.
+type importRunner struct{ im *importing }
+
+// Run implements action.Runner.
+func (r importRunner) Run(ctx context.Context, job *action.Job) (*action.Made, error) {
+	made := &action.Made{Earlier: true, Settle: func(bool) error { return nil }}
+	s := r.im.by[job.Stage.Name]
+	if s == nil || !s.carried {
+		return nil, diag.New(diag.Stage, "%s is not up to date", job.Stage.Name)
+	}
+	for _, o := range s.outs {
+		out, err := r.im.make(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		made.Outs = append(made.Outs, out)
+	}
+	return made, nil
+}
+
+// make puts an output into pipe's cache, and returns what it is: from the workspace where it lies there,
+// with its executable bits, which DVC does not keep, else from DVC's cache or remote.
+func (im *importing) make(ctx context.Context, o *importOut) (artifact.Output, error) {
+	if o.here != nil {
+		return im.fromHere(ctx, o)
+	}
+	if !o.Sum.Dir {
+		e, err := im.fetch(ctx, o.Sum)
+		if err != nil {
+			return artifact.Output{}, err
+		}
+		return o.asOutput(artifact.Output{Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}), nil
+	}
+	list, err := im.store.List(ctx, o.Sum)
+	if err != nil {
+		return artifact.Output{}, err
+	}
+	t := &object.Tree{Entries: make([]object.Entry, len(list))}
+	err = par.Each(ctx, len(list), im.p.workers(), func(ctx context.Context, i int) error {
+		sum := dvc.Sum{MD5: list[i].MD5, Legacy: o.Sum.Legacy}
+		e, err := im.fetch(ctx, sum)
+		if err != nil {
+			return err
+		}
+		t.Entries[i] = object.Entry{Kind: object.File, Path: repopath.Path(list[i].Path), Digest: e.Digest, Size: e.Size}
+		return nil
+	})
+	if err != nil {
+		return artifact.Output{}, err
+	}
+	t.Sort()
+	if err := t.Check(); err != nil {
+		return artifact.Output{}, diag.New(diag.Integrity, "DVC's object %s: %w", o.Sum, err)
+	}
+	data := t.Encode()
+	out := t.Output(o.at())
+	if err := im.p.cache.Put(ctx, object.Of(out), store.Bytes(data)); err != nil { // after its files
+		return artifact.Output{}, err
+	}
+	im.countDir(o.Sum, out)
+	return out, nil
+}
+
+// fromHere takes an output that lies in the workspace. It was hashed by DVC's rule before; other bytes than those
+// have come meanwhile.
+func (im *importing) fromHere(ctx context.Context, o *importOut) (out artifact.Output, err error) {
+	var t *object.Tree
+	if out, t, err = im.p.work.Output(ctx, o.at()); err == nil && !o.NoCache {
+		out, err = im.p.work.Save(ctx, im.p.cache, o.at())
+	}
+	if err != nil {
+		return out, err
+	}
+	same := out.Dir == o.here.Dir && (out.Dir || out.Digest == o.here.File.Digest)
+	if t != nil {
+		for _, e := range t.Entries {
+			if h, ok := o.here.Files[string(e.Path)]; ok && e.IsFile() {
+				same = same && h.Digest == e.Digest
+			}
+		}
+	}
+	if !same {
+		return out, diag.New(diag.Failed, "changed while pipe read it").At(string(o.at())).Hinted("run pipe import dvc again")
+	}
+	im.countHere(o.here)
+	if out.Dir {
+		im.countDir(o.Sum, out)
+	}
+	return out, nil
+}
+
+// fetch brings one file of DVC's into pipe's cache.
+func (im *importing) fetch(ctx context.Context, sum dvc.Sum) (h dvc.Hashed, err error) {
+	tmp, err := im.p.work.Temp(worktree.Tmp, "dvc-")
+	if err != nil {
+		return h, err
+	}
+	defer tmp.Discard()
+	f, err := tmp.OpenFile("object", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return h, err
+	}
+	h, err = im.store.Copy(ctx, sum, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return h, err
+	}
+	src := store.Source{Size: h.Size, Open: func() (io.ReadCloser, error) { return tmp.Read("object") }}
+	if err := im.p.cache.Put(ctx, object.Ref{Shelf: object.Files, Digest: h.Digest}, src); err != nil {
+		return h, err
+	}
+	im.count(h, sum)
+	return h, nil
+}
+
+func (im *importing) count(h dvc.Hashed, sum dvc.Sum) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if _, ok := im.taken[sum.String()]; !ok {
+		im.taken[sum.String()] = true
+		im.r.Objects++
+		im.r.Bytes += h.Size
+	}
+	im.known.Add(h)
+}
+
+func (im *importing) countHere(t *dvc.Tree) {
+	if !t.Dir {
+		im.count(t.File, dvc.Sum{MD5: t.File.MD5})
+	}
+	for _, h := range t.Files {
+		im.count(h, dvc.Sum{MD5: h.MD5})
+	}
+}
+
+func (im *importing) countDir(sum dvc.Sum, out artifact.Output) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.known.AddDir(sum, out.Digest, out.Size)
+}
