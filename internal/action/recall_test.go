@@ -51,7 +51,7 @@ func TestAnOldDefinitionHasTheVariablesOfItsEnvFiles(t *testing.T) {
 		if got := event.Words(Changes(&now, in, locked, w), 9); got != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
-		live := Live{Key: locked.Key, Deps: in.Deps, Tools: in.Tools, Values: map[string]string{"CGO_ENABLED": "0"}}
+		live := Live{Key: locked.Key, Deps: in.Deps, Asked: in.Asked, Values: map[string]string{"CGO_ENABLED": "0"}}
 		w = RecallLive(Definition{Stage: &now, Platform: in.Platform}, in, live, func(yield func(Definition) bool) {
 			yield(Definition{Stage: &old, Platform: in.Platform})
 		})
