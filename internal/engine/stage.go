@@ -62,7 +62,7 @@ func (r *run) stage(ctx context.Context, i int) {
 func (r *run) fail(st *state, err error) {
 	st.Err = r.about(st, err)
 	if !restarts(err) {
-		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err)})
+		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err), Attempt: st.Attempts})
 	}
 }
 

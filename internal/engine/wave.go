@@ -326,7 +326,7 @@ func (r *run) deployed(result *deploy.Result) (done []int) {
 	for _, i := range r.parked() {
 		st := &r.states[i]
 		o := result.Stages[st.Stage.Name]
-		st.parked, st.Seconds, st.Err = false, o.Seconds, o.Err
+		st.parked, st.Seconds, st.Attempts, st.Err = false, o.Seconds, o.Attempts, o.Err
 		if o.Ran && o.Err == nil {
 			done = append(done, i)
 		}

@@ -16,7 +16,6 @@ type When struct {
 	Text  string // as pipe.yaml has it
 	Place string
 	*expr.Expr
-	prefix string // of the stages in its file
 }
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
@@ -55,13 +54,13 @@ func (s *stageReader) when(n *yamldoc.Node) {
 		s.faults = append(s.faults, whenFault(s.prefix(), f).At(n.Place(s.file)))
 	}
 	if len(faults) == 0 {
-		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e, prefix: s.reader.prefix}
+		s.st.When = &When{Text: n.Value, Place: n.Place(s.file), Expr: e}
 	}
 }
 
 // allParams returns the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	file := r.base.Child(defaultVars)
+	file := r.base.Child(DefaultVars)
 	d := r.document(file)
 	if d.root == nil && errors.Is(d.err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s does not exist", file)
@@ -98,13 +97,6 @@ func (r *reader) asks(p *Project, s *Stage) {
 	if s.When == nil {
 		return
 	}
-	// Those of its own file come first.
-	s.When.Rename(func(name string) string {
-		if own := s.When.prefix + name; len(p.Members(own)) > 0 {
-			return own
-		}
-		return name
-	})
 	for _, name := range s.When.Stages() {
 		switch members := p.Members(name); {
 		case name == s.Name:

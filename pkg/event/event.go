@@ -22,6 +22,7 @@ const (
 	Decided Type = "decided" // a verdict and its reasons
 	Started Type = "started" // the command was started
 	Output  Type = "output"  // one line of it
+	Retried Type = "retried" // it failed, and is run again
 	// Replayed is one line of what a command printed that need not run now, when it ran.
 	Replayed Type = "replayed"
 	Done     Type = "done" // the stage is as it should be
@@ -49,6 +50,8 @@ type Event struct {
 	Seconds float64           `json:"seconds,omitempty"` // how long the command took
 	How     string            `json:"how,omitempty"`     // how the command failed, in a few words
 	Exit    int               `json:"exit,omitempty"`    // the command's exit code; -1: a signal ended it
+	Attempt int               `json:"attempt,omitempty"` // which attempt of the command it is; absent: the first
+	Retries int               `json:"retries,omitempty"` // of a Retried: how many further attempts there may be in all
 	Where   string            `json:"where,omitempty"`   // push or pull
 	Bytes   int64             `json:"bytes,omitempty"`   // copied
 	Counts  *Counts           `json:"counts,omitempty"`  // of a Summary

@@ -78,6 +78,9 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	if err != nil {
 		return free, nil, err
 	}
+	if len(ropt.Targets) == 0 { // else that run has said it
+		p.noteSecrets(e.Project)
+	}
 	e.Env = nil
 	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Omit: omit, Changed: p.changed, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
 	return free, d, err

@@ -57,7 +57,7 @@ type Artifact struct {
 	Path   string        `json:"path,omitempty"`   // where it was
 	Size   int64         `json:"size"`             // bytes
 	Key    string        `json:"key,omitempty"`    // of the stage
-	Now    bool          `json:"now"`              // the workspace's lock names it
+	Now    bool          `json:"now"`              // the workspace's lock, or file of DVC's, names it
 	First  *Commit       `json:"first,omitempty"`  // the first commit whose lock names it
 	Last   *Commit       `json:"last,omitempty"`   // the last one
 	Refs   []string      `json:"refs,omitempty"`   // branches and tags that have such a commit

@@ -71,19 +71,20 @@ type ImportedText struct {
 
 // importing is one call of ImportDVC.
 type importing struct {
-	p      *Project
-	d      *dvc.Project
-	how    ImportOptions
-	r      *Imported
-	texts  []dvc.Text
-	files  *dvc.Files // of the workspace
-	store  *dvc.Store // DVC's cache and remote
-	past   map[string]dvc.Locked
-	inputs map[repopath.Path]dvc.Out
-	stages []*importStage // in an order in which each comes after what it needs
-	by     map[string]*importStage
-	outs   map[repopath.Path]*importOut
-	lock   *lockfile.File
+	p         *Project
+	d         *dvc.Project
+	how       ImportOptions
+	r         *Imported
+	texts     []dvc.Text
+	templates []dvc.Template // in the commands
+	files     *dvc.Files     // of the workspace
+	store     *dvc.Store     // DVC's cache and remote
+	past      map[string]dvc.Locked
+	inputs    map[repopath.Path]dvc.Out
+	stages    []*importStage // in an order in which each comes after what it needs
+	by        map[string]*importStage
+	outs      map[repopath.Path]*importOut
+	lock      *lockfile.File
 
 	mu    sync.Mutex // guards what follows, which workers fill in
 	known dvc.Known
@@ -272,6 +273,7 @@ func (im *importing) convert(ctx context.Context) error {
 	for _, n := range c.Notes {
 		im.note(ImportNote(n))
 	}
+	im.templates = c.Templates
 	return nil
 }
 
@@ -349,7 +351,7 @@ func (im *importing) takeData() {
 // keepRaw has templates put their values into commands as DVC does, where quoting them, as pipe does, would
 // make another command.
 func (im *importing) keepRaw(c *dvc.Converted, to dvc.Target) (*dvc.Converted, error) {
-	plain := im.commands()
+	now := im.commands()
 	to.Raw = map[dvc.Template]bool{}
 	for _, t := range c.Templates {
 		to.Raw[t] = true
@@ -358,8 +360,14 @@ func (im *importing) keepRaw(c *dvc.Converted, to dvc.Target) (*dvc.Converted, e
 			return nil, err
 		}
 		im.texts = next.Files
-		if im.parse() != nil || maps.Equal(plain, im.commands()) {
-			delete(to.Raw, t) // a map, which becomes flags, has no raw text
+		if im.parse() != nil { // a map, which becomes flags, has no raw text
+			delete(to.Raw, t)
+			continue
+		}
+		if raw := im.commands(); maps.Equal(now, raw) {
+			delete(to.Raw, t)
+		} else {
+			now = raw
 		}
 	}
 	c, err := im.d.Convert(to)

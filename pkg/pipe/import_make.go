@@ -30,13 +30,18 @@ func (im *importing) take(ctx context.Context) error {
 		if !s.carried || s.Deploy {
 			continue
 		}
-		// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
-		s.Frozen = false
-		opt.Targets = append(opt.Targets, s.Name)
 		if s.Input && s.outs[0].here == nil {
 			if err := im.bring(ctx, s); err != nil {
 				return err
 			}
+		}
+		if up := s.stale(); up != "" {
+			s.carried, s.why = false, "it needs "+up+", which is not up to date"
+		}
+		if s.carried {
+			// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
+			s.Frozen = false
+			opt.Targets = append(opt.Targets, s.Name)
 		}
 	}
 	if len(opt.Targets) == 0 {
@@ -63,7 +68,7 @@ func (im *importing) take(ctx context.Context) error {
 		s := im.by[o.Stage.Name]
 		switch {
 		case o.Done:
-		case o.Err != nil && (diag.Is(o.Err, diag.Integrity) || !telling(o.Err)):
+		case o.Err != nil && !ofOneStage(o.Err):
 			return o.Err
 		case o.Err != nil:
 			im.drop(s, o.Err)
@@ -74,17 +79,21 @@ func (im *importing) take(ctx context.Context) error {
 	return im.p.saveLock(im.lock)
 }
 
-// telling reports whether an error says what a person can do about it: the stage is named then, and the others go on.
-func telling(err error) bool {
-	var e *diag.Error
-	return errors.As(err, &e) || errors.Is(err, dvc.ErrNowhere)
+// ofOneStage reports whether an error is about one stage, which is listed while the others go on. A store that cannot
+// be read ends the import: it would list stages that are up to date.
+func ofOneStage(err error) bool {
+	if errors.Is(err, dvc.ErrNowhere) {
+		return true
+	}
+	stage := diag.Is(err, diag.Usage) || diag.Is(err, diag.NotFound) || diag.Is(err, diag.Stage) || diag.Is(err, diag.Policy)
+	return stage && !errors.Is(err, errUntrusted)
 }
 
 // drop says that a stage is not carried over after all.
 func (im *importing) drop(s *importStage, err error) {
 	s.carried, s.why = false, err.Error()
 	if errors.Is(err, dvc.ErrNowhere) {
-		s.do = "run dvc pull on a machine that can, then import again"
+		s.nowhere()
 	} else if all := diag.All(err); len(all) > 0 {
 		s.do = all[0].Hint
 	}
@@ -136,7 +145,7 @@ func (im *importing) make(ctx context.Context, o *importOut) (artifact.Output, e
 		if err != nil {
 			return artifact.Output{}, err
 		}
-		return o.asOutput(artifact.Output{Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}), nil
+		return artifact.Output{Path: o.at(), Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}, nil
 	}
 	list, err := im.store.List(ctx, o.Sum)
 	if err != nil {

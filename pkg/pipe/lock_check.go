@@ -105,7 +105,11 @@ func (k *lockCheck) read(ctx context.Context, opt CheckOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if k.spec, err = k.p.parse(yaml); err != nil {
+	beside := func(at repopath.Path) ([]byte, error) {
+		data, err := file(k.p.at().Child(string(at)))
+		return data, absent(err)
+	}
+	if k.spec, err = k.p.parsePast(yaml, beside); err != nil {
 		return err
 	}
 	k.data, err = file(k.p.lockAt)

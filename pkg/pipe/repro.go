@@ -73,9 +73,10 @@ type StageResult struct {
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
 	// Old are its outputs by pipe.lock before the run, where others took their place.
-	Old     []artifact.Output `json:"old,omitempty"`
-	Seconds float64           `json:"seconds,omitempty"`       // how long the command ran
-	Saved   float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
+	Old      []artifact.Output `json:"old,omitempty"`
+	Seconds  float64           `json:"seconds,omitempty"`       // how long the command ran
+	Attempts int               `json:"attempts,omitempty"`      // of the command; absent: one
+	Saved    float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
@@ -274,7 +275,7 @@ func results(r *engine.Result) *Result {
 			Assumed: o.Assumed, Saved: o.Saved, trees: o.Trees, deps: o.Deps, was: o.Was, fresh: len(o.Old) == 0 && len(o.Outs) > 0 && o.Verdict.Do != event.Skip && o.Verdict.Do != event.Frozen && o.Verdict.Do != event.Omit,
 		}
 		if o.Verdict.Do == event.Run {
-			s.Seconds = o.Seconds
+			s.Seconds, s.Attempts = o.Seconds, o.Attempts
 		}
 		if o.Done && !slices.EqualFunc(o.Old, o.Outs, artifact.Output.Same) {
 			s.Old = o.Old

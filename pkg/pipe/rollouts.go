@@ -340,7 +340,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	for i := range t.result.Stages {
 		s := &t.result.Stages[i]
 		o := result.Stages[s.Stage]
-		if s.Seconds = o.Seconds; o.Err != nil {
+		if s.Seconds, s.Attempts = o.Seconds, o.Attempts; o.Err != nil {
 			s.Error = o.Err.Error()
 		} else if o.Blocked != "" {
 			s.Verb, s.Because = event.Blocked, []event.Reason{{Code: event.NeedFailed, Path: o.Blocked}}
