@@ -9,7 +9,6 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
-	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -298,6 +297,3 @@ func (r *run) keepNothing() {
 		r.settleBlock(i, &l)
 	}
 }
-
-// onlyOmitted reports whether there is nothing to deploy, because every deploy stage is left out.
-func onlyOmitted(w *release.Want) bool { return len(w.Stages) == 0 && len(w.Frozen) > 0 }

@@ -35,6 +35,15 @@ func (r *rollouts) tell(t *target, v release.Verdict) {
 	}
 }
 
+// tellOmitted says of a dry run which stages --only and --skip leave out.
+func (r *rollouts) tellOmitted(t *target, omit map[string]event.Reason) {
+	for _, name := range slices.Sorted(maps.Keys(omit)) {
+		why := []event.Reason{omit[name]}
+		r.emit(t, event.Event{Type: event.Decided, Stage: name, Deploy: true, Verb: event.Omit, Because: why})
+		t.result.Stages = append(t.result.Stages, StageResult{Stage: name, Deploy: true, Verb: event.Omit, Because: why})
+	}
+}
+
 // emit sends an event of one target, which is named where there are several.
 func (r *rollouts) emit(t *target, e event.Event) {
 	if len(r.targets) > 1 {
