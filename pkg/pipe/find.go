@@ -182,17 +182,17 @@ func (s *search) write(ctx context.Context, to string) (err error) {
 	if err != nil {
 		return err
 	}
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if err := s.fetchDVC(ctx, a); err != nil {
 		return err
 	}
 	if done, err := p.placed(ctx, to, a.Hash); done || err != nil {
 		return err
 	}
-	unlock, err := p.useCache(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
 	if a.from != nil {
 		c = c.With(func(repopath.Path) store.Remote { return a.from })
 	}
