@@ -215,7 +215,7 @@ func (r *run) changedAt(i int) (bool, error) {
 	switch {
 	case slices.Contains(r.opt.Changed, name):
 		return true, nil
-	case !r.selected[i] || st.Verdict.Do == event.Frozen || st.Verdict.Do == event.Omit:
+	case !r.selected[i] || st.Verdict.Do == event.Frozen: // what lies there without a block is no change
 		return false, nil
 	case st.Verdict.Do == event.Wait:
 		return false, errUnknown{what: name}
