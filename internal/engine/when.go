@@ -115,7 +115,7 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 			continue
 		}
 		if why := o.why(ctx, i); why != nil {
-			out[i] = why
+			out[i], left = why, left || why[0].Code != event.ByOption
 			continue
 		}
 		wrong = append(wrong, o.wrong[i])
@@ -124,7 +124,7 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 			read[u] = true
 		}
 	}
-	if len(o.opt.Omit) > 0 && !left && len(out) > 0 {
+	if len(out) > 0 && !left { // that a condition leaves all of them out is no mistake
 		return nil, diag.New(diag.Usage, "no stages are left to run").Hinted("pipe dag lists the stages")
 	}
 	for i := range selected {
