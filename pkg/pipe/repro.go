@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"runtime"
 	"slices"
 
@@ -341,28 +340,6 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
 	}
 	return e
-}
-
-// tracked returns which of the files, by their absolute names, git tracks. What lies in no
-// place of the repository is not.
-func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
-	const atOnce = 500 // arguments of one git
-	for some := range slices.Chunk(files, atOnce) {
-		named := map[repopath.Path]string{}
-		for _, f := range some {
-			if at, err := p.repo.Rel(f); err == nil {
-				named[at] = f
-			}
-		}
-		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range found {
-			tracked = append(tracked, named[at])
-		}
-	}
-	return tracked, nil
 }
 
 // files is the workspace with the cache behind it, as one call of a verb uses it.
