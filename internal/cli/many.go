@@ -29,6 +29,8 @@ func (a *app) mayBeMany(c *cobra.Command, args []string) error {
 		return nil
 	case !slices.Contains(ofMany[:], name):
 		return diag.New(diag.Usage, "-R works with %s only, not with %s", strings.Join(ofMany[:], ", "), name).Hinted("pipe -C DIR %s", name)
+	case c.Flags().Changed("only") || c.Flags().Changed("skip"):
+		return diag.New(diag.Usage, "--only and --skip are for one project").Hinted("pipe -C DIR %s", name)
 	case len(args) > 0:
 		return diag.New(diag.Usage, "-R takes no stages; it means all stages of all projects").Hinted("pipe -C DIR %s %s", name, args[0])
 	}
