@@ -64,7 +64,7 @@ func (e EnvValue) state() (n uint64) {
 // KeyOf returns the key: the hash over the whole definition and all inputs, each field by its
 // name, those that have their default value left out. So a field that a later version adds
 // changes no key of a stage that does not use it. The key does not depend on the order of
-// lists, but for scripts. Timeout, pass_env, mutex, needs, description, verify, drift, undeploy, barrier and
+// lists, but for scripts. Timeout, retries, pass_env, mutex, needs, description, verify, drift, undeploy, barrier and
 // the options persist, push and sha256 are not in it: they change when and how a command is run or
 // what becomes of what it makes, not what that is.
 func KeyOf(s *spec.Stage, in Inputs) digest.Key {

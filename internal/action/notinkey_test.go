@@ -52,6 +52,7 @@ var notInKey = map[string]string{
 	"Var.Name":         "pass_env names it",
 	"Var.Value":        "pass_env names it",
 	"Var.Place":        "where it stands in the file",
+	"Stage.Retries":    "an attempt that failed has no result",
 	"EnvValue.Mask":    "what of the output is shown",
 	"EnvValue.Literal": "where the value comes from; the value itself is in the key",
 }

@@ -47,6 +47,7 @@ var doors = map[string][]string{
 	"github.com/creack/pty":             {},                                                                                                                    // tests only
 	"pgregory.net/rapid":                {},                                                                                                                    // tests only
 	"github.com/johannesboyne/gofakes3": {},                                                                                                                    // tests only
+	"github.com/santhosh-tekuri":        {},                                                                                                                    // tests only
 }
 
 func imports(f file) []string {

@@ -25,6 +25,7 @@ type Outcome struct {
 	Outs       []artifact.Output
 	Old        []artifact.Output // its outputs by pipe.lock, before the run
 	Seconds    float64           // how long the command took, now or when its record was made, if that was read; 0: not known
+	Attempts   int               // of the command in this run, if it needed more than one
 	Saved      float64           // of a stage that need not run: how long the command took when it ran; 0: not known
 	Err        error
 	Done       bool     // it is as it should be; in a dry run: decided

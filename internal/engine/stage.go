@@ -30,8 +30,11 @@ func (r *run) stage(ctx context.Context, i int) {
 		st.Outcome, st.newLock = r.settled[i].Outcome, r.settled[i].newLock
 		return
 	}
-	var err error
+	why, err := r.whyNot(ctx, st)
 	switch {
+	case err != nil:
+	case why != nil:
+		r.omit(st, why)
 	case st.Stage.Input:
 		err = r.input(ctx, st)
 	case st.Stage.Frozen:
@@ -48,7 +51,10 @@ func (r *run) stage(ctx context.Context, i int) {
 		r.decided(st)
 		return
 	}
-	if err != nil {
+	var omitted errOmitted
+	if errors.As(err, &omitted) {
+		r.omit(st, []event.Reason{{Code: event.NeedOmitted, Path: omitted.stage}})
+	} else if err != nil {
 		r.fail(st, err)
 	}
 }
@@ -57,7 +63,7 @@ func (r *run) stage(ctx context.Context, i int) {
 func (r *run) fail(st *state, err error) {
 	st.Err = r.about(st, err)
 	if !restarts(err) {
-		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err)})
+		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err), Attempt: st.Attempts})
 	}
 }
 

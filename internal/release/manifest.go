@@ -62,6 +62,7 @@ type Part struct {
 
 	Needs    []string      `json:"needs,omitempty"` // stages of the release that come before, sorted
 	Timeout  time.Duration `json:"timeout,omitempty"`
+	Retries  int           `json:"retries,omitempty"`
 	Mutex    string        `json:"mutex,omitempty"`
 	Barrier  bool          `json:"barrier,omitempty"`
 	Verify   *Verify       `json:"verify,omitempty"`
@@ -96,7 +97,7 @@ type Verify struct {
 func PartOf(s *spec.Stage, in action.Inputs) Part {
 	p := Part{
 		Cmd: slices.Clone(s.Cmd), Shell: s.Shell, Wdir: s.Wdir, Deps: in.Deps, Excludes: s.Excludes, Platform: in.Platform,
-		AlwaysChanged: s.AlwaysChanged, InRepo: s.InRepo, Timeout: s.Timeout, Mutex: s.Mutex, Barrier: s.Barrier, Drift: s.Drift, Undeploy: s.Undeploy,
+		AlwaysChanged: s.AlwaysChanged, InRepo: s.InRepo, Timeout: s.Timeout, Retries: s.Retries, Mutex: s.Mutex, Barrier: s.Barrier, Drift: s.Drift, Undeploy: s.Undeploy,
 	}
 	p.Images, p.URLs = in.Images, in.URLs
 	for _, t := range in.Tools {
@@ -146,7 +147,7 @@ func Known(values []action.EnvValue) (known, outside map[string]string) {
 func (p *Part) Stage(name string, values []action.EnvValue) (*spec.Stage, action.Inputs) {
 	s := &spec.Stage{
 		Name: name, Env: p.declared(), Place: spec.FileName, Cmd: p.Cmd, Shell: p.Shell, Wdir: p.Wdir, Excludes: p.Excludes, Deploy: true, InRepo: p.InRepo,
-		AlwaysChanged: p.AlwaysChanged, Timeout: p.Timeout, Mutex: p.Mutex, Barrier: p.Barrier, Drift: p.Drift, Undeploy: p.Undeploy,
+		AlwaysChanged: p.AlwaysChanged, Timeout: p.Timeout, Retries: p.Retries, Mutex: p.Mutex, Barrier: p.Barrier, Drift: p.Drift, Undeploy: p.Undeploy,
 	}
 	if p.Verify != nil {
 		s.Verify = spec.Verify{Cmd: p.Verify.Cmd, Retries: p.Verify.Retries, Every: p.Verify.Every}

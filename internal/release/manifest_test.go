@@ -176,7 +176,7 @@ func TestNoValueFromOutsideIsWritten(t *testing.T) {
 func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 	yes := "yes"
 	st := &spec.Stage{
-		Name: "api", Deploy: true, Cmd: []string{"./deploy.sh", "b"}, Shell: "bash", Wdir: "sub", Timeout: time.Minute, Mutex: "m", Barrier: true, Drift: "d", Undeploy: "u",
+		Name: "api", Deploy: true, Cmd: []string{"./deploy.sh", "b"}, Shell: "bash", Wdir: "sub", Timeout: time.Minute, Retries: 2, Mutex: "m", Barrier: true, Drift: "d", Undeploy: "u",
 		Env:    []spec.Env{{Name: "STACK"}, {Name: "LOUD", Literal: true, Value: yes}, {Name: "TOKEN", Secret: spec.IsSecret}},
 		Verify: spec.Verify{Cmd: "./smoke.sh", Retries: 2, Every: time.Second},
 	}
@@ -197,7 +197,7 @@ func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 		t.Error("the line of a tool belongs to nobody's key")
 	}
 	back, _ := p.Stage("api", in.Env)
-	if back.Timeout != st.Timeout || back.Mutex != "m" || !back.Barrier || back.Drift != "d" || back.Undeploy != "u" || back.Verify != st.Verify || !back.Deploy || back.Shell != "bash" {
+	if back.Timeout != st.Timeout || back.Retries != 2 || back.Mutex != "m" || !back.Barrier || back.Drift != "d" || back.Undeploy != "u" || back.Verify != st.Verify || !back.Deploy || back.Shell != "bash" {
 		t.Errorf("%+v", back)
 	}
 	hidden := in

@@ -191,15 +191,11 @@ func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key s
 	}
 }
 
-// need reads one item of needs: the name of a stage. Whether there is one is checked when all
+// need reads one item of needs: the name of a stage or a group. Whether there is one is checked when all
 // are read.
 func (s *stageReader) need(n *yamldoc.Node) {
 	name, ok := s.text(n, s.prefix(), "needs")
-	switch {
-	case !ok:
-	case name == s.st.Name:
-		s.bad(n, "needs: a stage cannot need itself")
-	case s.once(n, "need", name):
+	if ok && s.once(n, "need", name) {
 		s.st.Needs = append(s.st.Needs, Need{Stage: name, Place: n.Place(s.file)})
 	}
 }
