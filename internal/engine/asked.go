@@ -65,6 +65,14 @@ func (r *run) asked(ctx context.Context, st *state, in *gathered, then artifact.
 	return err
 }
 
+// lockedAsked returns the stage's inputs that have no path, as the lock has them.
+func (st *state) lockedAsked() (then artifact.Asked) {
+	if st.locked != nil {
+		then = st.locked.Asked
+	}
+	return then
+}
+
 // unasked is what is said where only somebody who runs a stage would ask.
 type unasked struct {
 	code, note string // of the reason for which a stage waits
