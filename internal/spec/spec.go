@@ -185,6 +185,8 @@ type Params struct {
 	File  repopath.Path
 	Keys  []string // dotted; sorted; empty: the whole file
 	Place string
+
+	Places map[string]string // of Keys
 }
 
 // Env is a declared environment variable.

@@ -219,6 +219,11 @@ func (r *reader) document(file repopath.Path) document {
 	if err == nil {
 		d.root, err = params.Parse(file, data)
 	}
+	for _, set := range r.Set {
+		if err == nil && set.File == file {
+			d.root, err = params.Set(file, d.root, set.Key, set.Value)
+		}
+	}
 	if err != nil {
 		d = document{err: err}
 	}
