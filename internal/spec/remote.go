@@ -129,8 +129,12 @@ func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
 	lists := []*yamldoc.Node{d.root.Get("inputs")}
 	if stages := d.root.Get("stages"); stages != nil {
 		for _, s := range stages.Pairs {
+			body := s.Value
+			if do := body.Get("do"); do != nil { // of a foreach
+				body = do
+			}
 			for key := range outLists {
-				lists = append(lists, s.Value.Get(key))
+				lists = append(lists, body.Get(key))
 			}
 		}
 	}
