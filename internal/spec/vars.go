@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -121,10 +122,14 @@ func (l *loader) file(n *yamldoc.Node, dir repopath.Path) {
 	if !ok {
 		return
 	}
+	if !slices.Contains(paramTypes, strings.ToLower(path.Ext(string(file)))) {
+		l.fault(n, "%svars: %s must be a %s file", l.stage, file, strings.Join(paramTypes, ", "))
+		return
+	}
 	d := l.document(file)
 	if d.root == nil {
 		if errors.Is(d.err, fs.ErrNotExist) {
-			l.fault(n, "%svars: %s does not exist", l.stage, file)
+			_ = l.fault(n, "%svars: %s does not exist", l.stage, file).Hinted("create it, or correct its name in vars")
 			return
 		}
 		l.faults = append(l.faults, diag.All(d.err)...)
