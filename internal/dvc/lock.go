@@ -1,6 +1,7 @@
 package dvc
 
 import (
+	"bytes"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,10 +21,11 @@ const (
 
 // Item is a dep or an out as dvc.lock or a .dvc file has it.
 type Item struct {
-	Path string // as it stands there, relative to the stage's working directory
-	Sum  Sum
-	Size int64 // -1: not told
-	Exec bool
+	Path  string // as it stands there, relative to the stage's working directory
+	Sum   Sum
+	Size  int64 // -1: not told
+	Files int64 // of a directory; 0: not told
+	Exec  bool
 }
 
 // Sum is what DVC names bytes by.
@@ -67,6 +69,9 @@ type Locked struct {
 
 // ParseLock reads a dvc.lock of schema 2.0. Stages come in the order of the file.
 func ParseLock(file string, data []byte) ([]Locked, error) {
+	if bytes.HasPrefix(data, []byte("<<<<<<< ")) || bytes.Contains(data, []byte("\n<<<<<<< ")) {
+		return nil, diag.New(diag.Usage, "has the marks of a merge conflict").At(file).Hinted("settle it (git checkout --ours %s, then dvc repro), then run pipe import dvc", file)
+	}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	if err != nil {
 		return nil, err
@@ -150,6 +155,8 @@ func parseItem(n *yamldoc.Node) Item {
 			if size, err := strconv.ParseInt(p.Value.Value, 10, 64); err == nil {
 				i.Size = size
 			}
+		case "nfiles":
+			i.Files, _ = strconv.ParseInt(p.Value.Value, 10, 64) // it is for people
 		case "isexec":
 			i.Exec = p.Value.Value == "true"
 		case "md5":

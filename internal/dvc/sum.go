@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -189,9 +191,10 @@ func (t *Tree) Sum(legacy bool) Sum {
 
 // Files hashes what lies in a workspace, each file once.
 type Files struct {
-	root  string
-	mu    sync.Mutex
-	known map[string]*Tree
+	root   string
+	mu     sync.Mutex
+	known  map[string]*Tree
+	coming map[string][]byte // .dvcignore files that are not written yet, by their directories
 }
 
 // NewFiles returns those below root, the directory that has .dvc.
@@ -216,7 +219,7 @@ func (f *Files) At(ctx context.Context, at string) (*Tree, error) {
 		t.Files = map[string]Hashed{}
 		var rules *ignore.Rules
 		if rules, err = f.above(at); err == nil {
-			err = f.walk(ctx, t, name, "", rules)
+			err = f.dir(ctx, t, name, rules)
 		}
 	} else {
 		t.File, err = hashFile(ctx, name)
@@ -246,7 +249,7 @@ func (f *Files) above(at string) (*ignore.Rules, error) {
 		return rules, nil
 	}
 	for elem := range strings.SplitSeq(at, "/") {
-		b, err := dvcIgnore(dir)
+		b, err := f.ignoreFile(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -267,9 +270,26 @@ func dvcIgnore(dir string) ([][]byte, error) {
 	return [][]byte{b}, nil
 }
 
+// dir hashes the files below a directory.
+func (f *Files) dir(ctx context.Context, t *Tree, name string, rules *ignore.Rules) error {
+	var files []string
+	if err := f.walk(&files, name, "", rules); err != nil {
+		return err
+	}
+	hashed := make([]Hashed, len(files))
+	err := par.Each(ctx, len(files), runtime.GOMAXPROCS(0), func(ctx context.Context, i int) (err error) {
+		hashed[i], err = hashFile(ctx, filepath.Join(name, filepath.FromSlash(files[i])))
+		return err
+	})
+	for i, at := range files {
+		t.Files[at] = hashed[i]
+	}
+	return err
+}
+
 // walk adds the files below a directory.
-func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ignore.Rules) error {
-	b, err := dvcIgnore(name)
+func (f *Files) walk(files *[]string, name, below string, rules *ignore.Rules) error {
+	b, err := f.ignoreFile(name)
 	if err != nil {
 		return err
 	}
@@ -288,17 +308,16 @@ func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ig
 		case ".git", ".hg", Dir:
 			continue // DVC never looks into them
 		}
-		if rules.Match(e.Name(), info.IsDir()) {
+		if rules.Match(e.Name(), info.IsDir()) || info.IsDir() && !e.IsDir() { // nor through a symlink to a directory
 			continue
 		}
 		if info.IsDir() {
-			err = f.walk(ctx, t, full, at, rules.Enter(e.Name(), nil))
-		} else {
-			t.Files[at], err = hashFile(ctx, full)
+			if err := f.walk(files, full, at, rules.Enter(e.Name(), nil)); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
-			return err
-		}
+		*files = append(*files, at)
 	}
 	return nil
 }

@@ -163,7 +163,7 @@ func (p *Project) resolve() {
 		slices.SortFunc(s.Needs, func(a, b Need) int { return strings.Compare(a.Stage, b.Stage) })
 		s.Needs = slices.CompactFunc(s.Needs, func(a, b Need) bool { return a.Stage == b.Stage })
 		if s.When != nil {
-			s.When.full = full
+			s.When.Rename(full)
 		}
 	}
 }

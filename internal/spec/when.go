@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -15,26 +16,10 @@ type When struct {
 	Text  string // as pipe.yaml has it
 	Place string
 	*expr.Expr
-
-	full func(name string) string // of a stage that the condition names, in an included file; nil: as it is
-}
-
-// Stages returns the names of the stages that the condition asks about.
-func (w *When) Stages() []string {
-	names := w.Expr.Stages()
-	for i := range names {
-		if w.full != nil {
-			names[i] = w.full(names[i])
-		}
-	}
-	return names
 }
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
 func (s *Stage) Eval(w expr.World) (bool, error) {
-	if changed, full := w.Changed, s.When.full; full != nil {
-		w.Changed = func(name string) (bool, error) { return changed(full(name)) }
-	}
 	is, err := s.When.Expr.Eval(w)
 	var fault *expr.Error
 	if errors.As(err, &fault) {
@@ -73,11 +58,12 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	}
 }
 
-// allParams reads the file that params.NAME is about.
+// allParams returns the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	d := r.document(r.base.Child(DefaultVars))
-	if errors.Is(d.err, fs.ErrNotExist) {
-		return nil, errors.New(DefaultVars + " does not exist")
+	file := r.base.Child(DefaultVars)
+	d := r.document(file)
+	if d.root == nil && errors.Is(d.err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist", file)
 	}
 	return d.root, d.err
 }

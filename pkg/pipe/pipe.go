@@ -100,6 +100,7 @@ type Project struct {
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
+	changed  []string      // stages that an earlier step of the verb has changed
 	assumed  bool          // what would be deployed is live already: no command runs
 	said     bool          // which blocks of the lock do not count: once is enough
 	jobOnce  sync.Once
