@@ -34,12 +34,12 @@ func (p *Project) setParams(values map[string]string) (undo func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		set = append(set, s)
 		if same, err := p.has(s); err != nil {
 			return nil, err
 		} else if same {
 			continue
 		}
+		set = append(set, s)
 		p.set = []spec.Setting{s}
 		alone, err := p.parse(p.yaml)
 		if err != nil {
