@@ -270,7 +270,7 @@ func (im *importing) convert(ctx context.Context) error {
 		im.note(ImportNote(n))
 	}
 	im.templates = c.Templates
-	return nil
+	return im.p.openTop(ctx)
 }
 
 // parse reads the texts in place of files that are not written yet.
