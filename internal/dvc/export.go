@@ -79,6 +79,7 @@ func Export(file string, text []byte, stages []Stage, included bool) (*Exported,
 		return nil, err
 	}
 	e := &exporter{file: file, inner: included, stages: stages}
+	head := joinedHead(root)
 	for _, key := range root.Keys() {
 		switch do, known := topKeys[key]; {
 		case key == "stages" || key == "vars" || key == "metrics":
@@ -101,13 +102,18 @@ func Export(file string, text []byte, stages []Stage, included bool) (*Exported,
 			root.Delete("stages")
 		}
 	}
-	head := root.Head()
-	if !strings.HasPrefix(head, Header) && head != "" {
-		head += "\n\n"
-	} else {
-		head = ""
-	}
 	return &Exported{head + root.Encode(), e.notes}, nil
+}
+
+// joinedHead returns the comment above a file, and takes it away: its first key may not stay. What an import has
+// written there says nothing of DVC's file.
+func joinedHead(root *yamldoc.Draft) string {
+	for _, head := range []string{root.Head(), root.FirstHead()} {
+		if head != "" && !strings.HasPrefix(head, Header) {
+			return head + "\n\n"
+		}
+	}
+	return ""
 }
 
 // stage puts into all what DVC has in place of one entry.
@@ -236,7 +242,7 @@ func (e *exporter) keeps(name string, entry, body *yamldoc.Draft, made []*Stage)
 		return false
 	}
 	for _, s := range made {
-		if s.Spread || s.Frozen != isTrue(body.Get("frozen")) || several != strings.HasPrefix(s.Name, name+"@") {
+		if s.Spread || several != strings.HasPrefix(s.Name, name+"@") {
 			return false
 		}
 	}
@@ -265,8 +271,6 @@ func (e *exporter) keeps(name string, entry, body *yamldoc.Draft, made []*Stage)
 
 // bash reports whether a script was made for it.
 func bash(s *Stage, i int) bool { return strings.HasPrefix(s.Cmd[i], "set -eo pipefail\n") }
-
-func isTrue(d *yamldoc.Draft) bool { return d.IsText() && d.Value() == "true" }
 
 // keepsPaths is keeps for all that is a path.
 func (e *exporter) keepsPaths(body *yamldoc.Draft, made []*Stage) bool {
@@ -376,7 +380,7 @@ func (e *exporter) clean(body *yamldoc.Draft, made []*Stage) {
 			body.Delete(list)
 		}
 	}
-	if made[0].Frozen {
+	if made[0].Frozen && body.Get("frozen") == nil { // a deploy stage
 		body.Set("frozen", yamldoc.NewFlag(true))
 	}
 }

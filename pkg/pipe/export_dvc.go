@@ -82,6 +82,7 @@ func (p *Project) ExportDVC(ctx context.Context, how ExportOptions) (r *Exported
 		x.c, err = p.carry(ctx)
 	}
 	if err == nil {
+		x.c.NoFetch = how.DryRun
 		err = x.run(ctx)
 	}
 	if err != nil {
@@ -120,7 +121,8 @@ func (x *exporting) run(ctx context.Context) error {
 
 // repository finds DVC's cache, and makes the directory by which DVC knows a project if there is none.
 func (x *exporting) repository(ctx context.Context) error {
-	if _, err := os.Stat(x.path(dvc.Dir)); err == nil {
+	// The file is the last that is made there: without it, a call was stopped.
+	if _, err := os.Stat(x.path(dvc.Dir + "/config")); err == nil {
 		c, err := dvc.ReadConfig(x.root, userConfig(x.env)...)
 		if err == nil {
 			x.cacheAt = c.Cache
@@ -191,6 +193,9 @@ func (x *exporting) note(at, what, do string, lost bool) {
 
 // said notes how far a stage or an input got.
 func (x *exporting) said(s *spec.Stage, why, do string) {
+	if why == "" {
+		do = ""
+	}
 	x.r.Stages = append(x.r.Stages, ImportStage{Stage: s.Name, Carried: why == "", Why: why, Do: do})
 }
 
@@ -208,6 +213,9 @@ func (x *exporting) input(s *spec.Stage) {
 	if ignored, err := x.inputs.Ignored(repopath.Path(name), false); err == nil && ignored {
 		// DVC refuses a file of its own that git ignores.
 		name, item.Path = strings.ReplaceAll(name, "/", "-"), string(at)
+	}
+	for x.texts[name] != nil { // of another input: a/b-c is not a-b/c
+		name = "other-" + name
 	}
 	x.texts[name] = dvc.EncodeData(item)
 	x.said(s, "", "")
