@@ -40,6 +40,9 @@ type Job struct {
 	// takes them, so the sender replaces one that was not taken. nil: the run need not prove it.
 	Beats   <-chan time.Time
 	Silence time.Duration
+	// Again is called before each further attempt of the command, with its number, from 2 on, and how the
+	// last one ended; nil: nobody is told.
+	Again func(attempt int, failed error)
 	// Line is called with each line that the command prints, from one goroutine; with a long one
 	// in pieces of shell.MaxLine bytes and a rest, which may be empty.
 	Line func(line []byte)
@@ -65,7 +68,7 @@ type Read struct {
 // records it, and then says by Settle which outputs stay.
 type Made struct {
 	Outs    []artifact.Output // in the order of Stage.Outs
-	Seconds float64           // how long the command took
+	Seconds float64           // how long the command took, in all attempts
 	// Earlier says that no command ran: another tool's lock says that an earlier run made these outs of
 	// these inputs. Who ran it, when and how long, nobody knows.
 	Earlier bool
@@ -86,7 +89,7 @@ func Declared(s *spec.Stage, given map[string]string, process func(name string) 
 			if e.Value, e.Set = process(v.Name); !e.Set && v.File != nil {
 				e.Value, e.Set = v.File.Value, true
 			}
-			e.Mask = v.File != nil && v.LooksSecret()
+			e.Mask = v.LooksSecret()
 		}
 		values = append(values, e)
 	}

@@ -22,7 +22,7 @@ var notInKey = map[string]string{
 	"Stage.Meta":       "for other programs",
 	"Dep.Dir":          "only demands a directory; the kind of what lies there is in the key",
 	"Dep.Place":        "where it stands in the file",
-	"Tool.Place":       "where it stands in the file",
+	"Asked.Place":      "where it stands in the file",
 	"Params.Place":     "where it stands in the file",
 	"Env.Literal":      "where the value comes from; the value itself is in the key",
 	"Env.Place":        "where it stands in the file",
@@ -52,6 +52,7 @@ var notInKey = map[string]string{
 	"Var.Name":         "pass_env names it",
 	"Var.Value":        "pass_env names it",
 	"Var.Place":        "where it stands in the file",
+	"Stage.Retries":    "an attempt that failed has no result",
 	"EnvValue.Mask":    "what of the output is shown",
 	"EnvValue.Literal": "where the value comes from; the value itself is in the key",
 }

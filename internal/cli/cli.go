@@ -131,7 +131,7 @@ func (a *app) root() *cobra.Command {
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 		a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.addCmd(), a.unaddCmd(), a.updateCmd(), a.freezeCmd(), a.unfreezeCmd(),
 		a.importCmd(), a.exportCmd(),
-		a.fmtCmd(),
+		a.fmtCmd(), a.validateCmd(), a.schemaCmd(),
 	)
 	a.completions(root)
 	return root

@@ -41,7 +41,7 @@ func (a *app) argument(c *cobra.Command, args []string, typed string) ([]string,
 	for _, kind := range kinds {
 		switch {
 		case kind == "STAGE":
-			found = append(found, described(names.Stages, args, typed)...)
+			found = append(found, described(slices.Concat(names.Stages, names.Groups), args, typed)...)
 		case kind == "OUT":
 			found = append(found, described(names.Outs, args, typed)...)
 		case kind == "SOURCE":
@@ -57,6 +57,16 @@ func (a *app) argument(c *cobra.Command, args []string, typed string) ([]string,
 		}
 	}
 	return found, directive
+}
+
+// stagePatterns lets --only and --skip complete the names of stages and groups.
+func (a *app) stagePatterns(c *cobra.Command) {
+	names := func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		n := a.names(c)
+		return described(slices.Concat(n.Stages, n.Groups), nil, typed), cobra.ShellCompDirectiveNoFileComp
+	}
+	complete(c, "only", names)
+	complete(c, "skip", names)
 }
 
 // remotes completes the name of a remote; one may also be a directory.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/view"
@@ -55,7 +54,7 @@ branch, and never over a hold or a newer commit.`,
 	f := c.Flags()
 	f.StringVar(&opt.Release, "release", "", "deploy this release instead of building one: its name, or its first digits")
 	f.StringVar(&opt.Commit, "commit", "", "deploy the release of this commit instead of building one")
-	a.narrowing(f, &opt)
+	a.narrowing(c, &opt)
 	f.Var(pairs{&opt.Sources}, "source", "take a source from another ref in this run only, as `NAME=REF`")
 	f.StringVar(&input, "input", "", "read environment, skip_STAGE and override_branches from a JSON file; - is standard input")
 	f.BoolVar(&opt.Auto, "auto", false, "deploy as in CI: obey auto, pins, holds and newer commits")
@@ -68,9 +67,11 @@ branch, and never over a hold or a newer commit.`,
 }
 
 // narrowing adds the flags that deploy, promote and rollback share.
-func (a *app) narrowing(f *pflag.FlagSet, opt *pipe.DeployOptions) {
+func (a *app) narrowing(c *cobra.Command, opt *pipe.DeployOptions) {
+	f := c.Flags()
 	f.StringSliceVar(&opt.Only, "only", nil, "deploy only the stages that match this pattern")
 	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern")
+	a.stagePatterns(c)
 	f.Var(pairs{&opt.Set}, "set", "value of a variable, in place of the environment's")
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the commands even if this version is live")
 	f.StringVar(&opt.Reason, "reason", "", "why, for the history")
@@ -146,7 +147,7 @@ the automatic deployment of the merge commit brings it to TO.`,
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Promote(c.Context(), args[0], args[1], opt) })
 		})
 	f := c.Flags()
-	a.narrowing(f, &opt)
+	a.narrowing(c, &opt)
 	f.BoolVar(&opt.CreateEnv, "create-env", false, "if pipe.yaml has no environments, let ENV be one that nothing was deployed to yet")
 	f.BoolVar(&pin, "pin", false, "write TO's pin file instead of deploying")
 	f.BoolVar(&opt.Hold, "hold", false, "hold the environment afterwards, or keep the hold that it has")
@@ -176,7 +177,7 @@ pipe resume or, with after_rollback: next, until there is another release.`,
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Rollback(c.Context(), args[0], opt) })
 		})
 	f := c.Flags()
-	a.narrowing(f, &opt.DeployOptions)
+	a.narrowing(c, &opt.DeployOptions)
 	f.StringVar(&opt.To, "to", "", "a deployment's number, a release, a commit, or the hash of an artifact")
 	f.BoolVar(&opt.CurrentValues, "current-values", false, "use the values in pipe.yaml, not those that were recorded")
 	f.BoolVar(&opt.PastBarrier, "past-barrier", false, "change stages with barrier: true, too")

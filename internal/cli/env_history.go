@@ -237,5 +237,5 @@ func doneText(d *pipe.PastDeployment, s *pipe.PastStage) string {
 	if s.Seconds > 0 {
 		text += ", in " + view.Seconds(s.Seconds)
 	}
-	return text
+	return text + view.Attempts(s.Attempts)
 }

@@ -51,7 +51,11 @@ reached, the answer says so.`,
 // whether the cache has its bytes.
 func printFound(w io.Writer, artifacts []pipe.Artifact) {
 	for _, x := range artifacts {
-		view.Print(w, "%s\n", x.Hash)
+		view.Print(w, "%s\n", foundName(x))
+		if x.MD5 != "" {
+			printDVC(w, x)
+			continue
+		}
 		kind := map[string]string{"out": "output", "inside": "file in an output", "dep": "dependency", "key": "output, found by its key", "object": "neither output nor dependency in any pipe.lock"}[x.What]
 		if x.Path != "" {
 			view.Print(w, "  %s  %s of stage %s, %s\n", x.Path, kind, x.Stage, view.Bytes(x.Size))
@@ -73,6 +77,42 @@ func printFound(w io.Writer, artifacts []pipe.Artifact) {
 	}
 }
 
+// foundName is the hash that an artifact is printed under: DVC's, when that was asked for.
+func foundName(x pipe.Artifact) string {
+	if x.MD5 != "" {
+		return "md5:" + x.MD5
+	}
+	return x.Hash.String()
+}
+
+// printDVC prints of an artifact what DVC's files say, and its hash in pipe, where that is known.
+func printDVC(w io.Writer, x pipe.Artifact) {
+	kind := map[string]string{"dvc-out": "output", "dvc-inside": "file in an output", "dvc-dep": "dependency"}[x.What]
+	switch {
+	case x.File == "":
+		view.Print(w, "  in no dvc.lock and no .dvc file\n")
+	case x.Stage == "":
+		view.Print(w, "  %s  by %s\n", x.Path, x.File)
+	default:
+		view.Print(w, "  %s  %s of stage %s, by %s\n", x.Path, kind, x.Stage, x.File)
+	}
+	if x.Now {
+		view.Print(w, "  in the workspace's %s\n", x.File)
+	}
+	printCommits(w, false, x.First, x.Last)
+	if len(x.Refs) > 0 {
+		view.Print(w, "  on %s\n", strings.Join(x.Refs, ", "))
+	}
+	if x.Hash.IsZero() {
+		view.Print(w, "  not known to pipe; -o fetches it from DVC's cache or remote\n")
+		return
+	}
+	view.Print(w, "  %s, %s\n", x.Hash, view.Bytes(x.Size))
+	if x.Cache != nil && *x.Cache {
+		view.Print(w, "  in the cache\n")
+	}
+}
+
 // printPlaces prints where artifacts are live, and whether the remote has them; each hash once, and
 // named if there are several artifacts above. Then come the limits of the answer.
 func printPlaces(w io.Writer, f *pipe.Found) {
@@ -89,13 +129,13 @@ func printPlaces(w io.Writer, f *pipe.Found) {
 		default:
 			lines = append(lines, "not in the remote")
 		}
-		id := fmt.Sprintf("%s %q", x.Hash, lines)
+		id := fmt.Sprintf("%s %q", foundName(x), lines)
 		if len(lines) == 0 || printed[id] {
 			continue
 		}
 		printed[id] = true
 		if len(f.Artifacts) > 1 {
-			view.Print(w, "%s\n", x.Hash)
+			view.Print(w, "%s\n", foundName(x))
 		}
 		for _, line := range lines {
 			view.Print(w, "  %s\n", line)

@@ -99,6 +99,7 @@ func (a *app) listRuns(p *pipe.Project, limit int) error {
 			case r.Env != "":
 				what += " to " + r.Env
 			}
+			what += view.Attempts(r.Attempts)
 			rows = append(rows, []string{strconv.Itoa(i + 1), r.Stage, statusText(r), r.At.Local().Format("2006-01-02 15:04:05"), took(r), r.By, what})
 		}
 		view.Table(w, rows)
@@ -130,7 +131,7 @@ func printRun(w io.Writer, r *pipe.Run, source string) {
 	case r.Error != "":
 		text += ": " + strings.TrimPrefix(r.Error, r.Stage+": ")
 	}
-	view.Print(w, "%s: %s\n", stageText(r), text)
+	view.Print(w, "%s: %s%s\n", stageText(r), text, view.Attempts(r.Attempts))
 	printWho(w, r)
 	if !r.Key.IsZero() {
 		view.Print(w, "  key %s\n", keyText(r))

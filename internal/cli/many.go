@@ -28,6 +28,8 @@ func (a *app) mayBeMany(c *cobra.Command, args []string) error {
 		return nil
 	case !slices.Contains(ofMany[:], c.Name()) || c.Parent() != c.Root():
 		return diag.New(diag.Usage, "-R works with %s only, not with %s", strings.Join(ofMany[:], ", "), c.Name()).Hinted("pipe -C DIR %s", c.Name())
+	case c.Flags().Changed("only") || c.Flags().Changed("skip"):
+		return diag.New(diag.Usage, "--only and --skip are for one project").Hinted("pipe -C DIR %s", c.Name())
 	case len(args) > 0:
 		return diag.New(diag.Usage, "-R takes no stages; it means all stages of all projects").Hinted("pipe -C DIR %s %s", c.Name(), args[0])
 	}

@@ -165,7 +165,7 @@ func printStages(w io.Writer, stages []pipe.StageResult, quiet bool) {
 		width = max(width, len(s.Stage))
 	}
 	for _, s := range stages {
-		if quiet && (s.Verb == event.Skip || s.Verb == event.Frozen) {
+		if quiet && (s.Verb == event.Skip || s.Verb == event.Frozen || s.Verb == event.Omit) {
 			continue
 		}
 		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)

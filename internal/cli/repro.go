@@ -27,11 +27,15 @@ remote has built the same inputs before, its outputs are restored. Otherwise its
 command runs. A deploy stage runs unless this version is live in its environment.
 The first deployment to a new environment needs --create-env.
 
+A stage is named by its name, by that of its foreach or matrix, by a glob, or by an
+output. --only and --skip take the same but for outputs; what they leave out, and
+what a condition (when) leaves out, stays as pipe.lock has it.
+
 Where pipe.yaml has environments, pipe deploy deploys, and pipe repro builds; with
 --env ENV it does the same as pipe deploy ENV.
 
 Without --push, only the stages that a deployment depends on are published.`,
-		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
+		"pipe repro\npipe repro --push --env production --create-env\npipe repro -s build\npipe repro --skip 'train@*'", cobra.ArbitraryArgs, func(c *cobra.Command, args []string) error {
 			opt.Targets = args
 			if opt.Replay && a.quiet {
 				return diag.New(diag.Usage, "--verbose and --quiet contradict each other").Hinted("pipe repro -v")
@@ -70,6 +74,9 @@ Without --push, only the stages that a deployment depends on are published.`,
 // selection adds the flags that repro and plan share, so that a plan can be made of every run.
 func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f := c.Flags()
+	f.StringSliceVar(&opt.Only, "only", nil, "run only the stages that match this pattern; others count as pipe.lock has them")
+	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern; they count as pipe.lock has them")
+	a.stagePatterns(c)
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the stages even if unchanged; the new outputs replace the old ones for everyone (with --downstream or --pipeline, all of them)")
 	f.BoolVar(&opt.Downstream, "downstream", false, "the named stages and all stages that depend on them")
 	f.BoolVarP(&opt.Single, "single", "s", false, "only the named stages, one after the other in the given order")

@@ -38,6 +38,7 @@ func (d *Deployer) job(ctx context.Context, w *Work, name string, id ID) (*actio
 // execute runs a job, and tells and keeps what it prints.
 func (d *Deployer) execute(ctx context.Context, name string, job *action.Job, verb event.Verb, log *runlog.Output) (*action.Made, error) {
 	d.Emit(event.Event{Schema: event.Schema, Type: event.Started, Stage: name, Deploy: true, Verb: verb})
+	job.Again = func(attempt int, failed error) { d.Emit(log.Again(job.Stage, attempt, failed)) }
 	job.Line = func(line []byte) {
 		if text, ok := log.Add(line); ok {
 			d.Emit(event.Event{Schema: event.Schema, Type: event.Output, Stage: name, Text: text})

@@ -78,10 +78,11 @@ type Result struct {
 
 // Outcome is what became of one stage.
 type Outcome struct {
-	Ran     bool
-	Seconds float64
-	Err     error
-	Blocked string // the stage that it needs, and that failed; empty: none
+	Ran      bool
+	Seconds  float64
+	Attempts int // of the command, if it needed more than one
+	Err      error
+	Blocked  string // the stage that it needs, and that failed; empty: none
 }
 
 // Failed reports whether a command, or what verifies it, has failed; verify tells that nothing else has.

@@ -145,15 +145,16 @@ func (r *rollout) collect(n ending) {
 	if cause := context.Cause(r.ctx); n.err == nil && errors.Is(cause, lease.ErrLost) {
 		n.err = cause // the command has succeeded, but nobody will know
 	}
-	r.result.Stages[n.stage] = Outcome{Ran: !n.end.Not, Seconds: n.end.Seconds, Err: n.err}
+	r.result.Stages[n.stage] = Outcome{Ran: !n.end.Not, Seconds: n.end.Seconds, Attempts: n.end.Attempt.Attempts, Err: n.err}
 	if n.err != nil {
 		r.Emit(event.Event{
 			Schema: event.Schema, Type: event.Failed, Stage: n.stage, Deploy: true, Text: n.err.Error(), How: runlog.HowFailed(n.err), Exit: runlog.ExitCode(n.err),
+			Attempt: n.end.Attempt.Attempts,
 		})
 		return
 	}
 	key := r.work.Stages[n.stage].Key.String()
-	r.Emit(event.Event{Schema: event.Schema, Type: event.Done, Stage: n.stage, Deploy: true, Verb: r.verb(), Seconds: n.end.Seconds, Key: key})
+	r.Emit(event.Event{Schema: event.Schema, Type: event.Done, Stage: n.stage, Deploy: true, Verb: r.verb(), Seconds: n.end.Seconds, Attempt: n.end.Attempt.Attempts, Key: key})
 }
 
 // endWithin bounds how long a run that is over tries to tell the environment so. A CI system that
@@ -262,7 +263,7 @@ func (r *rollout) stage(name string) (end *release.End, err error) {
 	err = r.explain(log.Explain(s, err))
 	log.End(end.Seconds, err, r.ctx.Err() != nil)
 	end.OK = err == nil
-	end.Attempt = release.Attempt{Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
+	end.Attempt = release.Attempt{Attempts: log.Run.Attempts, Exit: runlog.ExitCode(err), Error: log.Run.Error, Log: r.keep(name, log.Bytes())}
 	return end, err
 }
 

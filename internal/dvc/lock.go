@@ -1,6 +1,7 @@
 package dvc
 
 import (
+	"bytes"
 	"regexp"
 	"strconv"
 	"strings"
@@ -68,6 +69,9 @@ type Locked struct {
 
 // ParseLock reads a dvc.lock of schema 2.0. Stages come in the order of the file.
 func ParseLock(file string, data []byte) ([]Locked, error) {
+	if bytes.HasPrefix(data, []byte("<<<<<<< ")) || bytes.Contains(data, []byte("\n<<<<<<< ")) {
+		return nil, diag.New(diag.Usage, "has the marks of a merge conflict").At(file).Hinted("settle it (git checkout --ours %s, then dvc repro), then run pipe import dvc", file)
+	}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	if err != nil {
 		return nil, err

@@ -56,10 +56,11 @@ stages:
 
 func TestLocksOfOtherVersionsAreRefusedWithWhatToDo(t *testing.T) {
 	for text, want := range map[string]string{
-		"train:\n  cmd: x\n":           "has no schema",
-		"schema: '3.0'\nstages: {}\n":  "schema 3.0 is not supported",
-		"[a]\n":                        "must be a map",
-		"<<<<<<< HEAD\nschema: '2.0'\n": "not valid YAML",
+		"train:\n  cmd: x\n":            "has no schema",
+		"schema: '3.0'\nstages: {}\n":   "schema 3.0 is not supported",
+		"[a]\n":                         "must be a map",
+		"<<<<<<< HEAD\nschema: '2.0'\n": "has the marks of a merge conflict",
+		"schema: [\n":                   "not valid YAML",
 	} {
 		_, err := ParseLock("dvc.lock", []byte(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -184,6 +185,20 @@ func TestTheMapOfNamesIsReadAgain(t *testing.T) {
 		write(t, filepath.Dir(file), map[string]string{"known": bad})
 		if _, err := ReadKnown(file); !diag.Is(err, diag.Integrity) {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestCommandsAreTheSameWhenTheirNumbersAre(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"x --lr 1e-3", "x --lr 0.001", true}, {"x --lr=1e30 -n 1_000 0x10", "x --lr=1e+30 -n 1000 16", true}, {"x -1.50", "x -1.5", true},
+		{"x 1", "x 2", false}, {"x  1", "x 1", false}, {"out-1e-3.txt", "out-0.001.txt", false}, {"a01", "a1", false}, {"x 1.2.0", "x 1.2", false}, {"x 1", "y 1", false}, {"x nan", "x NaN", false}, {"x", "x 1", false},
+	} {
+		if got := SameCommand(c.a, c.b); got != c.same {
+			t.Errorf("%q and %q: %v", c.a, c.b, got)
 		}
 	}
 }

@@ -69,6 +69,23 @@ func (s *Store) Open(ctx context.Context, sum Sum) (io.ReadCloser, error) {
 	return nil, fmt.Errorf("%s: %w", sum, ErrNowhere)
 }
 
+// Local returns the file that has an object, where it lies in a directory; "": it does not.
+func (s *Store) Local(sum Sum) string {
+	for _, place := range s.Places {
+		dir, ok := place.(Folder)
+		if !ok {
+			continue
+		}
+		for _, name := range names(sum) {
+			at := filepath.Join(string(dir), filepath.FromSlash(name))
+			if _, err := os.Stat(at); err == nil {
+				return at
+			}
+		}
+	}
+	return ""
+}
+
 // Has reports whether an object lies in one of the places.
 func (s *Store) Has(ctx context.Context, sum Sum) (bool, error) {
 	for _, place := range s.Places {

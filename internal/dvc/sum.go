@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
+	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
@@ -217,7 +219,7 @@ func (f *Files) At(ctx context.Context, at string) (*Tree, error) {
 		t.Files = map[string]Hashed{}
 		var rules *ignore.Rules
 		if rules, err = f.above(at); err == nil {
-			err = f.walk(ctx, t, name, "", rules)
+			err = f.dir(ctx, t, name, rules)
 		}
 	} else {
 		t.File, err = hashFile(ctx, name)
@@ -268,8 +270,25 @@ func dvcIgnore(dir string) ([][]byte, error) {
 	return [][]byte{b}, nil
 }
 
+// dir hashes the files below a directory.
+func (f *Files) dir(ctx context.Context, t *Tree, name string, rules *ignore.Rules) error {
+	var files []string
+	if err := f.walk(&files, name, "", rules); err != nil {
+		return err
+	}
+	hashed := make([]Hashed, len(files))
+	err := par.Each(ctx, len(files), runtime.GOMAXPROCS(0), func(ctx context.Context, i int) (err error) {
+		hashed[i], err = hashFile(ctx, filepath.Join(name, filepath.FromSlash(files[i])))
+		return err
+	})
+	for i, at := range files {
+		t.Files[at] = hashed[i]
+	}
+	return err
+}
+
 // walk adds the files below a directory.
-func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ignore.Rules) error {
+func (f *Files) walk(files *[]string, name, below string, rules *ignore.Rules) error {
 	b, err := f.ignoreFile(name)
 	if err != nil {
 		return err
@@ -293,13 +312,12 @@ func (f *Files) walk(ctx context.Context, t *Tree, name, below string, rules *ig
 			continue
 		}
 		if info.IsDir() {
-			err = f.walk(ctx, t, full, at, rules.Enter(e.Name(), nil))
-		} else {
-			t.Files[at], err = hashFile(ctx, full)
+			if err := f.walk(files, full, at, rules.Enter(e.Name(), nil)); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
-			return err
-		}
+		*files = append(*files, at)
 	}
 	return nil
 }

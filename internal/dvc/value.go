@@ -83,3 +83,26 @@ func number(s string) (float64, error) {
 	}
 	return strconv.ParseFloat(s, 64)
 }
+
+// words are what may be a number in a command.
+var words = regexp.MustCompile(`[0-9A-Za-z_.+-]+`)
+
+// SameCommand reports whether two commands are the same but for how numbers are written: DVC's templates give
+// 0.001 for the 1e-3 of a file, and pipe's what the file has.
+func SameCommand(a, b string) bool {
+	if a == b {
+		return true
+	}
+	as, bs := words.FindAllString(a, -1), words.FindAllString(b, -1)
+	if len(as) != len(bs) || words.ReplaceAllString(a, "\x00") != words.ReplaceAllString(b, "\x00") {
+		return false
+	}
+	for i := range as {
+		f, ferr := number(strings.ReplaceAll(as[i], "_", ""))
+		g, gerr := number(strings.ReplaceAll(bs[i], "_", ""))
+		if as[i] != bs[i] && (ferr != nil || gerr != nil || f != g) {
+			return false
+		}
+	}
+	return true
+}

@@ -9,7 +9,7 @@ func paramCases() []twin {
 		{name: "a param changes, and with it the metrics", do: replace("params.yaml", "lr: 0.1", "lr: 0.15"), runs: "train@* evaluate publish"},
 		{name: "a param changes that the command does not show", do: replace("params.yaml", "depth: 3", "depth: 4"), runs: "train@*"},
 		{name: "a number becomes text", do: replace("params.yaml", "depth: 3", `depth: "3"`), runs: "train@*"},
-		{name: "a number is written in another way", do: replace("params.yaml", "depth: 3", "depth: 3.0"), runs: none},
+		{name: "a number is written in another way", do: replace("params.yaml", "depth: 3", "depth: 3.0"), runs: none, pipe: "train@*", why: "values count as they are written: a program may print 3 and 3.0 differently"},
 		{name: "a param that no stage names changes", do: replace("params.yaml", "unused: 1", "unused: 2"), runs: none},
 		{name: "a param beside the named one changes", do: replace("params.yaml", "forest", "tree"), runs: none},
 		{name: "a named map gets another key", do: replace("params.yaml", "  epochs: 3", "  epochs: 3\n  batch: 32"), runs: "train@*"},

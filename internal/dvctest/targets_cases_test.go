@@ -19,7 +19,7 @@ func targetCases() []twin {
 		{name: "what depends on a stage", do: raw, args: "--downstream count", runs: "count page grid@*-data0 publish"},
 		{name: "the pipeline of a stage", do: all(raw, sh("echo more >> src/docs.md")), args: "-p page", runs: ofRaw},
 		{name: "a stage by force", do: sh(":"), args: "-f -s page", runs: "page"},
-		{name: "a stage and what it depends on by force", do: sh(":"), args: "-f page", runs: "count page"},
+		{name: "a stage and what it depends on by force", do: sh(":"), args: "-f page", runs: "count page", pipe: "page", why: "force is for what is named"},
 		{name: "what depends on a stage by force", do: sh(":"), args: "-f --downstream page", runs: "page publish"},
 		{name: "all by force", do: sh(":"), args: "-f", runs: "prepare count page images clean train@* region@* grid@* evaluate publish link stamp sealed whole lint"},
 		{name: "a frozen stage", do: sh("echo more >> src/docs.md"), args: "docs", runs: none},

@@ -3,7 +3,9 @@
 package dvctest
 
 import (
+	"cmp"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -22,36 +24,56 @@ type twin struct {
 	runs  string // the stages that run, as names or patterns, and "error" when it fails; stamp runs always and counts only if it is named
 	pipe  string // those that pipe runs, when they are others on purpose: "none" when none do
 	why   string // the purpose
+	left  string // why pipe leaves other files than DVC, when it does
+	again string // what the next repro of pipe runs, when it is not stamp
 }
 
 // none stands for no stage at all.
 const none = "none"
 
-// begin is the project in which nothing is left to do, for both tools.
-func begin(t *testing.T) project {
+// begin is a project in which nothing is left to do, for both tools: DVC has made it, and pipe has imported it. It
+// returns all stages, too.
+func begin(t *testing.T) (p project, all []string) {
 	t.Helper()
-	p := project{t: t, at: filepath.Join(t.TempDir(), "project"), file: "dvc.yaml"}
-	if err := os.CopyFS(p.at, os.DirFS("testdata/twin")); err != nil {
-		t.Fatal(err)
+	p = begun(t, "testdata/twin")
+	p.mustDVC("add", "data/raw.csv", "data/images")
+	p.mustDVC("repro")
+	p.mustDVC("freeze", "docs")
+	p.sh("git add -A; git commit -qm 'As DVC left it'")
+	all = p.ran()
+	p.must("import", "dvc")
+	if ran := p.ran(); len(ran) > 0 {
+		t.Fatalf("pipe import dvc runs %s", ran)
 	}
-	p.sh("git init -q -b main")
-	for _, args := range []string{"init", "add data/raw.csv data/images", "repro", "freeze docs"} {
-		if out, code := p.dvc(strings.Fields(args)...); code != 0 {
-			t.Fatalf("dvc %s: exit code %d: %s", args, code, out)
-		}
-	}
-	return p
+	return p, all
 }
 
 func TestPipeRunsWhatDVCRuns(t *testing.T) {
-	base := begin(t)
-	all := base.ran()
+	base, known := begin(t)
 	for _, c := range slices.Concat(fileCases(), paramCases(), stageCases(), itemCases(), outCases(), targetCases()) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dvc := c.try(base.copyOf(t, "dvc.yaml"), project.dvc)
-			if want := stages(c.runs, all); !slices.Equal(dvc, want) {
+			d, p := base.copyOf(t, "dvc.yaml"), base.copyOf(t, "pipe.yaml")
+			dvc, pipe := c.try(d, project.dvc), c.try(p, project.pipe)
+			if want := stages(c.runs, known); !slices.Equal(dvc, want) {
 				t.Errorf("dvc runs %s, not %s", dvc, want)
+			}
+			want := dvc
+			if c.pipe != "" {
+				want = stages(c.pipe, known)
+			}
+			if !slices.Equal(pipe, want) {
+				t.Errorf("pipe runs %s, not %s", pipe, want)
+			}
+			if (c.why != "") != !slices.Equal(pipe, dvc) {
+				t.Errorf("a case says why if and only if pipe differs: %q", c.why)
+			}
+			// After a failure, pipe puts the outputs back that DVC has deleted.
+			if c.why == "" && !slices.Contains(dvc, "error") {
+				c.compare(t, d.files(), p.files())
+			}
+			if c.args == "" {
+				c.once(p, stages(cmp.Or(c.again, "stamp"), known))
 			}
 		})
 	}
@@ -68,7 +90,11 @@ func (c twin) try(p project, tool func(p project, args ...string) (string, int))
 		p.ran()
 	}
 	c.do(p)
-	out, code := tool(p, append([]string{"repro"}, strings.Fields(c.args)...)...)
+	args := strings.Fields(c.args)
+	if p.file == "pipe.yaml" {
+		args = inPipe(args)
+	}
+	out, code := tool(p, append([]string{"repro"}, args...)...)
 	p.t.Logf("%s: exit code %d: %s", p.file, code, out)
 	ran := p.ran()
 	if code != 0 {
@@ -78,6 +104,20 @@ func (c twin) try(p project, tool func(p project, args ...string) (string, int))
 		ran = slices.DeleteFunc(ran, func(s string) bool { return s == "stamp" })
 	}
 	return ran
+}
+
+// inPipe returns what pipe calls the flags of DVC.
+func inPipe(args []string) (same []string) {
+	for _, a := range args {
+		switch a {
+		case "--glob": // a target with a star is a pattern
+		case "--dry":
+			same = append(same, "--dry-run")
+		default:
+			same = append(same, a)
+		}
+	}
+	return same
 }
 
 // stages returns the names that the words of a case stand for, in order.
@@ -102,10 +142,41 @@ func stages(words string, known []string) (names []string) {
 	return slices.Compact(names)
 }
 
+// compare compares the files that the two tools have left.
+func (c twin) compare(t *testing.T, dvc, pipe map[string]string) {
+	t.Helper()
+	same := maps.Equal(dvc, pipe)
+	if same && c.left != "" {
+		t.Errorf("pipe leaves the same files as DVC: not %q", c.left)
+	}
+	if same || c.left != "" {
+		return
+	}
+	for name, text := range pipe {
+		if was, ok := dvc[name]; !ok || was != text {
+			t.Errorf("%s has %q, with DVC %q", name, text, was)
+		}
+	}
+	for name := range dvc {
+		if _, ok := pipe[name]; !ok {
+			t.Errorf("%s is only there with DVC", name)
+		}
+	}
+}
+
+// once runs pipe again: what has run does not run once more.
+func (c twin) once(p project, again []string) {
+	p.t.Helper()
+	out, code := p.pipe("repro")
+	if ran := p.ran(); code != 0 || !slices.Equal(ran, again) {
+		p.t.Errorf("exit code %d, and pipe repro runs %s once more, not %s: %s", code, ran, again, out)
+	}
+}
+
 // files returns what the user sees of a project: each file's bytes or a symlink's target, but not what a tool writes for itself.
 func (p project) files() map[string]string {
 	p.t.Helper()
-	own := []string{".dvc", ".pipe", ".git", ".gitignore", ".gitattributes", "dvc.yaml", "dvc.lock", "pipe.yaml", "pipe.lock"}
+	own := []string{".dvc", ".pipe", ".git", ".gitignore", ".gitattributes", "dvc.yaml", "dvc.lock", ".dvcignore", ".pipeignore", "pipe.yaml", "pipe.lock"}
 	found := map[string]string{}
 	err := filepath.WalkDir(p.at, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || slices.Contains(own, d.Name()) || strings.HasSuffix(name, ".dvc") {

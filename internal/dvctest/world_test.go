@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pipe-build/pipe/internal/s3server"
 )
 
 // suite is what all tests share.
@@ -19,6 +21,7 @@ type suite struct {
 	dir     string
 	program string // the pipe that TestMain has built
 	dvc     *Server
+	s3      *s3server.Server
 }
 
 var shared = &suite{}
@@ -35,6 +38,7 @@ func (s *suite) run(m *testing.M) int {
 	}
 	defer os.RemoveAll(s.dir)
 	defer s.dvc.Stop()
+	defer s.s3.Stop()
 	return m.Run()
 }
 
@@ -46,16 +50,23 @@ func (s *suite) start() (err error) {
 	if out, err := exec.Command("go", "build", "-o", s.program, "../../cmd/pipe").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)
 	}
-	s.dvc, err = Start(context.Background(), s.dir, quiet(s.dir)...)
+	if s.s3, err = s3server.StartMain(context.Background(), s.dir, s3server.Options{}); err != nil {
+		return err
+	}
+	s.dvc, err = Start(context.Background(), s.dir, s.quiet(s.dir)...)
 	return err
 }
 
-// quiet is the environment of every command: nobody's settings count.
-func quiet(home string) []string {
-	return []string{
-		"HOME=" + home, "USER=test", "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+// quiet is the environment of every command: nobody's settings count. The endpoint of the S3 server is in DVC's
+// configuration, and no AWS file is where they are looked for.
+func (s *suite) quiet(home string) []string {
+	env := slices.DeleteFunc(s.s3.Env(), func(v string) bool {
+		return strings.HasPrefix(v, "AWS_ENDPOINT") || strings.HasSuffix(v, os.DevNull)
+	})
+	return append(
+		env, "HOME="+home, "USER=test", "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=Test", "GIT_AUTHOR_EMAIL=test@example.invalid", "GIT_COMMITTER_NAME=Test", "GIT_COMMITTER_EMAIL=test@example.invalid",
-	}
+	)
 }
 
 // project is a directory with a dvc.yaml, a pipe.yaml or both. Its commands write the names of their stages to a
@@ -76,6 +87,18 @@ func (p project) copyOf(t *testing.T, file string) project {
 	return project{t: t, at: filepath.Join(to, filepath.Base(p.at)), file: file}
 }
 
+// begun returns a new repository of DVC with the files of a directory.
+func begun(t *testing.T, from string) project {
+	t.Helper()
+	p := project{t: t, at: filepath.Join(t.TempDir(), "project"), file: "dvc.yaml"}
+	if err := os.CopyFS(p.at, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	p.sh("git init -q -b main")
+	p.mustDVC("init", "-q")
+	return p
+}
+
 // dvc runs DVC, and returns what it printed and its exit code.
 func (p project) dvc(args ...string) (string, int) {
 	p.t.Helper()
@@ -84,6 +107,26 @@ func (p project) dvc(args ...string) (string, int) {
 		p.t.Fatal(err)
 	}
 	return r.Output, r.Code
+}
+
+// mustDVC runs DVC, which must succeed.
+func (p project) mustDVC(args ...string) string {
+	p.t.Helper()
+	out, code := p.dvc(args...)
+	if code != 0 {
+		p.t.Fatalf("dvc %q: exit code %d: %s", args, code, out)
+	}
+	return out
+}
+
+// must runs pipe, which must succeed.
+func (p project) must(args ...string) string {
+	p.t.Helper()
+	out, code := p.pipe(args...)
+	if code != 0 {
+		p.t.Fatalf("pipe %q: exit code %d: %s", args, code, out)
+	}
+	return out
 }
 
 // pipe runs pipe, and returns what it printed and its exit code.
@@ -104,7 +147,7 @@ func (p project) exec(program string, args ...string) (string, int) {
 	p.t.Helper()
 	cmd := exec.CommandContext(p.t.Context(), program, args...)
 	cmd.Dir = p.at
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, quiet(filepath.Dir(p.at))...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, shared.quiet(filepath.Dir(p.at))...)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		p.t.Fatal(err)

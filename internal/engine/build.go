@@ -33,7 +33,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 	if err != nil {
 		return r.lostOr(log.Explain(a.Stage, err))
 	}
-	outs, err := r.record(ctx, a, made, log.Bytes())
+	outs, err := r.record(ctx, a, made, log)
 	if err == nil {
 		err = r.mended(ctx, a, outs)
 	}
@@ -43,7 +43,7 @@ func (r *run) runBuild(ctx context.Context, a *attempt) (err error) {
 	a.Outs = outs
 	a.newLock = r.entry(a, outs)
 	done := told(&a.Outcome, event.Done)
-	done.Because, done.Seconds = nil, made.Seconds
+	done.Because, done.Seconds, done.Attempt = nil, made.Seconds, log.Run.Attempts
 	r.emit(done)
 	return nil
 }
@@ -55,6 +55,7 @@ func (r *run) job(st *state, in *gathered, log *runlog.Output) *action.Job {
 	r.emit(event.Event{Type: event.Started, Stage: st.Stage.Name, Check: st.Stage.Check, Verb: event.Run})
 	job := r.inputsOf(st, in)
 	job.Env = r.environ(st, in)
+	job.Again = func(attempt int, failed error) { r.emit(log.Again(st.Stage, attempt, failed)) }
 	job.Line = func(line []byte) {
 		if text, ok := log.Add(line); ok {
 			r.emit(event.Event{Type: event.Output, Stage: st.Stage.Name, Text: text})
@@ -73,11 +74,12 @@ func (r *run) inputsOf(st *state, in *gathered) *action.Job {
 // record makes the outs those of the key, everywhere, or adopts those of the first that did.
 // An always_changed stage has no record: the same inputs say nothing about its result. After
 // an error nothing counts as recorded, and the runner puts the old outputs back.
-func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log []byte) ([]artifact.Output, error) {
+func (r *run) record(ctx context.Context, a *attempt, made *action.Made, log *runlog.Output) ([]artifact.Output, error) {
 	rec := &object.Record{
-		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds, FromLock: made.Earlier,
+		Stage: a.Stage.Name, Outs: made.Outs, Stamp: r.Stamp, Platform: a.in.Platform, At: r.Now(), Seconds: made.Seconds, Attempts: log.Run.Attempts,
+		FromLock: made.Earlier,
 	}
-	if err := r.keepNotes(ctx, a.in, log, rec); err != nil {
+	if err := r.keepNotes(ctx, a.in, log.Bytes(), rec); err != nil {
 		return nil, err
 	}
 	if a.Stage.AlwaysChanged {
@@ -202,7 +204,7 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *obje
 // entry returns how a stage stands in the lock.
 func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 	in := a.in.Inputs
-	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Tools: in.Tools, Outs: outs}
+	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Asked: in.Asked, Outs: outs}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, in.LockParam(p))
 	}

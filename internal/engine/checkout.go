@@ -32,7 +32,7 @@ type Checkout interface {
 // left would be another one than in a full clone, and what is made of it would be wrong, and be
 // everybody's as soon as it is published: no flag allows it. Such a stage has no verdict.
 func (r *run) checkedOut(ctx context.Context, st *state, in *gathered) (err error) {
-	if r.Checkout == nil || st.Verdict.Do == event.Skip || st.Verdict.Do == event.Frozen {
+	if r.Checkout == nil || st.Verdict.Do == event.Skip || st.Verdict.Do == event.Frozen || st.Verdict.Do == event.Omit {
 		return nil
 	}
 	defer func() {

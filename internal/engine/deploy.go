@@ -29,11 +29,16 @@ func (r *run) decideDeploy(ctx context.Context, st *state) error {
 		return err
 	}
 	live := env.StageNow(st.Stage.Name)
-	if err := r.tools(ctx, st, in, live.Tools); err != nil {
+	if err := r.asked(ctx, st, in, live.Asked); err != nil {
 		return err
 	}
 	st.Key, st.Trees, st.Deps, st.Was, st.in = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps, live.Deps, in
 	st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, r.wasLive(ctx, st, in, live), r.forced(st.Stage))
+	if !atOnce(st.Stage) {
+		if err := r.unlessLive(ctx, st, live, r.Given); err != nil {
+			return err
+		}
+	}
 	if err := r.checkedOut(ctx, st, in); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -24,12 +27,14 @@ type Draft struct {
 }
 
 // Draft gathers what the deploy stages of the options' targets are made of; without targets, all
-// of them. Builds and checks are taken as the lock has them.
+// of them; those of Omit are not gathered, because their condition is false in each environment. Builds and
+// checks are taken as the lock has them.
 func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*Draft, error) {
 	selected := make([]bool, len(e.Project.Stages))
 	for i := range e.Project.Stages {
 		s := &e.Project.Stages[i]
-		selected[i] = s.Deploy && !s.Frozen && (len(opt.Targets) == 0 || slices.Contains(opt.Targets, s.Name))
+		_, omitted := opt.Omit[s.Name]
+		selected[i] = s.Deploy && !s.Frozen && !omitted && (len(opt.Targets) == 0 || slices.Contains(opt.Targets, s.Name))
 	}
 	if err := e.envRead(selected, opt.Dry); err != nil {
 		return nil, err
@@ -48,8 +53,12 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 			continue
 		}
 		in, err := r.gather(ctx, st)
+		if o := (errOmitted{}); errors.As(err, &o) {
+			st.Verdict = action.Verdict{Do: event.Omit, Because: []event.Reason{{Code: event.NeedOmitted, Path: o.stage}}}
+			continue
+		}
 		if err == nil {
-			err = r.tools(ctx, st, in, nil)
+			err = r.asked(ctx, st, in, artifact.Asked{})
 		}
 		if err == nil {
 			st.in, st.Deps = in, in.Deps
@@ -69,18 +78,38 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 func (d *Draft) For(ctx context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	w, err := d.r.work(ctx, env, given)
-	if err != nil {
-		return nil, nil, err
-	}
 	verdicts := map[string]action.Verdict{}
-	for name, a := range w.Stages {
-		st, live := d.r.named(name), env.StageNow(name)
-		in := *st.in
-		in.Env, st.Key = w.Values[name], a.Key
-		verdicts[name] = action.DecideDeploy(st.Stage, a.Key, in.Inputs, live, d.r.wasLive(ctx, st, &in, live), d.r.opt.Force)
+	order, _ := d.r.Graph.Sort() // spec has refused cycles
+	for _, i := range order {
+		st := &d.r.states[i]
+		_, omitted := d.r.opt.Omit[st.Stage.Name]
+		if !d.r.selected[i] && !omitted {
+			continue
+		}
+		if err := d.decide(ctx, st, env, given); err != nil {
+			return nil, nil, err
+		}
+		verdicts[st.Stage.Name] = st.Verdict
 	}
-	return w, verdicts, nil
+	w, err := d.r.work(ctx, env, given)
+	return w, verdicts, err
+}
+
+// decide decides about a stage, as it would be in an environment.
+func (d *Draft) decide(ctx context.Context, st *state, env *release.State, given map[string]string) error {
+	live := env.StageNow(st.Stage.Name)
+	switch {
+	case st.in != nil:
+		in := *st.in
+		in.Env = d.r.declared(st.Stage, given)
+		st.Key = action.KeyOf(st.Stage, in.Inputs)
+		st.Verdict = action.DecideDeploy(st.Stage, st.Key, in.Inputs, live, d.r.wasLive(ctx, st, &in, live), d.r.opt.Force)
+	case st.Verdict.Do == event.Omit && !st.whenFalse():
+		return nil // it needs an output that nobody has made
+	}
+	err := d.r.unlessLive(ctx, st, live, given)
+	st.parked = st.Verdict.Do == event.Run
+	return err
 }
 
 // Supply publishes what the commands of the pending stages will see, and then the release itself.

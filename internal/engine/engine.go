@@ -33,6 +33,7 @@ import (
 	"github.com/pipe-build/pipe/internal/dag"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/expr"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -51,7 +52,7 @@ type Engine struct {
 	Project   *spec.Project    // with the variables of its env files
 	Unread    map[string]error // what was wrong with these files, by stage
 	Graph     *dag.Graph       // Project.Edges()
-	Publisher            // workspace, cache, and where records are published; its Stamp goes into new records
+	Publisher                  // workspace, cache, and where records are published; its Stamp goes into new records
 	Runner    action.Runner
 	Runs      *runlog.Dir          // where this machine keeps what commands print; nil: nowhere
 	Remote    store.Index          // where records are looked up; nil: no remote, or it is not to be asked
@@ -61,12 +62,15 @@ type Engine struct {
 	Others    Others               // the other projects of the repository; nil: none
 	At        repopath.Path        // the project's directory from the repository's top; Root without git
 	Environ   []string             // pipe's own environment
-	Platform  string               // what platform: auto stands for
+	// World is what conditions ask for, but for what has changed. given are the values of a deploy stage's environment.
+	World    func(ctx context.Context, given map[string]string) expr.World
+	Platform string // what platform: auto stands for
 	// Tracked returns which of the files, by their absolute names, git tracks; nil: there is no git.
 	Tracked func(ctx context.Context, files []string) ([]string, error)
 	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
 	// not run, because somebody only looks at the project.
-	Ask func(context.Context, action.Question) ([]byte, error)
+	Ask      func(context.Context, action.Question) ([]byte, error)
+	Upstream Upstream // nil: nobody is asked, because somebody only looks at the project
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.
@@ -84,14 +88,17 @@ type Engine struct {
 
 // Options say what a run is to do. The zero value brings every stage up to date, one at a time.
 type Options struct {
-	Targets    []string // names of stages; with them, all that they need. Empty: all stages
-	Deploys    []string // of the deploy stages these alone; nil: all that Targets select
-	Downstream bool     // the targets and all that needs them
-	Pipeline   bool     // the targets and all that is connected with them
-	Single     bool     // the targets alone, one after the other in their order
-	Jobs       int      // stages at once, at least 1
-	KeepGoing  bool     // after a failure, go on with what does not depend on it
-	Push       bool     // publish each stage when it is done
+	Targets    []string                // names of stages; with them, all that they need. Empty: all stages
+	Omit       map[string]event.Reason // stages that the user leaves out, and why
+	Narrow     bool                    // Omit is all but what the user has named: inputs that nothing else reads are left out, too
+	Changed    []string                // stages that an earlier step of the same verb has changed
+	Deploys    []string                // of the deploy stages these alone; nil: all that Targets select
+	Downstream bool                    // the targets and all that needs them
+	Pipeline   bool                    // the targets and all that is connected with them
+	Single     bool                    // the targets alone, one after the other in their order
+	Jobs       int                     // stages at once, at least 1
+	KeepGoing  bool                    // after a failure, go on with what does not depend on it
+	Push       bool                    // publish each stage when it is done
 	// Known is a lock whose stages count as published. With Push, a stage that need not run and is as in it costs no
 	// request; nil: each is looked up in the remote.
 	Known *lockfile.File
@@ -125,7 +132,8 @@ type Options struct {
 // which what ran stays as it is. This ends: a stage is declared lost at most once, and a
 // record that was adopted never changes again.
 func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Result, error) {
-	selected, err := e.choose(opt)
+	omissions := e.omissions(&opt)
+	selected, err := e.choose(opt, omissions.up(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -141,16 +149,18 @@ func (e *Engine) Run(ctx context.Context, lock *lockfile.File, opt Options) (*Re
 			e.note("", "left out, because they need a deploy stage that is left out: %s", strings.Join(names, ", "))
 		}
 	}
-	if err := errors.Join(e.envRead(selected, opt.Dry), e.workdirs(ctx, selected), e.environmentExists(ctx, selected)); err != nil {
+	omitted, err := e.mayBegin(ctx, selected, omissions)
+	if err != nil {
 		return nil, err
 	}
+	began := e.began(lock)
 	lost := map[string][]repopath.Path{}
 	question := &question{}
 	asked := &answers{by: map[string]func() answer{}, taken: map[string]bool{}}
 	var settled []*state
 	for {
 		r := &run{
-			Engine: e, opt: opt, lock: lock, selected: selected, lost: lost, confirm: question, answers: asked, live: &live{},
+			Engine: e, opt: opt, lock: lock, selected: selected, omitted: omitted, began: began, lost: lost, confirm: question, answers: asked, live: &live{},
 			states: make([]state, len(e.Project.Stages)), settled: settled,
 		}
 		result, err := r.all(ctx)
@@ -294,47 +304,6 @@ func (a *adoptedError) Error() string {
 	return a.stage + ": another machine built the same inputs first"
 }
 
-// choose returns which stages the options select, by index. It fails with kind Usage when a
-// target is unknown, or when an option that narrows the choice has nothing to narrow.
-func (e *Engine) choose(opt Options) ([]bool, error) {
-	var roots []int
-	for _, t := range opt.Targets {
-		i, err := e.stage(t)
-		if err != nil {
-			return nil, err
-		}
-		roots = append(roots, i)
-	}
-	if (opt.Single || opt.Downstream || opt.Pipeline) && len(roots) == 0 {
-		return nil, diag.New(diag.Usage, "--single, --downstream and --pipeline need a stage").Hinted("pipe repro --single STAGE")
-	}
-	switch {
-	case len(roots) == 0:
-		for i := range e.Project.Stages {
-			roots = append(roots, i)
-		}
-		return e.Graph.Reach(roots, e.Graph.Up), nil
-	case opt.Single:
-		// The roots alone: what they need is taken as it is recorded.
-		return e.Graph.Reach(roots, func(int) []int { return nil }), nil
-	case opt.Downstream:
-		return e.Graph.Reach(roots, e.Graph.Down), nil
-	case opt.Pipeline:
-		return e.Graph.Reach(roots, func(i int) []int { return slices.Concat(e.Graph.Up(i), e.Graph.Down(i)) }), nil
-	}
-	return e.Graph.Reach(roots, e.Graph.Up), nil
-}
-
-// stage returns the index of a stage.
-func (e *Engine) stage(name string) (int, error) {
-	for i := range e.Project.Stages {
-		if e.Project.Stages[i].Name == name {
-			return i, nil
-		}
-	}
-	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe dag lists the stages")
-}
-
 // run is one pass over the selected stages. selected, lost and settled are fixed while it goes
 // on; lock, dirty and flushed belong to the collector.
 type run struct {
@@ -342,6 +311,9 @@ type run struct {
 	opt      Options
 	lock     *lockfile.File
 	selected []bool
+	omitted  map[int][]event.Reason       // of the selected ones, those that are left out, and why
+	began    map[string][]artifact.Output // of stages that conditions ask about, by the lock when the run began
+	kept     kept
 	lost     map[string][]repopath.Path
 	states   []state
 	outs     made

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -65,8 +66,11 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 }
 
 // errUnknown says that an input will be made by a stage, or printed by a command, that must run
-// first. It occurs in dry runs only: otherwise that has run before its readers are started.
-type errUnknown struct{ what, note string }
+// first, or must be asked for. It occurs in dry runs only: otherwise that has come before its readers are started.
+type errUnknown struct {
+	what, note string
+	code       string // of the reason; empty: NeedsRun
+}
 
 func (e errUnknown) Error() string { return e.what + " must run first" }
 
@@ -82,6 +86,9 @@ func (r *run) output(ctx context.Context, p repopath.Path) (artifact.Output, err
 		if o.Path == p {
 			return o, nil
 		}
+	}
+	if st.Verdict.Do == event.Omit {
+		return artifact.Output{}, errOmitted{st.Stage.Name}
 	}
 	// Never run, and not part of this run: what lies there is taken as it is.
 	o, _, err := r.Work.Output(ctx, p)
@@ -156,6 +163,8 @@ func (r *run) gather(ctx context.Context, st *state) (*gathered, error) {
 		var u errUnknown
 		var fault *diag.Error
 		switch {
+		case errors.As(err, new(errOmitted)):
+			return nil, err
 		// Without this input the stage has no key yet, so the other faults can wait.
 		case errors.As(err, &u):
 			return nil, err

@@ -41,7 +41,7 @@ func (r *run) ended(ctx context.Context, st *state, log *runlog.Output, made *ac
 	if made != nil {
 		seconds = made.Seconds
 	}
-	st.Seconds = seconds
+	st.Seconds, st.Attempts = seconds, log.Run.Attempts
 	log.End(seconds, err, ctx.Err() != nil)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,29 @@ func TestEachEndOfARunIsKept(t *testing.T) {
 			if got := run.Kind + " " + run.Env + " " + strings.TrimSuffix(text, "\n"); got != want || run.By != "ann" || !run.At.Equal(clock()) || run.Key.IsZero() || (run.Deployment == "") == (stage == "d") {
 				t.Errorf("%s: %q, want %q; %+v", stage, got, want, run)
 			}
+		}
+	}
+}
+
+func TestRecordAndRunSayHowManyAttemptsThereWere(t *testing.T) {
+	p := alone(t, logged, "src")
+	newest := keeping(p)
+	for _, attempts := range []int{1, 3} {
+		p.runner.command = func(_ context.Context, job *action.Job) error {
+			for n := 2; n <= attempts; n++ {
+				job.Again(n, &shell.ExitError{Code: 9})
+			}
+			return nil
+		}
+		p.ok(engine.Options{Jobs: 1, Targets: []string{"a"}, Force: attempts > 1})
+		told := p.events[slices.IndexFunc(p.events, func(e event.Event) bool { return e.Type == event.Done })]
+		run, _ := newest("a")
+		want := attempts
+		if attempts == 1 {
+			want = 0
+		}
+		if rec := p.record(p.cache, p.id("a")); rec.Attempts != want || run.Attempts != want || told.Attempt != want {
+			t.Errorf("%d: record %d, run %d, told %d", attempts, rec.Attempts, run.Attempts, told.Attempt)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (h *ranks) Pop() any {
 }
 
 // schedule counts for each selected stage what it waits for. A stage that is not selected is
-// not waited for: its outputs are taken from the lock. With Single nobody waits, and the stages
+// not waited for: its outputs are taken from the lock. One that is left out waits for nobody. With Single nobody waits, and the stages
 // come in the order that the user gave.
 func (r *run) schedule() *schedule {
 	order, _ := r.Graph.Sort() // spec has refused cycles
@@ -64,7 +64,7 @@ func (r *run) schedule() *schedule {
 			continue
 		}
 		for _, u := range r.Graph.Up(i) {
-			if r.selected[u] && !r.opt.Single {
+			if r.selected[u] && !r.opt.Single && r.omitted[i] == nil {
 				s.waiting[i]++
 			}
 		}
@@ -218,7 +218,7 @@ func interrupted(cause, err error) error {
 // prepare drops what the lock must not hold and remembers what it says of each stage. It runs
 // before the first worker, so that a stage's index and locked need no protection.
 func (r *run) prepare() {
-	r.outs = r.index()
+	r.outs, r.kept = r.index(), r.keep()
 	// What a merge left in the lock goes with the next run, as stages do that are gone.
 	if r.lock.Keep(func(name string) bool { s := r.Project.Stage(name); return s != nil && !s.Deploy }) || len(r.lock.Absent) > 0 {
 		r.dirty = true
@@ -248,13 +248,13 @@ func (r *run) prepare() {
 func (r *run) collect(i int) error {
 	st := &r.states[i]
 	if l := st.newLock; l != nil {
-		r.lock.Set(*l)
-		r.dirty = true
+		r.settleBlock(i, l)
 	}
 	if st.Err != nil {
 		return st.Err
 	}
 	st.Done = !st.parked || r.opt.Dry
+	r.hasBeenTold(i)
 	if r.dirty && r.Now().Sub(r.flushed) > flushEvery {
 		return r.flush()
 	}
@@ -297,6 +297,8 @@ func (r *run) result(s *schedule) *Result {
 			c.Restored++
 		case o.Verdict.Do == event.Add:
 			c.Added++
+		case o.Verdict.Do == event.Omit:
+			c.Omitted++
 		default:
 			c.Skipped++
 		}

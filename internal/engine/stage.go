@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,11 @@ func (r *run) stage(ctx context.Context, i int) {
 		st.Outcome, st.newLock = r.settled[i].Outcome, r.settled[i].newLock
 		return
 	}
-	var err error
+	why, err := r.whyNot(ctx, st)
 	switch {
+	case err != nil:
+	case why != nil:
+		r.omit(st, why)
 	case st.Stage.Input:
 		err = r.input(ctx, st)
 	case st.Stage.Frozen:
@@ -43,11 +47,14 @@ func (r *run) stage(ctx context.Context, i int) {
 	var unknown errUnknown
 	if errors.As(err, &unknown) && r.opt.Dry {
 		st.unknown = true
-		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.what, Note: unknown.note}}}
+		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: cmp.Or(unknown.code, event.NeedsRun), Path: unknown.what, Note: unknown.note}}}
 		r.decided(st)
 		return
 	}
-	if err != nil {
+	var omitted errOmitted
+	if errors.As(err, &omitted) {
+		r.omit(st, []event.Reason{{Code: event.NeedOmitted, Path: omitted.stage}})
+	} else if err != nil {
 		r.fail(st, err)
 	}
 }
@@ -56,7 +63,7 @@ func (r *run) stage(ctx context.Context, i int) {
 func (r *run) fail(st *state, err error) {
 	st.Err = r.about(st, err)
 	if !restarts(err) {
-		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err)})
+		r.emit(event.Event{Type: event.Failed, Stage: st.Stage.Name, Deploy: st.Stage.Deploy, Check: st.Stage.Check, Text: st.Err.Error(), How: runlog.HowFailed(err), Exit: runlog.ExitCode(err), Attempt: st.Attempts})
 	}
 }
 
@@ -139,7 +146,7 @@ type outHere struct {
 func (r *run) build(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
 	if err == nil {
-		err = r.tools(ctx, st, in, st.lockedTools())
+		err = r.asked(ctx, st, in, st.lockedAsked())
 	}
 	if err != nil {
 		return err
@@ -333,12 +340,12 @@ func recorded(a *attempt) []artifact.Output {
 	return a.locked.Outs
 }
 
-// lockedTools returns what the stage's commands printed, as the lock has it.
-func (st *state) lockedTools() []artifact.Tool {
-	if st.locked == nil {
-		return nil
+// lockedAsked returns the stage's inputs that have no path, as the lock has them.
+func (st *state) lockedAsked() (then artifact.Asked) {
+	if st.locked != nil {
+		then = st.locked.Asked
 	}
-	return st.locked.Tools
+	return then
 }
 
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no

@@ -18,6 +18,7 @@ import (
 // be live is on record.
 func (r *run) deploy(ctx context.Context, s *schedule) error {
 	defer r.unpark()
+	r.keepNothing()
 	if err := r.flush(); err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (r *run) see(ctx context.Context) error {
 	w.Stages = map[string]release.Aim{}
 	for i := range r.states {
 		st := &r.states[i]
-		if s := &r.Project.Stages[i]; !s.Deploy || s.Frozen {
+		if s := &r.Project.Stages[i]; !s.Deploy || s.Frozen || st.whenFalse() {
 			continue
 		}
 		if all = st.Done && st.Verdict.Do == event.Skip && st.Verdict.Because[0].Code == event.LiveSame; !all {
@@ -165,9 +166,9 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 		s := &r.Project.Stages[i]
 		switch {
 		case !s.Deploy:
-		case s.Frozen:
+		case s.Frozen || st.whenFalse():
 			w.Frozen = append(w.Frozen, s.Name)
-		case st.in == nil || st.Err != nil:
+		case st.in == nil || st.Err != nil || st.Verdict.Do == event.Omit:
 			w.Whole = false // it was not selected, or could not be decided
 		case st.left():
 			w.Whole = false // an earlier wave has not come to it, or was turned down
@@ -182,6 +183,7 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 		}
 	}
 	w.Tidy()
+	w.Whole = w.Whole && !onlyOmitted(&w.Want) // there is no release of nothing
 	var err error
 	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
 		_, w.Release, err = w.Made(r.Project.Name).Encode()
@@ -324,7 +326,7 @@ func (r *run) deployed(result *deploy.Result) (done []int) {
 	for _, i := range r.parked() {
 		st := &r.states[i]
 		o := result.Stages[st.Stage.Name]
-		st.parked, st.Seconds, st.Err = false, o.Seconds, o.Err
+		st.parked, st.Seconds, st.Attempts, st.Err = false, o.Seconds, o.Attempts, o.Err
 		if o.Ran && o.Err == nil {
 			done = append(done, i)
 		}

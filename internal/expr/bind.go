@@ -67,7 +67,10 @@ func (b *binder) found(col int, in *template.Scope, ref template.Ref) any {
 
 // unknown words the error of a ref that stands for nothing. A word without quotes is the usual slip.
 func (b *binder) unknown(col int, ref template.Ref, err error) *Error {
-	e := &Error{Col: col, What: err.Error(), Hint: "a string needs quotes: '" + ref.String() + "'"}
+	e := &Error{Col: col, What: err.Error()}
+	if len(ref) == 1 {
+		e.Hint = "a string needs quotes: '" + ref[0] + "'"
+	}
 	if d := (*diag.Error)(nil); errors.As(err, &d) && d.Hint != "" {
 		e.What, e.Hint = d.What, d.Hint
 	}

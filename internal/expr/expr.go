@@ -89,6 +89,15 @@ func (e *Expr) Stages() (names []string) {
 	return slices.Compact(names)
 }
 
+// Rename gives the stages and groups that changed() asks about other names.
+func (e *Expr) Rename(f func(name string) string) {
+	e.root.walk(func(n *node) {
+		if n.op == opChanged {
+			n.value = f(n.value.(string))
+		}
+	})
+}
+
 // Eval evaluates a bound condition. The error is an *Error, or that of World.Changed.
 func (e *Expr) Eval(w World) (bool, error) {
 	v, err := (&evaluation{w}).value(e.root)

@@ -91,7 +91,7 @@ func TestConditions(t *testing.T) {
 		"branch == 'main'": true, "${branch} == 'a variable'": true, "'release-${n}' == 'release-3'": true, `'\${n}' == "\${n}"`: true, `'\${n}' == '3'`: false, "'${f}' == '0.10'": true, "'${on}' == 'true'": true,
 		"env.CI == 'true'": true, "env.CI != null": true, "env.NONE == null": true, "env.EMPTY == ''": true, "env.EMPTY != null": true, "env.NONE != null and env.NONE > 'a'": false, "env.CI == null or env.CI == 'true'": true,
 		"params.lr > 0.1": true, "params.layers[1] == 16": true, "8 in params.layers": true,
-		"changed(build)": true, "changed( 'build' )": true, "not changed(lint)": true, "changed(train@${s})": true, `changed("train@${s}")`: true, "changed(services/api/build)": false,
+		"changed(build)": true, "changed( 'build' )": true, "not changed(lint)": true, "changed(train@${s})": true, `changed("train@${s}")`: true, "changed(services/api/build)": false, "not changed(t@a=1,b+2)": true,
 		"true or changed(later)": true, "false and changed(later)": false,
 	} {
 		got, err := eval(t, text)

@@ -173,7 +173,7 @@ func (l *lexer) index(t *token) error {
 	open := l.at
 	l.at++
 	var key string
-	if c := strings.IndexByte("'\"", l.peek()); c >= 0 {
+	if c := l.peek(); c == '\'' || c == '"' {
 		var q token
 		if err := l.quoted(&q); err != nil {
 			return err
@@ -307,7 +307,7 @@ func (l *lexer) changed(t *token) error {
 		t.kind = tokChanged
 	} else {
 		var b strings.Builder
-		for c := l.peek(); isName(c) || c == '.' || c == '@' || c == '/' || c == '$' || c == '\\'; c = l.peek() {
+		for c := l.peek(); isName(c) || c != 0 && strings.IndexByte(`.@/=,+$\`, c) >= 0; c = l.peek() {
 			if err := l.piece(t, &b); err != nil {
 				return err
 			}

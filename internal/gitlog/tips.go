@@ -19,8 +19,9 @@ type Tips struct {
 
 // Snapshot is what one or several commits have at some paths.
 type Snapshot struct {
-	Name  string   // the first of the commits, as people say it
-	Files [][]byte // by the order of the paths; nil: the commit has no such file
+	Name   string   // the first of the commits, as people say it
+	Commit string   // its hash
+	Files  [][]byte // by the order of the paths; nil: the commit has no such file
 }
 
 // Snapshots reads the files at the paths in each commit that is meant. Commits that have the same
@@ -46,7 +47,7 @@ func (r *Repo) Snapshots(ctx context.Context, tips Tips, paths ...repopath.Path)
 			continue
 		}
 		seen[id] = true
-		s := Snapshot{Name: c.Name, Files: make([][]byte, len(paths))}
+		s := Snapshot{Name: c.Name, Commit: c.Hash, Files: make([][]byte, len(paths))}
 		for i, e := range entries {
 			if !e.isFile() {
 				continue

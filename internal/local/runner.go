@@ -61,7 +61,7 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 			return nil, err
 		}
 	}
-	old, err := r.makeRoom(ctx, job)
+	old, persist, err := r.makeRoom(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +71,12 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		}
 		return r.putBack(ctx, job, old)
 	}}
-	if err = r.makeWdir(job.Stage); err == nil {
-		made.Seconds, err = r.command(ctx, job, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
-	}
+	made.Seconds, err = r.attempts(ctx, job, func() (float64, error) {
+		if err := errors.Join(r.ready(ctx, job, persist), r.makeWdir(job.Stage)); err != nil {
+			return 0, err
+		}
+		return r.command(ctx, job, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
+	})
 	if err == nil {
 		err = r.recheck(ctx, job)
 	}
@@ -103,29 +106,34 @@ func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.O
 }
 
 // fresh runs the command in a directory that holds the job's inputs alone, copied from
-// the cache. What the user edits in the project meanwhile cannot get into it, so nothing
-// is read again afterwards. It has no outputs, so there is nothing to settle.
+// the cache; each attempt has its own. What the user edits in the project meanwhile cannot get into it, so
+// nothing is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
+	made = &action.Made{Settle: func(bool) error { return nil }}
+	made.Seconds, err = r.attempts(ctx, job, func() (float64, error) { return r.inFresh(ctx, job) })
+	return made, err
+}
+
+// inFresh is one attempt.
+func (r *Runner) inFresh(ctx context.Context, job *action.Job) (seconds float64, err error) {
 	dir, err := newFresh(ctx, r.Work)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer dir.discard()
 	const top = "work"
 	if err := r.Work.BuildTree(ctx, r.Cache, dir.Dir, top, job.Inputs); err != nil {
-		return nil, err
+		return 0, err
 	}
 	root := filepath.Join(top, filepath.FromSlash(string(job.Under)))
 	if err := dir.MkdirAll(filepath.Join(root, filepath.FromSlash(string(job.Stage.Wdir))), 0o777); err != nil {
-		return nil, err
+		return 0, err
 	}
-	made = &action.Made{Settle: func(bool) error { return nil }}
 	hold := r.Hold.file()
 	if hold == nil {
 		hold = dir.file()
 	}
-	made.Seconds, err = r.command(ctx, job, filepath.Join(dir.Name(), root), hold, dir.Name())
-	return made, err
+	return r.command(ctx, job, filepath.Join(dir.Name(), root), hold, dir.Name())
 }
 
 // refuseTracked keeps pipe from overwriting what git keeps: two owners of one file would
@@ -148,21 +156,19 @@ func (r *Runner) refuseTracked(ctx context.Context, job *action.Job) error {
 		Hinted("stop tracking it (git rm -r --cached %s), or keep it only in git ({path: %s, cache: false})", tracked[0], tracked[0])
 }
 
-// makeRoom moves the stage's old outputs aside, and puts copies of the persistent
-// ones in their places for the command to go on from. The originals lie aside, so
-// that a failure or a kill costs nothing. Reports are removed and not moved: after a failure
-// the newest counts, and an old one that came back would say that all is well. Keep comes
-// before both: from then on the cache has all bytes that are at stake.
-func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, error) {
-	var paths, reports []repopath.Path
+// makeRoom moves the stage's old outputs aside, and returns the persistent ones, for copies of them in their
+// places. The originals lie aside, so that a failure or a kill costs nothing. Reports are not moved: after
+// a failure the newest counts, and an old one that came back would say that all is well. Keep comes
+// before: from then on the cache has all bytes that are at stake.
+func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, map[repopath.Path]artifact.Output, error) {
+	var paths []repopath.Path
 	persist := map[repopath.Path]artifact.Output{}
 	for _, o := range job.Stage.Outs {
 		here, err := r.kept(ctx, job, o)
 		if err != nil && !errors.Is(err, worktree.ErrAbsent) {
-			return nil, err
+			return nil, nil, err
 		}
 		if o.Report {
-			reports = append(reports, o.Path)
 			continue
 		}
 		paths = append(paths, o.Path)
@@ -171,21 +177,7 @@ func (r *Runner) makeRoom(ctx context.Context, job *action.Job) (*aside.Outs, er
 		}
 	}
 	old, err := aside.Move(r.Work, job.Stage.Name, paths)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range persist {
-		if err := r.checkout(ctx, o, nil); err != nil {
-			return nil, errors.Join(err, r.putBack(ctx, job, old))
-		}
-	}
-	// Last: what fails before the command starts costs no report.
-	for _, p := range reports {
-		if err := r.clear(p); err != nil {
-			return nil, errors.Join(err, r.putBack(ctx, job, old))
-		}
-	}
-	return old, nil
+	return old, persist, err
 }
 
 // kept puts into the cache what lies at an output, and returns it. A report of a failed run is

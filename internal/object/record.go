@@ -33,7 +33,7 @@ type Stamp struct {
 
 // Record says what a key produced. It is immutable, and the first one of a RunID
 // wins. One that was made from a lock, because nobody published the run's own,
-// has no At, Seconds, By, Builder, Commit and Log: nobody knows them any more.
+// has no At, Seconds, Attempts, By, Builder, Commit and Log: nobody knows them any more.
 type Record struct {
 	ID    RunID
 	Stage string            // its name then; not part of the key
@@ -43,6 +43,7 @@ type Record struct {
 	Platform string          // the stage's platform, when it has one
 	At       time.Time       // in whole seconds, UTC
 	Seconds  float64         // how long the command took, in milliseconds' precision
+	Attempts int             // of the command, the last of which succeeded; 0 or 1 when that was the first
 	Log      digest.Digest   // what the command printed
 	Inputs   []digest.Digest // the lists of what it read; Encode sorts them, each once
 }
@@ -59,6 +60,7 @@ type recordJSON struct {
 	Platform string          `json:"platform,omitempty"`
 	At       time.Time       `json:"at,omitzero"`
 	Seconds  float64         `json:"seconds,omitempty"`
+	Attempts int             `json:"attempts,omitempty"`
 	Log      digest.Digest   `json:"log,omitzero"`
 	Inputs   []digest.Digest `json:"inputs,omitempty"`
 }
@@ -89,6 +91,9 @@ func (r *Record) Encode() ([]byte, error) {
 		j.From, j.Stamp = fromLock, Stamp{Project: r.Project, Version: r.Version}
 	} else {
 		j.At, j.Seconds, j.Log = r.At.UTC().Truncate(time.Second), milliseconds(r.Seconds), r.Log
+		if r.Attempts > 1 {
+			j.Attempts = r.Attempts
+		}
 	}
 	for _, o := range r.Outs {
 		j.Outs = append(j.Outs, outputJSON(o))
@@ -126,7 +131,7 @@ func ParseRecord(b []byte, id RunID) (*Record, error) {
 	}
 	r := &Record{
 		ID: id, Stage: j.Stage, Stamp: j.Stamp, FromLock: j.From == fromLock, Platform: j.Platform,
-		At: j.At, Seconds: j.Seconds, Log: j.Log, Inputs: j.Inputs,
+		At: j.At, Seconds: j.Seconds, Attempts: j.Attempts, Log: j.Log, Inputs: j.Inputs,
 	}
 	for _, o := range j.Outs {
 		r.Outs = append(r.Outs, artifact.Output(o))
@@ -171,7 +176,7 @@ func (j *recordJSON) check() error {
 		return fmt.Errorf("the generation %d is not between 0 and %d", j.Generation, artifact.MaxGeneration)
 	case !artifact.IsStageName(j.Stage):
 		return fmt.Errorf("%q is not a valid stage name", j.Stage)
-	case j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Commit != "" || !j.Log.IsZero()):
+	case j.From != "" && (j.From != fromLock || j.By != "" || !j.At.IsZero() || j.Seconds != 0 || j.Attempts != 0 || j.Commit != "" || !j.Log.IsZero()):
 		return errors.New("a record made from pipe.lock cannot say who ran the command, when or where")
 	case j.From == "" && j.At.IsZero():
 		return errors.New("it does not say when the command ran")
@@ -179,6 +184,8 @@ func (j *recordJSON) check() error {
 		return errors.New("the time is not in UTC and whole seconds")
 	case j.Seconds < 0 || j.Seconds != milliseconds(j.Seconds):
 		return errors.New("the seconds are negative or not rounded to milliseconds")
+	case j.Attempts < 0 || j.Attempts > artifact.MaxGeneration:
+		return fmt.Errorf("the number of attempts %d is not between 0 and %d", j.Attempts, artifact.MaxGeneration)
 	case !slices.IsSortedFunc(j.Inputs, order) || len(slices.Compact(slices.Clone(j.Inputs))) != len(j.Inputs):
 		return errors.New("the inputs are unsorted or named twice")
 	}

@@ -54,12 +54,19 @@ func TestRecordIsCanonicalJSON(t *testing.T) {
 	again := record()
 	again.ID.Generation = 2
 	golden(t, filepath.Join(records, "generation.json"), encode(t, again))
-	again.FromLock = true
+	again.ID.Generation, again.Attempts = 0, 3
+	golden(t, filepath.Join(records, "attempts.json"), encode(t, again))
+	once := encode(t, record())
+	if again.Attempts = 1; !bytes.Equal(encode(t, again), once) {
+		t.Error("one attempt is written")
+	}
+	again.ID.Generation, again.Attempts, again.FromLock = 2, 3, true
 	golden(t, filepath.Join(records, "from-lock.json"), encode(t, again))
 }
 
 func TestParseRecordReadsWhatEncodeWrote(t *testing.T) {
 	want := record()
+	want.Attempts = 2
 	got, err := ParseRecord(encode(t, want), recordID())
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
@@ -92,15 +99,15 @@ func TestARecordOfANewerPipeIsNotCalledMalformed(t *testing.T) {
 // A record that says less than it was written with must not say it another way.
 func TestARecordFromALockSaysNothingOfARun(t *testing.T) {
 	r := record()
-	r.FromLock = true
+	r.FromLock, r.Attempts = true, 2
 	got, err := ParseRecord(encode(t, r), recordID())
-	if err != nil || !got.FromLock || got.By != "" || got.Commit != "" || got.Builder != "" || !got.At.IsZero() || got.Seconds != 0 || !got.Log.IsZero() {
+	if err != nil || !got.FromLock || got.By != "" || got.Commit != "" || got.Builder != "" || !got.At.IsZero() || got.Seconds != 0 || got.Attempts != 0 || !got.Log.IsZero() {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	if got.Project != "shop" || len(got.Outs) != 2 {
 		t.Errorf("%+v", got)
 	}
-	for name, value := range map[string]any{"by": "ann", "at": "2026-01-02T03:04:05Z", "seconds": 2, "commit": "0123", "log": sum("log")} {
+	for name, value := range map[string]any{"by": "ann", "at": "2026-01-02T03:04:05Z", "seconds": 2, "attempts": 2, "commit": "0123", "log": sum("log")} {
 		members := map[string]any{}
 		if err := json.Unmarshal(encode(t, r), &members); err != nil {
 			t.Fatal(err)
@@ -150,6 +157,8 @@ func TestParseRecordRefuses(t *testing.T) {
 		"SCHEMA":              {`"schema":1`, `"SCHEMA":3`},
 		"a list twice":        {`"inputs":["` + sum("a list").String(), `"inputs":["` + sum("a list").String() + `","` + sum("a list").String()},
 		"lists out of order":  {`"inputs":["`, `"inputs":["blake3:` + strings.Repeat("f", 64) + `","`},
+		"negative attempts":   {`"at":"2026-01-02T03:04:05Z",`, `"at":"2026-01-02T03:04:05Z","attempts":-1,`},
+		"attempts beyond":     {`"at":"2026-01-02T03:04:05Z",`, `"at":"2026-01-02T03:04:05Z","attempts":2147483648,`},
 		"a generation":        {`"inputs":`, `"generation":1,"inputs":`},
 		"no time":             {`"at":"2026-01-02T03:04:05Z",`, ``},
 		"another time zone":   {`03:04:05Z`, `03:04:05+01:00`},

@@ -42,7 +42,7 @@ type End struct {
 	OK      bool
 	Not     bool // its command never began: the stage is what it was
 	Seconds float64
-	Attempt Attempt // Error, Exit and Log; the rest is filled in
+	Attempt Attempt // Attempts, Error, Exit and Log; the rest is filled in
 }
 
 // deployment is what a successful write has begun.

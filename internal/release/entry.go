@@ -76,17 +76,18 @@ func (x *Entry) MarshalJSON() ([]byte, error) {
 
 // Attempt is what one deployment did about one stage.
 type Attempt struct {
-	Do      string            `json:"do"`     // run, skip (it was live) or not (it did not come to that)
-	Status  string            `json:"status"` // of the stage at the end; empty: never deployed
-	Was     digest.Key        `json:"was,omitzero"`
-	Key     digest.Key        `json:"key,omitzero"`
-	Commit  string            `json:"commit,omitempty"`
-	Values  map[string]string `json:"values,omitempty"`  // of its variables, those that pipe.yaml or --set gave
-	Outside map[string]string `json:"outside,omitempty"` // hashes of those that came from outside
-	Seconds float64           `json:"seconds,omitempty"`
-	Exit    int               `json:"exit,omitempty"`
-	Error   string            `json:"error,omitempty"`
-	Log     digest.Digest     `json:"log,omitzero"` // what the commands printed, masked
+	Do       string            `json:"do"`     // run, skip (it was live) or not (it did not come to that)
+	Status   string            `json:"status"` // of the stage at the end; empty: never deployed
+	Was      digest.Key        `json:"was,omitzero"`
+	Key      digest.Key        `json:"key,omitzero"`
+	Commit   string            `json:"commit,omitempty"`
+	Values   map[string]string `json:"values,omitempty"`  // of its variables, those that pipe.yaml or --set gave
+	Outside  map[string]string `json:"outside,omitempty"` // hashes of those that came from outside
+	Seconds  float64           `json:"seconds,omitempty"`
+	Attempts int               `json:"attempts,omitempty"` // of the commands; absent: one
+	Exit     int               `json:"exit,omitempty"`
+	Error    string            `json:"error,omitempty"`
+	Log      digest.Digest     `json:"log,omitzero"` // what the commands printed, masked
 }
 
 // entryAt is where an entry of the history lies.

@@ -176,14 +176,18 @@ func TestNoValueFromOutsideIsWritten(t *testing.T) {
 func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 	yes := "yes"
 	st := &spec.Stage{
-		Name: "api", Deploy: true, Cmd: []string{"./deploy.sh", "b"}, Shell: "bash", Wdir: "sub", Timeout: time.Minute, Mutex: "m", Barrier: true, Drift: "d", Undeploy: "u",
+		Name: "api", Deploy: true, Cmd: []string{"./deploy.sh", "b"}, Shell: "bash", Wdir: "sub", Timeout: time.Minute, Retries: 2, Mutex: "m", Barrier: true, Drift: "d", Undeploy: "u",
 		Env:    []spec.Env{{Name: "STACK"}, {Name: "LOUD", Literal: true, Value: yes}, {Name: "TOKEN", Secret: spec.IsSecret}},
 		Verify: spec.Verify{Cmd: "./smoke.sh", Retries: 2, Every: time.Second},
 	}
 	in := action.Inputs{
 		Deps: deps("v1"), Params: []params.Value{{File: "params.yaml", Key: "a.b", Value: "1"}}, Platform: "linux/amd64",
-		Tools: []artifact.Tool{{Cmd: "go version", Digest: sum("go"), Size: 2, Line: "go1.26"}},
-		Env:   []action.EnvValue{{Name: "STACK", Value: "prd", Set: true, Literal: true}, {Name: "LOUD", Value: yes, Set: true, Literal: true}, {Name: "TOKEN", Value: "x", Set: true, Secret: true}},
+		Asked: artifact.Asked{
+			Tools:  []artifact.Tool{{Cmd: "go version", Digest: sum("go"), Size: 2, Line: "go1.26"}},
+			Images: []artifact.Named{{Name: "alpine:3.20", Answer: "sha256:" + sum("a").Hex()}},
+			URLs:   []artifact.Named{{Name: "https://example.com/x", Answer: `etag:"1"`}},
+		},
+		Env: []action.EnvValue{{Name: "STACK", Value: "prd", Set: true, Literal: true}, {Name: "LOUD", Value: yes, Set: true, Literal: true}, {Name: "TOKEN", Value: "x", Set: true, Secret: true}},
 	}
 	p := release.PartOf(st, in)
 	if got := p.Key("api", in.Env); got != action.KeyOf(st, in) || got == (digest.Key{}) {
@@ -193,7 +197,7 @@ func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 		t.Error("the line of a tool belongs to nobody's key")
 	}
 	back, _ := p.Stage("api", in.Env)
-	if back.Timeout != st.Timeout || back.Mutex != "m" || !back.Barrier || back.Drift != "d" || back.Undeploy != "u" || back.Verify != st.Verify || !back.Deploy || back.Shell != "bash" {
+	if back.Timeout != st.Timeout || back.Retries != 2 || back.Mutex != "m" || !back.Barrier || back.Drift != "d" || back.Undeploy != "u" || back.Verify != st.Verify || !back.Deploy || back.Shell != "bash" {
 		t.Errorf("%+v", back)
 	}
 	hidden := in

@@ -10,6 +10,7 @@ import (
 	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/digest"
+	"github.com/pipe-build/pipe/pkg/event"
 )
 
 // maxLog is how many bytes of a command's output are kept with its record: the first half and
@@ -173,6 +174,17 @@ func (o *Output) Tail() []string {
 // Begin begins this machine's copy.
 func (o *Output) Begin(d *Dir) { o.file = d.Begin(o.Run) }
 
+// Again notes that the command is run again, as which attempt, and how the last one failed.
+func (o *Output) Again(s *spec.Stage, attempt int, failed error) event.Event {
+	o.Run.Attempts = attempt
+	e := event.Event{
+		Schema: event.Schema, Type: event.Retried, Stage: s.Name, Deploy: s.Deploy, Check: s.Check, Attempt: attempt, Retries: s.Retries,
+		How: HowFailed(failed), Exit: ExitCode(failed),
+	}
+	o.Add(fmt.Appendf(nil, "[%s, starting attempt %d of %d]", e.How, attempt, s.Retries+1))
+	return e
+}
+
 // End writes to this machine's copy how the run ended: how long it took, in seconds, and its
 // error. ended is set when the run was stopped from outside.
 func (o *Output) End(seconds float64, err error, ended bool) {
@@ -234,15 +246,19 @@ func HowFailed(err error) string {
 // command's own are returned as they are, and so is nil.
 func (o *Output) Explain(s *spec.Stage, err error) error {
 	var exit *shell.ExitError
+	tries := ""
+	if n := o.Run.Attempts; n > 1 {
+		tries = fmt.Sprintf(", in attempt %d of %d", n, s.Retries+1)
+	}
 	switch {
 	case errors.Is(err, action.ErrVerify):
 		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: %s", s.Name, err), Err: err, Output: o.Tail()}
 		return e.Hinted("the command succeeded; fix what it deployed, or verify in pipe.yaml, then deploy again")
 	case errors.Is(err, action.ErrTimeout):
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s", s.Name, s.Timeout), Err: err, Output: o.Tail()}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: timed out after %s%s", s.Name, s.Timeout, tries), Err: err, Output: o.Tail()}
 		return e.Hinted("raise the timeout in pipe.yaml, or make the command faster")
 	case errors.As(err, &exit):
-		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s", s.Name, exit), Err: err, Output: o.Tail()}
+		e := &diag.Error{Kind: diag.Stage, Place: s.Place, What: fmt.Sprintf("%s: the command failed: %s%s", s.Name, exit, tries), Err: err, Output: o.Tail()}
 		return e.Hinted("%s", failureHint(s))
 	}
 	return err

@@ -60,7 +60,8 @@ type Run struct {
 	Version    string        `json:"version,omitempty"` // of pipe
 	At         time.Time     `json:"at,omitzero"`       // when it began
 	Seconds    float64       `json:"seconds,omitempty"`
-	Exit       int           `json:"exit,omitempty"` // the command's exit code; -1: a signal ended it
+	Attempts   int           `json:"attempts,omitempty"` // of the command; absent: one
+	Exit       int           `json:"exit,omitempty"`     // the command's exit code; -1: a signal ended it
 	Error      string        `json:"error,omitempty"`
 	Log        digest.Digest `json:"log,omitzero"`         // of what is kept; zero: nothing, or not known
 	Incomplete bool          `json:"incomplete,omitempty"` // some of the log could not be written

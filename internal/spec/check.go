@@ -131,7 +131,9 @@ func (p *Project) edges(x *outIndex) *dag.Graph {
 		}
 		x.reads(&p.Stages[i], func(_ Dep, m made) { needs(m.stage) })
 		for _, n := range p.Stages[i].Needs {
-			needs(p.at(n.Stage))
+			for _, other := range p.Members(n.Stage) {
+				needs(other)
+			}
 		}
 		if w := p.Stages[i].When; w != nil {
 			for _, name := range w.Stages() {
@@ -237,13 +239,16 @@ func (r *reader) pushed(p *Project, s *Stage, x *outIndex) {
 	}
 }
 
-// needed reports needs that name no stage.
+// needed reports needs that name no stage and no group.
 func (r *reader) needed(p *Project, s *Stage) {
 	for _, n := range s.Needs {
-		if p.at(n.Stage) >= 0 {
+		if n.Stage == s.Name {
+			r.faultAt(n.Place, "%s: needs: a stage cannot need itself", s.Name)
+		}
+		if len(p.Members(n.Stage)) > 0 {
 			continue
 		}
-		var names []string
+		names := p.Groups()
 		for i := range p.Stages {
 			names = append(names, p.Stages[i].Name)
 		}

@@ -163,7 +163,7 @@ func readEnv(files []EnvFile, read func(repopath.Path) ([]byte, error), env func
 		if errors.Is(err, fs.ErrNotExist) {
 			if !f.Optional {
 				faults = append(faults, diag.New(diag.Usage, "env_file %s does not exist", f.Path).At(f.Place).
-					Hinted("create it, or write {path: %s, optional: true}", f.Path))
+					Hinted("create the file, or write {path: PATH, optional: true}"))
 			}
 			continue
 		}

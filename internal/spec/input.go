@@ -63,7 +63,7 @@ func (s *stageReader) inputPath(n *yamldoc.Node) (o Out, ok bool) {
 		return o, false
 	}
 	o.Place = at.Place(s.file)
-	if o.Path, o.Dir, ok = s.path(at, repopath.Root, "path"); !ok {
+	if o.Path, o.Dir, ok = s.path(at, s.base, "path"); !ok {
 		return o, false
 	}
 	return o, s.reserved(at, o.Path, s.prefix()+"path")

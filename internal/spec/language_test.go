@@ -34,7 +34,7 @@ func say(p *Project) string {
 			fmt.Fprintf(&b, " <%s", d)
 		}
 		for _, t := range s.Tools {
-			fmt.Fprintf(&b, " <{%s}", t.Cmd)
+			fmt.Fprintf(&b, " <{%s}", t.Name)
 		}
 		for _, f := range s.Params {
 			fmt.Fprintf(&b, " %s%v", f.File, f.Keys)
@@ -104,6 +104,17 @@ var languages = []struct {
 	{"matrix", map[string]string{
 		FileName: "vars: {c: [{n: 1}, {n: 2}]}\nstages: {t: {matrix: {os: [a, b], c: \"${c}\"}, cmd: \"x ${item.os} ${item.c.n} ${key}\", outs: [\"${key}\"]}}",
 	}, "t@a-c0: x a 1 a-c0 >a-c0\nt@a-c1: x a 2 a-c1 >a-c1\nt@b-c0: x b 1 b-c0 >b-c0\nt@b-c1: x b 2 b-c1 >b-c1\n"},
+	{"include", map[string]string{
+		FileName:                    "vars: {v: root, w: root}\ninclude: [services/api, ci.yaml]\nstages: {build: {cmd: x, outs: [o], needs: [services/api/build]}}",
+		"services/api/pipe.yaml":    "vars: {v: api}\ninclude: [sub/more.yml]\ninputs: [data/]\nstages: {build: {cmd: \"x ${v} ${w}\", deps: [src, ../shared, data], params: [k], outs: [bin/]}, test: {check: true, cmd: t, needs: [build, lint], wdir: w, deps: [f]}}",
+		"services/api/sub/more.yml": "stages: {deploy: {cmd: \"x ${v}\", deps: [../bin]}}",
+		"ci.yaml":                   "stages: {lint: {check: true, cmd: lint}}",
+	}, "build: x >o after services/api/build\ninput:services/api/data: >services/api/data\nlint: lint\n" +
+		"services/api/build: x api root <services/api/data <services/api/src <services/shared services/api/params.yaml[k] >services/api/bin\n" +
+		"services/api/sub/deploy: x api <services/api/bin\nservices/api/test: t <services/api/w/f after lint after services/api/build\n"},
+	{"a group is needed", map[string]string{
+		FileName: "stages: {t: {foreach: [a, b], do: {cmd: x, outs: [\"${item}\"]}}, s: {cmd: x, check: true, needs: [t]}}",
+	}, "s: x after t\nt@a: x >a\nt@b: x >b\n"},
 	{"nothing for no items", map[string]string{
 		FileName: "stages: {t: {foreach: [], do: {cmd: x}}, m: {matrix: {a: []}, cmd: x}, s: {cmd: x, check: true}}",
 	}, "s: x\n"},

@@ -34,7 +34,7 @@ func Parse(file string, data []byte) (*Project, error) { return ParseIn(file, da
 // Usage with all faults, sorted by place, and then there is no Project. What can be read of a
 // broken file is read, so that faults of syntax and of meaning come together.
 func ParseIn(file string, data []byte, opt Options) (*Project, error) {
-	r := &reader{file: file, base: repopath.Root, Options: opt, shared: &shared{docs: map[repopath.Path]document{}, unknown: map[string][]*diag.Error{}}}
+	r := &reader{file: file, base: repopath.Root, Options: opt, shared: newShared()}
 	root, err := yamldoc.Parse(file, data, yamldoc.Options{})
 	r.faults = diag.All(err)
 	// The syntax is broken or a bound was passed: there is nothing to check.
@@ -43,6 +43,7 @@ func ParseIn(file string, data []byte, opt Options) (*Project, error) {
 	}
 	p := r.project(root)
 	slices.SortFunc(p.Stages, func(a, b Stage) int { return strings.Compare(a.Name, b.Name) })
+	p.resolve()
 	if !r.blind {
 		r.check(p)
 	}
@@ -63,12 +64,11 @@ type reader struct {
 	base   repopath.Path // directory of the file, from which its paths start
 	prefix string        // of its stages' names
 	faults diag.List
-	kept   []keptFile               // named by environments
-	folded map[string]*yamldoc.Node // stages by name in lower case
-	blind  bool                     // a stage could not be expanded, so nothing is compared with it
+	kept   []keptFile // named by environments
+	blind  bool       // a stage could not be expanded, so nothing is compared with it
 
 	vars      *yamldoc.Node      // vars: of the file; nil: it has none
-	outer     *template.Scope    // names of the file that includes this one
+	parent    *reader            // of the file that includes this one
 	scope     *template.Scope    // see names
 	texts     *template.Expander // that remembers texts of the file
 	generated bool               // the stage that is read comes from foreach or matrix
@@ -163,6 +163,8 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		pair.Value = r.expandTop(pair)
 		switch pair.Key {
 		case "vars":
+		case "include":
+			r.include(p, pair.Value)
 		case "stages":
 			r.stages(p, pair)
 		case "env_file":
@@ -191,11 +193,11 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 		case "deploy_on":
 			p.DeployOn = r.branch(pair.Value, "deploy_on")
 		default:
-			r.unknown(pair, "", laterTop, []string{"project", "vars", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
+			r.unknown(pair, "", laterTop, []string{"project", "vars", "include", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
 		}
 	}
 	cover(p.Stages, p.EnvFiles)
-	if root.Get("stages") == nil && root.Get("inputs") == nil {
+	if root.Get("stages") == nil && root.Get("inputs") == nil && root.Get("include") == nil {
 		_ = r.fault(root, "stages is missing or empty").Hinted("pipe init")
 	}
 	return p
@@ -320,7 +322,6 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 		r.fault(pair.Value, "stages: must be a map of stages, not %s", pair.Value.Kind)
 		return
 	}
-	r.folded = make(map[string]*yamldoc.Node, len(pair.Value.Pairs))
 	p.Stages = slices.Grow(p.Stages, len(pair.Value.Pairs))
 	for _, s := range pair.Value.Pairs {
 		if !stageName.MatchString(s.Key) {
@@ -333,16 +334,21 @@ func (r *reader) stages(p *Project, pair yamldoc.Pair) {
 
 // free reports whether no other stage has the name, or one that differs only in case.
 func (r *reader) free(s yamldoc.Pair) bool {
-	fold := strings.ToLower(s.Key)
-	first := r.folded[fold]
+	name, place := r.prefix+s.Key, s.At.Place(r.file)
+	if len(name) > maxStageName {
+		r.fault(s.At, "stage name %q is longer than %d characters", name, maxStageName)
+		return false
+	}
+	fold := strings.ToLower(name)
+	first, taken := r.shared.folded[fold]
 	switch {
-	case first == nil:
-		r.folded[fold] = &yamldoc.Node{Line: s.At.Line, Col: s.At.Col, Value: s.Key}
+	case !taken:
+		r.shared.folded[fold] = declared{name, place}
 		return true
-	case first.Value == s.Key:
-		r.fault(s.At, "stage %s is already there (%s)", r.prefix+s.Key, first.Place(r.file))
+	case first.name == name:
+		r.fault(s.At, "stage %s is already there (%s)", name, first.place)
 	default:
-		r.fault(s.At, "%s: differs from stage %s (%s) only in case", r.prefix+s.Key, r.prefix+first.Value, first.Place(r.file))
+		r.fault(s.At, "%s: differs from stage %s (%s) only in case", name, first.name, first.place)
 	}
 	return false
 }

@@ -18,7 +18,7 @@
 // the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say; check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
 // expand.go settles what they are, and environments.go answers for them. text.go changes a file and
-// leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name.
+// leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name. schema.json is the same for editors.
 package spec
 
 import (
@@ -86,13 +86,16 @@ type Remote struct {
 // the repository's root, whatever wdir is.
 type Stage struct {
 	Name          string
-	Group         string   // the name of the foreach or matrix that it comes from; may be empty
-	Place         string   // file:line:col of its name
-	Cmd           []string // scripts; each is one shell, run in order
-	Shell         string   // "sh" or "bash"
+	Group         string        // the name of the foreach or matrix that it comes from; may be empty
+	File          repopath.Path // that declares it, where pipe.yaml includes one; empty: pipe.yaml itself
+	Place         string        // file:line:col of its name
+	Cmd           []string      // scripts; each is one shell, run in order
+	Shell         string        // "sh" or "bash"
 	Wdir          repopath.Path
 	Deps          []Dep              // sorted by path
-	Tools         []Tool             // sorted by command; from {cmd: command} among the deps
+	Tools         []Asked            // sorted by command; from {cmd: command} among the deps
+	Images        []Asked            // sorted by name; from {image: NAME} among the deps
+	URLs          []Asked            // sorted; from {url: URL} among the deps
 	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
 	Params        []Params           // sorted by file
 	Env           []Env              // sorted by name
@@ -109,7 +112,8 @@ type Stage struct {
 	Inferred      bool          // a deploy stage that does not say so
 	InRepo        bool          // workdir: repo: a deploy stage runs in the repository itself
 	Platform      string        // "auto", or a text that becomes part of the key; empty: not set
-	Timeout       time.Duration // 0: none
+	Timeout       time.Duration // 0: none; of one attempt
+	Retries       int           // further attempts after the command has failed
 	Mutex         string        // stages with the same one never run at once
 	Verify        Verify        // of a deploy stage, decides whether it works; without Cmd the command's own success does
 	Drift         string        // of a deploy stage: a command that succeeds while what runs is what was deployed; may be empty
@@ -130,9 +134,9 @@ type Dep struct {
 	Place string
 }
 
-// Tool is a command whose output is an input.
-type Tool struct {
-	Cmd   string // without a newline at its end
+// Asked is an input that somebody must be asked for: a command, an image or a URL.
+type Asked struct {
+	Name  string // of a command, without a newline at its end
 	Place string
 }
 

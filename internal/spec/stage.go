@@ -56,6 +56,7 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 		s.st.InRepo = s.oneOf(n, s.prefix(), "workdir", "repo") == "repo"
 	},
 	"timeout":  func(s *stageReader, n *yamldoc.Node) { s.st.Timeout = s.duration(n, "timeout") },
+	"retries":  (*stageReader).retries,
 	"platform": func(s *stageReader, n *yamldoc.Node) { s.st.Platform, _ = s.text(n, s.prefix(), "platform") },
 	"mutex":    func(s *stageReader, n *yamldoc.Node) { s.st.Mutex, _ = s.text(n, s.prefix(), "mutex") },
 	"verify":   (*stageReader).verify,
@@ -84,7 +85,7 @@ func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
 		if read := stageFields[f.Key]; read != nil {
 			read(s, f.Value)
 		} else {
-			r.unknown(f, s.prefix(), laterStage, keys(stageFields))
+			r.unknown(f, s.prefix(), laterStage, append(keys(stageFields), "do", "foreach", "matrix", "vars"))
 		}
 	}
 	if p.Value.Get("cmd") == nil && !s.hasLater() {
@@ -176,7 +177,9 @@ func (s *stageReader) order() {
 		}
 		return -1
 	})
-	slices.SortFunc(s.st.Tools, func(a, b Tool) int { return strings.Compare(a.Cmd, b.Cmd) })
+	for _, list := range [][]Asked{s.st.Tools, s.st.Images, s.st.URLs} {
+		slices.SortFunc(list, func(a, b Asked) int { return strings.Compare(a.Name, b.Name) })
+	}
 	slices.Sort(s.st.Excludes)
 	slices.SortFunc(s.st.Params, func(a, b Params) int { return strings.Compare(string(a.File), string(b.File)) })
 	for i := range s.st.Params {
@@ -227,6 +230,17 @@ func (s *stageReader) duration(n *yamldoc.Node, what string) time.Duration {
 		return 0
 	}
 	return d
+}
+
+// maxRetries bounds retries: a command that fails a hundred times is not flaky.
+const maxRetries = 100
+
+// retries reads how many further attempts a command has.
+func (s *stageReader) retries(n *yamldoc.Node) {
+	s.st.Retries = s.whole(n, 0, s.prefix()+"retries")
+	if s.st.Retries > maxRetries {
+		s.bad(n, "retries: must be %d or less, not %d", maxRetries, s.st.Retries)
+	}
 }
 
 // verify reads a command, or a map of one and how often it is tried.

@@ -147,7 +147,7 @@ func listsEnv(env *yamldoc.Node, name string) bool {
 // by one; what decides who may deploy what, or which files there are, must say it as it stands.
 func (r *reader) expandTop(p yamldoc.Pair) *yamldoc.Node {
 	switch p.Key {
-	case "stages", "vars":
+	case "stages", "vars", "include":
 	case "inputs", "sources", "remote", "env_file":
 		if templated(p.Value) {
 			return r.expander("", nil, nil).Tree(p.Value)

@@ -13,17 +13,26 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// defaultVars is the file beside a pipe.yaml whose names need no vars:, as in DVC.
-const defaultVars = "params.yaml"
+// DefaultVars is the file beside a pipe.yaml whose names need no vars:, as in DVC.
+const DefaultVars = "params.yaml"
 
 // shared is what the readers of all files of a project have in common.
 type shared struct {
-	docs    map[repopath.Path]document // files that vars name, each read once
-	files   []repopath.Path            // that were read, in this order
-	stages  int                        // that foreach and matrix have made
-	notes   []string
-	unknown map[string][]*diag.Error // by the place of a text that could not be expanded: what else is said of the text there is not meant
+	docs     map[repopath.Path]document // files that vars name, each read once
+	files    []repopath.Path            // that were read, in this order
+	stages   int                        // that foreach and matrix have made
+	notes    []string
+	included map[repopath.Path]string // places where files are included
+	folded   map[string]declared      // stages by name in lower case
+	unknown  map[string][]*diag.Error // by the place of a text that could not be expanded: what else is said of the text there is not meant
 }
+
+func newShared() *shared {
+	return &shared{docs: map[repopath.Path]document{}, unknown: map[string][]*diag.Error{}, included: map[repopath.Path]string{}, folded: map[string]declared{}}
+}
+
+// declared is a stage that was read.
+type declared struct{ name, place string }
 
 // document is a file that vars name; without root it cannot be read, and its faults are told.
 type document struct {
@@ -35,13 +44,21 @@ type document struct {
 func (r *reader) names() *template.Scope {
 	if r.scope == nil {
 		l := &loader{reader: r, own: map[string]template.Value{}}
-		r.scope = r.outer.With(l.own) // before: a fault must not load them again
+		r.scope = r.around().With(l.own) // before: a fault must not load them again
 		l.standard()
 		if r.vars != nil {
 			l.load(r.vars, r.base)
 		}
 	}
 	return r.scope
+}
+
+// around returns the names of the file that includes this one.
+func (r *reader) around() *template.Scope {
+	if r.parent == nil {
+		return nil
+	}
+	return r.parent.names()
 }
 
 // loader puts together the names of one vars:.
@@ -54,7 +71,7 @@ type loader struct {
 
 // standard loads the file that is read unasked, if it is there.
 func (l *loader) standard() {
-	file := l.base.Child(defaultVars)
+	file := l.base.Child(DefaultVars)
 	if d := l.document(file); d.root != nil {
 		l.all(d.root, file, d.root)
 	} else if !errors.Is(d.err, fs.ErrNotExist) {

@@ -2,13 +2,13 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // When is the condition of a stage: where it is false, the stage is left out of the run.
@@ -17,9 +17,6 @@ type When struct {
 	Place string
 	*expr.Expr
 }
-
-// ParamsFile is the file that params.NAME in a condition is about.
-const ParamsFile repopath.Path = "params.yaml"
 
 // Eval evaluates the condition of a stage. A fault of the condition has its place in pipe.yaml.
 func (s *Stage) Eval(w expr.World) (bool, error) {
@@ -61,11 +58,12 @@ func (s *stageReader) when(n *yamldoc.Node) {
 	}
 }
 
-// allParams reads the file that params.NAME is about.
+// allParams returns the file that params.NAME is about.
 func (r *reader) allParams() (*yamldoc.Node, error) {
-	d := r.document(r.base.Child(string(ParamsFile)))
-	if errors.Is(d.err, fs.ErrNotExist) {
-		return nil, errors.New(string(ParamsFile) + " does not exist")
+	file := r.base.Child(DefaultVars)
+	d := r.document(file)
+	if d.root == nil && errors.Is(d.err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist", file)
 	}
 	return d.root, d.err
 }

@@ -13,7 +13,7 @@ import (
 // parseWhen reads a pipe.yaml beside a params.yaml.
 func parseWhen(params, text string) (*Project, error) {
 	read := func(file repopath.Path) ([]byte, error) {
-		if file != ParamsFile || params == "" {
+		if file != DefaultVars || params == "" {
 			return nil, fs.ErrNotExist
 		}
 		return []byte(params), nil

@@ -32,7 +32,7 @@ func Paint(w io.Writer, c Colour, word string) string {
 
 // verbs have the colours of the second column.
 var verbs = map[string]Colour{
-	"run": Bold, "deploy": Bold, "check": Bold, "restore": Cyan, "skip": Dim, "frozen": Dim,
+	"run": Bold, "deploy": Bold, "check": Bold, "restore": Cyan, "skip": Dim, "frozen": Dim, "omit": Dim,
 	"done": Green, "FAILED": Red, "note": Yellow, "blocked": Yellow, "unknown": Yellow, "depends": Yellow,
 }
 

@@ -59,7 +59,7 @@ func (t *ReportStage) class() string {
 		return "run"
 	case t.Verb == event.Restore:
 		return "restore"
-	case t.Verb == event.Skip || t.Verb == event.Frozen:
+	case t.Verb == event.Skip || t.Verb == event.Frozen || t.Verb == event.Omit:
 		return "unchanged"
 	}
 	return "blocked"

@@ -134,6 +134,8 @@ func (p *Progress) Event(e event.Event) {
 	case event.Output:
 		p.output(e)
 		return // the next frame shows it
+	case event.Retried:
+		p.retried(e)
 	case event.Replayed:
 		p.replayed(e)
 	case event.Done:
@@ -219,7 +221,7 @@ func (p *Progress) done(e event.Event) {
 		}
 		text = fmt.Sprintf("%s in %s", text, Seconds(e.Seconds))
 	}
-	p.line(e.Stage, "done", strings.TrimSpace(text))
+	p.line(e.Stage, "done", strings.TrimSpace(text)+Attempts(e.Attempt))
 }
 
 // failed prints that a stage failed, below what led to it. Nothing of its output is printed
@@ -232,7 +234,7 @@ func (p *Progress) failed(e event.Event) {
 			p.print(e.Stage, text)
 		}
 	}
-	p.told(e.Stage, "FAILED", e.How)
+	p.told(e.Stage, "FAILED", e.How+Attempts(e.Attempt))
 	if s != nil && len(s.held) > 0 {
 		what := e.Stage
 		if e.Env != "" {
@@ -255,7 +257,7 @@ func Counted(c event.Counts) string {
 	for _, x := range []struct {
 		n    int
 		word string
-	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Added, "added"}, {c.Skipped, "unchanged"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
+	}{{c.Ran, "ran"}, {c.Restored, "restored"}, {c.Added, "added"}, {c.Skipped, "unchanged"}, {c.Omitted, "left out"}, {c.Failed, "failed"}, {c.Not, "not run"}} {
 		if x.n > 0 {
 			w = append(w, fmt.Sprintf("%d %s", x.n, x.word))
 		}

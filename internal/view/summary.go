@@ -63,10 +63,11 @@ func (r *Report) Markdown(limit int) string {
 	}
 	s.failures(r.Failures)
 	s.environments(r.Environments)
-	acted, unchanged := r.split()
+	acted, unchanged, omitted := r.split()
 	s.stages("\n### Stages\n\n", append(acted, r.Deployed...), "")
 	s.stages("\n### If it is merged\n\n", r.Planned, "")
 	s.stages(fmt.Sprintf("\n<details>\n<summary>%s unchanged</summary>\n\n", Count(len(unchanged), "stage")), unchanged, "\n</details>\n")
+	s.stages(fmt.Sprintf("\n<details>\n<summary>%s left out</summary>\n\n", Count(len(omitted), "stage")), omitted, "\n</details>\n")
 	s.graph(r.Stages)
 	return s.String()
 }
@@ -131,16 +132,18 @@ func (r *Report) commit(hash string) string {
 	return Link(Markdown(fmt.Sprintf("%.12s", hash)), page)
 }
 
-// split returns the stages that something was done about, and the others.
-func (r *Report) split() (acted, unchanged []ReportStage) {
+// split returns the stages that something was done about, those that are as they were, and those that were left out.
+func (r *Report) split() (acted, unchanged, omitted []ReportStage) {
 	for _, s := range r.Stages {
-		if still := s.Verb == event.Skip || s.Verb == event.Frozen; still && !s.Failed && len(s.Old) == 0 {
+		if s.Verb == event.Omit {
+			omitted = append(omitted, s)
+		} else if still := s.Verb == event.Skip || s.Verb == event.Frozen; still && !s.Failed && len(s.Old) == 0 {
 			unchanged = append(unchanged, s)
 		} else {
 			acted = append(acted, s)
 		}
 	}
-	return acted, unchanged
+	return acted, unchanged, omitted
 }
 
 // sheet is Markdown that has so much room left.

@@ -22,6 +22,7 @@ const (
 	Decided Type = "decided" // a verdict and its reasons
 	Started Type = "started" // the command was started
 	Output  Type = "output"  // one line of it
+	Retried Type = "retried" // it failed, and is run again
 	// Replayed is one line of what a command printed that need not run now, when it ran.
 	Replayed Type = "replayed"
 	Done     Type = "done" // the stage is as it should be
@@ -49,6 +50,8 @@ type Event struct {
 	Seconds float64           `json:"seconds,omitempty"` // how long the command took
 	How     string            `json:"how,omitempty"`     // how the command failed, in a few words
 	Exit    int               `json:"exit,omitempty"`    // the command's exit code; -1: a signal ended it
+	Attempt int               `json:"attempt,omitempty"` // which attempt of the command it is; absent: the first
+	Retries int               `json:"retries,omitempty"` // of a Retried: how many further attempts there may be in all
 	Where   string            `json:"where,omitempty"`   // push or pull
 	Bytes   int64             `json:"bytes,omitempty"`   // copied
 	Counts  *Counts           `json:"counts,omitempty"`  // of a Summary
@@ -56,12 +59,13 @@ type Event struct {
 
 // Counts say how a run ended.
 type Counts struct {
-	Skipped  int `json:"skipped"`         // up to date
-	Restored int `json:"restored"`        // taken from a record
-	Ran      int `json:"ran"`             // the command ran, or in a plan would
-	Added    int `json:"added,omitempty"` // inputs of the project whose content was taken
-	Failed   int `json:"failed"`          // the command failed, or could not run
-	Not      int `json:"not_run"`         // depends on one that failed, or was interrupted
+	Skipped  int `json:"skipped"`           // up to date
+	Restored int `json:"restored"`          // taken from a record
+	Ran      int `json:"ran"`               // the command ran, or in a plan would
+	Added    int `json:"added,omitempty"`   // inputs of the project whose content was taken
+	Omitted  int `json:"omitted,omitempty"` // left out: its condition is false, or the user asked for that
+	Failed   int `json:"failed"`            // the command failed, or could not run
+	Not      int `json:"not_run"`           // depends on one that failed, or was interrupted
 	// How long the run took.
 	Seconds float64 `json:"seconds,omitempty"`
 	// How long the builds and checks that were skipped or restored took when they ran.
@@ -73,7 +77,7 @@ type Counts struct {
 // Plus returns the sum.
 func (c Counts) Plus(d Counts) Counts {
 	return Counts{
-		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Failed + d.Failed, c.Not + d.Not,
+		c.Skipped + d.Skipped, c.Restored + d.Restored, c.Ran + d.Ran, c.Added + d.Added, c.Omitted + d.Omitted, c.Failed + d.Failed, c.Not + d.Not,
 		c.Seconds + d.Seconds, c.Saved + d.Saved, c.Unsaved + d.Unsaved,
 	}
 }

@@ -15,6 +15,7 @@ const (
 	Run     Verb = "run"     // the command runs
 	Add     Verb = "add"     // of an input: what lies in the workspace is taken
 	Frozen  Verb = "frozen"  // never runs
+	Omit    Verb = "omit"    // left out of this run: its block in pipe.lock and its outputs stay as they are
 	Blocked Verb = "blocked" // a stage that it needs failed
 	Wait    Verb = "depends" // only in plans: decided when an earlier stage has run
 	// What pipe env does with a deploy stage, never a verdict.
@@ -49,6 +50,8 @@ const (
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
 	ToolChanged   = "tool-changed"
+	ImageChanged  = "image-changed"
+	URLChanged    = "url-changed"
 	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
 	ParamAdded    = "param-added"
@@ -71,7 +74,11 @@ const (
 	Superseded    = "superseded"
 	Held          = "held"
 	ByDeploy      = "by-pipe-deploy" // left to pipe deploy
+	WhenFalse     = "when-false"     // Path is the condition
+	ByOption      = "by-option"      // Path is --only or --skip
+	NeedOmitted   = "need-omitted"   // it reads outputs that nobody has made
 	NeedsRun      = "needs-run"
+	NeedsAsking   = "needs-asking" // an image or a URL of which nothing is known yet
 	NeedFailed    = "need-failed"
 )
 
@@ -91,6 +98,8 @@ var texts = map[string]string{
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
 	ToolChanged:   "the output of %s changed",
+	ImageChanged:  "image %s changed",
+	URLChanged:    "%s changed",
 	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
 	ParamAdded:    "param %s is new",
@@ -113,7 +122,11 @@ var texts = map[string]string{
 	Superseded:    "not deployed to %s",
 	Held:          "not deployed to %s",
 	ByDeploy:      "pipe deploy ENV deploys it",
+	WhenFalse:     "when is false: %s",
+	ByOption:      "left out by %s",
+	NeedOmitted:   "needs %s, which is left out and has no outputs in pipe.lock",
 	NeedsRun:      "%s must run first",
+	NeedsAsking:   "%s is not known yet",
 	NeedFailed:    "needs %s, which failed",
 }
 

@@ -132,7 +132,7 @@ func (c *ciRun) quietly(f func() error) error {
 		switch {
 		case e.Type == event.Note:
 			once = "note " + e.Stage + " " + e.Text
-		case e.Type == event.Decided && !e.Deploy && (e.Verb == event.Skip || e.Verb == event.Frozen):
+		case e.Type == event.Decided && !e.Deploy && (e.Verb == event.Skip || e.Verb == event.Frozen || e.Verb == event.Omit):
 			once = "skip " + e.Stage
 		case e.Type == event.Done && e.Verb == event.Restore, e.Type == event.Done && e.Verb == event.Run:
 			said["skip "+e.Stage] = true
@@ -151,6 +151,7 @@ func (c *ciRun) build(ctx context.Context, opt ReproOptions) error {
 	r, err := c.p.repro(ctx, opt)
 	if r != nil {
 		c.r.Stages, c.r.Counts = r.Stages, r.Counts
+		c.p.changed = changedBy(r) // the deployments that follow are of the same run
 	}
 	return err
 }

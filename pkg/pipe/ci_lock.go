@@ -16,7 +16,6 @@ import (
 	"github.com/pipe-build/pipe/internal/runlog"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/lockfile"
-	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // LockPublished is what became of pipe.lock in a run of CI.
@@ -67,12 +66,12 @@ func (c *ciRun) commitLock(ctx context.Context) error {
 	if mode == spec.LockOff {
 		return nil
 	}
-	edited, err := c.p.repo.Dirty(ctx, []repopath.Path{c.p.at().Child(spec.FileName)}, c.p.lockAt)
+	edited, err := c.p.repo.Dirty(ctx, append(c.p.besides(), c.p.yamlAt()), c.p.lockAt)
 	if err != nil {
 		return err
 	}
 	if edited {
-		c.refused(lockEdited, "pipe.yaml has changes that are not committed", "commit pipe.yaml first")
+		c.refused(lockEdited, "pipe.yaml, or a file that it names, has changes that are not committed", "commit them first")
 		return nil
 	}
 	if round, err := c.goesRound(ctx, lock, was); round || err != nil {

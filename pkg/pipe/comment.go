@@ -121,12 +121,16 @@ func (c *PlanComment) text(ctx context.Context, plan ShownPlan) string {
 	const markup = 1 << 10 // the mark, the heads of the tables, and the words where they are cut
 	room := commentLimit - len(head) - len(tail) - markup
 	pending, same := stageRows(stages)
+	nothing := "up to date"
+	if slices.ContainsFunc(stages, func(s StageResult) bool { return s.Verb == event.Omit }) {
+		nothing += " or left out"
+	}
 	table := cutTable([]string{"Stage", "Verb", "Reason"}, pending, room, "stage", more)
 	if rest := cutTable([]string{"Stage", "Verb", "Reason"}, same, room-len(table), "stage", more); rest != "" {
 		if table != "" {
 			table += "\n"
 		}
-		table += "<details><summary>" + view.Count(len(same), "stage") + " up to date</summary>\n\n" + rest + "\n</details>\n"
+		table += "<details><summary>" + view.Count(len(same), "stage") + " " + nothing + "</summary>\n\n" + rest + "\n</details>\n"
 	}
 	return head + "\n" + table + tail
 }
@@ -153,6 +157,7 @@ func countedPlan(stages []StageResult) string {
 		{"blocked", "blocked"},
 		{"unknown", "not known"},
 		{"up to date", "up to date"},
+		{"omit", "left out"},
 	} {
 		if n[w[0]] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[w[0]], w[1]))
@@ -180,7 +185,7 @@ func stageRows(stages []StageResult) (pending, same [][]string) {
 	for _, s := range stages {
 		verb, why := view.Verdict(s.Verb, s.Deploy, s.Check, s.Because)
 		row := []string{view.Markdown(s.Stage), verb, shown(why)}
-		if s.Verb == event.Skip || s.Verb == event.Frozen {
+		if s.Verb == event.Skip || s.Verb == event.Frozen || s.Verb == event.Omit {
 			same = append(same, row)
 		} else {
 			pending = append(pending, row)
@@ -214,7 +219,7 @@ func (c *PlanComment) environments(all []DeployedTo, more string) string {
 	for _, e := range all {
 		var stages []string
 		for _, s := range e.Stages {
-			if s.Deploy && s.Verb != event.Skip && s.Verb != event.Frozen {
+			if s.Deploy && s.Verb != event.Skip && s.Verb != event.Frozen && s.Verb != event.Omit {
 				stages = append(stages, view.Markdown(s.Stage))
 			}
 		}

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
-	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/workflow"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -55,7 +54,7 @@ func (d *ciDoctor) workflows(ctx context.Context) {
 
 // committed says which files of CI, or pipe.yaml, git does not have yet: no job can see those.
 func (d *ciDoctor) committed(ctx context.Context, name string, found []string) {
-	need := []repopath.Path{d.p.lockAt.Dir().Child(spec.FileName)}
+	need := append([]repopath.Path{d.p.yamlAt()}, d.p.besides()...)
 	for _, at := range found {
 		need = append(need, repopath.Path(at))
 	}

@@ -3,14 +3,13 @@ package pipe
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path"
 	"slices"
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/pkg/event"
 )
 
 // draft builds what the targets need that get the workspace's own release. The workspace is locked
@@ -21,11 +20,15 @@ func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() er
 	if len(mine) == 0 {
 		return free, nil
 	}
-	stages, err := choose(r.opt, r.p.deployStages())
+	stages, err := r.p.choose(r.opt, r.p.deployStages())
 	if err != nil {
 		return free, err
 	}
-	free, d, err := r.p.draft(ctx, r.opt, stages)
+	omit, err := r.p.nowhere(ctx, stages, mine)
+	if err != nil {
+		return free, err
+	}
+	free, d, err := r.p.draft(ctx, r.opt, stages, omit)
 	if err != nil {
 		return free, errors.Join(err, free())
 	}
@@ -33,33 +36,6 @@ func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() er
 		t.origin = d
 	}
 	return free, nil
-}
-
-// choose returns those of the stages that --only and --skip choose. A pattern that fits none is a
-// typing error.
-func choose(opt *DeployOptions, names []string) (chosen []string, err error) {
-	fits := func(patterns []string, name string) bool {
-		return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok })
-	}
-	for _, given := range []struct {
-		flag     string
-		patterns []string
-	}{{"--only", opt.Only}, {"--skip", opt.Skip}} {
-		for _, pat := range given.patterns {
-			if !slices.ContainsFunc(names, func(n string) bool { return fits([]string{pat}, n) }) {
-				err = errors.Join(err, unknownName(fmt.Sprintf("%s %s matches no deploy stage", given.flag, pat), pat, slices.Clone(names)))
-			}
-		}
-	}
-	for _, n := range names {
-		if (len(opt.Only) == 0 || fits(opt.Only, n)) && !fits(opt.Skip, n) {
-			chosen = append(chosen, n)
-		}
-	}
-	if err == nil && len(chosen) == 0 {
-		err = diag.New(diag.Usage, "no stages to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
-	}
-	return chosen, err
 }
 
 // deployStages returns the names of the project's deploy stages.
@@ -72,9 +48,9 @@ func (p *Project) deployStages() (names []string) {
 	return names
 }
 
-// draft builds what the deploy stages need, and describes the release. The workspace is locked until
-// free is called.
-func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string) (free func() error, d *engine.Draft, err error) {
+// draft builds what the deploy stages need, but for those that no environment gets, and describes the release. The
+// workspace is locked until free is called.
+func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string, omit map[string]event.Reason) (free func() error, d *engine.Draft, err error) {
 	free = func() error { return nil }
 	h, err := p.hold(ctx, "deploy")
 	if err != nil {
@@ -82,7 +58,7 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	}
 	free = sync.OnceValue(h.Release)
 	ropt := ReproOptions{Sources: opt.Sources, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing, TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing, NoDeploy: true, ask: askAll}
-	ropt.Targets, err = p.needed(stages)
+	ropt.Targets, err = p.needed(slices.DeleteFunc(slices.Clone(stages), func(name string) bool { _, ok := omit[name]; return ok }))
 	if err != nil {
 		return free, nil, err
 	}
@@ -92,16 +68,21 @@ func (p *Project) draft(ctx context.Context, opt *DeployOptions, stages []string
 	}
 	// With other refs of sources, what is built stands in this lock alone.
 	if len(ropt.Targets) > 0 {
-		if _, err := p.runOn(ctx, lock, ropt, h, false); err != nil {
+		r, err := p.runOn(ctx, lock, ropt, h, false)
+		if err != nil {
 			return free, nil, err
 		}
+		p.changed = append(p.changed, changedBy(r)...)
 	}
 	e, err := p.engine(ctx, ropt, h)
 	if err != nil {
 		return free, nil, err
 	}
+	if len(ropt.Targets) == 0 { // else that run has said it
+		p.noteSecrets(e.Project)
+	}
 	e.Env = nil
-	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
+	d, err = e.Draft(ctx, lock, engine.Options{Targets: stages, Omit: omit, Changed: p.changed, Force: opt.Force, TrustLock: opt.TrustLock, Want: p.workspaceRelease(ctx)})
 	return free, d, err
 }
 

@@ -58,7 +58,7 @@ func (p *Project) Drift(ctx context.Context, name string) (*DriftReport, error) 
 			x.Why = "it has no drift command"
 		default:
 			x.Found = ""
-			part.Cmd, part.Verify = []string{part.Drift}, nil
+			part.Cmd, part.Verify, part.Retries = []string{part.Drift}, nil, 0 // a failure is the answer
 			w.Stages[st.Stage] = release.Aim{Part: part, Key: s.Stages[st.Stage].Key}
 		}
 		r.Stages = append(r.Stages, x)

@@ -45,20 +45,21 @@ type PastDeployment struct {
 
 // PastStage is what one deployment did about one stage.
 type PastStage struct {
-	Stage   string            `json:"stage"`             // its name
-	Do      string            `json:"do"`                // run; skip: it was live already; not: the deployment did not come to it
-	Status  string            `json:"status,omitempty"`  // of the stage at the end; empty: it is not there
-	Was     string            `json:"was,omitempty"`     // key of the version before
-	Key     string            `json:"key,omitempty"`     // of the version that was to be live
-	Commit  string            `json:"commit,omitempty"`  // that made the stage; empty: the deployment's
-	Values  map[string]string `json:"values,omitempty"`  // of its variables, as pipe.yaml or --set gave them
-	Outside map[string]string `json:"outside,omitempty"` // hashes of those that came from outside
-	Seconds float64           `json:"seconds,omitempty"` // how long its commands took
-	Exit    int               `json:"exit,omitempty"`    // exit code; -1: a signal ended it
-	Error   string            `json:"error,omitempty"`   // why it failed
-	Log     digest.Digest     `json:"log,omitzero"`      // of what its commands printed
-	Output  string            `json:"output,omitempty"`  // that text, secrets masked; of one deployment alone
-	Lost    string            `json:"lost,omitempty"`    // why Output is missing
+	Stage    string            `json:"stage"`              // its name
+	Do       string            `json:"do"`                 // run; skip: it was live already; not: the deployment did not come to it
+	Status   string            `json:"status,omitempty"`   // of the stage at the end; empty: it is not there
+	Was      string            `json:"was,omitempty"`      // key of the version before
+	Key      string            `json:"key,omitempty"`      // of the version that was to be live
+	Commit   string            `json:"commit,omitempty"`   // that made the stage; empty: the deployment's
+	Values   map[string]string `json:"values,omitempty"`   // of its variables, as pipe.yaml or --set gave them
+	Outside  map[string]string `json:"outside,omitempty"`  // hashes of those that came from outside
+	Seconds  float64           `json:"seconds,omitempty"`  // how long its commands took
+	Attempts int               `json:"attempts,omitempty"` // of its commands; absent: one
+	Exit     int               `json:"exit,omitempty"`     // exit code; -1: a signal ended it
+	Error    string            `json:"error,omitempty"`    // why it failed
+	Log      digest.Digest     `json:"log,omitzero"`       // of what its commands printed
+	Output   string            `json:"output,omitempty"`   // that text, secrets masked; of one deployment alone
+	Lost     string            `json:"lost,omitempty"`     // why Output is missing
 }
 
 // History returns the newest deployments to an environment, at most so many; the first may be one
@@ -116,7 +117,7 @@ func pastOf(x *release.Entry) PastDeployment {
 		a := x.Stages[name]
 		d.Stages = append(d.Stages, PastStage{
 			Stage: name, Do: a.Do, Status: a.Status, Was: text(a.Was), Key: text(a.Key), Commit: a.Commit, Values: a.Values, Outside: a.Outside,
-			Seconds: a.Seconds, Exit: a.Exit, Error: a.Error, Log: a.Log,
+			Seconds: a.Seconds, Attempts: a.Attempts, Exit: a.Exit, Error: a.Error, Log: a.Log,
 		})
 	}
 	return d

@@ -57,7 +57,7 @@ type Artifact struct {
 	Path   string        `json:"path,omitempty"`   // where it was
 	Size   int64         `json:"size"`             // bytes
 	Key    string        `json:"key,omitempty"`    // of the stage
-	Now    bool          `json:"now"`              // the workspace's lock names it
+	Now    bool          `json:"now"`              // the workspace's lock, or file of DVC's, names it
 	First  *Commit       `json:"first,omitempty"`  // the first commit whose lock names it
 	Last   *Commit       `json:"last,omitempty"`   // the last one
 	Refs   []string      `json:"refs,omitempty"`   // branches and tags that have such a commit
@@ -182,17 +182,17 @@ func (s *search) write(ctx context.Context, to string) (err error) {
 	if err != nil {
 		return err
 	}
+	unlock, err := p.useCache(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if err := s.fetchDVC(ctx, a); err != nil {
 		return err
 	}
 	if done, err := p.placed(ctx, to, a.Hash); done || err != nil {
 		return err
 	}
-	unlock, err := p.useCache(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
 	if a.from != nil {
 		c = c.With(func(repopath.Path) store.Remote { return a.from })
 	}

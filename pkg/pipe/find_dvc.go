@@ -10,24 +10,28 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
+	"github.com/pipe-build/pipe/internal/history"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
+	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // dvcName is a place in a file of DVC's where an md5 stands.
 type dvcName struct {
 	sum   dvc.Sum
+	size  int64           // -1: not told
 	what  string          // DVCOut or DVCDep
 	stage string          // empty in a .dvc file
 	file  repopath.Path   // dvc.lock or the .dvc file, from git's root
 	path  string          // of what it names, from the project
-	in    *gitlog.Version // the content of file that says so
+	in    *gitlog.Version // the content of file that says so; nil: it is in the workspace
 }
 
 // What an artifact is that only DVC's files name.
@@ -37,11 +41,11 @@ const (
 	DVCInside = "dvc-inside" // a file inside such a directory
 )
 
-// dvcPast calls f for each md5 that a dvc.lock or .dvc file names or ever named, the newest version of each
-// file first. What cannot be read is told once and left out.
+// dvcPast calls f for each md5 that a dvc.lock or .dvc file names or ever named: in the workspace, then in
+// commits, the newest version of each file first. What cannot be read is told once and left out.
 func (p *Project) dvcPast(ctx context.Context, f func(dvcName) error) error {
-	if p.repo == nil {
-		return nil
+	if err := p.dvcNow(f); err != nil || p.repo == nil {
+		return err
 	}
 	files, err := p.repo.Ever(ctx, "**/"+dvc.LockFile, "**/*"+dvc.DataSuffix)
 	if err != nil {
@@ -79,12 +83,46 @@ func (p *Project) dvcPast(ctx context.Context, f func(dvcName) error) error {
 	return nil
 }
 
+// dvcNow calls f for the names in the workspace.
+func (p *Project) dvcNow(f func(dvcName) error) error {
+	d, err := dvc.Find(p.root)
+	if err != nil {
+		p.leftOut(err)
+	}
+	if d == nil {
+		return nil
+	}
+	var files []string
+	for i := range d.Files {
+		files = append(files, path.Join(d.Files[i].Dir, dvc.LockFile))
+	}
+	for i := range d.Data {
+		files = append(files, d.Data[i].Name)
+	}
+	for _, name := range files {
+		data, err := atomicfile.Read(p.path(name), yamldoc.MaxSize)
+		if err != nil {
+			continue // no dvc.lock yet
+		}
+		names, err := p.dvcNames(p.at().Child(name), data)
+		if err != nil {
+			p.leftOut(err)
+		}
+		for _, n := range names {
+			if err := f(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // dvcNames reads the names in a file of DVC's.
 func (p *Project) dvcNames(file repopath.Path, data []byte) (names []dvcName, err error) {
 	dir := string(p.at().Rel(file.Dir()))
 	add := func(what, stage, wdir string, i dvc.Item) {
 		if i.Sum.MD5 != "" {
-			names = append(names, dvcName{sum: i.Sum, what: what, stage: stage, file: file, path: path.Join(dir, wdir, i.Path)})
+			names = append(names, dvcName{sum: i.Sum, size: i.Size, what: what, stage: stage, file: file, path: path.Join(dir, wdir, i.Path)})
 		}
 	}
 	if file.Base() != dvc.LockFile {
@@ -145,6 +183,7 @@ type dvcSearch struct {
 
 type dvcHit struct {
 	dvcName
+	now      bool // in the workspace
 	versions []*gitlog.Version
 }
 
@@ -169,6 +208,7 @@ func (d *dvcSearch) take(ctx context.Context, n dvcName) error {
 	}
 	for _, e := range list {
 		in := n
+		in.size = -1
 		in.sum, in.what, in.path = dvc.Sum{MD5: e.MD5, Legacy: n.sum.Legacy}, DVCInside, path.Join(n.path, e.Path)
 		d.add(in)
 	}
@@ -183,6 +223,10 @@ func (d *dvcSearch) add(n dvcName) {
 		i = len(d.hits)
 		d.seen[id] = i
 		d.hits = append(d.hits, dvcHit{dvcName: n})
+	}
+	if n.in == nil {
+		d.hits[i].now = true
+		return
 	}
 	d.hits[i].versions = append(d.hits[i].versions, n.in)
 }
@@ -215,7 +259,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, h := range d.hits {
 		named[h.sum.String()] = true
-		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: -1, sum: h.sum}
+		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), Now: h.now, sum: h.sum}
 		var commits []gitlog.Commit
 		for _, v := range h.versions {
 			commits = append(commits, v.Introduced...)
@@ -223,6 +267,12 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		slices.SortStableFunc(commits, func(x, y gitlog.Commit) int { return y.When.Compare(x.When) })
 		if n := len(commits); n > 0 {
 			a.Last, a.First = commitOf(commits[0]), commitOf(commits[n-1])
+		}
+		if len(d.found.Artifacts) < mostPlaces {
+			var err error
+			if a.Refs, err = (&history.Hit{Named: history.Named{Commit: commits}}).Refs(ctx, d.p.repo); err != nil {
+				return err
+			}
 		}
 		if err := d.describe(ctx, &a); err != nil {
 			return err
@@ -234,7 +284,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		if named[name] || !strings.HasPrefix(name, d.prefix) || d.dirs && !sum.Dir {
 			continue
 		}
-		a := Artifact{What: DVCOut, MD5: name, Dir: sum.Dir, Size: -1, sum: sum}
+		a := Artifact{What: DVCOut, MD5: name, Dir: sum.Dir, sum: sum}
 		if err := d.describe(ctx, &a); err != nil {
 			return err
 		}

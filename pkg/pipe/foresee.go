@@ -77,7 +77,7 @@ func (r *rollouts) foresee(ctx context.Context, targets []*target) error {
 // has no key yet, so it is not known who has approved it either. first tells to speak of builds.
 func (r *rollouts) dryRun(ctx context.Context, t *target, first bool) error {
 	p, o := r.p, r.opt
-	stages, err := choose(o, p.deployStages())
+	stages, err := p.choose(o, p.deployStages())
 	if err == nil {
 		_, err = p.needed(stages)
 	}
@@ -130,6 +130,8 @@ func (r *rollouts) foreseen(ctx context.Context, t *target, result *engine.Resul
 		return r.requested(ctx, t, result.Refused)
 	case result.Turned.Do != release.Go:
 		t.settle(outcomeOf(result.Turned.Do), result.Turned.Why, nil)
+	case len(result.Stages) > 0 && !slices.ContainsFunc(result.Stages, func(o engine.Outcome) bool { return o.Stage.Deploy && o.Verdict.Do != event.Omit }):
+		t.settle(DeployCurrent, allOmitted, nil)
 	case !result.Pending():
 		t.settle(DeployCurrent, "live in "+t.conf.Name, nil)
 	}

@@ -132,7 +132,7 @@ func (p *Project) atRev(ctx context.Context, rev string) (*spec.Project, *lockfi
 	if err != nil {
 		return nil, nil, err
 	}
-	return p.parsed(found[0])
+	return p.parsed(ctx, found[0])
 }
 
 // export brings what is wanted to a new file or directory.

@@ -71,19 +71,20 @@ type ImportedText struct {
 
 // importing is one call of ImportDVC.
 type importing struct {
-	p      *Project
-	d      *dvc.Project
-	how    ImportOptions
-	r      *Imported
-	texts  []dvc.Text
-	files  *dvc.Files // of the workspace
-	store  *dvc.Store // DVC's cache and remote
-	past   map[string]dvc.Locked
-	inputs map[repopath.Path]dvc.Out
-	stages []*importStage // in an order in which each comes after what it needs
-	by     map[string]*importStage
-	outs   map[repopath.Path]*importOut
-	lock   *lockfile.File
+	p         *Project
+	d         *dvc.Project
+	how       ImportOptions
+	r         *Imported
+	texts     []dvc.Text
+	templates []dvc.Template // in the commands
+	files     *dvc.Files     // of the workspace
+	store     *dvc.Store     // DVC's cache and remote
+	past      map[string]dvc.Locked
+	inputs    map[repopath.Path]dvc.Out
+	stages    []*importStage // in an order in which each comes after what it needs
+	by        map[string]*importStage
+	outs      map[repopath.Path]*importOut
+	lock      *lockfile.File
 
 	mu    sync.Mutex // guards what follows, which workers fill in
 	known dvc.Known
@@ -258,11 +259,7 @@ func (im *importing) convert(ctx context.Context) error {
 	}
 	slices.Sort(to.Inputs)
 	to.Remote = im.remoteText()
-	c, err := im.d.Convert(to)
-	if err == nil {
-		im.texts = c.Files
-		err = im.parse()
-	}
+	c, err := im.reconvert(to)
 	if err == nil {
 		c, err = im.keepRaw(c, to)
 	}
@@ -272,6 +269,7 @@ func (im *importing) convert(ctx context.Context) error {
 	for _, n := range c.Notes {
 		im.note(ImportNote(n))
 	}
+	im.templates = c.Templates
 	return nil
 }
 
@@ -349,19 +347,38 @@ func (im *importing) takeData() {
 // keepRaw has templates put their values into commands as DVC does, where quoting them, as pipe does, would
 // make another command.
 func (im *importing) keepRaw(c *dvc.Converted, to dvc.Target) (*dvc.Converted, error) {
-	plain := im.commands()
 	to.Raw = map[dvc.Template]bool{}
-	for _, t := range c.Templates {
-		to.Raw[t] = true
-		next, err := im.d.Convert(to)
-		if err != nil {
-			return nil, err
-		}
-		im.texts = next.Files
-		if im.parse() != nil || maps.Equal(plain, im.commands()) {
-			delete(to.Raw, t) // a map, which becomes flags, has no raw text
-		}
+	now := im.commands()
+	im.tryRaw(c.Templates, &to, &now)
+	return im.reconvert(to)
+}
+
+// tryRaw finds those of the templates that change a command when they are raw, and leaves them so: now are the
+// commands with those that were found. It halves the list, since most projects have none.
+func (im *importing) tryRaw(all []dvc.Template, to *dvc.Target, now *map[string]string) {
+	if len(all) == 0 {
+		return
 	}
+	for _, t := range all {
+		to.Raw[t] = true
+	}
+	_, err := im.reconvert(*to)
+	if err == nil && !maps.Equal(*now, im.commands()) && len(all) == 1 {
+		*now = im.commands()
+		return
+	}
+	for _, t := range all {
+		delete(to.Raw, t)
+	}
+	if len(all) == 1 || err == nil && maps.Equal(*now, im.commands()) {
+		return // an error: a map, which becomes flags, has no raw text
+	}
+	im.tryRaw(all[:len(all)/2], to, now)
+	im.tryRaw(all[len(all)/2:], to, now)
+}
+
+// reconvert converts and reads the project anew.
+func (im *importing) reconvert(to dvc.Target) (*dvc.Converted, error) {
 	c, err := im.d.Convert(to)
 	if err == nil {
 		im.texts = c.Files

@@ -5,24 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/dvc"
-	"github.com/pipe-build/pipe/internal/params"
 	"github.com/pipe-build/pipe/internal/spec"
-	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // importStage is a stage or an input, and whether DVC's lock still holds for it.
 type importStage struct {
 	*spec.Stage
+	needs   []*importStage
 	outs    []*importOut
 	carried bool
 	asItIs  bool // frozen, and its inputs are not those of dvc.lock: no block, but what lies there counts
@@ -49,16 +45,20 @@ func (im *importing) decide(ctx context.Context) error {
 			im.past[strings.TrimPrefix(path.Join(f.Dir, l.Name), "./")] = l
 		}
 	}
-	order, _ := im.p.spec.Edges().Sort() // spec has refused cycles
+	graph := im.p.spec.Edges()
+	order, _ := graph.Sort() // spec has refused cycles
 	for _, i := range order {
 		s := &importStage{Stage: &im.p.spec.Stages[i]}
+		for _, u := range graph.Up(i) {
+			s.needs = append(s.needs, im.by[im.p.spec.Stages[u].Name])
+		}
 		im.stages = append(im.stages, s)
 		im.by[s.Name] = s
 		var err error
 		if s.Input {
 			err = im.input(ctx, s)
 		} else {
-			err = im.stage(ctx, i, s)
+			err = im.stage(ctx, s)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
@@ -129,15 +129,11 @@ func (im *importing) linked(at repopath.Path) (link string, err error) {
 // find makes sure that DVC has the bytes of an output that is not in the workspace. A run that converts
 // finds out when it reads them; a dry run asks.
 func (im *importing) find(ctx context.Context, o *importOut) error {
-	where := "not in the workspace, DVC's cache or its remote"
-	nowhere := func(what string) {
-		o.of.why, o.of.do = what+" is "+where, "run dvc pull on a machine that can, then import again"
-	}
 	sums := []dvc.Sum{o.Sum}
 	if o.Sum.Dir {
 		list, err := im.store.List(ctx, o.Sum)
 		if errors.Is(err, dvc.ErrNowhere) {
-			nowhere(string(o.at()))
+			o.of.nowhere()
 			return nil
 		}
 		if err != nil {
@@ -157,27 +153,52 @@ func (im *importing) find(ctx context.Context, o *importOut) error {
 			return err
 		}
 		if !ok {
-			nowhere(string(o.at()))
+			o.of.nowhere()
 			return nil
 		}
 	}
 	return nil
 }
 
+// nowhere says that the bytes of an output that is not in the workspace are not in DVC's stores either.
+func (s *importStage) nowhere() {
+	var names []string
+	for _, o := range s.outs {
+		if o.here == nil {
+			names = append(names, string(o.at()))
+		}
+	}
+	s.why = strings.Join(names, ", ") + ": not in the workspace, DVC's cache or its remote"
+	s.do = "run dvc pull on a machine that can, then import again"
+}
+
+// stale returns a stage that another one needs and that is not up to date, "" when there is none. What is
+// deployed makes no output.
+func (s *importStage) stale() string {
+	for _, up := range s.needs {
+		if up.why != "" && !up.Deploy {
+			return up.Name
+		}
+	}
+	return ""
+}
+
 // stage decides about one stage.
-func (im *importing) stage(ctx context.Context, i int, s *importStage) error {
+func (im *importing) stage(ctx context.Context, s *importStage) error {
 	l, ok := im.past[s.Name]
 	if !ok {
 		s.why = "dvc.lock does not list it"
 		return nil
 	}
-	for _, u := range im.p.spec.Edges().Up(i) {
-		if up := im.by[im.p.spec.Stages[u].Name]; up.why != "" && !up.Deploy && !s.Frozen {
-			s.why = "it needs " + up.Name + ", which is not up to date"
-			return nil
-		}
+	if up := s.stale(); up != "" && !s.Frozen {
+		s.why = "it needs " + up + ", which is not up to date"
+		return nil
 	}
-	if !sameCommands(s.Cmd, l.Cmd) {
+	switch {
+	case sameCommands(s.Cmd, l.Cmd, func(x, y string) bool { return x == y }):
+	case im.hasTemplates(s) && sameCommands(s.Cmd, l.Cmd, dvc.SameCommand):
+		im.note(ImportNote{At: s.Name, What: "its cmd has a number as its file writes it, where DVC wrote it in another form (1e-3 and 0.001): it counts as the same"})
+	default:
 		s.why = "its cmd is not the one in dvc.lock"
 		return nil
 	}
@@ -207,8 +228,14 @@ func (im *importing) stage(ctx context.Context, i int, s *importStage) error {
 }
 
 // sameCommands compares commands without the newline that ends a script.
-func sameCommands(a, b []string) bool {
-	return slices.EqualFunc(a, b, func(x, y string) bool { return strings.TrimRight(x, "\n") == strings.TrimRight(y, "\n") })
+func sameCommands(a, b []string, same func(x, y string) bool) bool {
+	return slices.EqualFunc(a, b, func(x, y string) bool { return same(strings.TrimRight(x, "\n"), strings.TrimRight(y, "\n")) })
+}
+
+// hasTemplates reports whether DVC filled in values in a stage's commands.
+func (im *importing) hasTemplates(s *importStage) bool {
+	group, _, _ := strings.Cut(s.Name, "@")
+	return slices.ContainsFunc(im.templates, func(t dvc.Template) bool { return path.Join(path.Dir(t.File), t.Stage) == group })
 }
 
 // out looks at an output of a stage that is up to date otherwise.
@@ -242,130 +269,4 @@ func itemAt(items []dvc.Item, wdir repopath.Path, at string) *dvc.Item {
 		}
 	}
 	return nil
-}
-
-// changed says which input of a stage is not the one in dvc.lock; "" when all are.
-func (im *importing) changed(ctx context.Context, s *importStage, l *dvc.Locked) (string, error) {
-	for _, d := range l.Deps {
-		if strings.Contains(d.Path, "://") {
-			return "its dependency " + d.Path + " has no md5 in dvc.lock", nil
-		}
-	}
-	for _, d := range s.Deps {
-		at, err := im.depPath(d)
-		if err != nil {
-			return "", err
-		}
-		item := itemAt(l.Deps, s.Wdir, at)
-		if item == nil || item.Sum.MD5 == "" {
-			return "dvc.lock has no md5 of its dependency " + d.Name(), nil
-		}
-		now, err := im.sumAt(ctx, at, item.Sum)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, dvc.ErrNowhere) {
-			return "its dependency " + d.Name() + " does not exist", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if now != item.Sum {
-			return "its dependency " + d.Name() + " changed", nil
-		}
-	}
-	for _, f := range s.Params {
-		if why, err := im.changedParams(s, f, l); why != "" || err != nil {
-			return why, err
-		}
-	}
-	return "", nil
-}
-
-// depPath returns a dep's path from the project's root, which may lead out of it.
-func (im *importing) depPath(d spec.Dep) (string, error) {
-	if !d.Top {
-		return string(d.Path), nil
-	}
-	rel, err := filepath.Rel(string(im.p.at()), string(d.Path))
-	return filepath.ToSlash(rel), err
-}
-
-// sumAt returns DVC's name of what a stage reads at a path: of another stage's output as it is
-// recorded, or of what lies in the workspace.
-func (im *importing) sumAt(ctx context.Context, at string, like dvc.Sum) (dvc.Sum, error) {
-	if o := im.outs[repopath.Path(at)]; o != nil && o.Sum.Legacy == like.Legacy {
-		return o.Sum, nil
-	}
-	for up := path.Dir(at); up != "."; up = path.Dir(up) {
-		o := im.outs[repopath.Path(up)]
-		if o == nil || !o.Sum.Dir || o.here != nil || o.Sum.Legacy != like.Legacy {
-			continue
-		}
-		list, err := im.store.List(ctx, o.Sum)
-		if err != nil {
-			return dvc.Sum{}, err
-		}
-		return insideList(list, strings.TrimPrefix(at, up+"/"), like.Legacy)
-	}
-	t, err := im.files.At(ctx, at)
-	if err != nil {
-		return dvc.Sum{}, err
-	}
-	return t.Sum(like.Legacy), nil
-}
-
-// insideList returns the name of a file or directory of a list.
-func insideList(list []dvc.Entry, at string, legacy bool) (dvc.Sum, error) {
-	var below []dvc.Entry
-	for _, e := range list {
-		if e.Path == at {
-			return dvc.Sum{MD5: e.MD5, Legacy: legacy}, nil
-		}
-		if rest, ok := strings.CutPrefix(e.Path, at+"/"); ok {
-			below = append(below, dvc.Entry{MD5: e.MD5, Path: rest})
-		}
-	}
-	if len(below) == 0 {
-		return dvc.Sum{}, fs.ErrNotExist
-	}
-	return dvc.SumOf(below, legacy), nil
-}
-
-// changedParams says which value of a params file is not the one in dvc.lock.
-func (im *importing) changedParams(s *importStage, f spec.Params, l *dvc.Locked) (string, error) {
-	data, err := atomicfile.Read(im.p.work.OS(f.File), yamldoc.MaxSize)
-	if errors.Is(err, os.ErrNotExist) {
-		return "its params file " + string(f.File) + " does not exist", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	values, err := params.Read(f.File, data, f.Keys)
-	if err != nil {
-		return "a key of its params is not in " + string(f.File), nil //nolint:nilerr // repro says which
-	}
-	var locked *yamldoc.Node
-	for file, n := range l.Params {
-		if path.Join(string(s.Wdir), file) == string(f.File) {
-			locked = n
-		}
-	}
-	for _, v := range values {
-		was := locked
-		if locked != nil && v.Key != "" {
-			was = locked.Get(v.Key)
-		}
-		name := strings.TrimSuffix(string(f.File)+":"+v.Key, ":")
-		if was == nil {
-			return "dvc.lock has no value of " + name, nil
-		}
-		if !dvc.SameValue(v.Value, was.Canonical()) {
-			return name + " changed", nil
-		}
-	}
-	return "", nil
-}
-
-// asOutput describes an output that another tool recorded, once its bytes are in the cache.
-func (o *importOut) asOutput(f artifact.Output) artifact.Output {
-	f.Path = o.at()
-	return f
 }

@@ -8,9 +8,11 @@ import (
 	"runtime"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/engine"
+	"github.com/pipe-build/pipe/internal/folder"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/store"
@@ -30,13 +32,18 @@ func (im *importing) take(ctx context.Context) error {
 		if !s.carried || s.Deploy {
 			continue
 		}
-		// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
-		s.Frozen = false
-		opt.Targets = append(opt.Targets, s.Name)
 		if s.Input && s.outs[0].here == nil {
 			if err := im.bring(ctx, s); err != nil {
 				return err
 			}
+		}
+		if up := s.stale(); up != "" {
+			s.carried, s.why = false, "it needs "+up+", which is not up to date"
+		}
+		if s.carried {
+			// What is up to date is recorded, frozen or not: the engine would leave a frozen stage without a block.
+			s.Frozen = false
+			opt.Targets = append(opt.Targets, s.Name)
 		}
 	}
 	if len(opt.Targets) == 0 {
@@ -63,7 +70,7 @@ func (im *importing) take(ctx context.Context) error {
 		s := im.by[o.Stage.Name]
 		switch {
 		case o.Done:
-		case o.Err != nil && (diag.Is(o.Err, diag.Integrity) || !telling(o.Err)):
+		case o.Err != nil && !ofOneStage(o.Err):
 			return o.Err
 		case o.Err != nil:
 			im.drop(s, o.Err)
@@ -74,17 +81,21 @@ func (im *importing) take(ctx context.Context) error {
 	return im.p.saveLock(im.lock)
 }
 
-// telling reports whether an error says what a person can do about it: the stage is named then, and the others go on.
-func telling(err error) bool {
-	var e *diag.Error
-	return errors.As(err, &e) || errors.Is(err, dvc.ErrNowhere)
+// ofOneStage reports whether an error is about one stage, which is listed while the others go on. A store that cannot
+// be read ends the import: it would list stages that are up to date.
+func ofOneStage(err error) bool {
+	if errors.Is(err, dvc.ErrNowhere) {
+		return true
+	}
+	stage := diag.Is(err, diag.Usage) || diag.Is(err, diag.NotFound) || diag.Is(err, diag.Stage) || diag.Is(err, diag.Policy)
+	return stage && !errors.Is(err, errUntrusted)
 }
 
 // drop says that a stage is not carried over after all.
 func (im *importing) drop(s *importStage, err error) {
 	s.carried, s.why = false, err.Error()
 	if errors.Is(err, dvc.ErrNowhere) {
-		s.do = "run dvc pull on a machine that can, then import again"
+		s.nowhere()
 	} else if all := diag.All(err); len(all) > 0 {
 		s.do = all[0].Hint
 	}
@@ -127,45 +138,50 @@ func (r importRunner) Run(ctx context.Context, job *action.Job) (*action.Made, e
 
 // make puts an output into pipe's cache, and returns what it is: from the workspace where it lies there,
 // with its executable bits, which DVC does not keep, else from DVC's cache or remote.
-func (im *importing) make(ctx context.Context, o *importOut) (artifact.Output, error) {
+func (im *importing) make(ctx context.Context, o *importOut) (out artifact.Output, err error) {
 	if o.here != nil {
 		return im.fromHere(ctx, o)
 	}
-	if !o.Sum.Dir {
-		e, err := im.fetch(ctx, o.Sum)
-		if err != nil {
-			return artifact.Output{}, err
-		}
-		return o.asOutput(artifact.Output{Exec: o.Item.Exec, Digest: e.Digest, Size: e.Size}), nil
+	batch, err := im.p.cache.Begin()
+	if err != nil {
+		return out, err
 	}
+	defer func() { err = errors.Join(err, batch.Close()) }()
+	if o.Sum.Dir {
+		out, err = im.directory(ctx, batch, o)
+	} else {
+		var h dvc.Hashed
+		h, err = im.fetch(ctx, batch, o.Sum)
+		out = artifact.Output{Path: o.at(), Exec: o.Item.Exec, Digest: h.Digest, Size: h.Size}
+	}
+	if err == nil {
+		err = batch.Commit()
+	}
+	return out, err
+}
+
+// directory brings a directory of DVC's into pipe's cache, the tree after its files.
+func (im *importing) directory(ctx context.Context, batch store.Batch, o *importOut) (out artifact.Output, err error) {
 	list, err := im.store.List(ctx, o.Sum)
 	if err != nil {
-		return artifact.Output{}, err
+		return out, err
 	}
 	t := &object.Tree{Entries: make([]object.Entry, len(list))}
 	err = par.Each(ctx, len(list), im.p.workers(), func(ctx context.Context, i int) error {
-		sum := dvc.Sum{MD5: list[i].MD5, Legacy: o.Sum.Legacy}
-		e, err := im.fetch(ctx, sum)
-		if err != nil {
-			return err
-		}
-		t.Entries[i] = object.Entry{Kind: object.File, Path: repopath.Path(list[i].Path), Digest: e.Digest, Size: e.Size}
-		return nil
+		h, err := im.fetch(ctx, batch, dvc.Sum{MD5: list[i].MD5, Legacy: o.Sum.Legacy})
+		t.Entries[i] = object.Entry{Kind: object.File, Path: repopath.Path(list[i].Path), Digest: h.Digest, Size: h.Size}
+		return err
 	})
 	if err != nil {
-		return artifact.Output{}, err
+		return out, err
 	}
 	t.Sort()
 	if err := t.Check(); err != nil {
-		return artifact.Output{}, diag.New(diag.Integrity, "DVC's object %s: %w", o.Sum, err)
+		return out, diag.New(diag.Integrity, "DVC's object %s: %w", o.Sum, err)
 	}
-	data := t.Encode()
-	out := t.Output(o.at())
-	if err := im.p.cache.Put(ctx, object.Of(out), store.Bytes(data)); err != nil { // after its files
-		return artifact.Output{}, err
-	}
+	out = t.Output(o.at())
 	im.countDir(o.Sum, out)
-	return out, nil
+	return out, batch.Put(ctx, object.Of(out), store.Bytes(t.Encode()))
 }
 
 // fromHere takes an output that lies in the workspace. It was hashed by DVC's rule before; other bytes than those
@@ -196,27 +212,38 @@ func (im *importing) fromHere(ctx context.Context, o *importOut) (out artifact.O
 	return out, nil
 }
 
-// fetch brings one file of DVC's into pipe's cache.
-func (im *importing) fetch(ctx context.Context, sum dvc.Sum) (h dvc.Hashed, err error) {
-	tmp, err := im.p.work.Temp(worktree.Tmp, "dvc-")
+// fetch brings one file of DVC's into pipe's cache: from where it lies on a disk, else by a copy that was checked.
+func (im *importing) fetch(ctx context.Context, batch store.Batch, sum dvc.Sum) (h dvc.Hashed, err error) {
+	open := func() (io.ReadCloser, error) { return atomicfile.Open(im.store.Local(sum)) }
+	if im.store.Local(sum) != "" {
+		h, err = im.store.Copy(ctx, sum, nil)
+	} else {
+		tmp, terr := im.p.work.Temp(worktree.Tmp, "dvc-")
+		if terr != nil {
+			return h, terr
+		}
+		defer tmp.Discard()
+		open = func() (io.ReadCloser, error) { return tmp.Read("object") }
+		h, err = im.download(ctx, tmp.Dir, sum)
+	}
+	if err == nil {
+		err = batch.Put(ctx, object.Ref{Shelf: object.Files, Digest: h.Digest}, store.Source{Size: h.Size, Open: open})
+	}
 	if err != nil {
-		return h, err
-	}
-	defer tmp.Discard()
-	f, err := tmp.OpenFile("object", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return h, err
-	}
-	h, err = im.store.Copy(ctx, sum, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return h, err
-	}
-	src := store.Source{Size: h.Size, Open: func() (io.ReadCloser, error) { return tmp.Read("object") }}
-	if err := im.p.cache.Put(ctx, object.Ref{Shelf: object.Files, Digest: h.Digest}, src); err != nil {
 		return h, err
 	}
 	im.count(h, sum)
 	return h, nil
+}
+
+// download writes an object into a new file of a directory.
+func (im *importing) download(ctx context.Context, to folder.Dir, sum dvc.Sum) (h dvc.Hashed, err error) {
+	f, err := to.OpenFile("object", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return h, err
+	}
+	h, err = im.store.Copy(ctx, sum, f)
+	return h, errors.Join(err, f.Close())
 }
 
 func (im *importing) count(h dvc.Hashed, sum dvc.Sum) {

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -66,6 +67,18 @@ func (im *importing) openStores(ctx context.Context) error {
 	return nil
 }
 
+// errUntrusted is what the error of a server without trust wraps.
+var errUntrusted = errors.New("not a trusted server")
+
+// refusedRaw is a remote of DVC's that cannot be read: only what needs it fails.
+type refusedRaw struct{ error }
+
+// OpenName implements dvc.Raw.
+func (r refusedRaw) OpenName(context.Context, string) (io.ReadCloser, error) { return nil, r.error }
+
+// HasName implements dvc.Raw.
+func (r refusedRaw) HasName(context.Context, string) (bool, error) { return false, r.error }
+
 // openDVC opens a remote of DVC's; nil: pipe does not read that kind.
 func (p *Project) openDVC(ctx context.Context, r *dvc.Remote) (dvc.Raw, error) {
 	switch r.Scheme() {
@@ -83,8 +96,10 @@ func (p *Project) openDVC(ctx context.Context, r *dvc.Remote) (dvc.Raw, error) {
 	if raw, ok := store.As[dvc.Raw](opened); ok {
 		return raw, nil
 	}
-	return nil, diag.New(diag.Policy, "DVC's remote %s: your credentials are not sent to %s, because only .dvc/config names that server", r.Name, remote.Stranger(at)).
-		At(".dvc/config").Hinted("if you trust the server, export PIPE_TRUST_ENDPOINT=%s, or run dvc pull and give pipe a remote of its own: --to URL", remote.Stranger(at))
+	e := diag.New(diag.Policy, "DVC's remote %s: your credentials are not sent to %s, because only .dvc/config names that server", r.Name, remote.Stranger(at)).
+		At(".dvc/config").Hinted("if you trust the server, export PIPE_TRUST_ENDPOINT=%s; or run dvc pull first: DVC's cache is enough", remote.Stranger(at))
+	e.Err = errUntrusted
+	return refusedRaw{e}, nil
 }
 
 // dvcSpec is DVC's remote in the words of pipe.yaml.

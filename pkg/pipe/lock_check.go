@@ -105,7 +105,11 @@ func (k *lockCheck) read(ctx context.Context, opt CheckOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if k.spec, err = k.p.parse(yaml); err != nil {
+	beside := func(at repopath.Path) ([]byte, error) {
+		data, err := file(k.p.at().Child(string(at)))
+		return data, absent(err)
+	}
+	if k.spec, err = k.p.parsePast(yaml, beside); err != nil {
 		return err
 	}
 	k.data, err = file(k.p.lockAt)
@@ -145,8 +149,8 @@ func (k *lockCheck) wants() bool {
 }
 
 // listed reports whether a stage that was brought up to date is in the lock. A frozen one may have
-// been frozen before it ever ran.
-func listed(s *spec.Stage) bool { return !s.Deploy && !s.Frozen }
+// been frozen before it ever ran, and one with a condition may never have met it.
+func listed(s *spec.Stage) bool { return !s.Deploy && !s.Frozen && s.When == nil }
 
 // stages compares the blocks with the stages of pipe.yaml.
 func (k *lockCheck) stages(lock *lockfile.File) {
@@ -159,13 +163,26 @@ func (k *lockCheck) stages(lock *lockfile.File) {
 			k.say(k.lineOf(l.Name), l.Name+" has other outputs in pipe.yaml", "pipe repro "+l.Name)
 		}
 	}
+	maybe := k.conditional()
 	for i := range k.spec.Stages {
 		s := &k.spec.Stages[i]
 		absent := slices.ContainsFunc(lock.Absent, func(a lockfile.Absent) bool { return a.Stage == s.Name })
-		if listed(s) && lock.Stage(s.Name) == nil && !absent {
+		if listed(s) && !maybe[i] && lock.Stage(s.Name) == nil && !absent {
 			k.at(s.Place, "pipe.lock does not list "+s.Name, "pipe repro "+s.Name)
 		}
 	}
+}
+
+// conditional returns the stages that come after one with a condition: what that one makes may be missing.
+func (k *lockCheck) conditional() []bool {
+	var from []int
+	for i := range k.spec.Stages {
+		if k.spec.Stages[i].When != nil {
+			from = append(from, i)
+		}
+	}
+	g := k.spec.Edges()
+	return g.Reach(from, g.Down)
 }
 
 // sources compares the locked commits with the sources of pipe.yaml.

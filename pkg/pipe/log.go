@@ -31,6 +31,7 @@ type Run struct {
 	Version    string        `json:"version,omitempty"`    // of pipe
 	At         time.Time     `json:"at,omitzero"`          // when it began
 	Seconds    float64       `json:"seconds,omitempty"`    // how long it took, or has taken
+	Attempts   int           `json:"attempts,omitempty"`   // of the command; absent: one
 	Exit       int           `json:"exit,omitempty"`       // the command's exit code; -1: a signal ended it
 	Error      string        `json:"error,omitempty"`      // why it failed
 	Log        digest.Digest `json:"log,omitzero"`         // of what it printed
@@ -322,7 +323,7 @@ func (p *Project) logByRecord(ctx context.Context, of recorded) (*Log, error) {
 func (p *Project) runOf(rec *object.Record) Run {
 	r := Run{
 		Stage: rec.Stage, Kind: "build", Status: runlog.OK, Key: rec.ID.Key, Generation: rec.ID.Generation, Project: rec.Project,
-		By: rec.By, Builder: rec.Builder, Commit: rec.Commit, Version: rec.Version, At: rec.At, Seconds: rec.Seconds, Log: rec.Log,
+		By: rec.By, Builder: rec.Builder, Commit: rec.Commit, Version: rec.Version, At: rec.At, Seconds: rec.Seconds, Attempts: rec.Attempts, Log: rec.Log,
 	}
 	if s := p.spec.Stage(rec.Stage); s != nil && s.Check || s == nil && len(rec.Outs) == 0 {
 		r.Kind = "check"

@@ -196,7 +196,10 @@ func projectsBelow(top string, opt Options) ([]string, error) {
 		return nil, err
 	}
 	slices.Sort(dirs)
-	return dirs, nil
+	return slices.DeleteFunc(dirs, func(dir string) bool { // a part of another project
+		at := filepath.Join(top, filepath.FromSlash(dir))
+		return including(at) != at
+	}), nil
 }
 
 // maxIgnore is the largest ignore file in bytes that is read.

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/release"
+	"github.com/pipe-build/pipe/internal/view"
 )
 
 // Names are what a command line may name in a project.
 type Names struct {
 	Stages       []Name   // sorted
+	Groups       []Name   // of stages, sorted
 	Outs         []Name   // sorted; relative to the directory where pipe runs, with the system's separators
 	Remotes      []Name   // in pipe.yaml's order
 	Sources      []Name   // in pipe.yaml's order
@@ -40,6 +42,9 @@ func (p *Project) Names(ctx context.Context) Names {
 				n.Outs = append(n.Outs, Name{at, "output of " + s.Name})
 			}
 		}
+	}
+	for _, g := range p.spec.Groups() {
+		n.Groups = append(n.Groups, Name{g, "group of " + view.Count(len(p.spec.Members(g)), "stage")})
 	}
 	slices.SortFunc(n.Outs, func(a, b Name) int { return strings.Compare(a.Name, b.Name) })
 	for _, r := range p.spec.Remotes {

@@ -156,9 +156,9 @@ func (o *others) open(ctx context.Context, dir repopath.Path) (*Project, error) 
 	if p, ok := o.by[root]; ok {
 		return p, nil
 	}
-	if _, err := os.Lstat(filepath.Join(root, spec.FileName)); err != nil {
+	if _, err := os.Lstat(filepath.Join(root, spec.FileName)); err != nil || including(root) != root {
 		o.by[root] = nil
-		return nil, nil //nolint:nilerr // no project
+		return nil, nil //nolint:nilerr // no project, or a part of one
 	}
 	for _, p := range o.p.beside {
 		if p.root == root {

@@ -24,8 +24,6 @@ package pipe
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,8 +32,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ci"
-	"github.com/pipe-build/pipe/internal/diag"
-	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
@@ -102,6 +98,7 @@ type Project struct {
 	beside   []*Project    // others of the repository that are open
 	opened   []*Project    // those of them that this one opened, and closes
 	planned  []StageResult // what the last plan of it among several has decided
+	changed  []string      // stages that an earlier step of the verb has changed
 	assumed  bool          // what would be deployed is live already: no command runs
 	said     bool          // which blocks of the lock do not count: once is enough
 	jobOnce  sync.Once
@@ -215,55 +212,6 @@ const cacheName = "cache"
 
 // ownCache is where the cache lies unless PIPE_CACHE says otherwise.
 func (p *Project) ownCache() string { return filepath.Join(p.root, worktree.Dir, cacheName) }
-
-var errNoProject = errors.New("no " + spec.FileName + " in this directory or any above it")
-
-// findRoot returns the nearest directory, dir or one above it, that has a pipe.yaml. Links are
-// resolved once, here, so that all later paths agree on the root.
-func findRoot(dir string) (string, error) {
-	start, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("find the current directory: %w", err)
-	}
-	// Before the directories above: a directory misspelled in -C must not run the project above it.
-	if info, err := os.Stat(start); errors.Is(err, fs.ErrNotExist) {
-		return "", diag.New(diag.Usage, "no such directory").At(dir)
-	} else if err == nil && !info.IsDir() {
-		return "", diag.New(diag.Usage, "not a directory").At(dir)
-	}
-	dvcAt := ""
-	for d := start; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, spec.FileName)); err == nil {
-			return filepath.EvalSymlinks(d)
-		}
-		if _, err := os.Stat(filepath.Join(d, dvc.StagesFile)); err == nil && dvcAt == "" {
-			dvcAt = d
-		}
-		if d == filepath.Dir(d) {
-			return "", noProject(start, dvcAt)
-		}
-	}
-}
-
-// noProject is the error for a directory that lies in no project; dvcAt is the nearest one that
-// has a dvc.yaml.
-func noProject(start, dvcAt string) error {
-	if dvcAt == "" {
-		return diag.New(diag.Usage, "%w", errNoProject).At(start).Hinted("pipe init")
-	}
-	next := "pipe import dvc"
-	if dvcAt != start {
-		next = "pipe -C " + dvcAt + " import dvc"
-	}
-	e := isDVC(dvcAt).Hinted("%s writes a %s with the stages of %s, and leaves DVC's files as they are", next, spec.FileName, dvc.StagesFile)
-	e.Err = errNoProject
-	return e
-}
-
-// isDVC is the error for a directory that has a dvc.yaml and no pipe.yaml.
-func isDVC(dir string) *diag.Error {
-	return diag.New(diag.Usage, "%s without %s: this is a DVC project", dvc.StagesFile, spec.FileName).At(dir)
-}
 
 // Close writes the stat index and frees connections. A stat index that was not written costs
 // the next call the time to hash again, and nothing else.

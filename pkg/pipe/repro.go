@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -24,7 +25,8 @@ import (
 
 // ReproOptions say what Repro and Plan do. The zero value is right for all stages.
 type ReproOptions struct {
-	Targets        []string // stages or outs; with them, all that they need
+	Targets        []string // stages, groups, globs or outs; with them, all that they need
+	Only, Skip     []string // names, groups and globs of stages: run these alone, leave these out
 	Jobs           int      // stages at once; 0: the number of CPUs
 	KeepGoing      bool     // after a failure, go on with what does not depend on it
 	Push           bool     // publish each stage as soon as it is done
@@ -72,14 +74,15 @@ type StageResult struct {
 	Outs    []artifact.Output `json:"outs,omitempty"`   // its outputs, where they are known
 	Error   string            `json:"error,omitempty"`  // why it failed
 	// Old are its outputs by pipe.lock before the run, where others took their place.
-	Old     []artifact.Output `json:"old,omitempty"`
-	Seconds float64           `json:"seconds,omitempty"`       // how long the command ran
-	Saved   float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
+	Old      []artifact.Output `json:"old,omitempty"`
+	Seconds  float64           `json:"seconds,omitempty"`       // how long the command ran
+	Attempts int               `json:"attempts,omitempty"`      // of the command; absent: one
+	Saved    float64           `json:"saved_seconds,omitempty"` // how long it took earlier, if it need not run now
 	// Files are the very files that changed inside directories and globs among
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
-	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	// Assumed are the commands, images and URLs among the deps that were not asked for: they count as unchanged.
 	Assumed []string `json:"assumed,omitempty"`
 
 	trees     map[string]*object.Tree
@@ -180,6 +183,10 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	if err != nil {
 		return nil, err
 	}
+	omit, err := p.omit(&opt)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.readySources(ctx, lock, opt.Sources, dry); err != nil { // before any input is read
 		return nil, err
 	}
@@ -191,7 +198,7 @@ func (p *Project) runOn(ctx context.Context, lock *lockfile.File, opt ReproOptio
 	if err != nil {
 		return nil, err
 	}
-	o.Targets, o.Dry = targets, dry
+	o.Targets, o.Dry, o.Omit, o.Narrow = targets, dry, omit, len(opt.Only) > 0
 	if env := p.DeploysTo(); env != "" && dry { // status and why look at what pipe deploy would do there
 		if e.Given, err = p.valuesOf(env); err != nil {
 			return nil, err
@@ -233,7 +240,7 @@ func (p *Project) runOptions(ctx context.Context, opt ReproOptions, env *release
 	o = engine.Options{
 		Downstream: opt.Downstream, Pipeline: opt.Pipeline, Single: opt.Single, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		Push: opt.Push, Force: opt.Force, RebuildMissing: opt.RebuildMissing, NoDeploy: opt.NoDeploy, Silent: opt.silent, TrustLock: opt.TrustLock, Replay: opt.Replay, Settled: opt.settled,
-		Want: p.deployment(ctx, opt),
+		Want: p.deployment(ctx, opt), Changed: p.changed,
 	}
 	switch {
 	case opt.NoDeploy:
@@ -266,10 +273,10 @@ func results(r *engine.Result) *Result {
 	for _, o := range r.Stages {
 		s := StageResult{
 			Stage: o.Stage.Name, Deploy: o.Stage.Deploy, Check: o.Stage.Check, Verb: o.Verdict.Do, Because: o.Verdict.Because, Outs: o.Outs,
-			Assumed: o.Assumed, Saved: o.Saved, trees: o.Trees, deps: o.Deps, was: o.Was, fresh: len(o.Old) == 0 && len(o.Outs) > 0 && o.Verdict.Do != event.Skip && o.Verdict.Do != event.Frozen,
+			Assumed: o.Assumed, Saved: o.Saved, trees: o.Trees, deps: o.Deps, was: o.Was, fresh: len(o.Old) == 0 && len(o.Outs) > 0 && o.Verdict.Do != event.Skip && o.Verdict.Do != event.Frozen && o.Verdict.Do != event.Omit,
 		}
 		if o.Verdict.Do == event.Run {
-			s.Seconds = o.Seconds
+			s.Seconds, s.Attempts = o.Seconds, o.Attempts
 		}
 		if o.Done && !slices.EqualFunc(o.Old, o.Outs, artifact.Output.Same) {
 			s.Old = o.Old
@@ -321,8 +328,11 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 	vars := p.withEnv()
 	e := &engine.Engine{
 		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
-		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, World: p.world(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
+	}
+	if ask == askAll {
+		e.Upstream = lookup.New("pipe/" + Build().Version)
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty

@@ -15,6 +15,7 @@ import (
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/lockfile"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // RevOptions say of which commits the locks count, in place of the workspace's own. The zero
@@ -57,7 +58,7 @@ func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, ba
 	}
 	seen := map[string]bool{}
 	for _, s := range snapshots {
-		project, lock, err := p.parsed(s)
+		project, lock, err := p.parsed(ctx, s)
 		if err != nil {
 			bad = errors.Join(bad, fmt.Errorf("%s: %w", s.Name, err))
 			continue
@@ -75,14 +76,15 @@ func (p *Project) pinned(ctx context.Context, opt SyncOptions) (all []pinned, ba
 	return all, bad, nil
 }
 
-// snapshots reads pipe.lock and pipe.yaml of commits.
+// snapshots reads pipe.lock and pipe.yaml of commits. Where files that pipe.yaml names differ, so may the
+// stages: such commits are snapshots of their own.
 func (p *Project) snapshots(ctx context.Context, opt RevOptions) ([]gitlog.Snapshot, error) {
 	tips := gitlog.Tips{Branches: opt.AllBranches, Tags: opt.AllTags, Revs: opt.Revs}
-	return p.repo.Snapshots(ctx, tips, p.lockAt, p.yamlAt())
+	return p.repo.Snapshots(ctx, tips, append([]repopath.Path{p.lockAt, p.yamlAt(), p.at().Child(spec.DefaultVars)}, p.besides()...)...)
 }
 
 // parsed reads the files of a commit. One without pipe.lock or without pipe.yaml names nothing.
-func (p *Project) parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
+func (p *Project) parsed(ctx context.Context, s gitlog.Snapshot) (*spec.Project, *lockfile.File, error) {
 	if s.Files[0] == nil || s.Files[1] == nil {
 		return &spec.Project{}, &lockfile.File{}, nil
 	}
@@ -90,7 +92,7 @@ func (p *Project) parsed(s gitlog.Snapshot) (*spec.Project, *lockfile.File, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := p.parse(s.Files[1])
+	project, err := p.parsePast(s.Files[1], p.inCommit(ctx, s.Commit))
 	return project, lock, err
 }
 

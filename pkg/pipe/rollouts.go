@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -202,12 +203,16 @@ func (r *rollouts) judge(ctx context.Context, t *target) error {
 		return err
 	}
 	v, err := t.env.Judge(ctx, t.state, &w.Want)
-	t.order = w.Order()
+	t.order = append(w.Order(), omitted(w, verbs)...)
 	r.tell(t, v)
 	t.result.Release, t.result.Commit = w.Release.String(), w.Commit
 	t.planned()
 	if err != nil {
 		return r.requested(ctx, t, err)
+	}
+	if len(w.Stages) == 0 {
+		t.settle(DeployCurrent, allOmitted, nil)
+		return nil
 	}
 	if v.Do != release.Go && t.state.Lease == nil {
 		t.settle(outcomeOf(v.Do), v.Why, nil)
@@ -285,6 +290,15 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	return nil
 }
 
+// allOmitted is why nothing is deployed where conditions leave all stages out.
+const allOmitted = "every deploy stage is left out"
+
+// omitted returns the stages that have a verdict and no part in the deployment, sorted.
+func omitted(w *deploy.Work, verbs map[string]action.Verdict) []string {
+	names := slices.Sorted(maps.Keys(verbs))
+	return slices.DeleteFunc(names, func(name string) bool { _, ok := w.Stages[name]; return ok })
+}
+
 // tell says what is decided about each stage.
 func (r *rollouts) tell(t *target, v release.Verdict) {
 	for _, name := range t.order {
@@ -292,8 +306,12 @@ func (r *rollouts) tell(t *target, v release.Verdict) {
 		if code := map[release.Do]string{release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]; code != "" && verdict.Do == event.Run {
 			verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: t.conf.Name, Note: v.Why}}}
 		}
-		r.emit(t, event.Event{Type: event.Decided, Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: a.Key.String()})
-		t.result.Stages = append(t.result.Stages, StageResult{Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: a.Key.String()})
+		key := ""
+		if !a.Key.IsZero() {
+			key = a.Key.String()
+		}
+		r.emit(t, event.Event{Type: event.Decided, Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: key})
+		t.result.Stages = append(t.result.Stages, StageResult{Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: key})
 	}
 }
 
@@ -357,7 +375,7 @@ func (r *rollouts) deploy(ctx context.Context, t *target) error {
 	for i := range t.result.Stages {
 		s := &t.result.Stages[i]
 		o := result.Stages[s.Stage]
-		if s.Seconds = o.Seconds; o.Err != nil {
+		if s.Seconds, s.Attempts = o.Seconds, o.Attempts; o.Err != nil {
 			s.Error = o.Err.Error()
 		} else if o.Blocked != "" {
 			s.Verb, s.Because = event.Blocked, []event.Reason{{Code: event.NeedFailed, Path: o.Blocked}}

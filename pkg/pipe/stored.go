@@ -85,7 +85,7 @@ func (p *Project) stored(ctx context.Context, env *release.Environment, id relea
 
 // For implements origin.
 func (s *stored) For(_ context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
-	chosen, err := choose(s.opt, s.release.Names())
+	chosen, err := s.p.choose(s.opt, s.release.Names())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,6 +103,7 @@ func (s *stored) For(_ context.Context, env *release.State, given map[string]str
 		w.Stages[name], w.Values[name], w.Passed[name] = a, in.Env, s.p.passedNow(name)
 		verbs[name] = known(action.DecideDeploy(stage, a.Key, in, env.StageNow(name), nil, s.opt.Force))
 	}
+	w.Frozen = s.p.conditional(func(name string) bool { _, ok := s.release.Stages[name]; return ok })
 	// What --only and --skip leave out is not waited for; the release itself stays as it is.
 	w.Tidy()
 	return w, verbs, nil

@@ -2,7 +2,6 @@ package pipe
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -11,13 +10,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// targets returns the names of the stages that users mean, each once: by name, or by a path
-// that the stage makes, as written in the directory where pipe runs. An unknown one is an
-// error of kind usage that names the nearest. A stage's name comes before a path with the same
-// text.
+// targets returns the names of the stages that users mean, each once: by name, by the name
+// of a group, by a path that the stage makes, as written in the directory where pipe runs, or by a glob
+// over names. An unknown one is an error of kind usage that names the nearest. Where one text could
+// be several of these, the first counts.
 func (p *Project) targets(names []string) ([]string, error) {
 	outs, typed := map[repopath.Path]string{}, map[string]string{}
-	var known []string
+	known := p.spec.Groups()
 	for i := range p.spec.Stages {
 		s := &p.spec.Stages[i]
 		known = append(known, s.Name)
@@ -29,22 +28,29 @@ func (p *Project) targets(names []string) ([]string, error) {
 		}
 	}
 	var stages []string
+	seen := map[string]bool{}
 	for _, n := range names {
-		stage := ""
+		var found []string
 		if p.spec.Stage(n) != nil {
-			stage = n
-		} else if at, err := p.work.Inside(p.opt.Dir, n); err == nil {
-			stage = outs[at]
+			found = []string{n}
+		} else if at, err := p.work.Inside(p.opt.Dir, n); err == nil && outs[at] != "" && len(p.spec.Members(n)) == 0 {
+			found = []string{outs[at]}
+		} else if found = p.byGlob(n); isGlob(n) {
+			if err := checkGlob(n); err != nil {
+				return nil, err
+			}
 		}
-		if stage == "" {
+		if len(found) == 0 {
 			e := diag.New(diag.Usage, "no stage or output named %q", n).At(spec.FileName)
 			if near := yamldoc.Nearest(n, known); near != "" {
 				return nil, e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
 			}
 			return nil, e.Hinted("pipe dag lists the stages")
 		}
-		if !slices.Contains(stages, stage) {
-			stages = append(stages, stage)
+		for _, stage := range found {
+			if !seen[stage] {
+				seen[stage], stages = true, append(stages, stage)
+			}
 		}
 	}
 	return stages, nil

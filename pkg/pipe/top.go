@@ -2,11 +2,15 @@ package pipe
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
+	"github.com/pipe-build/pipe/internal/gitlog"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/spec"
@@ -16,13 +20,28 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// parse reads the pipe.yaml of this project as it is now. Files that it names are those of the workspace.
+// reading returns a file of the project, at one revision. Its error is fs.ErrNotExist where there is none.
+type reading func(at repopath.Path) ([]byte, error)
+
+// parse reads the pipe.yaml of this project as it is now.
 func (p *Project) parse(data []byte) (*spec.Project, error) {
+	return spec.ParseIn(spec.FileName, data, p.options(p.file))
+}
+
+// parsePast reads a pipe.yaml as it was, with the files that it names at the same revision: vars of now
+// would make stages that there never were.
+func (p *Project) parsePast(data []byte, file reading) (*spec.Project, error) {
+	opt := p.options(file)
+	opt.Past = true
+	return spec.ParseIn(spec.FileName, data, opt)
+}
+
+func (p *Project) options(file reading) spec.Options {
 	dir := repopath.Path("")
 	if p.repo != nil {
 		dir = p.at()
 	}
-	return spec.ParseIn(spec.FileName, data, spec.Options{Dir: dir, Read: p.file})
+	return spec.Options{Dir: dir, Read: file}
 }
 
 // file reads a file of the project.
@@ -31,6 +50,22 @@ func (p *Project) file(at repopath.Path) ([]byte, error) {
 		return text, nil
 	}
 	return atomicfile.Read(p.path(string(at)), yamldoc.MaxSize)
+}
+
+// inCommit reads files of the project in a commit.
+func (p *Project) inCommit(ctx context.Context, commit string) reading {
+	return func(at repopath.Path) ([]byte, error) {
+		data, err := p.repo.FileAt(ctx, commit, p.at().Child(string(at)))
+		return data, absent(err)
+	}
+}
+
+// absent makes git's error for a file that a revision does not have the one that files have.
+func absent(err error) error {
+	if errors.Is(err, gitlog.ErrNoFile) {
+		return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	}
+	return err
 }
 
 // openTop opens the git repository around the project, to be read only, if a stage reads
