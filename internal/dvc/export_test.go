@@ -80,8 +80,8 @@ func exported(t *testing.T, text string, included bool, stages ...Stage) (string
 	return e.Text, notes.String()
 }
 
-func TestTheTextOfPipeYAMLStays(t *testing.T) {
-	text, notes := exported(t, `# The project.
+// wholeProject has each form that DVC has, too, and some that it has not.
+const wholeProject = `# The project.
 project: p
 remote: s3://b/p
 vars: {x: 1}
@@ -102,7 +102,10 @@ stages:
     foreach: [1, 2]
     do: {cmd: "echo ${item}", outs: ["${item}"], check: true, vars: {z: 1}}
   ship: {deploy: true, cmd: ./ship}
-`, false,
+`
+
+func TestTheTextOfPipeYAMLStays(t *testing.T) {
+	text, notes := exported(t, wholeProject, false,
 		Stage{Name: "a", Original: "a", Written: "a", Wdir: "w", Cmd: []string{"echo 1 > out/a"}, Deps: []Item{{Path: "in"}, {Path: "[x]"}}, Params: []ParamsOf{{File: "params.yaml", Keys: []string{"k"}}, {File: "p.json", Keys: []string{"l"}}}, Outs: []StageOut{{Item: Item{Path: "b"}, List: "outs"}, {Item: Item{Path: "c"}, List: "outs"}, {Item: Item{Path: "out/a"}, List: "outs"}, {Item: Item{Path: "m"}, List: "metrics"}, {Item: Item{Path: "p.csv"}, List: "plots"}, {Item: Item{Path: "q.csv"}, List: "plots"}}},
 		Stage{Name: "g@1", Original: "g@1", Written: "g", Cmd: []string{"echo 1"}, Outs: []StageOut{{Item: Item{Path: "1"}, List: "outs"}}},
 		Stage{Name: "g@2", Original: "g@2", Written: "g", Cmd: []string{"echo 2"}, Outs: []StageOut{{Item: Item{Path: "2"}, List: "outs"}}},

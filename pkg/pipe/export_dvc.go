@@ -154,7 +154,7 @@ func (x *exporting) ignoreFiles() error {
 		if e.Name() != ".pipeignore" || !e.Type().IsRegular() {
 			return nil
 		}
-		text, err := os.ReadFile(name)
+		text, err := atomicfile.Read(name, atomicfile.MaxNote)
 		if err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (x *exporting) ignoreFiles() error {
 	}
 	for dir, text := range found {
 		name := path.Join(dir, dvc.IgnoreFile)
-		old, err := os.ReadFile(x.path(name))
+		old, err := atomicfile.Read(x.path(name), yamldoc.MaxSize)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			x.texts[name] = []byte(text)
@@ -268,7 +268,7 @@ func (x *exporting) next() {
 func (x *exporting) write(last []string) error {
 	var names, there []string
 	for name, text := range x.texts {
-		old, err := os.ReadFile(x.path(name))
+		old, err := atomicfile.Read(x.path(name), yamldoc.MaxSize)
 		switch {
 		case err == nil && string(old) == string(text):
 			continue
