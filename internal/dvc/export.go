@@ -93,14 +93,26 @@ func Export(file string, text []byte, stages []Stage, included bool) (*Exported,
 	if vars := root.Get("vars"); vars.IsMap() {
 		root.Set("vars", yamldoc.NewList(false, vars))
 	}
-	if all := root.Get("stages"); all != nil {
-		for _, name := range all.Keys() {
-			e.at = name
-			e.stage(all, name)
+	all := root.Get("stages")
+	if !all.IsMap() {
+		all = yamldoc.NewMap(false)
+	}
+	entries := all.Keys()
+	for _, name := range entries {
+		e.at = name
+		e.stage(all, name)
+	}
+	for i := range stages { // of another file for the same directory
+		if s := &stages[i]; !slices.Contains(entries, s.Written) {
+			e.rename(s)
+			all.Set(s.Name, s.draft())
 		}
-		if len(all.Keys()) == 0 {
-			root.Delete("stages")
-		}
+	}
+	switch {
+	case len(all.Keys()) == 0:
+		root.Delete("stages")
+	case !root.Get("stages").IsMap():
+		root.Set("stages", all)
 	}
 	return &Exported{head + root.Encode(), e.notes}, nil
 }

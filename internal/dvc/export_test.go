@@ -193,6 +193,21 @@ func TestWhatDVCWouldReadOtherwiseIsWrittenOut(t *testing.T) {
 	}
 }
 
+func TestStagesOfAnotherFileAreWrittenOutBehind(t *testing.T) {
+	stage := func(name string) Stage {
+		return Stage{Name: name, Original: "s/" + name, Written: name, Cmd: []string{"x"}}
+	}
+	for text, want := range map[string]string{
+		"":                         "stages:\n  a:\n    cmd: x\n  b-c:\n    cmd: x\n",
+		"inputs: [i]\n":            "stages:\n  a:\n    cmd: x\n  b-c:\n    cmd: x\n",
+		"stages:\n  a: {cmd: x}\n": "stages:\n  a: {cmd: x}\n  b-c:\n    cmd: x\n",
+	} {
+		if got, _ := exported(t, text, true, stage("a"), stage("b.c")); got != want {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
+
 func TestBytesThatEndInAnErrorGetNoName(t *testing.T) {
 	cache := t.TempDir()
 	bad := errors.New("wrong bytes")

@@ -231,7 +231,8 @@ func (x *exporting) stageFiles(stages map[string][]dvc.Stage) (last []string, er
 		name := path.Join(dir, spec.FileName)
 		text := x.yaml
 		if dir != "." {
-			if text, err = atomicfile.Read(x.path(name), yamldoc.MaxSize); err != nil {
+			// It may be another file of that directory that is included.
+			if text, err = atomicfile.Read(x.path(name), yamldoc.MaxSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 		}
