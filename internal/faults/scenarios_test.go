@@ -2,12 +2,15 @@
 
 package faults
 
+import "slices"
+
 // scenario is a verb in a world where it has something of everything to do.
 type scenario struct {
 	name    string
 	prepare func(*world)
 	verb    string
 	exact   bool   // what the undisturbed run removes must be gone: gc
+	makes   bool   // it makes the project: pipe.yaml comes last, and there is nothing to look at before, and nothing to do again after it
 	settle  string // what a user who wants all outputs runs in the end, disturbed or not
 }
 
@@ -44,7 +47,7 @@ const build = "pipe repro -j1 files stamp"
 
 // scenarios are all verbs that change something. Those of onS3 need a remote and are
 // swept on S3 too.
-func scenarios() []*scenario { return append(builds(), append(onS3(), others()...)...) }
+func scenarios() []*scenario { return slices.Concat(builds(), onS3(), others(), imports()) }
 
 func builds() []*scenario {
 	return []*scenario{
