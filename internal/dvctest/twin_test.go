@@ -41,10 +41,7 @@ func begin(t *testing.T) (p project, all []string) {
 	p.mustDVC("freeze", "docs")
 	p.sh("git add -A; git commit -qm 'As DVC left it'")
 	all = p.ran()
-	p.must("import", "dvc")
-	if ran := p.ran(); len(ran) > 0 {
-		t.Fatalf("pipe import dvc runs %s", ran)
-	}
+	p.imports()
 	return p, all
 }
 
