@@ -31,6 +31,7 @@ lint: ## vet, gofumpt, staticcheck, go mod tidy, actionlint
 	$(GO) mod tidy -diff
 	$(GO) mod tidy -C internal/tools -diff
 	$(GO) mod tidy -C internal/tools/act -diff
+	$(GO) mod tidy -C internal/tools/registry -diff
 	$(TOOL) actionlint
 
 cross: ## compile for every platform, without cgo

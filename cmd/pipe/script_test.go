@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 
 // environment gives a script a git of its own, and a quiet one.
 func environment(e *testscript.Env) {
+	e.Values[namedKey{}] = &named{webs: map[string]*web{}}
 	caches, _ := os.UserCacheDir() // without one, a script that calls the Go command takes longer
 	for _, kv := range []string{
 		"CACHES=" + caches,
@@ -113,6 +114,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 			ts.Fatalf("%d requests, not %s:\n%s", n, args[2], strings.Join(p.Log(), "\n"))
 		}
 	},
+	"serve": serve, "asked": asked, "image": image, "unregister": unregister,
 	// code N PROGRAM ARGS... checks an exit code.
 	"code": func(ts *testscript.TestScript, _ bool, args []string) {
 		err := ts.Exec(args[1], args[2:]...)

@@ -29,7 +29,7 @@ func Changes(s *spec.Stage, in Inputs, locked *lockfile.Stage, was *Was) []Reaso
 	}
 	why := cmdChanges(s, locked, was)
 	why = append(why, depChanges(in.Deps, locked.Deps)...)
-	why = append(why, toolChanges(in.Tools, locked.Tools)...)
+	why = append(why, askedChanges(in.Asked, locked.Asked)...)
 	why = append(why, paramChanges(in, locked)...)
 	why = append(why, envChanges(in, locked.Env)...)
 	why = append(why, outChanges(s, locked)...)
@@ -63,7 +63,7 @@ func callChanges(s *spec.Stage, was *Was) (why []Reason) {
 // liveChanges says in what a stage differs from what is live. The environment has the
 // dependencies, and of all else only the key.
 func liveChanges(s *spec.Stage, in Inputs, live Live, was *Was) []Reason {
-	why := append(depChanges(in.Deps, live.Deps), toolChanges(in.Tools, live.Tools)...)
+	why := append(depChanges(in.Deps, live.Deps), askedChanges(in.Asked, live.Asked)...)
 	if was == nil {
 		return append(why, Reason{Code: event.RestChanged})
 	}
@@ -190,6 +190,31 @@ func kindNote(was, now artifact.Kind) string {
 		return "now a file, was a directory"
 	}
 	return ""
+}
+
+// askedChanges compares the inputs that have no path.
+func askedChanges(now, then artifact.Asked) []Reason {
+	why := toolChanges(now.Tools, then.Tools)
+	why = append(why, namedChanges(event.ImageChanged, now.Images, then.Images)...)
+	return append(why, namedChanges(event.URLChanged, now.URLs, then.URLs)...)
+}
+
+// namedChanges compares what names stood for.
+func namedChanges(code string, now, then []artifact.Named) []Reason {
+	answers := func(all []artifact.Named) map[string]string {
+		m := map[string]string{}
+		for _, n := range all {
+			m[n.Name] = n.Answer
+		}
+		return m
+	}
+	why := mapChanges([3]string{event.DepAdded, code, event.DepRemoved}, answers(then), answers(now))
+	for i, r := range why {
+		if r.Code == code {
+			why[i].Note = artifact.ShortAnswer(r.Old) + " -> " + artifact.ShortAnswer(r.New)
+		}
+	}
+	return why
 }
 
 // toolChanges compares what commands printed. Where both first lines are known and differ,

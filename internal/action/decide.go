@@ -128,7 +128,7 @@ type Live struct {
 	Status string // ok, failed, deploying, unknown; empty: never deployed
 	Key    digest.Key
 	Deps   []artifact.Input // what was deployed
-	Tools  []artifact.Tool
+	artifact.Asked
 	Commit string            // HEAD then; empty: not known
 	Values map[string]string // of its variables, those that pipe.yaml or an option gave
 }

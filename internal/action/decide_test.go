@@ -22,7 +22,7 @@ func lockedAs(s *spec.Stage, in Inputs) *lockfile.Stage {
 	for _, d := range in.Deps {
 		l.Deps = append(l.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest, Size: d.Size, Files: d.Files, In: d.In})
 	}
-	l.Tools = slices.Clone(in.Tools)
+	l.Tools, l.Images, l.URLs = slices.Clone(in.Tools), slices.Clone(in.Images), slices.Clone(in.URLs)
 	for _, p := range in.Params {
 		l.Params = append(l.Params, lockfile.Param{File: p.File, Key: p.Key, Value: p.Value})
 	}
@@ -110,6 +110,9 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		{"dep from directory to file", func(_ *spec.Stage, in *Inputs) { in.Deps[2].Kind = artifact.OneFile }, []string{"dep-changed lib"}},
 		{"tool", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Digest = sum("go1.27") }, []string{"tool-changed go version"}},
 		{"tool added and removed", func(_ *spec.Stage, in *Inputs) { in.Tools[0].Cmd = "cc -v" }, []string{"dep-added cc -v", "dep-removed go version"}},
+		{"image", func(_ *spec.Stage, in *Inputs) { in.Images[0].Answer = "sha256:bb" }, []string{"image-changed alpine"}},
+		{"URL", func(_ *spec.Stage, in *Inputs) { in.URLs[0].Answer = "blake3:bb" }, []string{"url-changed https://h/x"}},
+		{"image and URL, added and removed", func(_ *spec.Stage, in *Inputs) { in.Images, in.URLs[0].Name = nil, "https://h/y" }, []string{"dep-removed alpine", "dep-removed https://h/x", "dep-added https://h/y"}},
 		{"param", func(_ *spec.Stage, in *Inputs) { in.Params[0].Value = "0.2" }, []string{"param-changed params.yaml:lr"}},
 		{"param added and removed", func(_ *spec.Stage, in *Inputs) {
 			in.Params[0] = params.Value{File: "params.yaml", Key: "a", Value: "1"}
@@ -165,6 +168,19 @@ func TestAToolsFirstLineSaysWhatChangedWhereBothAreKnown(t *testing.T) {
 		if r := Changes(s, in, locked, nil); len(r) != 1 || r[0].String() != c.want || r[0].Old == r[0].New {
 			t.Errorf("%q to %q: %+v, want %s", c.was, c.is, r, c.want)
 		}
+	}
+}
+
+func TestAReasonSaysWhatANameStoodForAndStandsForNow(t *testing.T) {
+	hash := strings.Repeat("0123456789abcdef", 4)
+	s, in := example()
+	in.Images[0].Answer, in.URLs[0].Answer = "sha256:"+hash, `etag:"a-very-long-etag-of-a-server"`
+	locked := lockedAs(s, in)
+	in.Images[0].Answer, in.URLs[0].Answer = "sha512:f"+hash+hash[1:], "blake3:"+hash
+	got := Changes(s, in, locked, nil)
+	want := `image alpine changed (sha256:0123456789ab -> sha512:f0123456789a), https://h/x changed (etag:"a-very-long-etag-of-a-server" -> blake3:0123456789ab)`
+	if text := event.Words(got, 9); text != want || got[0].Old != "sha256:"+hash || got[1].New != "blake3:"+hash {
+		t.Errorf("%s, want %s: %+v", text, want, got)
 	}
 }
 
@@ -231,7 +247,7 @@ func TestDecideDeployFollowsTheEnvironmentAlone(t *testing.T) {
 			for _, d := range in.Deps {
 				c.live.Deps = append(c.live.Deps, artifact.Input{Path: d.Path, Kind: d.Kind, Exec: d.Exec, Digest: d.Digest})
 			}
-			c.live.Tools = in.Tools
+			c.live.Asked = in.Asked
 			got := DecideDeploy(s, key, in, c.live, nil, false)
 			if got.Do != c.verb || !slices.Equal(codes(got.Because), c.why) {
 				t.Errorf("%s because %q, want %s because %q", got.Do, codes(got.Because), c.verb, c.why)

@@ -29,13 +29,13 @@ const salt = "pipe key 1"
 // Inputs are the values that a stage's declared inputs have now. Lists are in the order of the
 // stage's own lists, which package spec has sorted.
 type Inputs struct {
-	Deps     []artifact.Input // in the order of Stage.Deps
-	Tools    []artifact.Tool  // in the order of Stage.Tools
-	Params   []params.Value   // sorted by file, then key
-	Env      []EnvValue       // in the order of Stage.Env
-	Platform string           // what Stage.Platform stands for here; empty: it is not set
-	Loose    bool             // a build stage sees the whole environment
-	Hidden   []repopath.Path  // params files that git ignores: their values stay out of lock and reasons
+	Deps []artifact.Input // in the order of Stage.Deps
+	artifact.Asked
+	Params   []params.Value  // sorted by file, then key
+	Env      []EnvValue      // in the order of Stage.Env
+	Platform string          // what Stage.Platform stands for here; empty: it is not set
+	Loose    bool            // a build stage sees the whole environment
+	Hidden   []repopath.Path // params files that git ignores: their values stay out of lock and reasons
 }
 
 // EnvValue is a declared variable's value; an unset one differs from an empty one. A literal's
@@ -102,6 +102,7 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		text("env_mode", "loose", "")
 	}
 	frameList(f, "excludes", s.Excludes, func(v *digest.Frame, x repopath.Pattern) { v.String(string(x)) })
+	frameList(f, "images", in.Images, frameNamed)
 	flag("input", s.Input)
 	frameList(f, "outs", s.Outs, func(v *digest.Frame, o spec.Out) {
 		v.String(string(o.Path))
@@ -118,11 +119,18 @@ func KeyOf(s *spec.Stage, in Inputs) digest.Key {
 		v.String(t.Cmd)
 		v.Bytes(t.Digest[:])
 	})
+	frameList(f, "urls", in.URLs, frameNamed)
 	text("wdir", string(s.Wdir), string(repopath.Root))
 	if s.InRepo {
 		text("workdir", "repo", "")
 	}
 	return f.Sum()
+}
+
+// frameNamed adds a name and what it stands for.
+func frameNamed(v *digest.Frame, n artifact.Named) {
+	v.String(n.Name)
+	v.String(n.Answer)
 }
 
 // frameList adds a field with a list, its length before its items, unless it is empty. The

@@ -28,7 +28,9 @@ func example() (*spec.Stage, Inputs) {
 	s := &spec.Stage{
 		Name: "build", Place: "pipe.yaml:3:3", Cmd: []string{"./build.sh", "echo done"}, Shell: "bash", Wdir: "app",
 		Deps:     []spec.Dep{{Glob: "app/*.go"}, {Path: "app/build.sh"}, {Path: "lib", Dir: true}},
-		Tools:    []spec.Tool{{Cmd: "go version"}},
+		Tools:    []spec.Asked{{Name: "go version"}},
+		Images:   []spec.Asked{{Name: "alpine"}},
+		URLs:     []spec.Asked{{Name: "https://h/x"}},
 		Excludes: []repopath.Pattern{"lib/**/*.md"},
 		Params:   []spec.Params{{File: "params.yaml", Keys: []string{"lr", "size"}}},
 		Env:      []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS", File: &dotenv.Var{Name: "GOFLAGS", Value: "-v"}}},
@@ -44,7 +46,11 @@ func example() (*spec.Stage, Inputs) {
 			{Path: "app/build.sh", Exec: true, Digest: sum("script"), Size: 5},
 			{Path: "lib", Kind: artifact.Dir, Digest: sum("lib"), Size: 99, Files: 3, In: sum("tree")},
 		},
-		Tools:    []artifact.Tool{{Cmd: "go version", Digest: sum("go1.26"), Size: 7, Line: "go1.26"}},
+		Asked: artifact.Asked{
+			Tools:  []artifact.Tool{{Cmd: "go version", Digest: sum("go1.26"), Size: 7, Line: "go1.26"}},
+			Images: []artifact.Named{{Name: "alpine", Answer: "sha256:aa"}},
+			URLs:   []artifact.Named{{Name: "https://h/x", Answer: `etag:"1"`}},
+		},
 		Platform: "linux/amd64", Hidden: []repopath.Path{"secret.yaml"},
 		Params: []params.Value{{File: "params.yaml", Key: "lr", Value: "0.1"}, {File: "params.yaml", Key: "size", Value: "[1,2]"}},
 		Env:    []EnvValue{{Name: "CGO_ENABLED", Value: "0", Set: true, Literal: true}, {Name: "GOFLAGS", Value: "-trimpath", Set: true}},
@@ -74,7 +80,7 @@ func TestEveryFieldIsInTheKeyOrOnTheListWithAReason(t *testing.T) {
 		typ := reflect.TypeOf(sample)
 		for i := range typ.NumField() {
 			f := typ.Field(i)
-			if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct || f.Type == reflect.TypeFor[spec.Verify]() {
+			if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct || slices.Contains([]reflect.Type{reflect.TypeFor[spec.Verify](), reflect.TypeFor[artifact.Asked]()}, f.Type) {
 				continue // walked by itself
 			}
 			each(typ.Name()+"."+f.Name, func(s *spec.Stage, in *Inputs) reflect.Value { return at(s, in).Field(i) })
@@ -82,8 +88,14 @@ func TestEveryFieldIsInTheKeyOrOnTheListWithAReason(t *testing.T) {
 	}
 	walk(spec.Stage{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(s).Elem() })
 	walk(spec.Dep{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Deps[1]).Elem() })
-	walk(spec.Tool{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Tools[0]).Elem() })
+	for _, list := range []func(s *spec.Stage) []spec.Asked{
+		func(s *spec.Stage) []spec.Asked { return s.Tools }, func(s *spec.Stage) []spec.Asked { return s.Images }, func(s *spec.Stage) []spec.Asked { return s.URLs },
+	} {
+		walk(spec.Asked{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&list(s)[0]).Elem() })
+	}
 	walk(artifact.Tool{}, func(_ *spec.Stage, in *Inputs) reflect.Value { return reflect.ValueOf(&in.Tools[0]).Elem() })
+	walk(artifact.Named{}, func(_ *spec.Stage, in *Inputs) reflect.Value { return reflect.ValueOf(&in.Images[0]).Elem() })
+	walk(artifact.Named{}, func(_ *spec.Stage, in *Inputs) reflect.Value { return reflect.ValueOf(&in.URLs[0]).Elem() })
 	walk(spec.Need{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Needs[0]).Elem() })
 	walk(spec.Params{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Params[0]).Elem() })
 	walk(spec.Env{}, func(s *spec.Stage, _ *Inputs) reflect.Value { return reflect.ValueOf(&s.Env[0]).Elem() })
@@ -111,10 +123,14 @@ func resolve(s *spec.Stage, in Inputs) Inputs {
 			in.Deps[i].Kind = in.Deps[i].Kind.Top()
 		}
 	}
-	for i, t := range s.Tools {
-		if t.Cmd != was.Tools[i].Cmd {
-			in.Tools[i].Cmd = t.Cmd
-		}
+	if t := s.Tools[0]; t != was.Tools[0] {
+		in.Tools[0].Cmd = t.Name
+	}
+	if n := s.Images[0]; n != was.Images[0] {
+		in.Images[0].Name = n.Name
+	}
+	if n := s.URLs[0]; n != was.URLs[0] {
+		in.URLs[0].Name = n.Name
 	}
 	for i, e := range s.Env {
 		if e.Name != was.Env[i].Name {
@@ -167,6 +183,8 @@ func TestLessDeclaredIsAnotherKey(t *testing.T) {
 	for name, drop := range map[string]func(*spec.Stage, *Inputs){
 		"dep":     func(_ *spec.Stage, in *Inputs) { in.Deps = in.Deps[1:] },
 		"tool":    func(_ *spec.Stage, in *Inputs) { in.Tools = nil },
+		"image":   func(_ *spec.Stage, in *Inputs) { in.Images = nil },
+		"url":     func(_ *spec.Stage, in *Inputs) { in.URLs = nil },
 		"param":   func(_ *spec.Stage, in *Inputs) { in.Params = in.Params[1:] },
 		"env":     func(_ *spec.Stage, in *Inputs) { in.Env = in.Env[1:] },
 		"exclude": func(s *spec.Stage, _ *Inputs) { s.Excludes = nil },
@@ -213,6 +231,14 @@ func TestBytesMovedAcrossFieldsGiveOtherKeys(t *testing.T) {
 		},
 		"exclude and out": {
 			KeyOf(&spec.Stage{Excludes: []repopath.Pattern{"a"}}, Inputs{}), KeyOf(&spec.Stage{Outs: []spec.Out{{Path: "a"}}}, Inputs{}),
+		},
+		"images and URLs": {
+			KeyOf(&spec.Stage{}, Inputs{Asked: artifact.Asked{Images: []artifact.Named{{Name: "a", Answer: "b"}}}}),
+			KeyOf(&spec.Stage{}, Inputs{Asked: artifact.Asked{URLs: []artifact.Named{{Name: "a", Answer: "b"}}}}),
+		},
+		"name and answer": {
+			KeyOf(&spec.Stage{}, Inputs{Asked: artifact.Asked{URLs: []artifact.Named{{Name: "a", Answer: "bc"}}}}),
+			KeyOf(&spec.Stage{}, Inputs{Asked: artifact.Asked{URLs: []artifact.Named{{Name: "ab", Answer: "c"}}}}),
 		},
 		"env and params": {
 			KeyOf(&spec.Stage{}, Inputs{Env: []EnvValue{{Name: "a", Value: "b"}}}),

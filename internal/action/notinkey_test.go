@@ -22,7 +22,7 @@ var notInKey = map[string]string{
 	"Stage.Meta":       "for other programs",
 	"Dep.Dir":          "only demands a directory; the kind of what lies there is in the key",
 	"Dep.Place":        "where it stands in the file",
-	"Tool.Place":       "where it stands in the file",
+	"Asked.Place":      "where it stands in the file",
 	"Params.Place":     "where it stands in the file",
 	"Env.Literal":      "where the value comes from; the value itself is in the key",
 	"Env.Place":        "where it stands in the file",

@@ -53,7 +53,7 @@ func Recall(now Definition, in Inputs, locked *lockfile.Stage, more func(yield f
 func RecallLive(now Definition, in Inputs, live Live, more func(yield func(Definition) bool)) (found *Was) {
 	try := func(d Definition) bool {
 		old := in
-		old.Deps, old.Tools, old.Env, old.Platform = live.Deps, live.Tools, envOf(d.Stage, in, live.Values), d.Platform
+		old.Deps, old.Asked, old.Env, old.Platform = live.Deps, live.Asked, envOf(d.Stage, in, live.Values), d.Platform
 		if KeyOf(d.Stage, old) == live.Key {
 			found = &Was{Definition: d, Whole: true}
 		}
@@ -116,7 +116,7 @@ func prove(d Definition, in Inputs, locked *lockfile.Stage) *Was {
 // then returns the inputs that a lock was made from; false where it has only the hash of a value
 // that is another one now.
 func then(d Definition, in Inputs, locked *lockfile.Stage) (old Inputs, ok bool) {
-	old = Inputs{Deps: locked.Deps, Tools: locked.Tools, Platform: d.Platform, Loose: d.Loose}
+	old = Inputs{Deps: locked.Deps, Asked: locked.Asked, Platform: d.Platform, Loose: d.Loose}
 	for _, p := range locked.Params {
 		v, ok := paramThen(p, in)
 		if !ok {

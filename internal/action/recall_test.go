@@ -127,6 +127,7 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 	}{
 		"a dep":    {func(_ *spec.Stage, in *Inputs) { in.Deps[1].Digest = sum("new") }, "app/build.sh changed", ""},
 		"a tool":   {func(_ *spec.Stage, in *Inputs) { in.Tools[0].Digest = sum("go1.27") }, "the output of go version changed", ""},
+		"an image": {func(_ *spec.Stage, in *Inputs) { in.Images[0].Answer = "sha256:bb" }, "image alpine changed (sha256:aa -> sha256:bb)", ""},
 		"command":  {func(s *spec.Stage, _ *Inputs) { s.Cmd = []string{"make"} }, "its definition, a param or a variable changed", "the command changed"},
 		"workdir":  {func(s *spec.Stage, _ *Inputs) { s.InRepo = true }, "its definition, a param or a variable changed", "the definition changed: workdir, +repo"},
 		"variable": {func(_ *spec.Stage, in *Inputs) { in.Env[1].Value = "-race" }, "its definition, a param or a variable changed", ""},
@@ -138,7 +139,7 @@ func TestWhatChangedOfALiveDefinitionIsTold(t *testing.T) {
 	} {
 		was, wasIn := example()
 		was.Deploy = true
-		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(was, wasIn), Deps: wasIn.Deps, Tools: wasIn.Tools}
+		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(was, wasIn), Deps: wasIn.Deps, Asked: wasIn.Asked}
 		if c.known == "" {
 			c.known = c.alone
 		}
@@ -193,7 +194,7 @@ func TestAValueThatAnEnvironmentHasIsNoChange(t *testing.T) {
 		s, in := example()
 		s.Deploy, s.Env = true, []spec.Env{{Name: "CGO_ENABLED", Value: "0", Literal: true}, {Name: "GOFLAGS"}, {Name: "REGION"}}
 		then, now := at(s, in, c.then), at(s, in, c.now)
-		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(s, then), Deps: then.Deps, Tools: then.Tools, Values: map[string]string{"CGO_ENABLED": "0"}}
+		live := Live{Env: "prod", Status: StatusOK, Key: KeyOf(s, then), Deps: then.Deps, Asked: then.Asked, Values: map[string]string{"CGO_ENABLED": "0"}}
 		for k, v := range c.then {
 			live.Values[k] = v
 		}

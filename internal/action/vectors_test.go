@@ -39,9 +39,9 @@ type stageInput struct {
 	Params        []paramInput       `json:"params,omitempty"`
 	Platform      string             `json:"platform,omitempty"`
 	Shell         string             `json:"shell"`
-	Tools         []artifact.Tool    `json:"tools,omitempty"`
-	Wdir          repopath.Path      `json:"wdir"`
-	Workdir       string             `json:"workdir,omitempty"`
+	artifact.Asked
+	Wdir    repopath.Path `json:"wdir"`
+	Workdir string        `json:"workdir,omitempty"`
 }
 
 type envInput struct {
@@ -66,7 +66,7 @@ func (v stageInput) key() digest.Key {
 		AlwaysChanged: v.AlwaysChanged, Check: v.Check, Cmd: v.Cmd, Deploy: v.Deploy, Excludes: v.Excludes,
 		Shell: v.Shell, Wdir: v.Wdir, InRepo: v.Workdir == "repo", Input: v.Input,
 	}
-	in := Inputs{Deps: v.Deps, Tools: v.Tools, Platform: v.Platform, Loose: v.EnvMode == "loose"}
+	in := Inputs{Deps: v.Deps, Asked: v.Asked, Platform: v.Platform, Loose: v.EnvMode == "loose"}
 	for _, e := range v.Env {
 		value := EnvValue{Name: e.Name, Secret: e.Secret, Set: e.Value != nil}
 		if e.Value != nil {

@@ -130,7 +130,7 @@ func (a *app) root() *cobra.Command {
 		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.holdCmd(), a.resumeCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.metricsCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 		a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.addCmd(), a.unaddCmd(), a.updateCmd(), a.freezeCmd(), a.unfreezeCmd(),
-		a.importCmd(),
+		a.importCmd(), a.exportCmd(),
 		a.fmtCmd(), a.validateCmd(), a.schemaCmd(),
 	)
 	a.completions(root)

@@ -51,28 +51,7 @@ DVC's own files and stores are only read. If the import is interrupted, run it a
 // printImport prints what was made of the project: stages, decisions, what is not carried over, and what to
 // do next.
 func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
-	carried := 0
-	for _, s := range r.Stages {
-		if s.Carried {
-			carried++
-			continue
-		}
-		view.Print(w, "not up to date  %s: %s\n", s.Stage, s.Why)
-		printDo(w, s.Do)
-	}
-	for _, lost := range []bool{false, true} {
-		for _, n := range r.Notes {
-			if n.Lost != lost {
-				continue
-			}
-			word := "note"
-			if lost {
-				word = "not carried over"
-			}
-			view.Print(w, "%s  %s: %s\n", word, n.At, n.What)
-			printDo(w, n.Do)
-		}
-	}
+	carried := printCarried(w, r.Stages, r.Notes)
 	for _, f := range r.Files {
 		view.Print(w, "--- %s\n", f.Name)
 		for line := range strings.Lines(f.Text) {
@@ -94,6 +73,32 @@ func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
 	if !dryRun {
 		view.Print(w, "next: %s\n", r.Next)
 	}
+}
+
+// printCarried prints what was not carried over between pipe and another tool, and returns how many stages were.
+func printCarried(w io.Writer, stages []pipe.ImportStage, notes []pipe.ImportNote) (carried int) {
+	for _, s := range stages {
+		if s.Carried {
+			carried++
+			continue
+		}
+		view.Print(w, "not up to date  %s: %s\n", s.Stage, s.Why)
+		printDo(w, s.Do)
+	}
+	for _, lost := range []bool{false, true} {
+		for _, n := range notes {
+			if n.Lost != lost {
+				continue
+			}
+			word := "note"
+			if lost {
+				word = "not carried over"
+			}
+			view.Print(w, "%s  %s: %s\n", word, n.At, n.What)
+			printDo(w, n.Do)
+		}
+	}
+	return carried
 }
 
 // printDo prints what to do about something.

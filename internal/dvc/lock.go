@@ -21,10 +21,11 @@ const (
 
 // Item is a dep or an out as dvc.lock or a .dvc file has it.
 type Item struct {
-	Path string // as it stands there, relative to the stage's working directory
-	Sum  Sum
-	Size int64 // -1: not told
-	Exec bool
+	Path  string // as it stands there, relative to the stage's working directory
+	Sum   Sum
+	Size  int64 // -1: not told
+	Files int64 // of a directory; 0: not told
+	Exec  bool
 }
 
 // Sum is what DVC names bytes by.
@@ -154,6 +155,8 @@ func parseItem(n *yamldoc.Node) Item {
 			if size, err := strconv.ParseInt(p.Value.Value, 10, 64); err == nil {
 				i.Size = size
 			}
+		case "nfiles":
+			i.Files, _ = strconv.ParseInt(p.Value.Value, 10, 64) // it is for people
 		case "isexec":
 			i.Exec = p.Value.Value == "true"
 		case "md5":

@@ -191,9 +191,10 @@ func (t *Tree) Sum(legacy bool) Sum {
 
 // Files hashes what lies in a workspace, each file once.
 type Files struct {
-	root  string
-	mu    sync.Mutex
-	known map[string]*Tree
+	root   string
+	mu     sync.Mutex
+	known  map[string]*Tree
+	coming map[string][]byte // .dvcignore files that are not written yet, by their directories
 }
 
 // NewFiles returns those below root, the directory that has .dvc.
@@ -248,7 +249,7 @@ func (f *Files) above(at string) (*ignore.Rules, error) {
 		return rules, nil
 	}
 	for elem := range strings.SplitSeq(at, "/") {
-		b, err := dvcIgnore(dir)
+		b, err := f.ignoreFile(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -272,7 +273,7 @@ func dvcIgnore(dir string) ([][]byte, error) {
 // dir hashes the files below a directory.
 func (f *Files) dir(ctx context.Context, t *Tree, name string, rules *ignore.Rules) error {
 	var files []string
-	if err := walk(&files, name, "", rules); err != nil {
+	if err := f.walk(&files, name, "", rules); err != nil {
 		return err
 	}
 	hashed := make([]Hashed, len(files))
@@ -287,8 +288,8 @@ func (f *Files) dir(ctx context.Context, t *Tree, name string, rules *ignore.Rul
 }
 
 // walk adds the files below a directory.
-func walk(files *[]string, name, below string, rules *ignore.Rules) error {
-	b, err := dvcIgnore(name)
+func (f *Files) walk(files *[]string, name, below string, rules *ignore.Rules) error {
+	b, err := f.ignoreFile(name)
 	if err != nil {
 		return err
 	}
@@ -307,11 +308,11 @@ func walk(files *[]string, name, below string, rules *ignore.Rules) error {
 		case ".git", ".hg", Dir:
 			continue // DVC never looks into them
 		}
-		if rules.Match(e.Name(), info.IsDir()) {
+		if rules.Match(e.Name(), info.IsDir()) || info.IsDir() && !e.IsDir() { // nor through a symlink to a directory
 			continue
 		}
 		if info.IsDir() {
-			if err := walk(files, full, at, rules.Enter(e.Name(), nil)); err != nil {
+			if err := f.walk(files, full, at, rules.Enter(e.Name(), nil)); err != nil {
 				return err
 			}
 			continue

@@ -204,7 +204,7 @@ func (r *run) keepNotes(ctx context.Context, in *gathered, log []byte, rec *obje
 // entry returns how a stage stands in the lock.
 func (r *run) entry(a *attempt, outs []artifact.Output) *lockfile.Stage {
 	in := a.in.Inputs
-	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Tools: in.Tools, Outs: outs}
+	l := &lockfile.Stage{Name: a.Stage.Name, Key: a.Key, Generation: a.Generation, Cmd: action.CmdDigest(a.Stage), Deps: in.Deps, Asked: in.Asked, Outs: outs}
 	for _, p := range in.Params {
 		l.Params = append(l.Params, in.LockParam(p))
 	}

@@ -29,7 +29,7 @@ func (r *run) decideDeploy(ctx context.Context, st *state) error {
 		return err
 	}
 	live := env.StageNow(st.Stage.Name)
-	if err := r.tools(ctx, st, in, live.Tools); err != nil {
+	if err := r.asked(ctx, st, in, live.Asked); err != nil {
 		return err
 	}
 	st.Key, st.Trees, st.Deps, st.Was, st.in = action.KeyOf(st.Stage, in.Inputs), in.byPath(), in.Deps, live.Deps, in

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
+	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/lockfile"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -57,7 +58,7 @@ func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*
 			continue
 		}
 		if err == nil {
-			err = r.tools(ctx, st, in, nil)
+			err = r.asked(ctx, st, in, artifact.Asked{})
 		}
 		if err == nil {
 			st.in, st.Deps = in, in.Deps

@@ -69,7 +69,8 @@ type Engine struct {
 	Tracked func(ctx context.Context, files []string) ([]string, error)
 	// Ask runs a command whose output is an input. Its error wraps action.ErrNotAsked when it is
 	// not run, because somebody only looks at the project.
-	Ask func(context.Context, action.Question) ([]byte, error)
+	Ask      func(context.Context, action.Question) ([]byte, error)
+	Upstream Upstream // nil: nobody is asked, because somebody only looks at the project
 	// Past yields what pipe.yaml may have been at a commit or, without one, when the lock was
 	// written, the likeliest first; it is asked only for a reason that cannot be told without.
 	// nil: nothing is known.

@@ -66,8 +66,11 @@ func (m made) inside(p repopath.Path) []repopath.Path {
 }
 
 // errUnknown says that an input will be made by a stage, or printed by a command, that must run
-// first. It occurs in dry runs only: otherwise that has run before its readers are started.
-type errUnknown struct{ what, note string }
+// first, or must be asked for. It occurs in dry runs only: otherwise that has come before its readers are started.
+type errUnknown struct {
+	what, note string
+	code       string // of the reason; empty: NeedsRun
+}
 
 func (e errUnknown) Error() string { return e.what + " must run first" }
 

@@ -29,7 +29,7 @@ type Outcome struct {
 	Saved      float64           // of a stage that need not run: how long the command took when it ran; 0: not known
 	Err        error
 	Done       bool     // it is as it should be; in a dry run: decided
-	Assumed    []string // commands among its deps that were not run: their output counts as unchanged
+	Assumed    []string // what its deps did not ask for, commands, images and URLs: it counts as unchanged
 	// Trees are the manifests of directory and glob deps, by the names of these.
 	Trees map[string]*object.Tree
 	Deps  []artifact.Input // as they are; empty while they are not known

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (r *run) stage(ctx context.Context, i int) {
 	var unknown errUnknown
 	if errors.As(err, &unknown) && r.opt.Dry {
 		st.unknown = true
-		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: event.NeedsRun, Path: unknown.what, Note: unknown.note}}}
+		st.Verdict = action.Verdict{Do: event.Wait, Because: []event.Reason{{Code: cmp.Or(unknown.code, event.NeedsRun), Path: unknown.what, Note: unknown.note}}}
 		r.decided(st)
 		return
 	}
@@ -145,7 +146,7 @@ type outHere struct {
 func (r *run) build(ctx context.Context, st *state) error {
 	in, err := r.gather(ctx, st)
 	if err == nil {
-		err = r.tools(ctx, st, in, st.lockedTools())
+		err = r.asked(ctx, st, in, st.lockedAsked())
 	}
 	if err != nil {
 		return err
@@ -339,12 +340,12 @@ func recorded(a *attempt) []artifact.Output {
 	return a.locked.Outs
 }
 
-// lockedTools returns what the stage's commands printed, as the lock has it.
-func (st *state) lockedTools() []artifact.Tool {
-	if st.locked == nil {
-		return nil
+// lockedAsked returns the stage's inputs that have no path, as the lock has them.
+func (st *state) lockedAsked() (then artifact.Asked) {
+	if st.locked != nil {
+		then = st.locked.Asked
 	}
-	return st.locked.Tools
+	return then
 }
 
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no

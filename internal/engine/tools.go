@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -26,55 +24,8 @@ const (
 	toolLine  = 100 // characters of its first line that the lock shows
 )
 
-// answers are what commands printed, each asked once in a run, whatever stages ask: it is
-// shared by all passes, so that one that is repeated decides about the same versions.
-type answers struct {
-	sync.Mutex
-	by    map[string]func() answer
-	taken map[string]bool // commands that were not run, and whose output is what it was
-}
-
-// answer is what a command printed, or how it failed.
-type answer struct {
-	out  []byte
-	tail []string // the last lines of standard error
-	err  error
-}
-
-// tools adds the outputs of the stage's commands to its inputs. A command that is not run counts
-// as what it printed when the stage was last done; a stage of which that is not known waits.
-func (r *run) tools(ctx context.Context, st *state, in *gathered, then []artifact.Tool) error {
-	for _, t := range st.Stage.Tools {
-		tool, err := r.tool(ctx, st, in, t)
-		if errors.Is(err, action.ErrNotAsked) {
-			i := slices.IndexFunc(then, func(a artifact.Tool) bool { return a.Cmd == t.Cmd })
-			if i < 0 {
-				return errUnknown{t.Cmd, "pipe repro runs it"}
-			}
-			tool, err = then[i], nil
-			st.Assumed = append(st.Assumed, t.Cmd)
-			r.assumed(t.Cmd)
-		}
-		if err != nil {
-			return err
-		}
-		in.Tools = append(in.Tools, tool)
-	}
-	return nil
-}
-
-// assumed says once that a command was not run.
-func (r *run) assumed(cmd string) {
-	r.answers.Lock()
-	defer r.answers.Unlock()
-	if !r.answers.taken[cmd] {
-		r.answers.taken[cmd] = true
-		r.note("", "did not run %s: its output counts as unchanged", cmd)
-	}
-}
-
 // tool runs one command, unless the same one was run for another stage.
-func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (artifact.Tool, error) {
+func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Asked) (artifact.Tool, error) {
 	outside := r.outside(st.Stage, in.Env)
 	log := runlog.NewOutput(outside)
 	env := r.environ(st, &gathered{Inputs: action.Inputs{Env: in.Env}})
@@ -82,10 +33,12 @@ func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (a
 		env = append(env, "PIPE_ENV="+r.Env.Name())
 	}
 	q := action.Question{
-		Stage: st.Stage.Name, Cmd: t.Cmd, Shell: st.Stage.Shell, Wdir: st.Stage.Wdir, Env: env, Timeout: toolTime, Most: toolBytes,
+		Stage: st.Stage.Name, Cmd: t.Name, Shell: st.Stage.Shell, Wdir: st.Stage.Wdir, Env: env, Timeout: toolTime, Most: toolBytes,
 		Line: func(line []byte) { log.Add(line) },
 	}
-	got := r.answers.of(q, func() answer {
+	// Questions are the same if nothing that the command sees differs.
+	id := fmt.Sprintf("%q", append([]string{q.Cmd, q.Shell, string(q.Wdir)}, q.Env...))
+	got := r.answers.of(id, func() answer {
 		out, err := r.Ask(ctx, q)
 		return answer{out, log.Tail(), err}
 	})
@@ -95,22 +48,9 @@ func (r *run) tool(ctx context.Context, st *state, in *gathered, t spec.Tool) (a
 	case got.err != nil:
 		return artifact.Tool{}, toolError(st.Stage, t, got)
 	case len(got.out) == 0 && len(got.tail) > 0:
-		r.note(st.Stage.Name, "%s printed only to standard error, which does not count; add 2>&1 to it", t.Cmd)
+		r.note(st.Stage.Name, "%s printed only to standard error, which does not count; add 2>&1 to it", t.Name)
 	}
-	return artifact.Tool{Cmd: t.Cmd, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, outside, got.out)}, nil
-}
-
-// of returns the answer to a question, and asks if nobody has. Questions are the same if nothing
-// that the command sees differs.
-func (a *answers) of(q action.Question, ask func() answer) answer {
-	a.Lock()
-	id := fmt.Sprintf("%q", append([]string{q.Cmd, q.Shell, string(q.Wdir)}, q.Env...))
-	if a.by[id] == nil {
-		a.by[id] = sync.OnceValue(ask)
-	}
-	once := a.by[id]
-	a.Unlock()
-	return once()
+	return artifact.Tool{Cmd: t.Name, Digest: digest.Of(got.out), Size: int64(len(got.out)), Line: r.line(st.Stage, outside, got.out)}, nil
 }
 
 // line returns the first line of an output as the lock may show it, so that people see which
@@ -137,7 +77,7 @@ func (r *run) line(s *spec.Stage, env []action.EnvValue, out []byte) string {
 }
 
 // toolError says how a command failed, with the last lines of its standard error.
-func toolError(s *spec.Stage, t spec.Tool, got answer) error {
+func toolError(s *spec.Stage, t spec.Asked, got answer) error {
 	var exit *shell.ExitError
 	what := got.err.Error()
 	switch {
@@ -148,6 +88,6 @@ func toolError(s *spec.Stage, t spec.Tool, got answer) error {
 	case errors.As(got.err, &exit) && len(got.tail) > 0:
 		what += "\n    " + strings.Join(got.tail, "\n    ")
 	}
-	e := &diag.Error{Kind: diag.Stage, Place: t.Place, What: fmt.Sprintf("%s: dependency {cmd: %s}: %s", s.Name, t.Cmd, what), Err: got.err}
+	e := &diag.Error{Kind: diag.Stage, Place: t.Place, What: fmt.Sprintf("%s: dependency {cmd: %s}: %s", s.Name, t.Name, what), Err: got.err}
 	return e.Hinted("install the tool, or correct the command")
 }

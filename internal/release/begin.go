@@ -333,6 +333,6 @@ func (w *Want) stage(a Aim, n uint64, old Stage, by string, at time.Time) Stage 
 	return Stage{
 		Status: action.StatusDeploying, Key: a.Key, Was: old.Key, Release: w.Release, N: n, By: by, At: at,
 		Commit: commit, Committed: w.Committed.UTC().Truncate(time.Second), Dirty: w.Dirty, Override: w.Override, Values: a.Values, Outside: a.Outside,
-		Closure: p.Closure, Size: p.Size, Files: p.Files, Dir: p.Dir, Local: p.Local, Deps: p.Deps, Tools: p.Tools, Artifacts: p.Artifacts, rest: old.rest,
+		Closure: p.Closure, Size: p.Size, Files: p.Files, Dir: p.Dir, Local: p.Local, Deps: p.Deps, Asked: p.Asked, Artifacts: p.Artifacts, rest: old.rest,
 	}
 }

@@ -23,6 +23,10 @@ import (
 // ReleaseSchema is the number of the form of a Release that this version reads and writes.
 const ReleaseSchema = 1
 
+// needsNames is the feature that some inputs have names, Images and URLs: without it a reader would take another key
+// for that of the release, and deploy it again.
+const needsNames = "names"
+
 // Release is everything that a deployment needs but the values of the environment: with it a
 // directory that has pipe.yaml alone can deploy. It is immutable and named by its content, and
 // says neither who made it, when, nor from which commit: equal work has one name.
@@ -36,17 +40,17 @@ type Release struct {
 // Part is one deploy stage of a release. What is in its key stands here as the key takes it,
 // but for the values of variables, which are those of the environment.
 type Part struct {
-	Cmd           []string           `json:"cmd"`
-	Shell         string             `json:"shell"`
-	Wdir          repopath.Path      `json:"wdir"`
-	Deps          []artifact.Input   `json:"deps,omitempty"`
-	Tools         []artifact.Tool    `json:"tools,omitempty"` // without their lines
-	Excludes      []repopath.Pattern `json:"excludes,omitempty"`
-	Params        []Param            `json:"params,omitempty"`
-	Env           []Var              `json:"env,omitempty"`
-	Platform      string             `json:"platform,omitempty"`
-	AlwaysChanged bool               `json:"always_changed,omitempty"`
-	InRepo        bool               `json:"in_repo,omitempty"` // it runs in a checkout alone
+	Cmd            []string           `json:"cmd"`
+	Shell          string             `json:"shell"`
+	Wdir           repopath.Path      `json:"wdir"`
+	Deps           []artifact.Input   `json:"deps,omitempty"`
+	artifact.Asked                    // tools without their lines
+	Excludes       []repopath.Pattern `json:"excludes,omitempty"`
+	Params         []Param            `json:"params,omitempty"`
+	Env            []Var              `json:"env,omitempty"`
+	Platform       string             `json:"platform,omitempty"`
+	AlwaysChanged  bool               `json:"always_changed,omitempty"`
+	InRepo         bool               `json:"in_repo,omitempty"` // it runs in a checkout alone
 
 	Closure   digest.Digest     `json:"closure"`             // tree of all files that the command gets
 	Size      int64             `json:"size"`                // of these files, in bytes
@@ -95,6 +99,7 @@ func PartOf(s *spec.Stage, in action.Inputs) Part {
 		Cmd: slices.Clone(s.Cmd), Shell: s.Shell, Wdir: s.Wdir, Deps: in.Deps, Excludes: s.Excludes, Platform: in.Platform,
 		AlwaysChanged: s.AlwaysChanged, InRepo: s.InRepo, Timeout: s.Timeout, Retries: s.Retries, Mutex: s.Mutex, Barrier: s.Barrier, Drift: s.Drift, Undeploy: s.Undeploy,
 	}
+	p.Images, p.URLs = in.Images, in.URLs
 	for _, t := range in.Tools {
 		t.Line = ""
 		p.Tools = append(p.Tools, t)
@@ -147,7 +152,7 @@ func (p *Part) Stage(name string, values []action.EnvValue) (*spec.Stage, action
 	if p.Verify != nil {
 		s.Verify = spec.Verify{Cmd: p.Verify.Cmd, Retries: p.Verify.Retries, Every: p.Verify.Every}
 	}
-	in := action.Inputs{Deps: p.Deps, Tools: p.Tools, Platform: p.Platform, Env: values}
+	in := action.Inputs{Deps: p.Deps, Asked: p.Asked, Platform: p.Platform, Env: values}
 	for _, v := range p.Params {
 		in.Params = append(in.Params, params.Value{File: v.File, Key: v.Key, Value: v.Value})
 	}
@@ -303,8 +308,11 @@ func readRelease(ctx context.Context, cells store.Cells, project string, id ID) 
 		return nil, diag.New(diag.Integrity, "cannot read release %s: %w", id.Short(), err).At(at).Hinted("inspect the object; pipe deploy makes a new release")
 	case project != "" && r.Project != project: // a workspace's own states are its project's, whatever its name is
 		return nil, diag.New(diag.Policy, "release %s belongs to project %q, not to %q", id.Short(), r.Project, project).At(at)
-	case len(r.Requires) > 0:
-		return nil, diag.Unknown("release "+id.Short(), fmt.Sprintf("%q", r.Requires[0])).At(at)
+	}
+	for _, feature := range r.Requires {
+		if feature != needsNames {
+			return nil, diag.Unknown("release "+id.Short(), fmt.Sprintf("%q", feature)).At(at)
+		}
 	}
 	return r, nil
 }
@@ -345,5 +353,5 @@ func (p *Part) check(r *Release, name string) error {
 			return fmt.Errorf("it needs %s, which the release does not have", n)
 		}
 	}
-	return checkParts(p.Dir, p.Deps, p.Tools, p.Artifacts)
+	return checkParts(p.Dir, p.Deps, p.Asked, p.Artifacts)
 }

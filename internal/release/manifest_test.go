@@ -182,8 +182,12 @@ func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 	}
 	in := action.Inputs{
 		Deps: deps("v1"), Params: []params.Value{{File: "params.yaml", Key: "a.b", Value: "1"}}, Platform: "linux/amd64",
-		Tools: []artifact.Tool{{Cmd: "go version", Digest: sum("go"), Size: 2, Line: "go1.26"}},
-		Env:   []action.EnvValue{{Name: "STACK", Value: "prd", Set: true, Literal: true}, {Name: "LOUD", Value: yes, Set: true, Literal: true}, {Name: "TOKEN", Value: "x", Set: true, Secret: true}},
+		Asked: artifact.Asked{
+			Tools:  []artifact.Tool{{Cmd: "go version", Digest: sum("go"), Size: 2, Line: "go1.26"}},
+			Images: []artifact.Named{{Name: "alpine:3.20", Answer: "sha256:" + sum("a").Hex()}},
+			URLs:   []artifact.Named{{Name: "https://example.com/x", Answer: `etag:"1"`}},
+		},
+		Env: []action.EnvValue{{Name: "STACK", Value: "prd", Set: true, Literal: true}, {Name: "LOUD", Value: yes, Set: true, Literal: true}, {Name: "TOKEN", Value: "x", Set: true, Secret: true}},
 	}
 	p := release.PartOf(st, in)
 	if got := p.Key("api", in.Env); got != action.KeyOf(st, in) || got == (digest.Key{}) {

@@ -183,7 +183,7 @@ func (s *State) leases() (all []*lease.Lease) {
 func (s *State) StageNow(stage string) action.Live {
 	live := action.Live{Env: s.Env}
 	if st, ok := s.Stages[stage]; ok {
-		live.Status, live.Key, live.Deps, live.Tools, live.Commit, live.Values = st.now(), st.Key, st.Deps, st.Tools, st.Commit, st.Values
+		live.Status, live.Key, live.Deps, live.Asked, live.Commit, live.Values = st.now(), st.Key, st.Deps, st.Asked, st.Commit, st.Values
 	}
 	return live
 }

@@ -90,28 +90,28 @@ func (h *Hold) vetoes(id ID) bool { return h != nil && slices.Contains(h.Veto, i
 
 // Stage is a deploy stage in an environment.
 type Stage struct {
-	Status    string            `json:"status"` // ok, failed, deploying, unknown
-	Key       digest.Key        `json:"key"`
-	Was       digest.Key        `json:"was,omitzero"`     // the version before this one
-	Release   ID                `json:"release,omitzero"` // that it belongs to
-	N         uint64            `json:"n,omitempty"`      // number of the deployment
-	By        string            `json:"by,omitempty"`
-	At        time.Time         `json:"at"`
-	Commit    string            `json:"commit,omitempty"`
-	Committed time.Time         `json:"committed,omitzero"` // when, by the committer's clock
-	Dirty     bool              `json:"dirty,omitempty"`    // inputs were not as in the commit
-	Override  bool              `json:"override,omitempty"` // it was made of other sources than the commit's
-	Values    map[string]string `json:"values,omitempty"`   // of its variables, those that pipe.yaml or --set gave
-	Outside   map[string]string `json:"outside,omitempty"`  // hashes of those that came from outside
-	Closure   digest.Digest     `json:"closure"`            // tree of all files that the command got
-	Size      int64             `json:"size,omitempty"`     // of these files, in bytes
-	Files     int64             `json:"files,omitempty"`    // how many there are
-	Dir       repopath.Path     `json:"dir,omitempty"`      // of the project in it; empty: the closure has the project alone
-	Local     bool              `json:"local,omitempty"`    // the closure is not in the remote: a part of it stays on one machine
-	Gone      uint64            `json:"gone,omitempty"`     // deployment since which no release has the stage
-	Deps      []artifact.Input  `json:"deps,omitempty"`
-	Tools     []artifact.Tool   `json:"tools,omitempty"`     // without their lines
-	Artifacts []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
+	Status         string            `json:"status"` // ok, failed, deploying, unknown
+	Key            digest.Key        `json:"key"`
+	Was            digest.Key        `json:"was,omitzero"`     // the version before this one
+	Release        ID                `json:"release,omitzero"` // that it belongs to
+	N              uint64            `json:"n,omitempty"`      // number of the deployment
+	By             string            `json:"by,omitempty"`
+	At             time.Time         `json:"at"`
+	Commit         string            `json:"commit,omitempty"`
+	Committed      time.Time         `json:"committed,omitzero"` // when, by the committer's clock
+	Dirty          bool              `json:"dirty,omitempty"`    // inputs were not as in the commit
+	Override       bool              `json:"override,omitempty"` // it was made of other sources than the commit's
+	Values         map[string]string `json:"values,omitempty"`   // of its variables, those that pipe.yaml or --set gave
+	Outside        map[string]string `json:"outside,omitempty"`  // hashes of those that came from outside
+	Closure        digest.Digest     `json:"closure"`            // tree of all files that the command got
+	Size           int64             `json:"size,omitempty"`     // of these files, in bytes
+	Files          int64             `json:"files,omitempty"`    // how many there are
+	Dir            repopath.Path     `json:"dir,omitempty"`      // of the project in it; empty: the closure has the project alone
+	Local          bool              `json:"local,omitempty"`    // the closure is not in the remote: a part of it stays on one machine
+	Gone           uint64            `json:"gone,omitempty"`     // deployment since which no release has the stage
+	Deps           []artifact.Input  `json:"deps,omitempty"`
+	artifact.Asked                   // tools without their lines
+	Artifacts      []artifact.Output `json:"artifacts,omitempty"` // stages' outs among them
 
 	rest map[string]json.RawMessage
 }
@@ -148,8 +148,8 @@ func (s *Stage) UnmarshalJSON(b []byte) (err error) {
 func restOf(b []byte, known any) (map[string]json.RawMessage, error) {
 	var all map[string]json.RawMessage
 	err := json.Unmarshal(b, &all)
-	for t, i := reflect.TypeOf(known), 0; i < t.NumField(); i++ {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(known)) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		delete(all, name)
 	}
 	return all, err
@@ -280,11 +280,11 @@ func (s *Stage) check() error {
 	case east != 0 || s.At.Nanosecond() != 0:
 		return errors.New("the time is not in UTC and whole seconds")
 	}
-	return checkParts(s.Dir, s.Deps, s.Tools, s.Artifacts)
+	return checkParts(s.Dir, s.Deps, s.Asked, s.Artifacts)
 }
 
 // checkParts checks what a state and a release both say of a stage.
-func checkParts(dir repopath.Path, deps []artifact.Input, tools []artifact.Tool, artifacts []artifact.Output) error {
+func checkParts(dir repopath.Path, deps []artifact.Input, asked artifact.Asked, artifacts []artifact.Output) error {
 	if dir != "" {
 		if _, err := repopath.Parse(string(dir)); err != nil {
 			return fmt.Errorf("dir: %w", err)
@@ -295,10 +295,8 @@ func checkParts(dir repopath.Path, deps []artifact.Input, tools []artifact.Tool,
 			return err
 		}
 	}
-	for _, t := range tools {
-		if err := t.Check(); err != nil {
-			return err
-		}
+	if err := asked.Check(); err != nil {
+		return err
 	}
 	for _, o := range artifacts {
 		if err := o.Check(); err != nil {

@@ -95,6 +95,9 @@ func (w *Want) Made(project string) *Release {
 	r := &Release{Schema: ReleaseSchema, Project: project, Stages: map[string]Part{}}
 	for name, a := range w.Stages {
 		r.Stages[name] = a.Part
+		if len(a.Part.Images)+len(a.Part.URLs) > 0 {
+			r.Requires = []string{needsNames}
+		}
 	}
 	return r
 }

@@ -2,27 +2,15 @@
 package s3server
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/pipe-build/pipe/internal/par"
 	"github.com/pipe-build/pipe/internal/tool"
-)
-
-const (
-	startTimeout = 30 * time.Second
-	pollInterval = 10 * time.Millisecond
-	startTries   = 5 // another process may take the free port first
 )
 
 // Options says what sort of server to start; the zero value is plain http.
@@ -39,11 +27,7 @@ type Server struct {
 	Dir       string // an object's bytes are the file Dir/bucket/key
 	CAFile    string // the PEM certificate to trust, with Options.TLS
 
-	cmd  *exec.Cmd
-	log  *tail
-	done chan struct{} // closed when the process has ended
-	stop func()
-	once sync.Once
+	*tool.Server
 }
 
 // Start starts a server that is stopped and removed at the end of the test.
@@ -75,76 +59,28 @@ func StartMain(ctx context.Context, dir string, opt Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	for range startTries {
-		if err = s.start(ctx, program, keyFile); err == nil {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("start the S3 server: %w", err)
-}
-
-func (s *Server) start(ctx context.Context, program, keyFile string) error {
-	addr, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	s.Endpoint = "http://" + addr
-	args := []string{"--quiet", "--keep-alive", "--port", addr}
+	args := []string{"--quiet", "--keep-alive"}
+	scheme := "http://"
 	if keyFile != "" {
-		s.Endpoint = "https://" + addr
+		scheme = "https://"
 		args = append(args, "--cert", s.CAFile, "--key", keyFile)
 	}
-	s.log = &tail{}
-	s.cmd = exec.Command(program, append(args, "posix", s.Dir)...)
-	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	dieWithParent(s.cmd)
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
-	s.done = make(chan struct{})
-	s.stop = par.Background(ctx, func(context.Context) {
-		defer close(s.done)
-		_ = s.cmd.Wait() // its end is told by done, its reason by the log
-	})
-	if err := s.wait(ctx, addr); err != nil {
-		s.kill()
-		return fmt.Errorf("%w: %s", err, s.log)
-	}
-	return nil
-}
-
-// freeAddress returns a loopback address that nobody listened on a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// wait returns when the server answers.
-func (s *Server) wait(ctx context.Context, addr string) error {
 	client, err := s.client()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("the server does not answer"))
-	defer cancel()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-s.done:
-			return fmt.Errorf("the server on %s has ended", addr)
-		case <-tick.C:
-		}
-		if s.answers(ctx, client) {
-			return nil
-		}
+	s.Server, err = tool.Serve(ctx, func(addr string) *exec.Cmd {
+		cmd := exec.Command(program, append(args, "--port", addr, "posix", s.Dir)...)
+		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
+		return cmd
+	}, func(ctx context.Context, addr string) bool {
+		s.Endpoint = scheme + addr
+		return s.answers(ctx, client)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the S3 server: %w", err)
 	}
+	return s, nil
 }
 
 func (s *Server) answers(ctx context.Context, client *http.Client) bool {
@@ -171,14 +107,6 @@ func (s *Server) client() (*http.Client, error) {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsConfig(pool)}}, nil
 }
 
-// Stop kills the server and returns when it is gone. It may be called again.
-func (s *Server) Stop() { s.once.Do(s.kill) }
-
-func (s *Server) kill() {
-	_ = s.cmd.Process.Kill() // an error says that it has ended
-	s.stop()
-}
-
 // Env returns the variables with which a child process uses this server.
 func (s *Server) Env() []string {
 	env := []string{
@@ -199,29 +127,4 @@ func (s *Server) Env() []string {
 // NewBucket makes a bucket: three to 63 lower-case letters, digits and hyphens.
 func (s *Server) NewBucket(name string) error {
 	return os.Mkdir(filepath.Join(s.Dir, name), 0o755)
-}
-
-// tail keeps the last words of the server, for the error that says why it did not start.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailSize = 4 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if over := len(t.buf) - tailSize; over > 0 {
-		t.buf = t.buf[over:]
-	}
-	return len(p), nil
-}
-
-// String returns what was kept.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.buf))
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/pipe-build/pipe/internal/dotenv"
 	"github.com/pipe-build/pipe/internal/yamldoc"
-	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -23,17 +22,19 @@ func inPipe(p repopath.Path) bool {
 }
 
 // dep reads one item of deps: a path, a glob, an exclude, {path: p}, which is
-// a path whatever characters it has, and may say push, or {cmd: c}.
+// a path whatever characters it has, and may say push, or what is asked for.
 func (s *stageReader) dep(n *yamldoc.Node) {
 	if n.Kind == yamldoc.Map {
-		if at := n.Get("cmd"); at != nil {
-			s.tool(n, at)
-			return
+		if !s.asked(n) {
+			s.literalDep(n)
 		}
-		s.literalDep(n)
 		return
 	}
 	text, ok := s.text(n, s.prefix(), "dependency")
+	if ok && checkURL(text) == nil {
+		_ = s.bad(n, "dependency %s is a URL, not a path", text).Hinted("write {url: %s}", text)
+		return
+	}
 	if !ok || !s.pathText(n, text, s.prefix()+"dependency") {
 		return
 	}
@@ -74,34 +75,15 @@ func (s *stageReader) literalDep(n *yamldoc.Node) {
 		case f.Key == "push" && f.Value.Kind == yamldoc.Bool:
 			push = PushNo
 		case f.Key != "path" && f.Key != "push":
-			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"cmd", "path", "push"})
+			s.unknown(f, s.prefix()+"dependency: ", nil, []string{"cmd", "image", "path", "push", "url"})
 		}
 	}
 	at := n.Get("path")
 	if at == nil {
-		_ = s.bad(n, "dependency: must be a path, or a map with path or cmd").Hinted("write {path: PATH} or {cmd: COMMAND}")
+		_ = s.bad(n, "dependency: must be a path, or a map with path, cmd, url or image").Hinted("write {path: PATH}, {cmd: COMMAND}, {url: URL} or {image: NAME}")
 		return
 	}
 	s.plainDep(at, push)
-}
-
-// tool reads {cmd: command}, whose output is the input. Nothing else can be said of it: it has
-// no file that could be published or left out.
-func (s *stageReader) tool(n, at *yamldoc.Node) {
-	for _, f := range n.Pairs {
-		if f.Key != "cmd" {
-			_ = s.bad(f.At, "dependency: cmd cannot be combined with %s", f.Key).Hinted("write {cmd: COMMAND}, and a path as another dependency")
-		}
-	}
-	text, ok := s.text(at, s.prefix(), "dependency cmd")
-	t := Tool{Cmd: strings.TrimSuffix(text, "\n"), Place: at.Place(s.file)}
-	switch {
-	case !ok:
-	case len(t.Cmd) > artifact.MaxTool:
-		_ = s.bad(at, "dependency cmd: longer than %d KiB", artifact.MaxTool>>10).Hinted("write a script and name it: {cmd: ./versions.sh}")
-	case s.once(at, "dependency", "{cmd: "+t.Cmd+"}"):
-		s.st.Tools = append(s.st.Tools, t)
-	}
 }
 
 // plainDep reads a dep that is a path, whatever characters it has.

@@ -34,7 +34,7 @@ func say(p *Project) string {
 			fmt.Fprintf(&b, " <%s", d)
 		}
 		for _, t := range s.Tools {
-			fmt.Fprintf(&b, " <{%s}", t.Cmd)
+			fmt.Fprintf(&b, " <{%s}", t.Name)
 		}
 		for _, f := range s.Params {
 			fmt.Fprintf(&b, " %s%v", f.File, f.Keys)

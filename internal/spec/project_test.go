@@ -59,7 +59,7 @@ func good() *Project {
 					{Path: "assets", Place: "pipe.yaml:20:78"},
 					{Glob: "lib/*.go", Place: "pipe.yaml:20:28"},
 				},
-				Tools:    []Tool{{Cmd: "cc --version | head -1", Place: "pipe.yaml:20:139"}, {Cmd: "go version", Place: "pipe.yaml:20:120"}},
+				Tools:    []Asked{{Name: "cc --version | head -1", Place: "pipe.yaml:20:139"}, {Name: "go version", Place: "pipe.yaml:20:120"}},
 				Excludes: []repopath.Pattern{"app/src/**/*.md", "lib/x_test.go"},
 				Params: []Params{
 					{File: "app/all.json", Place: "pipe.yaml:21:70"},

@@ -93,7 +93,9 @@ type Stage struct {
 	Shell         string        // "sh" or "bash"
 	Wdir          repopath.Path
 	Deps          []Dep              // sorted by path
-	Tools         []Tool             // sorted by command; from {cmd: command} among the deps
+	Tools         []Asked            // sorted by command; from {cmd: command} among the deps
+	Images        []Asked            // sorted by name; from {image: NAME} among the deps
+	URLs          []Asked            // sorted; from {url: URL} among the deps
 	Excludes      []repopath.Pattern // sorted; from "!pattern" among the deps
 	Params        []Params           // sorted by file
 	Env           []Env              // sorted by name
@@ -132,9 +134,9 @@ type Dep struct {
 	Place string
 }
 
-// Tool is a command whose output is an input.
-type Tool struct {
-	Cmd   string // without a newline at its end
+// Asked is an input that somebody must be asked for: a command, an image or a URL.
+type Asked struct {
+	Name  string // of a command, without a newline at its end
 	Place string
 }
 

@@ -177,7 +177,9 @@ func (s *stageReader) order() {
 		}
 		return -1
 	})
-	slices.SortFunc(s.st.Tools, func(a, b Tool) int { return strings.Compare(a.Cmd, b.Cmd) })
+	for _, list := range [][]Asked{s.st.Tools, s.st.Images, s.st.URLs} {
+		slices.SortFunc(list, func(a, b Asked) int { return strings.Compare(a.Name, b.Name) })
+	}
 	slices.Sort(s.st.Excludes)
 	slices.SortFunc(s.st.Params, func(a, b Params) int { return strings.Compare(string(a.File), string(b.File)) })
 	for i := range s.st.Params {

@@ -52,6 +52,12 @@ func stageInShort(w io.Writer, s *lockfile.Stage) {
 		}
 		Print(w, "\n")
 	}
+	for _, n := range s.Images {
+		Print(w, "  image %s %s\n", n.Name, artifact.ShortAnswer(n.Answer))
+	}
+	for _, n := range s.URLs {
+		Print(w, "  url %s %s\n", n.Name, artifact.ShortAnswer(n.Answer))
+	}
 	for _, p := range s.Params {
 		value := p.Value
 		if !p.Hash.IsZero() {

@@ -22,7 +22,11 @@ func fullStage() lockfile.Stage {
 			{Path: "run me.sh", Exec: true, Digest: of("script"), Size: 120},
 			{Path: "src", Kind: artifact.Dir, Digest: of("src"), Size: 99, Files: 9},
 		},
-		Tools:  []artifact.Tool{{Cmd: "go version", Digest: of("go"), Size: 18, Line: "go1.26"}},
+		Asked: artifact.Asked{
+			Tools:  []artifact.Tool{{Cmd: "go version", Digest: of("go"), Size: 18, Line: "go1.26"}},
+			Images: []artifact.Named{{Name: "alpine:3.20", Answer: "sha256:" + of("a").Hex()}},
+			URLs:   []artifact.Named{{Name: "https://example.com/x", Answer: `etag:"1"`}},
+		},
 		Params: []lockfile.Param{{File: "p.yaml", Key: "a.b", Value: "true"}, {File: "q.yaml", Hash: of("secret")}},
 		Env:    []lockfile.Env{{Name: "CC", Value: "gcc\x1b[1m"}, {Name: "TOKEN", Hash: "set"}},
 		Outs: []artifact.Output{
@@ -50,6 +54,8 @@ func TestALockInShortHasALineForEachThing(t *testing.T) {
   dep run me.sh %s 120 bytes, executable
   dep src %s 9 files, 99 bytes
   tool go version %s 18 bytes, go1.26
+  image alpine:3.20 sha256:%s
+  url https://example.com/x etag:"1"
   param p.yaml:a.b=true
   param q.yaml=%s
   env CC=gcc\x1b[1m
@@ -63,7 +69,7 @@ source lib dir
   git https://example.com/lib
   ref main
   commit %s
-`, short("key"), short("cmd"), short("api"), short("tree"), short("script"), short("src"), short("go"), short("secret"), short("app"), short("dist"),
+`, short("key"), short("cmd"), short("api"), short("tree"), short("script"), short("src"), short("go"), short("a"), short("secret"), short("app"), short("dist"),
 		short("raw"), short(""), short("c"))
 	if got := inShort(f); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -89,7 +95,8 @@ func TestALockInShortShowsEachChange(t *testing.T) {
 		"dep exec": func(s *lockfile.Stage) { s.Deps[1].Exec = false }, "dep files": func(s *lockfile.Stage) { s.Deps[2].Files = 8 },
 		"dep path": func(s *lockfile.Stage) { s.Deps[0].Path = "other" }, "no dep": func(s *lockfile.Stage) { s.Deps = s.Deps[1:] },
 		"tool": func(s *lockfile.Stage) { s.Tools[0].Digest = of("2") }, "tool size": func(s *lockfile.Stage) { s.Tools[0].Size = 1 },
-		"tool line": func(s *lockfile.Stage) { s.Tools[0].Line = "2" }, "param": func(s *lockfile.Stage) { s.Params[0].Value = "false" },
+		"tool line": func(s *lockfile.Stage) { s.Tools[0].Line = "2" }, "image": func(s *lockfile.Stage) { s.Images[0].Answer = "sha256:2" }, "url": func(s *lockfile.Stage) { s.URLs[0].Answer = "2" },
+		"param":      func(s *lockfile.Stage) { s.Params[0].Value = "false" },
 		"param hash": func(s *lockfile.Stage) { s.Params[1].Hash = of("2") }, "param key": func(s *lockfile.Stage) { s.Params[0].Key = "c" },
 		"env": func(s *lockfile.Stage) { s.Env[0].Value = "2" }, "env hash": func(s *lockfile.Stage) { s.Env[1].Hash = "unset" },
 		"out": func(s *lockfile.Stage) { s.Outs[0].Digest = of("2") }, "out size": func(s *lockfile.Stage) { s.Outs[0].Size = 1 },

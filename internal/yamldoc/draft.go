@@ -224,3 +224,11 @@ func (d *Draft) Encode() string {
 	_ = e.Close()
 	return b.String()
 }
+
+// NewPlain returns a scalar that is written as it is, without quotes: a number, a date, null.
+func NewPlain(source string) *Draft {
+	return &Draft{&yaml.Node{Kind: yaml.ScalarNode, Value: source}}
+}
+
+// SetKey adds a pair whose key is a scalar of any sort.
+func (d *Draft) SetKey(key, v *Draft) { d.n.Content = append(d.n.Content, key.n, v.n) }

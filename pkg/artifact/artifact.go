@@ -9,6 +9,7 @@ package artifact
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -96,6 +97,20 @@ func (i Input) Name() string {
 	return string(i.Path)
 }
 
+// Asked are the inputs that have no path: somebody must be asked for them. Each list is sorted by the
+// names of its items.
+type Asked struct {
+	Tools  []Tool  `json:"tools,omitempty"`  // commands, by what they print
+	Images []Named `json:"images,omitempty"` // the names are those of container images
+	URLs   []Named `json:"urls,omitempty"`   // the names are URLs
+}
+
+// Named is what a name stood for when a run asked: an image of a registry, or what a server has at a URL.
+type Named struct {
+	Name   string `json:"name"`   // as pipe.yaml writes it
+	Answer string `json:"answer"` // sha256:HEX or sha512:HEX of an image; blake3:HEX or etag:"TEXT" of a URL
+}
+
 // Tool is a command whose output is an input: mostly a tool that says its version.
 type Tool struct {
 	Cmd    string        `json:"cmd"`            // the command
@@ -108,7 +123,8 @@ type Tool struct {
 const (
 	MaxNumber     = 1<<53 - 1 // a size, or a count of files
 	MaxGeneration = 1<<31 - 1 // how often the rebuild of a key was forced
-	MaxTool       = 4 << 10   // bytes of a tool's command
+	MaxTool       = 4 << 10   // bytes of a tool's command, or of another name that is asked for
+	MaxETag       = 256       // bytes of an ETag, with its quotes
 )
 
 // Check says why no document may hold such an output.
@@ -155,6 +171,57 @@ func (t Tool) Check() error {
 		return fmt.Errorf("a command among the deps has %d bytes, not between 1 and %d", len(t.Cmd), MaxTool)
 	}
 	return checkNumbers(repopath.Path(t.Cmd), t.Digest, t.Size, 0)
+}
+
+// The answers: an image has the digest of its manifest, a URL a strong ETag or the hash of what lies there.
+var (
+	imageAnswer = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+	urlAnswer   = regexp.MustCompile(fmt.Sprintf(`^(etag:"[!#-~]{1,%d}"|blake3:[0-9a-f]{64})$`, MaxETag-2))
+)
+
+// ShortAnswer is an answer for people: of a hash its kind and first digits.
+func ShortAnswer(answer string) string {
+	const digits = 12
+	if kind, hash, _ := strings.Cut(answer, ":"); len(hash) > digits && kind != "etag" {
+		return kind + ":" + hash[:digits]
+	}
+	return answer
+}
+
+// CheckImage says why no document may hold such an image.
+func (n Named) CheckImage() error { return n.check("image", imageAnswer) }
+
+// CheckURL says why no document may hold such a URL.
+func (n Named) CheckURL() error { return n.check("URL", urlAnswer) }
+
+func (n Named) check(what string, answer *regexp.Regexp) error {
+	switch {
+	case n.Name == "" || len(n.Name) > MaxTool:
+		return fmt.Errorf("the name of the %s among the deps has %d bytes, not between 1 and %d", what, len(n.Name), MaxTool)
+	case !answer.MatchString(n.Answer):
+		return fmt.Errorf("%s %s has the unknown answer %q", what, n.Name, n.Answer)
+	}
+	return nil
+}
+
+// Check says why no document may hold such inputs.
+func (a Asked) Check() error {
+	for _, t := range a.Tools {
+		if err := t.Check(); err != nil {
+			return err
+		}
+	}
+	for _, n := range a.Images {
+		if err := n.CheckImage(); err != nil {
+			return err
+		}
+	}
+	for _, n := range a.URLs {
+		if err := n.CheckURL(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkPath takes the root for a directory, and a clean pattern for a glob.

@@ -50,6 +50,8 @@ const (
 	DepAdded      = "dep-added"
 	DepRemoved    = "dep-removed"
 	ToolChanged   = "tool-changed"
+	ImageChanged  = "image-changed"
+	URLChanged    = "url-changed"
 	CallChanged   = "command-shell-or-wdir-changed" // which of them is not known
 	ParamChanged  = "param-changed"
 	ParamAdded    = "param-added"
@@ -76,6 +78,7 @@ const (
 	ByOption      = "by-option"      // Path is --only or --skip
 	NeedOmitted   = "need-omitted"   // it reads outputs that nobody has made
 	NeedsRun      = "needs-run"
+	NeedsAsking   = "needs-asking" // an image or a URL of which nothing is known yet
 	NeedFailed    = "need-failed"
 )
 
@@ -95,6 +98,8 @@ var texts = map[string]string{
 	DepAdded:      "%s is a new dependency",
 	DepRemoved:    "%s is no longer a dependency",
 	ToolChanged:   "the output of %s changed",
+	ImageChanged:  "image %s changed",
+	URLChanged:    "%s changed",
 	CallChanged:   "the command, its shell or its working directory changed",
 	ParamChanged:  "param %s changed",
 	ParamAdded:    "param %s is new",
@@ -121,6 +126,7 @@ var texts = map[string]string{
 	ByOption:      "left out by %s",
 	NeedOmitted:   "needs %s, which is left out and has no outputs in pipe.lock",
 	NeedsRun:      "%s must run first",
+	NeedsAsking:   "%s is not known yet",
 	NeedFailed:    "needs %s, which failed",
 }
 

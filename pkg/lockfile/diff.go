@@ -8,8 +8,8 @@ import (
 // Change is one difference between two locks, or between two lists of files that they name.
 type Change struct {
 	Stage   string `json:"stage"`              // the stage's name
-	What    string `json:"what"`               // command, definition (no more is known), dep, tool, param, env or out; file in a dep or out
-	Path    string `json:"path,omitempty"`     // the path, or FILE:KEY of a param, or the variable's name
+	What    string `json:"what"`               // command, definition (no more is known), dep, tool, image, url, param, env or out; file in a dep or out
+	Path    string `json:"path,omitempty"`     // the path, command, image or URL, FILE:KEY of a param, or the variable's name
 	Old     string `json:"old,omitempty"`      // empty: was not there
 	New     string `json:"new,omitempty"`      // empty: is not there any more
 	From    string `json:"from,omitempty"`     // the path before it was renamed; the content is the same
@@ -66,6 +66,12 @@ func facts(s *Stage) []fact {
 			value += " (" + t.Line + ")"
 		}
 		list = append(list, fact{"tool", t.Cmd, value, t.Size})
+	}
+	for _, n := range s.Images {
+		list = append(list, fact{what: "image", path: n.Name, value: n.Answer})
+	}
+	for _, n := range s.URLs {
+		list = append(list, fact{what: "url", path: n.Name, value: n.Answer})
 	}
 	for _, x := range s.Params {
 		if !x.Hash.IsZero() {

@@ -49,15 +49,15 @@ func (a Absent) String() string {
 
 // Stage is what one build stage made, and from what.
 type Stage struct {
-	Name       string            // as in pipe.yaml
-	Key        digest.Key        // of all that it was made from
-	Generation int               // how often a rebuild of Key was forced: which of its records counts
-	Cmd        digest.Digest     // of scripts, shell and working directory, to tell what changed
-	Deps       []artifact.Input  // sorted by path
-	Tools      []artifact.Tool   // sorted by command
-	Params     []Param           // sorted by file, then key
-	Env        []Env             // sorted by name
-	Outs       []artifact.Output // sorted by path
+	Name       string           // as in pipe.yaml
+	Key        digest.Key       // of all that it was made from
+	Generation int              // how often a rebuild of Key was forced: which of its records counts
+	Cmd        digest.Digest    // of scripts, shell and working directory, to tell what changed
+	Deps       []artifact.Input // sorted by path
+	artifact.Asked
+	Params []Param           // sorted by file, then key
+	Env    []Env             // sorted by name
+	Outs   []artifact.Output // sorted by path
 
 	// raw is the block as it was read, when it has fields beginning with x-. It is
 	// written again while the stage says the same; a rebuilt stage loses them.
@@ -170,7 +170,7 @@ func (s *Stage) unchanged() bool {
 	}
 	r, ok := scan(s.Name, s.raw)
 	return ok && r.Key == s.Key && r.Generation == s.Generation && r.Cmd == s.Cmd && slices.Equal(r.Deps, s.Deps) &&
-		slices.Equal(r.Tools, s.Tools) && slices.Equal(r.Params, s.Params) && slices.Equal(r.Env, s.Env) && slices.Equal(r.Outs, s.Outs)
+		slices.Equal(r.Tools, s.Tools) && slices.Equal(r.Images, s.Images) && slices.Equal(r.URLs, s.URLs) && slices.Equal(r.Params, s.Params) && slices.Equal(r.Env, s.Env) && slices.Equal(r.Outs, s.Outs)
 }
 
 func (s *Stage) fields(b []byte) []byte {
@@ -196,6 +196,11 @@ func (s *Stage) fields(b []byte) []byte {
 		}
 		return b
 	})
+	named := func(b []byte, n *artifact.Named) []byte {
+		return append(append(text(b, "name", n.Name), ", answer: "...), yamldoc.Quote(n.Answer)...)
+	}
+	b = list(b, "images", s.Name, s.Images, namedOrder, named)
+	b = list(b, "urls", s.Name, s.URLs, namedOrder, named)
 	b = list(b, "params", s.Name, s.Params, paramOrder, func(b []byte, p *Param) []byte {
 		b = text(b, "file", string(p.File))
 		b = text(b, "key", p.Key)
@@ -230,6 +235,8 @@ func depOrder(a, b artifact.Input) int {
 }
 
 func toolOrder(a, b artifact.Tool) int { return cmp.Compare(a.Cmd, b.Cmd) }
+
+func namedOrder(a, b artifact.Named) int { return cmp.Compare(a.Name, b.Name) }
 
 func paramOrder(a, b Param) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Key, b.Key))

@@ -57,11 +57,11 @@ func example() *File {
 				{Path: "lib/**/*.go", Kind: artifact.Glob, Digest: sum("glob"), Size: 4096, Files: 3},
 				{Path: "src", Kind: artifact.Dir, Digest: sum("src"), Size: 99, Files: 9},
 			},
-			Tools: []artifact.Tool{
+			Asked: artifact.Asked{Tools: []artifact.Tool{
 				{Cmd: "go version", Digest: sum("go version go1.26\n"), Size: 18, Line: "go version go1.26"},
 				{Cmd: "true", Digest: sum("")},
 				{Cmd: "uname", Digest: sum("Linux\n"), Size: 6},
-			},
+			}},
 			Params: []Param{
 				{File: "config/app.yaml", Key: "features.search", Value: "true"},
 				{File: "params.yaml", Value: `{"a":[1,"x"]}`},
@@ -86,7 +86,7 @@ func TestEncodeWritesTheDocumentedBytes(t *testing.T) {
 }
 
 func TestParseReadsWhatEncodeWrote(t *testing.T) {
-	for _, want := range []*File{{}, example()} {
+	for _, want := range []*File{{}, example(), named()} {
 		got, err := Parse(FileName, want.Encode())
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, want)

@@ -11,14 +11,19 @@ import (
 // fieldsOf names the fields that this version knows: of a stage's block, of a source's, and of the
 // items of a stage's lists.
 var fieldsOf = map[string]string{
-	"":       " key generation cmd deps tools params env outs sum ",
+	"":       " key generation cmd deps tools images urls params env outs sum ",
 	"source": " path git ref commit sum ",
 	"deps":   " path kind exec hash size files in ",
 	"tools":  " cmd hash size line ",
+	"images": " name answer ",
+	"urls":   " name answer ",
 	"params": " file key value hash ",
 	"env":    " name value hash ",
 	"outs":   " path kind exec hash size files sha256 ",
 }
+
+// answersOf names the kinds of answers that this version knows.
+var answersOf = map[string]string{"images": " sha256 sha512 ", "urls": " blake3 etag "}
 
 func isKnown(list, name string) bool {
 	return strings.HasPrefix(name, "x-") || strings.Contains(fieldsOf[list], " "+name+" ")
@@ -87,6 +92,10 @@ func newerField(list, name, value string) string {
 		}
 	case name == "commit" && list == "source" && isHash && isField(form):
 		return "commit " + form
+	case name == "answer":
+		if kind := strings.TrimPrefix(form, `"`); isHash && isField(kind) && !strings.Contains(answersOf[list], " "+kind+" ") {
+			return "answer " + kind
+		}
 	case name == "kind" && isField(value) && !isKind(list, artifact.Kind(value)):
 		return "kind " + value
 	case (name == "cmd" && list == "" || name == "in" || name == "hash" && list != "env") && isHash && isField(form) && form+":" != digest.Prefix:

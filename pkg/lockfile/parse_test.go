@@ -120,6 +120,11 @@ func malformed() map[string]string {
 	forge := func(old, new string) string { return head + a + forged(b, old, new) + c }
 	return map[string]string{
 		"form: empty key":      forge("    outs:", "    params: # b\n      - {file: p, key: \"\", value: \"1\"} # b\n    outs:"),
+		"form: bare answer":    forge("    outs:", "    images: # b\n      - {name: a, answer: sha256:"+sum("b").Hex()+"} # b\n    outs:"),
+		"form: short answer":   forge("    outs:", "    images: # b\n      - {name: a, answer: \"sha256:"+sum("b").Hex()[1:]+"\"} # b\n    outs:"),
+		"form: weak answer":    forge("    outs:", "    urls: # b\n      - {name: a, answer: \"W/\\\"1\\\"\"} # b\n    outs:"),
+		"form: empty ETag":     forge("    outs:", "    urls: # b\n      - {name: a, answer: \"etag:\\\"\\\"\"} # b\n    outs:"),
+		"form: urls first":     forge("    outs:", "    urls: # b\n      - {name: a, answer: \"etag:\\\"1\\\"\"} # b\n    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1} # b\n    outs:"),
 		"form: zero hash":      forge("    outs:", "    params: # b\n      - {file: p, hash: "+digest.Digest{}.String()+"} # b\n    outs:"),
 		"form: empty hash":     forge("    outs:", "    env: # b\n      - {name: A, hash: \"\"} # b\n    outs:"),
 		"form: zero in":        forge("    outs:", "    deps: # b\n      - {path: p, hash: "+sum("b").String()+", size: 1, in: "+digest.Digest{}.String()+"} # b\n    outs:"),
@@ -215,6 +220,10 @@ func newers() map[string]string {
 		"first of an out":    forge("{path", "{link: true, path"),
 		"field of a dep":     forge("    outs:", "    deps: # b\n      - {path: \"a b, c: d\", hash: "+sum("b").String()+", size: 1, when: 1} # b\n    outs:"),
 		"field of a tool":    forge("    outs:", "    tools: # b\n      - {cmd: make, hash: "+sum("b").String()+", size: 1, exit: 1} # b\n    outs:"),
+		"another list":       forge("    outs:", "    volumes: # b\n      - {path: cc} # b\n    outs:"),
+		"field of an image":  forge("    outs:", "    images: # b\n      - {name: alpine, answer: \"sha256:"+sum("b").Hex()+"\", platform: linux} # b\n    outs:"),
+		"answer of an image": forge("    outs:", "    images: # b\n      - {name: alpine, answer: \"sha3:"+sum("b").Hex()+"\"} # b\n    outs:"),
+		"answer of a URL":    forge("    outs:", "    urls: # b\n      - {name: \"https://h/x\", answer: \"sha256:"+sum("b").Hex()+"\"} # b\n    outs:"),
 		"kind of an out":     forge("path: out", "path: out, kind: image"),
 		"glob of an out":     forge("path: out", "path: out, kind: glob"),
 		"top of an out":      forge("path: out", "path: out, kind: topdir"),

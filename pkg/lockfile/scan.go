@@ -33,6 +33,8 @@ func scan(name, text string) (Stage, bool) {
 	s.eat("\n")
 	st.Deps = items(s, "    deps: # ", depOrder, (*scanner).dep)
 	st.Tools = items(s, "    tools: # ", toolOrder, (*scanner).tool)
+	st.Images = items(s, "    images: # ", namedOrder, func(s *scanner) artifact.Named { return s.named(artifact.Named.CheckImage) })
+	st.URLs = items(s, "    urls: # ", namedOrder, func(s *scanner) artifact.Named { return s.named(artifact.Named.CheckURL) })
 	st.Params = items(s, "    params: # ", paramOrder, (*scanner).param)
 	st.Env = items(s, "    env: # ", envOrder, (*scanner).env)
 	st.Outs = items(s, "    outs: # ", outOrder, (*scanner).out)
@@ -282,6 +284,16 @@ func (s *scanner) tool() (t artifact.Tool) {
 	}
 	s.ok = s.ok && t.Check() == nil
 	return t
+}
+
+// named reads what a name stood for; check says which answers there are.
+func (s *scanner) named(check func(artifact.Named) error) (n artifact.Named) {
+	s.eat("name: ")
+	n.Name = s.scalar()
+	s.eat(", answer: ")
+	n.Answer = s.quoted()
+	s.ok = s.ok && check(n) == nil
+	return n
 }
 
 func (s *scanner) param() (p Param) {

@@ -31,7 +31,7 @@ func readingOf(f *File) reading {
 		if s.Generation > 0 {
 			m["generation"] = s.Generation
 		}
-		for list, items := range map[string][]map[string]any{"deps": deps(s), "tools": tools(s), "params": params(s), "env": env(s), "outs": outs(s)} {
+		for list, items := range map[string][]map[string]any{"deps": deps(s), "tools": tools(s), "images": namedItems(s.Images), "urls": namedItems(s.URLs), "params": params(s), "env": env(s), "outs": outs(s)} {
 			if len(items) > 0 {
 				m[list] = items
 			}
@@ -77,6 +77,32 @@ func tools(s *Stage) (out []map[string]any) {
 		out = append(out, item(map[string]any{"cmd": t.Cmd, "hash": t.Digest.String(), "size": t.Size, "line": t.Line}, "line"))
 	}
 	return out
+}
+
+func namedItems(all []artifact.Named) (out []map[string]any) {
+	for _, n := range all {
+		out = append(out, map[string]any{"name": n.Name, "answer": n.Answer})
+	}
+	return out
+}
+
+// named has what is asked for by names.
+func named() *File {
+	return &File{Stages: []Stage{{
+		Name: "build", Key: keyOf("build"), Cmd: sum("make"),
+		Asked: artifact.Asked{
+			Tools: []artifact.Tool{{Cmd: "uname", Digest: sum("Linux\n"), Size: 6}},
+			Images: []artifact.Named{
+				{Name: "alpine", Answer: "sha256:" + sum("alpine").Hex()},
+				{Name: "alpine:3.20", Answer: "sha512:" + sum("1").Hex() + sum("2").Hex()},
+			},
+			URLs: []artifact.Named{
+				{Name: "http://127.0.0.1:8080/a?b=c&d={e}", Answer: sum("body").String()},
+				{Name: "https://example.com/x.csv", Answer: `etag:"33a64df5-~!#$[]{}\'"`},
+			},
+		},
+		Outs: []artifact.Output{{Path: "out", Digest: sum("out"), Size: 5}},
+	}}}
 }
 
 func params(s *Stage) (out []map[string]any) {
@@ -136,7 +162,7 @@ func writeVectors(t *testing.T) {
 	first := string(example().Stages[0].append(nil))
 	extra := forged(forged(first, "size: 120}", "size: 120, x-mode: 0o755, x-note: \"a } b\"}"), "files: 1} # build\n", "files: 1} # build\n    x-a: anything {\n    x-b:\n      - 1\n")
 	locks := map[string]map[string]string{
-		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra, "outside": string(outside().Encode()), "sources": string(withSources().Encode())},
+		"valid": {"example": string(example().Encode()), "empty": string((&File{}).Encode()), "extra": head + extra, "outside": string(outside().Encode()), "asked": string(named().Encode()), "sources": string(withSources().Encode())},
 		"damaged": {
 			"windows": strings.ReplaceAll("\ufeff"+head+a+b, "\n", "\r\n"), "another order": head + b + a, "twice the same": head + a + b + a,
 			"union of an empty": banner + "schema: 1\nstages: {}\nstages:\n" + a + b, "no last newline": strings.TrimSuffix(head+a+b, "\n"),
@@ -178,7 +204,7 @@ func TestVectorsAreReadAsTheySay(t *testing.T) {
 	if *update {
 		writeVectors(t)
 	}
-	for dir, least := range map[string]int{"valid": 5, "damaged": 40, "newer": 10, "refused": 2} {
+	for dir, least := range map[string]int{"valid": 6, "damaged": 40, "newer": 10, "refused": 2} {
 		files, err := filepath.Glob(filepath.Join(vectors, dir, "*.lock"))
 		if err != nil || len(files) < least {
 			t.Fatalf("%s: %d vectors, %v", dir, len(files), err)

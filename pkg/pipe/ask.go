@@ -11,7 +11,8 @@ import (
 	"github.com/pipe-build/pipe/pkg/digest"
 )
 
-// asking says which commands among the deps, {cmd: ...}, a verb runs.
+// asking says which commands among the deps, {cmd: ...}, a verb runs. Only repro asks for images and URLs, as whoever
+// looks at a project tells no server of it.
 type asking uint8
 
 const (

@@ -83,7 +83,7 @@ func differsByChance(was, is *lockfile.Stage, changes []lockfile.Change, made []
 		switch {
 		case c.Old == "" || c.New == "":
 			return true
-		case c.What == "out" || c.What == "tool":
+		case slices.Contains([]string{"out", "tool", "image", "url"}, c.What):
 			return false
 		case c.What == "env": // a value that pipe.yaml has is not hashed
 			return slices.ContainsFunc(is.Env, func(e lockfile.Env) bool { return e.Name == c.Path && e.Hash == "" })

@@ -11,6 +11,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -81,7 +82,7 @@ type StageResult struct {
 	// the deps, where what they were is still known; Why and Status fill it in.
 	Files []lockfile.Change `json:"files,omitempty"`
 
-	// Assumed are the commands among the deps that were not run: their output counts as unchanged.
+	// Assumed are the commands, images and URLs among the deps that were not asked for: they count as unchanged.
 	Assumed []string `json:"assumed,omitempty"`
 
 	trees     map[string]*object.Tree
@@ -329,6 +330,9 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, World: p.world(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
+	}
+	if ask == askAll {
+		e.Upstream = lookup.New("pipe/" + Build().Version)
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty

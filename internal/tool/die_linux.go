@@ -1,4 +1,4 @@
-package s3server
+package tool
 
 import (
 	"os/exec"
