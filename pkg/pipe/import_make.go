@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/atomicfile"
@@ -71,9 +70,6 @@ func (im *importing) take(ctx context.Context) error {
 		s := im.by[o.Stage.Name]
 		switch {
 		case o.Done:
-			if err := im.named(ctx, s); err != nil {
-				return err
-			}
 		case o.Err != nil && !ofOneStage(o.Err):
 			return o.Err
 		case o.Err != nil:
@@ -82,7 +78,34 @@ func (im *importing) take(ctx context.Context) error {
 			s.carried, s.why = false, "it needs a stage that is not up to date"
 		}
 	}
-	return im.p.saveLock(im.lock)
+	if err := im.p.saveLock(im.lock); err != nil {
+		return err
+	}
+	return im.names(ctx, result.Stages)
+}
+
+// names notes both names of all that is carried over. A stage whose record is there, from an import that was stopped,
+// did not need the runner; nor does an input.
+func (im *importing) names(ctx context.Context, done []engine.Outcome) error {
+	for i := range done {
+		s := im.by[done[i].Stage.Name]
+		for j, o := range s.outs {
+			if !s.carried || j >= len(done[i].Outs) {
+				continue
+			}
+			if o.here != nil {
+				im.countHere(o.here)
+				if o.Sum.Dir {
+					im.countDir(o.Sum, done[i].Outs[j])
+				}
+			} else if _, known := im.known[o.Sum.String()]; !known {
+				if _, err := im.make(ctx, o); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // ofOneStage reports whether an error is about one stage, which is listed while the others go on. A store that cannot
@@ -209,59 +232,7 @@ func (im *importing) fromHere(ctx context.Context, o *importOut) (out artifact.O
 	if !same {
 		return out, diag.New(diag.Failed, "changed while pipe read it").At(string(o.at())).Hinted("run pipe import dvc again")
 	}
-	im.countHere(o.here)
-	if out.Dir {
-		im.countDir(o.Sum, out)
-	}
 	return out, nil
-}
-
-// named notes DVC's names of outputs that make was not asked for: an import that was stopped has left their
-// record in the cache.
-func (im *importing) named(ctx context.Context, s *importStage) error {
-	for _, out := range im.lock.Stage(s.Name).Outs {
-		i := slices.IndexFunc(s.outs, func(o *importOut) bool { return o.at() == out.Path })
-		if i < 0 || s.outs[i].Sum.MD5 == "" {
-			continue
-		}
-		o := s.outs[i]
-		if _, ok := im.known[o.Sum.String()]; ok {
-			continue
-		}
-		im.known[o.Sum.String()] = object.Entry{Kind: object.File, Digest: out.Digest, Size: out.Size}
-		if o.Sum.Dir {
-			im.known.AddDir(o.Sum, out.Digest, out.Size)
-			if err := im.namedBelow(ctx, o.Sum, out); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// namedBelow does so for the files of a directory.
-func (im *importing) namedBelow(ctx context.Context, sum dvc.Sum, out artifact.Output) error {
-	list, err := im.store.List(ctx, sum)
-	if errors.Is(err, dvc.ErrNowhere) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	t, err := store.ReadTree(ctx, im.p.cache, out.Digest)
-	if err != nil {
-		return err
-	}
-	is := map[string]object.Entry{}
-	for _, e := range t.Entries {
-		is[string(e.Path)] = object.Entry{Kind: object.File, Digest: e.Digest, Size: e.Size}
-	}
-	for _, e := range list {
-		if _, ok := is[e.Path]; ok {
-			im.known[dvc.Sum{MD5: e.MD5, Legacy: sum.Legacy}.String()] = is[e.Path]
-		}
-	}
-	return nil
 }
 
 // fetch brings one file of DVC's into pipe's cache: from where it lies on a disk, else by a copy that was checked.
