@@ -166,8 +166,14 @@ func (p past) finds(t *testing.T) {
 // untouched describes every file of DVC, in the project and in its remote.
 func (p past) untouched() map[string]string {
 	p.t.Helper()
+	return p.described(p.at, p.remote)
+}
+
+// described tells the mode, the time and the bytes of all files below some directories, but pipe's.
+func (p project) described(roots ...string) map[string]string {
+	p.t.Helper()
 	seen := map[string]string{}
-	for _, root := range []string{p.at, p.remote} {
+	for _, root := range roots {
 		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				if d != nil && slices.Contains([]string{".git", ".pipe", "pipe"}, d.Name()) || strings.HasSuffix(name, ".dvc/tmp") {
