@@ -315,14 +315,6 @@ func recorded(a *attempt) []artifact.Output {
 	return a.locked.Outs
 }
 
-// lockedAsked returns the stage's inputs that have no path, as the lock has them.
-func (st *state) lockedAsked() (then artifact.Asked) {
-	if st.locked != nil {
-		then = st.locked.Asked
-	}
-	return then
-}
-
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no
 // block.
 func lockedOuts(st *state) []artifact.Output {
