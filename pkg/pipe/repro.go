@@ -10,7 +10,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
-	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -341,10 +340,7 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 	e := &engine.Engine{
 		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, World: p.world(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
-	}
-	if ask == askAll {
-		e.Upstream = lookup.New("pipe/" + Build().Version)
+		Ask: p.asker(files, ask, h), Upstream: upstreamOf(ask), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty

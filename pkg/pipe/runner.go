@@ -2,36 +2,12 @@ package pipe
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
-
-// tracked returns which of the files, by their absolute names, git tracks. What lies in no
-// place of the repository is not.
-func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
-	const atOnce = 500 // arguments of one git
-	for some := range slices.Chunk(files, atOnce) {
-		named := map[repopath.Path]string{}
-		for _, f := range some {
-			if at, err := p.repo.Rel(f); err == nil {
-				named[at] = f
-			}
-		}
-		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range found {
-			tracked = append(tracked, named[at])
-		}
-	}
-	return tracked, nil
-}
 
 // files is the workspace with the cache behind it, as one call of a verb uses it.
 func (p *Project) files(c *transfer.Carrier) *local.Workspace {
