@@ -11,10 +11,10 @@ import (
 func linked(t *testing.T, kind string) project {
 	t.Helper()
 	p := begun(t, "testdata/twin")
-	p.mustDVC("config", "cache.type", kind)
-	p.mustDVC("config", "cache.dir", "../cache")
-	p.mustDVC("add", "data/raw.csv", "data/images")
-	p.mustDVC("repro")
+	p.works("config", "cache.type", kind)
+	p.works("config", "cache.dir", "../cache")
+	p.works("add", "data/raw.csv", "data/images")
+	p.works("repro")
 	p.sh("git add -A; git commit -qm First")
 	p.ran()
 	return p
@@ -27,7 +27,7 @@ func TestHardLinksIntoDVCsCacheAreNotWrittenTo(t *testing.T) {
 	p.imports()
 	before := p.described(p.at + "/../cache")
 	p.sh("echo 4,40 > more; cat data/raw.csv more > new; mv new data/raw.csv; rm more")
-	p.must("repro", "-f", "-k")
+	p.pipes("repro", "-f", "-k")
 	p.ran()
 	if was := changed(before, p.described(p.at+"/../cache")); len(was) > 0 {
 		t.Errorf("pipe has changed DVC's cache: %v", was)
@@ -43,8 +43,8 @@ func TestSymlinksIntoDVCsCacheAreRefused(t *testing.T) {
 	if out, code := p.pipe("import", "dvc"); code != 2 || !strings.Contains(out, "is a symlink into DVC's cache") || !strings.Contains(out, hint) {
 		t.Errorf("exit code %d, not %q: %s", code, hint, out)
 	}
-	p.mustDVC("config", "cache.type", "copy")
-	p.mustDVC("checkout", "--relink")
+	p.works("config", "cache.type", "copy")
+	p.works("checkout", "--relink")
 	p.imports()
 	p.onlyStampRuns()
 	if was := changed(before, p.described(p.at+"/../cache")); len(was) > 0 {

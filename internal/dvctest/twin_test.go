@@ -34,16 +34,16 @@ const none = "none"
 
 func TestPipeRunsWhatDVCRuns(t *testing.T) {
 	base := begun(t, "testdata/twin")
-	base.mustDVC("add", "data/raw.csv", "data/images")
-	base.mustDVC("repro")
-	base.mustDVC("freeze", "docs")
+	base.works("add", "data/raw.csv", "data/images")
+	base.works("repro")
+	base.works("freeze", "docs")
 	base.twins(slices.Concat(fileCases(), paramCases(), stageCases(), itemCases(), outCases(), targetCases()))
 }
 
 func TestPipeRunsWhatDVCRunsInManyDirectories(t *testing.T) {
 	base := begun(t, "testdata/mono")
-	base.mustDVC("add", "VERSION")
-	base.mustDVC("repro", "-P")
+	base.works("add", "VERSION")
+	base.works("repro", "-P")
 	base.twins(monoCases())
 }
 
