@@ -18,7 +18,7 @@
 // the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say; check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
 // expand.go settles what they are, and environments.go answers for them. text.go changes a file and
-// leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name. schema.json is the same for editors.
+// leaves the rest as it is, for freeze.go, input.go, remote.go and addstage.go; edit.go adds the name. schema.json is the same for editors.
 package spec
 
 import (

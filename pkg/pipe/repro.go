@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"runtime"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
-	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -329,10 +327,7 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 	e := &engine.Engine{
 		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, World: p.world(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
-	}
-	if ask == askAll {
-		e.Upstream = lookup.New("pipe/" + Build().Version)
+		Ask: p.asker(files, ask, h), Upstream: upstreamOf(ask), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty
@@ -341,28 +336,6 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 		e.Around = p.checkout(ctx, p.top.Work, repopath.Root)
 	}
 	return e
-}
-
-// tracked returns which of the files, by their absolute names, git tracks. What lies in no
-// place of the repository is not.
-func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
-	const atOnce = 500 // arguments of one git
-	for some := range slices.Chunk(files, atOnce) {
-		named := map[repopath.Path]string{}
-		for _, f := range some {
-			if at, err := p.repo.Rel(f); err == nil {
-				named[at] = f
-			}
-		}
-		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range found {
-			tracked = append(tracked, named[at])
-		}
-	}
-	return tracked, nil
 }
 
 // files is the workspace with the cache behind it, as one call of a verb uses it.
