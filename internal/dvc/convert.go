@@ -19,6 +19,7 @@ type Converted struct {
 	Files     []Text // the pipe.yaml files, that of the root first
 	Notes     []Note
 	Templates []Template // in the commands
+	Remotes   []string   // of DVC, that outputs name for themselves
 }
 
 // Template is one ${} in a command.

@@ -238,6 +238,7 @@ func (c *converter) out(it *yamldoc.Draft, kind string) *yamldoc.Draft {
 		case slices.Contains(outOptions, key), kind == "plots" && slices.Contains(plotOptions, key):
 			next.Set(key, options.Get(key))
 		case key == "remote":
+			c.Remotes = append(c.Remotes, options.Get(key).Value())
 			c.said("its output "+at+" had the DVC remote "+options.Get(key).Value()+" of its own: it goes to the default remote",
 				"add that remote and name it in the output: {path: "+at+", remote: NAME}")
 		default:

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -75,10 +76,16 @@ func TestImportOfAProjectWithARemote(t *testing.T) {
 			t.Parallel()
 			p := makePast(t, add)
 			before := p.untouched()
-			said := p.must("import", "dvc")
-			if !strings.Contains(said, "28 of 28 stages up to date") {
-				t.Errorf("not all is imported: %s", said)
-			}
+			p.imports()
+			lock := p.read("pipe.lock")
+			t.Run("remote only", func(t *testing.T) {
+				c := p.clone(t)
+				c.imports()
+				if got := c.read("pipe.lock"); got != lock {
+					t.Errorf("the bytes of DVC's remote make %s\nnot %s", got, lock)
+				}
+				c.onlyStampRuns()
+			})
 			p.onlyStampRuns()
 			p.must("push")
 			for name, was := range changed(before, p.untouched()) {
@@ -89,6 +96,28 @@ func TestImportOfAProjectWithARemote(t *testing.T) {
 			t.Run("clone", func(t *testing.T) { p.inAClone(t) })
 		})
 	}
+}
+
+// imports makes a project of pipe: all stages are carried over, and no command runs.
+func (p project) imports(args ...string) {
+	p.t.Helper()
+	said := p.must(append([]string{"import", "dvc"}, args...)...)
+	if n := regexp.MustCompile(`(\d+) of (\d+) stages up to date`).FindStringSubmatch(said); n == nil || n[1] != n[2] {
+		p.t.Errorf("not all is imported: %s", said)
+	}
+	if ran := p.ran(); len(ran) > 0 {
+		p.t.Errorf("pipe import dvc runs %s", ran)
+	}
+}
+
+// read returns a file's text.
+func (p project) read(name string) string {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.at, name))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // inAClone runs nothing in a clone that has neither DVC's bytes nor pipe's, and fetches them from pipe's remote.
@@ -137,8 +166,14 @@ func (p past) finds(t *testing.T) {
 // untouched describes every file of DVC, in the project and in its remote.
 func (p past) untouched() map[string]string {
 	p.t.Helper()
+	return p.described(p.at, p.remote)
+}
+
+// described tells the mode, the time and the bytes of all files below some directories, but pipe's.
+func (p project) described(roots ...string) map[string]string {
+	p.t.Helper()
 	seen := map[string]string{}
-	for _, root := range []string{p.at, p.remote} {
+	for _, root := range roots {
 		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				if d != nil && slices.Contains([]string{".git", ".pipe", "pipe"}, d.Name()) || strings.HasSuffix(name, ".dvc/tmp") {

@@ -155,7 +155,7 @@ func (r *run) paths(w *deploy.Work) (in, top []repopath.Path) {
 			from = append(from, i)
 		}
 	}
-	in = append(in, spec.FileName)
+	in = append(append(in, spec.FileName), r.Project.Files...)
 	for i, ok := range r.Graph.Reach(from, r.Graph.Up) {
 		if !ok {
 			continue

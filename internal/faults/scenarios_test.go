@@ -2,12 +2,18 @@
 
 package faults
 
+import (
+	"crypto/md5"
+	"fmt"
+)
+
 // scenario is a verb in a world where it has something of everything to do.
 type scenario struct {
 	name    string
 	prepare func(*world)
 	verb    string
 	exact   bool   // what the undisturbed run removes must be gone: gc
+	begins  bool   // it makes the project, and refuses one that is there
 	settle  string // what a user who wants all outputs runs in the end, disturbed or not
 }
 
@@ -136,6 +142,7 @@ func others() []*scenario {
 			w.write("../api/new/file", "two\n")
 			w.do("git -C ../api rm -q d/gone", "git -C ../api add .", "git -C ../api commit -q -m Second")
 		}},
+		{name: "import", verb: "import dvc", begins: true, prepare: (*world).beginDVC},
 		{name: "lock-commit", verb: "lock commit -m Built", prepare: func(w *world) {
 			w.begin(build + " --push")
 			w.write("src", "version 2\n")
@@ -144,6 +151,38 @@ func others() []*scenario {
 			w.write("pipe.yaml", w.project()+"# more\n")
 		}},
 	}
+}
+
+// beginDVC makes a repository of DVC, with data in the workspace, in DVC's cache and in its remote.
+func (w *world) beginDVC() {
+	w.t.Helper()
+	w.do("git config --global user.name Test", "git config --global user.email test@example.invalid", "git config --global gc.auto 0",
+		"git init -q --template= -b main", "mkdir -p .dvc sub")
+	name := func(text string) string { return fmt.Sprintf("%x", md5.Sum([]byte(text))) }
+	object := func(place, name, text string) {
+		at := place + "/files/md5/" + name[:2]
+		w.do("mkdir -p " + at)
+		w.write(at+"/"+name[2:], text)
+	}
+	item := func(path, md5 string) string { return "    - {path: " + path + ", hash: md5, md5: " + md5 + "}\n" }
+	data, out, far := "data\n", "out\n", "far\n"
+	list := `[{"md5": "` + name(far) + `", "relpath": "a/b"}]`
+	dir := name(list) + ".dir"
+	object(".dvc/cache", name(data), data)
+	object("../dvc", name(far), far)
+	object("../dvc", dir, list)
+	w.write(".dvc/config", "[core]\nremote = r\n['remote \"r\"']\nurl = ../../dvc\n")
+	w.write(".gitignore", "/data\n/out\n/far\n/.dvc/cache\n")
+	w.write(".dvcignore", "*.swp\n")
+	w.write("src", "version 1\n")
+	w.write("data.dvc", "outs:\n- {path: data, hash: md5, md5: "+name(data)+"}\n")
+	w.write("out", out)
+	w.write("dvc.yaml", "stages:\n  out:\n    cmd: echo out > out\n    deps: [data]\n    outs: [out]\n  far:\n    cmd: mkdir -p far/a && echo far > far/a/b\n    deps: [out]\n    outs: [far]\n")
+	w.write("dvc.lock", "schema: '2.0'\nstages:\n  out:\n    cmd: echo out > out\n    deps:\n"+item("data", name(data))+"    outs:\n"+item("out", name(out))+
+		"  far:\n    cmd: mkdir -p far/a && echo far > far/a/b\n    deps:\n"+item("out", name(out))+"    outs:\n"+item("far", dir))
+	w.write("sub/dvc.yaml", "stages:\n  s:\n    cmd: test -f ../out\n    deps: [../out]\n")
+	w.write("sub/dvc.lock", "schema: '2.0'\nstages:\n  s:\n    cmd: test -f ../out\n    deps:\n"+item("../out", name(out)))
+	w.do("git add -A", "git commit -q -m First")
 }
 
 // begin makes a repository with version 1 of everything, built by a command and committed.

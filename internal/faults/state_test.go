@@ -60,7 +60,7 @@ func (w *world) state() *state {
 // tree tells every file below a directory but git's, the stores and what is made again
 // at no loss.
 func (w *world) tree(top string, say func(what, is string)) {
-	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|index|lock|\.gitignore|partial|remotes|runs|seconds|sources))$`)
+	leave := regexp.MustCompile(`^work/(\.git|\.pipe/(cache|declared\.json|index|lock|\.gitignore|partial|remotes|runs|seconds|sources))$`)
 	waste := w.waste()
 	err := filepath.WalkDir(w.path(top), func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(w.dir, path)

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -26,6 +27,7 @@ func (p *Project) withEnv() *variables {
 	defer p.varsMu.Unlock()
 	if p.vars == nil || p.vars.of != p.spec {
 		full, unread := p.spec.WithEnv(p.file, p.getenv)
+		maps.Copy(unread, p.unseen)
 		p.vars = &variables{p.spec, full, unread}
 	}
 	return p.vars

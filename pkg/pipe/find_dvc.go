@@ -48,8 +48,12 @@ func (p *Project) dvcPast(ctx context.Context, f func(dvcName) error) error {
 		return err
 	}
 	files, err := p.repo.Ever(ctx, "**/"+dvc.LockFile, "**/*"+dvc.DataSuffix)
+	if err != nil && ctx.Err() == nil { // as without a git program
+		p.leftOut(err)
+		return nil
+	}
 	if err != nil {
-		return err
+		return context.Cause(ctx)
 	}
 	for _, file := range files {
 		if !p.at().Holds(file) {

@@ -195,6 +195,9 @@ func (im *importing) refuse() error {
 
 // run does it all but for the deployments.
 func (im *importing) run(ctx context.Context) (err error) {
+	if err := im.checkTo(); err != nil {
+		return err
+	}
 	if err := im.openStores(ctx); err != nil {
 		return err
 	}
@@ -234,6 +237,9 @@ func (im *importing) run(ctx context.Context) (err error) {
 	if err := im.lookBack(ctx); err != nil {
 		return err
 	}
+	if err := im.beside(ctx); err != nil {
+		return err
+	}
 	im.describe()
 	return im.finish(ctx, ignores)
 }
@@ -270,7 +276,10 @@ func (im *importing) convert(ctx context.Context) error {
 		im.note(ImportNote(n))
 	}
 	im.templates = c.Templates
-	return nil
+	if err := im.openOthers(ctx, c.Remotes); err != nil {
+		return err
+	}
+	return im.p.openTop(ctx)
 }
 
 // parse reads the texts in place of files that are not written yet.

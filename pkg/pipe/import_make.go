@@ -78,7 +78,34 @@ func (im *importing) take(ctx context.Context) error {
 			s.carried, s.why = false, "it needs a stage that is not up to date"
 		}
 	}
-	return im.p.saveLock(im.lock)
+	if err := im.p.saveLock(im.lock); err != nil {
+		return err
+	}
+	return im.names(ctx, result.Stages)
+}
+
+// names notes both names of all that is carried over. A stage whose record is there, from an import that was stopped,
+// did not need the runner; nor does an input.
+func (im *importing) names(ctx context.Context, done []engine.Outcome) error {
+	for i := range done {
+		s := im.by[done[i].Stage.Name]
+		for j, o := range s.outs {
+			if !s.carried || j >= len(done[i].Outs) {
+				continue
+			}
+			if o.here != nil {
+				im.countHere(o.here)
+				if o.Sum.Dir {
+					im.countDir(o.Sum, done[i].Outs[j])
+				}
+			} else if _, known := im.known[o.Sum.String()]; !known {
+				if _, err := im.make(ctx, o); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // ofOneStage reports whether an error is about one stage, which is listed while the others go on. A store that cannot
@@ -204,10 +231,6 @@ func (im *importing) fromHere(ctx context.Context, o *importOut) (out artifact.O
 	}
 	if !same {
 		return out, diag.New(diag.Failed, "changed while pipe read it").At(string(o.at())).Hinted("run pipe import dvc again")
-	}
-	im.countHere(o.here)
-	if out.Dir {
-		im.countDir(o.Sum, out)
 	}
 	return out, nil
 }

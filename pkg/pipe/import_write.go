@@ -1,10 +1,12 @@
 package pipe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -64,6 +66,64 @@ func (im *importing) openStores(ctx context.Context) error {
 		return nil
 	}
 	im.store.Places = append(im.store.Places, place)
+	return nil
+}
+
+// openOthers opens the remotes that single outputs name, to be asked after the others.
+func (im *importing) openOthers(ctx context.Context, names []string) error {
+	for _, o := range im.inputs {
+		if o.Remote != "" {
+			names = append(names, o.Remote)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		r := im.d.Remote(name)
+		if r == nil || name == im.d.Default && im.how.From == "" || name == im.how.From {
+			continue
+		}
+		place, err := im.p.openDVC(ctx, r)
+		if err != nil {
+			return err
+		}
+		if place == nil {
+			im.lost(".dvc/config", "remote "+name+", which outputs name, is not read: pipe reads directories and s3://, not "+r.Scheme()+"://", "run dvc pull first: DVC's cache is enough")
+			continue
+		}
+		im.store.Places = append(im.store.Places, place)
+	}
+	return nil
+}
+
+// checkTo refuses a remote that pipe.yaml could not have.
+func (im *importing) checkTo() error {
+	if im.how.To == "" {
+		return nil
+	}
+	return remote.Check(spec.Remote{Name: "default", URL: im.how.To, Place: "--to"})
+}
+
+// beside lists what DVC keeps outside of its files of stages and data.
+func (im *importing) beside(ctx context.Context) error {
+	if im.d.Parsing["bool"] == "boolean_optional" || im.d.Parsing["list"] == "append" {
+		im.lost(".dvc/config", "the section parsing is not carried over: a map in a cmd becomes --key value", "write the flags into cmd")
+	}
+	if _, err := os.Lstat(im.d.OS(".dvc/tmp/exps")); err == nil {
+		im.lost(".dvc/tmp/exps", "experiments are not carried over", "keep those that count as branches: dvc exp branch NAME BRANCH")
+	}
+	if im.p.repo == nil {
+		return nil
+	}
+	dir, err := im.p.repo.Hooks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"pre-commit", "pre-push", "post-checkout"} {
+		b, err := atomicfile.Read(filepath.Join(dir, name), atomicfile.MaxNote)
+		if err == nil && bytes.Contains(b, []byte("dvc git-hook")) {
+			im.lost(filepath.Join(dir, name), "git still runs DVC's hook", "remove its line, and run pipe init hooks")
+		}
+	}
 	return nil
 }
 
@@ -229,11 +289,12 @@ func (im *importing) finish(ctx context.Context, ignores []change) error {
 		}
 		return nil
 	}
-	if err := im.write(changes); err != nil {
+	last := len(changes) - 1
+	if err := im.write(changes[:last]); err != nil {
 		return err
 	}
 	im.p.configure(ctx, init)
-	return nil
+	return im.write(changes[last:]) // from here on it is a project, and this verb refuses it
 }
 
 // knownFile is where the map of names lies.

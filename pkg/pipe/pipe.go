@@ -77,6 +77,8 @@ type Project struct {
 	root     string
 	yaml     []byte // pipe.yaml
 	spec     *spec.Project
+	set      []spec.Setting           // values of params for this run alone
+	unseen   map[string]error         // stages whose commands would not see them
 	instead  map[repopath.Path][]byte // files that an import is going to write, as they will be
 	varsMu   sync.Mutex
 	vars     *variables    // of its env files, when they were read; see withEnv

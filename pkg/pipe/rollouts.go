@@ -251,7 +251,7 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	w, o := t.work, r.opt
 	w.Automatic, w.Newest, w.NoWait, w.Reason, w.Held = o.Auto, t.conf.Queue == spec.QueueNewest, r.p.opt.NoWait, o.Reason, o.Hold
 	w.MayGoBack, w.Note = w.MayGoBack || !o.Auto, !o.Dry
-	w.Override = w.Override || len(o.Set)+len(o.Sources) > 0
+	w.Override = w.Override || len(o.Set)+len(o.Sources)+len(o.Params) > 0
 	w.Whole = w.Whole && len(o.Only)+len(o.Skip) == 0
 	for flag, list := range map[string][]string{"--only": o.Only, "--skip": o.Skip} {
 		for _, v := range list {
@@ -260,6 +260,9 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	}
 	for k := range o.Set {
 		w.Options = append(w.Options, "--set "+k)
+	}
+	for k, v := range o.Params {
+		w.Options = append(w.Options, "--set "+k+"="+v)
 	}
 	for k, v := range o.Sources {
 		w.Options = append(w.Options, "--source "+k+"="+v)
