@@ -48,7 +48,7 @@ stages:
 		t.Errorf("%+v", all)
 	}
 	deps := []Item{{Path: "a", Sum: Sum{MD5: hex}, Size: 3}, {Path: "s3://x/y", Size: -1}}
-	outs := []Item{{Path: "d", Sum: Sum{MD5: hex, Dir: true, Legacy: true}, Size: -1}, {Path: "run", Sum: Sum{MD5: hex, Legacy: true}, Size: -1, Exec: true}}
+	outs := []Item{{Path: "d", Sum: Sum{MD5: hex, Dir: true, Legacy: true}, Size: -1, Files: 2}, {Path: "run", Sum: Sum{MD5: hex, Legacy: true}, Size: -1, Exec: true}}
 	if !slices.Equal(one.Deps, deps) || !slices.Equal(one.Outs, outs) || one.Params["params.yaml"].Get("lr").Value != "0.001" {
 		t.Errorf("%+v", one)
 	}
