@@ -130,6 +130,12 @@ func TestPlanKeepsOneComment(t *testing.T) {
 	if got := p.comments()[1]; !strings.Contains(got, "\n2 up to date.\n\n<details><summary>2 stages up to date</summary>\n\n| Stage") || !strings.Contains(got, "| `a` | skip |") {
 		t.Errorf("%q", got)
 	}
+
+	p.check("pipe plan --comment --skip b", "GITHUB_TOKEN=writes")
+	want = "\n1 up to date, 1 left out.\n\n<details><summary>2 stages up to date or left out</summary>\n\n| Stage"
+	if got := p.comments()[1]; !strings.Contains(got, want) || !strings.Contains(got, "| `b` | omit | `left out by --skip b` |") {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestEachProjectHasACommentOfItsOwn(t *testing.T) {

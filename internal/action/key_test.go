@@ -173,6 +173,8 @@ func change(t *testing.T, name string, v reflect.Value) {
 		v.SetInt(v.Int() + 1)
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String:
 		v.Index(0).SetString(v.Index(0).String() + "x")
+	case v.Kind() == reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
 	default:
 		t.Fatalf("%s: the test cannot change a %s; teach it", name, v.Type())
 	}

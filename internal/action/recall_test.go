@@ -26,6 +26,41 @@ func words(set func(*spec.Stage, *Inputs), old bool) string {
 	return event.Words(Changes(s, in, locked, w), 9)
 }
 
+// Nobody has written down which variables an old pipe.yaml had from its env files, but the lock.
+func TestAnOldDefinitionHasTheVariablesOfItsEnvFiles(t *testing.T) {
+	was, in := example()
+	was.Platform = in.Platform
+	in.Env = slices.Insert(in.Env, 1, EnvValue{Name: "FROM_FILE", Value: "1", Set: true})
+	now := *was // with what its file says; the old one is read from git, without
+	now.Env = slices.Insert(slices.Clone(was.Env), 1, spec.Env{Name: "FROM_FILE"})
+	locked := lockedAs(was, in)
+	now.Cmd, now.Check = []string{"make"}, true
+	for name, c := range map[string]struct {
+		set  func(*spec.Stage)
+		want string
+	}{
+		"it had files":           {func(*spec.Stage) {}, "the command changed, the definition changed: check false -> true"},
+		"it had none":            {func(s *spec.Stage) { s.EnvFiles = nil }, "the command changed"},
+		"it passed the variable": {func(s *spec.Stage) { s.PassEnv = []string{"FROM_*"} }, "the command changed"},
+	} {
+		old := *was
+		c.set(&old)
+		w := Recall(Definition{Stage: &now, Platform: in.Platform}, in, locked, func(yield func(Definition) bool) {
+			yield(Definition{Stage: &old, Platform: in.Platform})
+		})
+		if got := event.Words(Changes(&now, in, locked, w), 9); got != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+		live := Live{Key: locked.Key, Deps: in.Deps, Asked: in.Asked, Values: map[string]string{"CGO_ENABLED": "0"}}
+		w = RecallLive(Definition{Stage: &now, Platform: in.Platform}, in, live, func(yield func(Definition) bool) {
+			yield(Definition{Stage: &old, Platform: in.Platform})
+		})
+		if (w != nil) != (name == "it had files") {
+			t.Errorf("%s: what is live comes from %+v", name, w)
+		}
+	}
+}
+
 // What the lock has only in a hash is told where a definition has that hash.
 func TestAChangedDefinitionIsToldFieldByField(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -45,6 +45,7 @@ func run(pipe string, rounds int, big int64) error {
 	return errors.Join(
 		b.noop("10,000 files in 100 stages", 100, 100),
 		b.noop("1,000 stages of 1 file", 1000, 1),
+		b.generated(),
 		b.firstRun(200),
 		b.start(),
 		b.large(big),

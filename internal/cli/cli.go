@@ -118,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print only errors, notes and the summary; plan and status hide what is unchanged")
 	f.StringVarP(&a.dir, "dir", "C", "", "run as if started in this directory")
-	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout: all projects in and below this directory")
+	f.BoolVarP(&a.many, "recursive", "R", false, "repro, plan, status, push, pull, checkout, stage list: all projects in and below this directory")
 	f.StringVarP(&a.remote, "remote", "r", "", "remote to use: a name in pipe.yaml, a URL or a directory")
 	f.StringVar(&a.env, "env", "", "environment to deploy to (default \"default\")")
 	root.Flags().BoolVar(&version, "version", false, "print the version")
@@ -131,7 +131,7 @@ func (a *app) root() *cobra.Command {
 		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
 		a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.addCmd(), a.unaddCmd(), a.updateCmd(), a.freezeCmd(), a.unfreezeCmd(),
 		a.importCmd(), a.exportCmd(),
-		a.fmtCmd(), a.validateCmd(), a.schemaCmd(),
+		a.fmtCmd(), a.validateCmd(), a.schemaCmd(), a.stageCmd(),
 	)
 	a.completions(root)
 	return root

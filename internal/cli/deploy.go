@@ -49,12 +49,16 @@ branch, and never over a hold or a newer commit.`,
 			if len(opt.Sources) > 0 && opt.Release+opt.Commit != "" {
 				return diag.New(diag.Usage, "--source needs a build, and --release and --commit build nothing").Hinted("pipe deploy ENV --source NAME=REF")
 			}
+			if len(opt.Params) > 0 && opt.Release+opt.Commit != "" {
+				return noParams(opt)
+			}
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Deploy(c.Context(), opt) })
 		})
 	f := c.Flags()
 	f.StringVar(&opt.Release, "release", "", "deploy this release instead of building one: its name, or its first digits")
 	f.StringVar(&opt.Commit, "commit", "", "deploy the release of this commit instead of building one")
 	a.narrowing(c, &opt)
+	f.Lookup("set").Usage = "`NAME=VALUE` of a variable, in place of the environment's; or FILE:KEY=VALUE of a key of a params or vars file, in this run only"
 	f.Var(pairs{&opt.Sources}, "source", "take a source from another ref in this run only, as `NAME=REF`")
 	f.StringVar(&input, "input", "", "read environment, skip_STAGE and override_branches from a JSON file; - is standard input")
 	f.BoolVar(&opt.Auto, "auto", false, "deploy as in CI: obey auto, pins, holds and newer commits")
@@ -66,13 +70,22 @@ branch, and never over a hold or a newer commit.`,
 	return a.waits(c)
 }
 
+// noParams refuses values of keys of files where nothing is built: what is deployed has the values that
+// it was built with.
+func noParams(opt pipe.DeployOptions) error {
+	if len(opt.Params) == 0 {
+		return nil
+	}
+	return diag.New(diag.Usage, "--set FILE:KEY=VALUE needs a build, and this builds nothing").Hinted("pipe deploy ENV --set FILE:KEY=VALUE")
+}
+
 // narrowing adds the flags that deploy, promote and rollback share.
 func (a *app) narrowing(c *cobra.Command, opt *pipe.DeployOptions) {
 	f := c.Flags()
 	f.StringSliceVar(&opt.Only, "only", nil, "deploy only the stages that match this pattern")
 	f.StringSliceVar(&opt.Skip, "skip", nil, "leave out the stages that match this pattern")
 	a.stagePatterns(c)
-	f.Var(pairs{&opt.Set}, "set", "value of a variable, in place of the environment's")
+	f.Var(setting{&opt.Set, &opt.Params}, "set", "`NAME=VALUE` of a variable, in place of the environment's")
 	f.BoolVarP(&opt.Force, "force", "f", false, "run the commands even if this version is live")
 	f.StringVar(&opt.Reason, "reason", "", "why, for the history")
 	f.BoolVar(&opt.Dry, "dry-run", false, "show what would be done, without changing anything; exit code 3 if there is something to do")
@@ -144,6 +157,9 @@ the automatic deployment of the merge commit brings it to TO.`,
 				}
 				return a.pinned(c.Context(), args[0], args[1])
 			}
+			if err := noParams(opt); err != nil {
+				return err
+			}
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Promote(c.Context(), args[0], args[1], opt) })
 		})
 	f := c.Flags()
@@ -174,6 +190,9 @@ Afterwards the environment is held: automatic deployments do not change it until
 pipe resume or, with after_rollback: next, until there is another release.`,
 		"pipe rollback production\npipe rollback production --to 183\npipe rollback production --to 4be1f02 --reason 'checkout fails'",
 		arguments(1, 1, "name an environment"), func(c *cobra.Command, args []string) error {
+			if err := noParams(opt.DeployOptions); err != nil {
+				return err
+			}
 			return a.deployment(c, opt.Dry, func(p *pipe.Project) (*pipe.Deployed, error) { return p.Rollback(c.Context(), args[0], opt) })
 		})
 	f := c.Flags()

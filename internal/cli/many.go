@@ -15,25 +15,26 @@ import (
 )
 
 // ofMany are the commands that take -R. Those that only look go on after a project that fails.
-var ofMany = [...]string{"plan", "status", "repro", "push", "pull", "checkout"}
+var ofMany = [...]string{"plan", "status", "stage list", "repro", "push", "pull", "checkout"}
 
 // looking is how many of ofMany only look.
-const looking = 2
+const looking = 3
 
 // mayBeMany refuses -R where it means nothing. Stages are not unique among projects, so none can
 // be named.
 func (a *app) mayBeMany(c *cobra.Command, args []string) error {
+	name := strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 	switch {
 	case !a.many:
 		return nil
-	case !slices.Contains(ofMany[:], c.Name()) || c.Parent() != c.Root():
-		return diag.New(diag.Usage, "-R works with %s only, not with %s", strings.Join(ofMany[:], ", "), c.Name()).Hinted("pipe -C DIR %s", c.Name())
+	case !slices.Contains(ofMany[:], name):
+		return diag.New(diag.Usage, "-R works with %s only, not with %s", strings.Join(ofMany[:], ", "), name).Hinted("pipe -C DIR %s", name)
 	case c.Flags().Changed("only") || c.Flags().Changed("skip"):
-		return diag.New(diag.Usage, "--only and --skip are for one project").Hinted("pipe -C DIR %s", c.Name())
+		return diag.New(diag.Usage, "--only and --skip are for one project").Hinted("pipe -C DIR %s", name)
 	case len(args) > 0:
-		return diag.New(diag.Usage, "-R takes no stages; it means all stages of all projects").Hinted("pipe -C DIR %s %s", c.Name(), args[0])
+		return diag.New(diag.Usage, "-R takes no stages; it means all stages of all projects").Hinted("pipe -C DIR %s %s", name, args[0])
 	}
-	a.goOn = slices.Contains(ofMany[:looking], c.Name())
+	a.goOn = slices.Contains(ofMany[:looking], name)
 	return nil
 }
 

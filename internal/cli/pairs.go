@@ -35,3 +35,37 @@ func (p pairs) String() string {
 	}
 	return fmt.Sprint(slices.Sorted(maps.Keys(*p.to)))
 }
+
+// setting is the flag --set: a value of a variable, NAME=VALUE, or of a key of a file, FILE:KEY=VALUE.
+// No variable has a colon in its name.
+type setting struct{ variables, params *map[string]string }
+
+// Set implements pflag.Value.
+func (s setting) Set(text string) error {
+	name, _, _ := strings.Cut(text, "=")
+	file, key, ok := strings.Cut(name, ":")
+	switch {
+	case ok && file != "" && key != "":
+		return pairs{s.params}.Set(text)
+	case s.variables == nil:
+		return errors.New("write FILE:KEY=VALUE")
+	case ok:
+		return errors.New("write NAME=VALUE or FILE:KEY=VALUE")
+	}
+	return pairs{s.variables}.Set(text)
+}
+
+// Type implements pflag.Value.
+func (s setting) Type() string { return "FILE:KEY=VALUE" }
+
+// String implements pflag.Value.
+func (s setting) String() string {
+	if s.params == nil {
+		return ""
+	}
+	text := pairs{s.params}.String()
+	if s.variables != nil {
+		text += pairs{s.variables}.String()
+	}
+	return text
+}

@@ -86,6 +86,7 @@ func (a *app) selection(c *cobra.Command, opt *pipe.ReproOptions) {
 	f.BoolVar(&opt.CreateEnv, "create-env", false, "let --env name an environment that nothing was deployed to yet")
 	f.BoolVar(&opt.AllowOlder, "allow-older", false, "in CI, deploy even if a later commit is live")
 	f.BoolVar(&opt.NoDeploy, "no-deploy", false, "build and check only; leave deploy stages out")
+	f.Var(setting{nil, &opt.Params}, "set", "value of a key of a params or vars file, in this run only, as `FILE:KEY=VALUE`")
 	f.BoolVar(&opt.TrustLock, "trust-lock", false, "deploy the outputs in pipe.lock even if a record of the same inputs names others")
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +65,14 @@ func (r *run) asked(ctx context.Context, st *state, in *gathered, then artifact.
 	return err
 }
 
+// lockedAsked returns the stage's inputs that have no path, as the lock has them.
+func (st *state) lockedAsked() (then artifact.Asked) {
+	if st.locked != nil {
+		then = st.locked.Asked
+	}
+	return then
+}
+
 // unasked is what is said where only somebody who runs a stage would ask.
 type unasked struct {
 	code, note string // of the reason for which a stage waits
@@ -119,13 +126,11 @@ func (r *run) namer(ctx context.Context, st *state, kind string, ask func(contex
 		if got.err == nil || errors.Is(got.err, action.ErrNotAsked) || ctx.Err() != nil {
 			return artifact.Named{Name: a.Name, Answer: string(got.out)}, got.err
 		}
-		e := &diag.Error{Kind: diag.Network, Place: a.Place, Err: got.err}
-		var why *diag.Error
-		if errors.As(got.err, &why) {
-			e.Kind, e.Hint = why.Kind, why.Hint
+		why := &diag.Error{Kind: diag.Network, What: got.err.Error()}
+		errors.As(got.err, &why)
+		return artifact.Named{}, &diag.Error{
+			Kind: why.Kind, Place: a.Place, What: fmt.Sprintf("%s: dependency {%s: %s}: %s", st.Stage.Name, kind, a.Name, why.What), Hint: why.Hint, Err: got.err,
 		}
-		e.What = fmt.Sprintf("%s: dependency {%s: %s}: %s", st.Stage.Name, kind, a.Name, cmp.Or(why, &diag.Error{What: got.err.Error()}).What)
-		return artifact.Named{}, e
 	}
 }
 

@@ -27,8 +27,8 @@ type Draft struct {
 }
 
 // Draft gathers what the deploy stages of the options' targets are made of; without targets, all
-// of them; those of Omit are not gathered, because their condition is false in each environment. Builds and
-// checks are taken as the lock has them.
+// of them; those of Omit are not gathered, because the user leaves them out, or their condition is false in each
+// environment. Builds and checks are taken as the lock has them.
 func (e *Engine) Draft(ctx context.Context, lock *lockfile.File, opt Options) (*Draft, error) {
 	selected := make([]bool, len(e.Project.Stages))
 	for i := range e.Project.Stages {
@@ -98,7 +98,11 @@ func (d *Draft) For(ctx context.Context, env *release.State, given map[string]st
 // decide decides about a stage, as it would be in an environment.
 func (d *Draft) decide(ctx context.Context, st *state, env *release.State, given map[string]string) error {
 	live := env.StageNow(st.Stage.Name)
+	why, omitted := d.r.opt.Omit[st.Stage.Name]
 	switch {
+	case omitted && why.Code == event.ByOption:
+		st.Verdict = action.Verdict{Do: event.Omit, Because: []event.Reason{why}}
+		return nil
 	case st.in != nil:
 		in := *st.in
 		in.Env = d.r.declared(st.Stage, given)
@@ -151,7 +155,7 @@ func (r *run) paths(w *deploy.Work) (in, top []repopath.Path) {
 			from = append(from, i)
 		}
 	}
-	in = append(in, spec.FileName)
+	in = append(append(in, spec.FileName), r.Project.Files...)
 	for i, ok := range r.Graph.Reach(from, r.Graph.Up) {
 		if !ok {
 			continue

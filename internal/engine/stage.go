@@ -98,31 +98,6 @@ func (r *run) forced(s *spec.Stage) bool {
 	return r.opt.Force && (all || slices.Contains(r.opt.Targets, s.Name))
 }
 
-// frozen takes a stage's outs as they are recorded, else as they lie there.
-func (r *run) frozen(ctx context.Context, st *state) error {
-	st.Verdict = action.Verdict{Do: event.Frozen, Because: []event.Reason{{Code: event.IsFrozen}}}
-	if st.locked != nil {
-		st.Outs = st.locked.Outs
-		if err := r.thawed(ctx, st); err != nil {
-			return err
-		}
-	} else {
-		for _, o := range st.Stage.Outs {
-			out, _, err := r.Work.Output(ctx, o.Path)
-			if errors.Is(err, worktree.ErrAbsent) {
-				return diag.New(diag.NotFound, "%s is frozen, but pipe.lock does not list it and %s does not exist", st.Stage.Name, o.Path).At(st.Stage.Place).
-					Hinted("create the file, or remove frozen")
-			}
-			if err != nil {
-				return err
-			}
-			st.Outs = append(st.Outs, out)
-		}
-	}
-	r.decided(st)
-	return nil
-}
-
 // attempt is what is known of a build stage while it is decided and done.
 type attempt struct {
 	*state
@@ -338,14 +313,6 @@ func recorded(a *attempt) []artifact.Output {
 		return a.record.Outs
 	}
 	return a.locked.Outs
-}
-
-// lockedAsked returns the stage's inputs that have no path, as the lock has them.
-func (st *state) lockedAsked() (then artifact.Asked) {
-	if st.locked != nil {
-		then = st.locked.Asked
-	}
-	return then
 }
 
 // lockedOuts returns the outputs that the lock named before this run, nil when it had no

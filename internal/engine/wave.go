@@ -183,7 +183,6 @@ func (r *run) work(ctx context.Context, env *release.State, given map[string]str
 		}
 	}
 	w.Tidy()
-	w.Whole = w.Whole && !onlyOmitted(&w.Want) // there is no release of nothing
 	var err error
 	if w.Dirty, err = r.isDirty(ctx, w); err == nil && !unknown(w) {
 		_, w.Release, err = w.Made(r.Project.Name).Encode()

@@ -9,7 +9,6 @@ import (
 	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/expr"
-	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/event"
@@ -116,7 +115,7 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 			continue
 		}
 		if why := o.why(ctx, i); why != nil {
-			out[i] = why
+			out[i], left = why, left || why[0].Code != event.ByOption
 			continue
 		}
 		wrong = append(wrong, o.wrong[i])
@@ -125,7 +124,7 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 			read[u] = true
 		}
 	}
-	if len(o.opt.Omit) > 0 && !left && len(out) > 0 {
+	if len(out) > 0 && !left { // that a condition leaves all of them out is no mistake
 		return nil, diag.New(diag.Usage, "no stages are left to run").Hinted("pipe dag lists the stages")
 	}
 	for i := range selected {
@@ -216,7 +215,7 @@ func (r *run) changedAt(i int) (bool, error) {
 	switch {
 	case slices.Contains(r.opt.Changed, name):
 		return true, nil
-	case !r.selected[i] || st.Verdict.Do == event.Frozen || st.Verdict.Do == event.Omit:
+	case !r.selected[i] || st.Verdict.Do == event.Frozen: // what lies there without a block is no change
 		return false, nil
 	case st.Verdict.Do == event.Wait:
 		return false, errUnknown{what: name}
@@ -298,6 +297,3 @@ func (r *run) keepNothing() {
 		r.settleBlock(i, &l)
 	}
 }
-
-// onlyOmitted reports whether there is nothing to deploy, because every deploy stage is left out.
-func onlyOmitted(w *release.Want) bool { return len(w.Stages) == 0 && len(w.Frozen) > 0 }

@@ -8,7 +8,6 @@ package image
 import (
 	"errors"
 	"net/netip"
-	"regexp"
 	"strings"
 )
 
@@ -23,20 +22,13 @@ type Name struct {
 	Digest string // sha256:HEX or sha512:HEX, by which the image never changes; empty: the tag counts
 }
 
-var (
-	host   = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$`)
-	path   = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tag    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	digest = regexp.MustCompile(`^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
-)
-
 // maxPath is how long the path of a repository may be.
 const maxPath = 255
 
 // Parse reads a name.
 func Parse(text string) (n Name, err error) {
 	rest, hash, pinned := strings.Cut(text, "@")
-	if pinned && !digest.MatchString(hash) {
+	if pinned && !IsDigest(hash) {
 		return n, errors.New("the digest must be sha256: and 64, or sha512: and 128, lower-case hexadecimal digits")
 	}
 	n.Host, n.Path, n.Digest = Hub, rest, hash
@@ -55,11 +47,11 @@ func Parse(text string) (n Name, err error) {
 	switch {
 	case strings.Contains(text, "://"):
 		return n, errors.New("a name has no scheme; write it as for docker pull")
-	case !host.MatchString(n.Host):
+	case !isAddress(n.Host):
 		return n, errors.New("its host is not valid")
-	case !path.MatchString(n.Path) || len(n.Path) > maxPath:
+	case !isPath(n.Path) || len(n.Path) > maxPath:
 		return n, errors.New("its path must have lower-case letters, digits and single separators ( . _ __ - / )")
-	case tagged && !tag.MatchString(n.Tag):
+	case tagged && !isTag(n.Tag):
 		return n, errors.New("its tag must have 1 to 128 letters, digits, _, . or -, and not begin with . or -")
 	case pinned:
 		n.Tag = "" // the digest decides
@@ -71,6 +63,65 @@ func Parse(text string) (n Name, err error) {
 
 func isHost(first string) bool {
 	return first == "localhost" || strings.ContainsAny(first, ".:") || strings.ToLower(first) != first
+}
+
+const (
+	digits = "0123456789"
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+)
+
+// consists reports whether a text has these characters alone, and at least one.
+func consists(s, of string) bool { return s != "" && strings.Trim(s, of) == "" }
+
+// IsDigest reports whether a text is the digest of a manifest, in one of the two algorithms that registries know.
+func IsDigest(s string) bool {
+	kind, hex, _ := strings.Cut(s, ":")
+	return consists(hex, digits+"abcdef") && (kind == "sha256" && len(hex) == 64 || kind == "sha512" && len(hex) == 128)
+}
+
+func isTag(s string) bool {
+	return len(s) <= 128 && consists(s, digits+lower+upper+"_.-") && !strings.ContainsAny(s[:1], ".-")
+}
+
+// isAddress reports whether a text is a host, with or without a port.
+func isAddress(s string) bool {
+	name, port := s, ""
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		if name, port = s[:i], s[i+1:]; !consists(port, digits) || len(port) > 5 {
+			return false
+		}
+	}
+	if ip, ok := strings.CutPrefix(name, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(ip, "]"))
+		return err == nil && a.Is6() && strings.HasSuffix(ip, "]")
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !consists(label, digits+lower+upper+"-") || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isPath reports whether each part has words of lower-case letters and digits, with one separator between two.
+func isPath(s string) bool {
+	for part := range strings.SplitSeq(s, "/") {
+		for {
+			rest := strings.TrimLeft(part, digits+lower)
+			if rest == part {
+				return false // it begins or ends with a separator, or is empty
+			}
+			if rest == "" {
+				break
+			}
+			part = strings.TrimLeft(rest, "._-")
+			if sep := rest[:len(rest)-len(part)]; sep != "." && sep != "_" && sep != "__" && !consists(sep, "-") {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // IsLocal reports whether the registry is on this machine, by its name as it stands.

@@ -10,12 +10,13 @@ import (
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
-// attempts calls run until the stage's command succeeds, as often as the stage says. It returns how
-// many seconds the commands took. There is no wait between: what needs one has a
-// sleep in its command.
-func (r *Runner) attempts(ctx context.Context, job *action.Job, run func() (float64, error)) (seconds float64, err error) {
+// attempts calls run until the stage's command succeeds, as often as the stage says. It returns how many
+// seconds the commands took. There is no wait between: what needs one has a sleep in its command. All attempts live by the same beats: a further one proves nothing.
+func (r *Runner) attempts(ctx context.Context, job *action.Job, run func(*shell.Keep) (float64, error)) (seconds float64, err error) {
+	keep, stop := r.keep(job)
+	defer stop()
 	for n := 1; ; n++ {
-		took, err := run()
+		took, err := run(keep)
 		seconds += took
 		// A run that was interrupted, or lost its lease, is over whatever its command says.
 		if n > job.Stage.Retries || !flaky(err) || ctx.Err() != nil {

@@ -142,4 +142,13 @@ func TestADeploymentIsNotTriedAgainForAnotherReason(t *testing.T) {
 	if _, err := p.Run(t.Context(), j); !errors.Is(err, shell.ErrFenced) || len(p.printed) != 1 {
 		t.Errorf("fenced: %v, %q", err, p.printed)
 	}
+	// A further attempt proves nothing.
+	p = open(t, "  live: {cmd: 'echo try; sleep 0.5; exit 1', retries: 9, deploy: true}\n", "conf")
+	p.Program = os.Args[0]
+	j = p.deployed(spec.Verify{})
+	beats <- time.Now()
+	j.Beats, j.Silence = beats, 1300*time.Millisecond
+	if _, err := p.Run(t.Context(), j); !errors.Is(err, shell.ErrFenced) || len(p.printed) > 4 {
+		t.Errorf("fenced between attempts: %v, %q", err, p.printed)
+	}
 }

@@ -22,13 +22,11 @@ import (
 // action.ErrTimeout. After success the stage is verified, which is a part of the same job: in
 // the same directory, under the same beats. hold is inherited by the commands, and tmp is where
 // long scripts are written.
-func (r *Runner) command(ctx context.Context, job *action.Job, root string, hold *os.File, tmp string) (seconds float64, err error) {
+func (r *Runner) command(ctx context.Context, job *action.Job, keep *shell.Keep, root string, hold *os.File, tmp string) (seconds float64, err error) {
 	dir, err := wdir(root, job.Stage.Wdir)
 	if err != nil {
 		return 0, diag.New(diag.Usage, "%s: %w", job.Stage.Name, err).At(job.Stage.Place).Hinted("mkdir -p %s", job.Stage.Wdir)
 	}
-	keep, stop := r.keep(job)
-	defer stop()
 	c := shell.Command{
 		Shell: job.Stage.Shell, Dir: dir, Env: append(slices.Clone(job.Env), "PIPE_ROOT="+root),
 		Hold: hold, Tmp: tmp, Line: job.Line,

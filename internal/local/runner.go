@@ -16,6 +16,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/inputs"
 	"github.com/pipe-build/pipe/internal/object"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -71,11 +72,11 @@ func (r *Runner) Run(ctx context.Context, job *action.Job) (*action.Made, error)
 		}
 		return r.putBack(ctx, job, old)
 	}}
-	made.Seconds, err = r.attempts(ctx, job, func() (float64, error) {
+	made.Seconds, err = r.attempts(ctx, job, func(keep *shell.Keep) (float64, error) {
 		if err := errors.Join(r.ready(ctx, job, persist), r.makeWdir(job.Stage)); err != nil {
 			return 0, err
 		}
-		return r.command(ctx, job, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
+		return r.command(ctx, job, keep, r.Work.Root(), r.Hold.file(), r.Work.OS(worktree.Dir+"/"+worktree.Tmp))
 	})
 	if err == nil {
 		err = r.recheck(ctx, job)
@@ -110,12 +111,12 @@ func (r *Runner) refuseEdited(ctx context.Context, job *action.Job, o artifact.O
 // nothing is read again afterwards. It has no outputs, so there is nothing to settle.
 func (r *Runner) fresh(ctx context.Context, job *action.Job) (made *action.Made, err error) {
 	made = &action.Made{Settle: func(bool) error { return nil }}
-	made.Seconds, err = r.attempts(ctx, job, func() (float64, error) { return r.inFresh(ctx, job) })
+	made.Seconds, err = r.attempts(ctx, job, func(keep *shell.Keep) (float64, error) { return r.inFresh(ctx, job, keep) })
 	return made, err
 }
 
 // inFresh is one attempt.
-func (r *Runner) inFresh(ctx context.Context, job *action.Job) (seconds float64, err error) {
+func (r *Runner) inFresh(ctx context.Context, job *action.Job, keep *shell.Keep) (seconds float64, err error) {
 	dir, err := newFresh(ctx, r.Work)
 	if err != nil {
 		return 0, err
@@ -133,7 +134,7 @@ func (r *Runner) inFresh(ctx context.Context, job *action.Job) (seconds float64,
 	if hold == nil {
 		hold = dir.file()
 	}
-	return r.command(ctx, job, filepath.Join(dir.Name(), root), hold, dir.Name())
+	return r.command(ctx, job, keep, filepath.Join(dir.Name(), root), hold, dir.Name())
 }
 
 // refuseTracked keeps pipe from overwriting what git keeps: two owners of one file would

@@ -50,6 +50,7 @@ type Workspace struct {
 	Cache   store.Cache
 	Carrier *transfer.Carrier
 	Note    func(stage, text string)
+	Set     []spec.Setting // values of params for this run alone
 
 	placing sync.Map // repopath.Path -> *sync.Mutex: two stages may want the same output at once
 }
@@ -253,13 +254,16 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 	var all []params.Value
 	for _, p := range s.Params {
 		b, err := w.paramsFile(ctx, p.File, made)
-		if err != nil && !errors.As(err, new(*transfer.Missing)) {
-			err = diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place).Hinted("create the file, or correct its name")
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = diag.New(diag.Usage, "%s: params file %s does not exist", s.Name, p.File).At(p.Place).Hinted("create it, or correct its name in params")
+		case err != nil && !errors.As(err, new(*transfer.Missing)):
+			err = diag.New(diag.Usage, "%s: params file %s: %w", s.Name, p.File, err).At(p.Place)
 		}
 		if err != nil {
 			return nil, err
 		}
-		values, err := params.Read(p.File, b, p.Keys)
+		values, err := w.values(s, p, b)
 		if err != nil {
 			return nil, err
 		}
@@ -273,6 +277,33 @@ func (w *Workspace) Params(ctx context.Context, s *spec.Stage, made []artifact.O
 		return strings.Compare(a.Key, b.Key)
 	})
 	return all, nil
+}
+
+// values reads the keys of a params file, with those that this run has other values for.
+func (w *Workspace) values(s *spec.Stage, p spec.Params, data []byte) ([]params.Value, error) {
+	root, err := params.Parse(p.File, data)
+	for _, set := range w.Set {
+		if err == nil && set.File == p.File {
+			root, err = params.Set(p.File, root, set.Key, set.Value)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	values, err := params.Values(p.File, root, p.Keys)
+	var faults diag.List
+	for _, e := range diag.All(err) {
+		var key params.NoKey
+		if errors.As(e, &key) { // where the key is named, and not where it is not
+			hint := e.Hint
+			if hint == "" {
+				hint = fmt.Sprintf("add it to %s, or correct its name in params", p.File)
+			}
+			e = diag.New(diag.Usage, "%s: %s has no key %q", s.Name, p.File, string(key)).At(p.Places[string(key)]).Hinted("%s", hint)
+		}
+		faults = append(faults, e)
+	}
+	return values, faults.OrNil()
 }
 
 // paramsFile reads a params file: from the workspace, or, if an output holds it that is

@@ -3,7 +3,6 @@ package lookup
 import (
 	"context"
 	"net/http"
-	"regexp"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/artifact"
@@ -59,13 +58,9 @@ func (c *Client) send(ctx context.Context, method, url string) (*http.Response, 
 	return resp, nil
 }
 
-// strong is an ETag that changes with each byte (RFC 9110, 8.8.3), of characters that any file can hold. An empty one
-// is what some servers send that have none.
-var strong = regexp.MustCompile(`^"[!#-~]+"$`)
-
 func etagOf(resp *http.Response) string {
 	etag := resp.Header.Get("ETag")
-	if resp.StatusCode != http.StatusOK || len(etag) > artifact.MaxETag || !strong.MatchString(etag) {
+	if resp.StatusCode != http.StatusOK || !artifact.IsETag(etag) {
 		return ""
 	}
 	return "etag:" + etag

@@ -38,10 +38,15 @@ func Read(file repopath.Path, data []byte, keys []string) ([]Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Values(file, root, keys)
+}
+
+// Values is Read of a file that was parsed.
+func Values(file repopath.Path, root *yamldoc.Node, keys []string) ([]Value, error) {
 	if len(keys) == 0 {
 		return []Value{{File: file, Value: root.Canonical()}}, nil
 	}
-	t := &tree{root: root, maps: map[*yamldoc.Node]map[string]*yamldoc.Node{}}
+	t := newTree(root)
 	var faults diag.List
 	values := make([]Value, 0, len(keys))
 	for _, key := range keys {
@@ -87,6 +92,10 @@ type tree struct {
 	root *yamldoc.Node
 	maps map[*yamldoc.Node]map[string]*yamldoc.Node
 	all  []string
+}
+
+func newTree(root *yamldoc.Node) *tree {
+	return &tree{root: root, maps: map[*yamldoc.Node]map[string]*yamldoc.Node{}}
 }
 
 // find returns what key names below n, nil when it names nothing. The longest
@@ -141,9 +150,15 @@ func (t *tree) fields(n *yamldoc.Node) map[string]*yamldoc.Node {
 // maxKeys is how many keys are looked through for a hint.
 const maxKeys = 10_000
 
+// NoKey is the cause of an error for a key that names nothing.
+type NoKey string
+
+// Error implements error.
+func (k NoKey) Error() string { return "key " + strconv.Quote(string(k)) + " does not exist" }
+
 // missing is the fault of a key that names nothing, with the most similar key as a hint.
 func (t *tree) missing(file repopath.Path, key string) *diag.Error {
-	e := diag.New(diag.Usage, "key %q does not exist", key).At(string(file))
+	e := diag.New(diag.Usage, "%w", NoKey(key)).At(string(file))
 	if t.all == nil {
 		t.list(t.root, "")
 	}

@@ -207,6 +207,23 @@ func TestAPartIsTheStageWithoutItsValues(t *testing.T) {
 	}
 }
 
+// An older pipe would take another key for that of the release.
+func TestAReleaseSaysThatItHasNames(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked artifact.Asked
+		want  string
+	}{
+		"none":  {artifact.Asked{Tools: []artifact.Tool{{Cmd: "v", Digest: sum("v")}}}, ""},
+		"image": {artifact.Asked{Images: []artifact.Named{{Name: "a", Answer: "sha256:" + sum("a").Hex()}}}, "names"},
+		"URL":   {artifact.Asked{URLs: []artifact.Named{{Name: "a", Answer: sum("a").String()}}}, "names"},
+	} {
+		w := release.Want{Stages: map[string]release.Aim{"a": {}, "b": {Part: release.Part{Asked: c.asked}}, "c": {}}}
+		if got := strings.Join(w.Made("shop").Requires, " "); got != c.want {
+			t.Errorf("%s: it requires %q", name, got)
+		}
+	}
+}
+
 func TestTheHashesOfAPartAreThoseOfItsInputs(t *testing.T) {
 	p := release.Part{
 		Deps: deps("v1"), Whole: []repopath.Path{"dist"},

@@ -17,12 +17,12 @@ type asking struct {
 	list func(*Stage) *[]Asked
 	// check refuses a name, with no part of it in the text that may be a secret; nil: all are taken.
 	check func(name string) *diag.Error
-	long  string // what to do about a name that is too long
+	short string // what to do about a name that is too long
 }
 
 var askings = map[string]asking{
 	"cmd":   {"COMMAND", func(s *Stage) *[]Asked { return &s.Tools }, nil, "write a script and name it: {cmd: ./versions.sh}"},
-	"image": {"NAME", func(s *Stage) *[]Asked { return &s.Images }, checkImage, ""},
+	"image": {"NAME", func(s *Stage) *[]Asked { return &s.Images }, checkImage, "use a shorter name"},
 	"url":   {"URL", func(s *Stage) *[]Asked { return &s.URLs }, checkURL, "use a shorter URL"},
 }
 
@@ -54,7 +54,7 @@ func (s *stageReader) addAsked(at *yamldoc.Node, key, name string) {
 	}
 	switch {
 	case len(name) > artifact.MaxTool:
-		_ = s.bad(at, "dependency %s: longer than %d KiB", key, artifact.MaxTool>>10).Hinted("%s", kind.long)
+		_ = s.bad(at, "dependency %s: longer than %d KiB", key, artifact.MaxTool>>10).Hinted("%s", kind.short)
 	case fault != nil:
 		_ = s.bad(at, "dependency %s: %s", key, fault.What).Hinted("%s", fault.Hint)
 	case s.once(at, "dependency", "{"+key+": "+name+"}"):

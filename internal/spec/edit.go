@@ -10,7 +10,7 @@ import (
 // it is. A comment directly above that key stays with it. The result is parsed before it is
 // returned: where the text has a form that this way of adding a line does not fit, the user
 // gets the line to add by hand.
-func AddName(text, name string) (string, error) {
+func AddName(text, name string, opt Options) (string, error) {
 	line := "project: " + name
 	lines := strings.SplitAfter(text, "\n")
 	at := 0
@@ -32,7 +32,7 @@ func AddName(text, name string) (string, error) {
 		rest = end + rest // or that comment would seem to be about the name
 	}
 	next := strings.Join(lines[:at], "") + line + end + rest
-	if got, err := Parse(FileName, []byte(next)); err != nil || got.Name != name {
+	if got, err := ParseIn(FileName, []byte(next), opt); err != nil || got.Name != name {
 		return "", diag.New(diag.Usage, "cannot add project: to %s in its present form", FileName).At(FileName).
 			Hinted("add this line: %s", line)
 	}

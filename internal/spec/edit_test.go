@@ -11,12 +11,12 @@ func TestAddNameAddsOneLineAndLeavesTheRest(t *testing.T) {
 		"stages: {a: {cmd: x}}\r\nremote: ../r\r\n":         "project: shop\r\nstages: {a: {cmd: x}}\r\nremote: ../r\r\n",
 		"stages:\n  a:\n    cmd: |\n      # no comment\n\n": "project: shop\nstages:\n  a:\n    cmd: |\n      # no comment\n\n",
 	} {
-		if got, err := AddName(text, "shop"); err != nil || got != want {
+		if got, err := AddName(text, "shop", Options{}); err != nil || got != want {
 			t.Errorf("%q:\n%q, %v, want\n%q", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"{stages: {a: {cmd: x}}}\n", "project: other\nstages: {a: {cmd: x}}\n"} {
-		if got, err := AddName(text, "shop"); err == nil {
+		if got, err := AddName(text, "shop", Options{}); err == nil {
 			t.Errorf("%q became %q", text, got)
 		}
 	}

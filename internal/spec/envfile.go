@@ -83,13 +83,13 @@ func cover(stages []Stage, files []EnvFile) {
 // envInGit reports env files that a stage makes, or that another repository has: they are read before
 // anything runs.
 func (r *reader) envInGit(p *Project, x *outIndex) {
-	told := map[string]bool{}
+	told := map[EnvFile]bool{} // stages share those of the top level
 	for i := range p.Stages {
 		for _, f := range p.Stages[i].EnvFiles {
-			if told[f.Place] {
+			if told[f] {
 				continue
 			}
-			told[f.Place] = true
+			told[f] = true
 			const hint = "a command can read it itself: add it to deps"
 			x.above(f.Path, func(m made) {
 				_ = r.faultAt(f.Place, "env_file %s is in %s (%s), and env files are read before stages run", f.Path, p.Stages[m.stage].Made(m.out.Path), m.out.Place).Hinted(hint)
@@ -114,7 +114,7 @@ func (p *Project) WithEnv(read func(repopath.Path) ([]byte, error), env func(str
 	full, faults := *p, map[string]error{}
 	lists := map[string]result{} // most stages have the same
 	vars := func(files []EnvFile) result {
-		id := fmt.Sprintf("%v", files)
+		id := fmt.Sprintf("%#v", files)
 		got, known := lists[id]
 		if !known {
 			got.vars, got.err = readEnv(files, read, env)
@@ -168,6 +168,9 @@ func readEnv(files []EnvFile, read func(repopath.Path) ([]byte, error), env func
 			continue
 		}
 		if err != nil {
+			if path := (*fs.PathError)(nil); errors.As(err, &path) {
+				err = path.Err // f.Path is what people have written
+			}
 			faults = append(faults, diag.New(diag.Usage, "env_file %s: %w", f.Path, err).At(f.Place))
 			continue
 		}

@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"reflect"
 	"slices"
 	"strings"
@@ -86,7 +87,7 @@ stages:
 `)
 	read := func(p repopath.Path) ([]byte, error) {
 		if p == "denied.env" {
-			return nil, errors.New("permission denied")
+			return nil, &fs.PathError{Op: "open", Path: "/home/ann/shop/denied.env", Err: errors.New("permission denied")}
 		}
 		return files(map[string]string{"a.env": "A=1", "bad.env": "PIPE_A=1\nx"})(p)
 	}

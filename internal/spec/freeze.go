@@ -10,13 +10,15 @@ import (
 // Freeze returns the text of a pipe.yaml in which a stage is frozen, and all else is as it was:
 // comments, order, line ends. A text in which it is frozen already is returned as it is. Where
 // the text's form leaves no place for the change, the user gets the line to write.
-func Freeze(text, name string) (string, error) { return setFrozen(text, name, true) }
+func Freeze(text, name string, opt Options) (string, error) { return setFrozen(text, name, true, opt) }
 
 // Unfreeze takes Freeze back, in the same way.
-func Unfreeze(text, name string) (string, error) { return setFrozen(text, name, false) }
+func Unfreeze(text, name string, opt Options) (string, error) {
+	return setFrozen(text, name, false, opt)
+}
 
-func setFrozen(text, name string, frozen bool) (string, error) {
-	p, err := Parse(FileName, []byte(text))
+func setFrozen(text, name string, frozen bool, opt Options) (string, error) {
+	p, err := ParseIn(FileName, []byte(text), opt)
 	if err != nil {
 		return "", err
 	}
@@ -26,6 +28,12 @@ func setFrozen(text, name string, frozen bool) (string, error) {
 		return "", diag.New(diag.Usage, "no stage named %q", name).At(FileName).Hinted("pipe dag lists the stages")
 	case s.Frozen == frozen:
 		return text, nil
+	case s.Group != "":
+		return "", diag.New(diag.Usage, "%s comes from the foreach or matrix of %s", name, s.Group).At(s.Place).
+			Hinted("for all its stages, write frozen: %t in %s: below do:, or beside matrix:", frozen, s.Group)
+	case s.File != "":
+		return "", diag.New(diag.Usage, "%s is declared in %s, and pipe changes only %s", name, s.File, FileName).At(s.Place).
+			Hinted("write frozen: %t there", frozen)
 	case frozen && s.AlwaysChanged:
 		return "", diag.New(diag.Usage, "%s has always_changed: true, and a stage cannot be both frozen and always_changed", name).At(s.Place).
 			Hinted("remove always_changed from the stage, then run pipe freeze %s", name)

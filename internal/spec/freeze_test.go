@@ -24,13 +24,13 @@ func TestFreezeChangesTheFlagAndLeavesTheRest(t *testing.T) {
 		{"stages:\n  b: &b\n    cmd: x\n  a: {<<: *b}\n", "stages:\n  b: &b\n    cmd: x\n  a: {frozen: true, <<: *b}\n"},
 		{"stages:\n  a: &a\n    cmd: x\n  b:\n    <<: *a\n    frozen: false\n    outs: [z]\n", "stages:\n  a: &a\n    frozen: true\n    cmd: x\n  b:\n    <<: *a\n    frozen: false\n    outs: [z]\n"},
 	} {
-		if got, err := Freeze(c.thawed, "a"); err != nil || got != c.frozen {
+		if got, err := Freeze(c.thawed, "a", Options{}); err != nil || got != c.frozen {
 			t.Errorf("freeze %q:\n%q, %v, want\n%q", c.thawed, got, err, c.frozen)
 		}
-		if got, err := Freeze(c.frozen, "a"); err != nil || got != c.frozen {
+		if got, err := Freeze(c.frozen, "a", Options{}); err != nil || got != c.frozen {
 			t.Errorf("freeze twice %q:\n%q, %v", c.frozen, got, err)
 		}
-		if got, err := Unfreeze(c.frozen, "a"); err != nil || got != c.thawed {
+		if got, err := Unfreeze(c.frozen, "a", Options{}); err != nil || got != c.thawed {
 			t.Errorf("unfreeze %q:\n%q, %v, want\n%q", c.frozen, got, err, c.thawed)
 		}
 	}
@@ -47,7 +47,7 @@ func TestUnfreezeKeepsComments(t *testing.T) {
 		"stages:\n  a:\n    cmd: |\n      echo frozen: true\n    frozen: true":      "stages:\n  a:\n    cmd: |\n      echo frozen: true\n",
 		"stages:\n  a:\n    cmd: x\n    \"frozen\": true\n\n# end\nproject: shop\n": "stages:\n  a:\n    cmd: x\n\n# end\nproject: shop\n",
 	} {
-		if got, err := Unfreeze(text, "a"); err != nil || got != want {
+		if got, err := Unfreeze(text, "a", Options{}); err != nil || got != want {
 			t.Errorf("%q:\n%q, %v, want\n%q", text, got, err, want)
 		}
 	}
@@ -61,7 +61,7 @@ func TestFreezeRefusesWhatItCannotSayWithoutASideEffect(t *testing.T) {
 		"stages:\n  a:\n    cmd: x\n    always_changed: true\n    outs: [y]\n": "remove always_changed",
 		"stages:\n  b:\n    cmd: x\n":                                          "pipe dag",
 	} {
-		got, err := Freeze(text, "a")
+		got, err := Freeze(text, "a", Options{})
 		if err == nil {
 			t.Errorf("%q became %q", text, got)
 		} else if hint := hintOf(err); !strings.Contains(hint, want) {
@@ -69,7 +69,7 @@ func TestFreezeRefusesWhatItCannotSayWithoutASideEffect(t *testing.T) {
 		}
 	}
 	shared := "stages:\n  b: &b\n    cmd: x\n    frozen: true\n  a: {<<: *b}\n"
-	if got, err := Unfreeze(shared, "a"); err == nil || !strings.Contains(hintOf(err), "frozen: false") {
+	if got, err := Unfreeze(shared, "a", Options{}); err == nil || !strings.Contains(hintOf(err), "frozen: false") {
 		t.Errorf("%q became %q, %v", shared, got, err)
 	}
 }

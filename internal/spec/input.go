@@ -101,7 +101,7 @@ func (d *draft) item(name string) string {
 
 // AddInput returns the text of a pipe.yaml with one more input, and all else as it is. dir says
 // that it is a directory.
-func AddInput(text string, p repopath.Path, dir bool) (string, error) {
+func AddInput(text string, p repopath.Path, dir bool, opt Options) (string, error) {
 	d, err := newDraft(text)
 	if err != nil {
 		return "", err
@@ -119,7 +119,7 @@ func AddInput(text string, p repopath.Path, dir bool) (string, error) {
 		list.Items = append(slices.Clone(old.Items), value)
 	}
 	if next, ok := d.addInput(item); ok && says(next, with(d.root, list, "inputs")) {
-		_, err := Parse(FileName, []byte(next))
+		_, err := ParseIn(FileName, []byte(next), opt)
 		return next, err
 	}
 	return "", diag.New(diag.Usage, "cannot add %s to inputs in the present form of %s", p, FileName).At(FileName).
@@ -171,14 +171,14 @@ func (d *draft) aboveStages(what string) string {
 }
 
 // RemoveInput returns the text of a pipe.yaml without an input, and all else as it is.
-func RemoveInput(text string, p repopath.Path) (string, error) {
+func RemoveInput(text string, p repopath.Path, opt Options) (string, error) {
 	d, err := newDraft(text)
 	if err != nil {
 		return "", err
 	}
 	key, at := pair(d.root, "inputs")
 	if at < 0 {
-		return text, nil
+		return text, stays(text, p, opt)
 	}
 	i := slices.IndexFunc(key.Value.Items, func(n *yamldoc.Node) bool {
 		if path := n.Get("path"); path != nil {
@@ -188,14 +188,28 @@ func RemoveInput(text string, p repopath.Path) (string, error) {
 		return err == nil && got == p
 	})
 	if i < 0 {
-		return text, nil
+		return text, stays(text, p, opt)
 	}
 	if next, ok := d.removeInput(at, i); ok {
-		_, err := Parse(FileName, []byte(next))
+		_, err := ParseIn(FileName, []byte(next), opt)
 		return next, err
 	}
 	return "", diag.New(diag.Usage, "cannot remove %s from inputs in the present form of %s", p, FileName).At(key.Value.Items[i].Place(FileName)).
 		Hinted("remove it by hand, then run pipe repro")
+}
+
+// stays returns an error if the project has an input that inputs: does not show as it is: one of an
+// included file, or with a template.
+func stays(text string, p repopath.Path, opt Options) error {
+	project, err := ParseIn(FileName, []byte(text), opt)
+	if err != nil {
+		return err
+	}
+	if s := project.Stage(InputName(p)); s != nil {
+		return diag.New(diag.Usage, "cannot remove %s from inputs in the present form of %s", p, FileName).At(s.Place).
+			Hinted("remove it by hand, then run pipe repro")
+	}
+	return nil
 }
 
 // removeInput removes an item of inputs:, and with the last one the key, and the empty line

@@ -62,12 +62,12 @@ func TestAddInputIsTakenBackByRemoveInput(t *testing.T) {
 		{"inputs: # none\n" + stages, "inputs: # none\n  - data.csv\n" + stages},
 		{`{"stages": {"a": {"cmd": "x", "outs": ["y"]}}}`, `{"inputs": ["data.csv"], "stages": {"a": {"cmd": "x", "outs": ["y"]}}}`},
 	} {
-		got, err := AddInput(c.before, "data.csv", false)
+		got, err := AddInput(c.before, "data.csv", false, Options{})
 		if err != nil || got != c.after {
 			t.Errorf("add to %q:\n%q, %v, want\n%q", c.before, got, err, c.after)
 			continue
 		}
-		back, err := RemoveInput(got, "data.csv")
+		back, err := RemoveInput(got, "data.csv", Options{})
 		if strings.HasSuffix(c.before, "- raw/") { // the line break at the end of the file stays
 			back = strings.TrimSuffix(back, "\n")
 		}
@@ -80,7 +80,7 @@ func TestAddInputIsTakenBackByRemoveInput(t *testing.T) {
 func TestInputsWithOddNamesAreQuoted(t *testing.T) {
 	for _, p := range []repopath.Path{"a b", "yes", "no", "data", "1.5", "[x].csv", "a*", "a#b", "ä", "- x", "a: b", `q"q`, "it's"} {
 		for _, text := range []string{"stages:\n  a: {cmd: x, outs: [y]}\n", "inputs: [raw/]\nstages:\n  a: {cmd: x, outs: [y]}\n", "{inputs: [raw/], stages: {a: {cmd: x, outs: [y]}}}"} {
-			got, err := AddInput(text, p, true)
+			got, err := AddInput(text, p, true, Options{})
 			if err != nil {
 				t.Errorf("%q: %v", p, err)
 				continue
@@ -89,7 +89,7 @@ func TestInputsWithOddNamesAreQuoted(t *testing.T) {
 			if err != nil || parsed.Stage(InputName(p)) == nil || !parsed.Stage(InputName(p)).Outs[0].Dir {
 				t.Errorf("%q: %q, %v", p, got, err)
 			}
-			if back, err := RemoveInput(got, p); err != nil || back != text {
+			if back, err := RemoveInput(got, p, Options{}); err != nil || back != text {
 				t.Errorf("%q: %q, %v", p, back, err)
 			}
 		}

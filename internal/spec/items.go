@@ -187,7 +187,11 @@ func (s *stageReader) paramKey(entry, n *yamldoc.Node, file repopath.Path, key s
 		return
 	}
 	if s.once(n, "params", strings.TrimSuffix(string(file)+":"+key, ":")) && key != "" {
-		s.st.Params[i].Keys = append(s.st.Params[i].Keys, key)
+		f := &s.st.Params[i]
+		if f.Keys = append(f.Keys, key); f.Places == nil {
+			f.Places = map[string]string{}
+		}
+		f.Places[key] = n.Place(s.file)
 	}
 }
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -172,4 +175,28 @@ func TestOldScriptsKeepTheShellsNames(t *testing.T) {
 	if err != nil || p.Stages[0].Cmd[0] != "x ${HOME}" {
 		t.Errorf("got %v, %v", p, err)
 	}
+}
+
+func TestFaultsStandInTheirOwnFiles(t *testing.T) {
+	const file = "testdata/bad-include.txtar"
+	a, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, f := range a.Files {
+		files[f.Name] = string(f.Data)
+	}
+	_, err = parseFiles(files, Options{})
+	var got strings.Builder
+	for _, e := range diag.All(err) {
+		fmt.Fprintln(&got, e)
+		if e.Hint != "" {
+			fmt.Fprintf(&got, "    hint: %s\n", e.Hint)
+		}
+		if e.Kind != diag.Usage {
+			t.Errorf("%v has kind %s", e, e.Kind)
+		}
+	}
+	golden(t, strings.TrimSuffix(file, ".txtar")+".golden", got.String())
 }

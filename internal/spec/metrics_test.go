@@ -47,7 +47,7 @@ stages:
     cmd: x
     metrics: [{m.json: {remote: two}}]
     plots: [{p.csv: [{x: a}, {remote: two}]}, {path: q.csv, remote: two}]
-`, "two", "new")
+`, "two", "new", Options{})
 	if want := `remote: {one: /a, new: /b}
 stages:
   s:

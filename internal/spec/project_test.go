@@ -63,8 +63,8 @@ func good() *Project {
 				Excludes: []repopath.Pattern{"app/src/**/*.md", "lib/x_test.go"},
 				Params: []Params{
 					{File: "app/all.json", Place: "pipe.yaml:21:70"},
-					{File: "app/params.yaml", Keys: []string{"version"}, Place: "pipe.yaml:21:14"},
-					{File: "config/app.toml", Keys: []string{"1.5", "features.search"}, Place: "pipe.yaml:21:24"},
+					{File: "app/params.yaml", Keys: []string{"version"}, Place: "pipe.yaml:21:14", Places: map[string]string{"version": "pipe.yaml:21:14"}},
+					{File: "config/app.toml", Keys: []string{"1.5", "features.search"}, Place: "pipe.yaml:21:24", Places: map[string]string{"1.5": "pipe.yaml:21:62", "features.search": "pipe.yaml:21:45"}},
 				},
 				Env: []Env{
 					{Name: "CGO_ENABLED", Value: "0", Literal: true, Place: "pipe.yaml:22:21"},

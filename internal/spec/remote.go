@@ -11,7 +11,7 @@ import (
 
 // AddRemote returns the text of a pipe.yaml with one more remote behind the others, and all else as
 // it is. Where the text's form leaves no place for it, the user gets the line to write.
-func AddRemote(text string, r Remote) (string, error) {
+func AddRemote(text string, r Remote, opt Options) (string, error) {
 	// Quoted in any case: a URL may hold characters that YAML reads as something else.
 	value := yamldoc.Quote(r.URL)
 	if r.Endpoint != "" || r.Region != "" {
@@ -24,7 +24,7 @@ func AddRemote(text string, r Remote) (string, error) {
 		}
 		value += "}"
 	}
-	before, err := Parse(FileName, []byte(text))
+	before, err := ParseIn(FileName, []byte(text), opt)
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +35,7 @@ func AddRemote(text string, r Remote) (string, error) {
 	line := yamldoc.Quote(r.Name) + ": " + value
 	next, ok := d.addRemote(line)
 	if ok {
-		after, err := Parse(FileName, []byte(next))
+		after, err := ParseIn(FileName, []byte(next), opt)
 		if err != nil {
 			return "", diag.New(diag.Usage, "cannot add the remote to %s: %w", FileName, err).At(FileName).Hinted("add this line below remote: %s", line)
 		}
@@ -80,7 +80,7 @@ func (d *draft) addRemote(line string) (string, bool) {
 
 // RemoveRemote returns the text of a pipe.yaml without a remote, and all else as it is. Where the
 // text's form leaves no place for the change, the user is told what to write.
-func RemoveRemote(text, name string) (string, error) {
+func RemoveRemote(text, name string, opt Options) (string, error) {
 	if d, err := newDraft(text); err == nil {
 		if of := d.ofRemote(name); len(of) > 0 {
 			if of[0] == d.root.Get("state_remote") {
@@ -91,7 +91,7 @@ func RemoveRemote(text, name string) (string, error) {
 				Hinted("to move its bytes to the default remote, run pipe pull, remove this line's remote: %s, then run pipe push", name)
 		}
 	}
-	return changeRemote(text, name, "remove the line of the remote by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+	return changeRemote(text, name, "remove the line of the remote by hand", opt, func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
 		if i < 0 || len(remotes.Value.Pairs) == 1 {
 			_, at := pair(d.root, "remote")
 			next, ok := d.cutPair(d.root, at)
@@ -104,8 +104,8 @@ func RemoveRemote(text, name string) (string, error) {
 
 // RenameRemote returns the text of a pipe.yaml in which a remote has another name, also where outs
 // and inputs name it.
-func RenameRemote(text, name, to string) (string, error) {
-	return changeRemote(text, name, "write the new name by hand", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+func RenameRemote(text, name, to string, opt Options) (string, error) {
+	return changeRemote(text, name, "write the new name by hand", opt, func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
 		renamed := &yamldoc.Node{Kind: yamldoc.String, Value: to}
 		become := map[*yamldoc.Node]*yamldoc.Node{}
 		for _, n := range d.ofRemote(name) {
@@ -129,8 +129,12 @@ func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
 	lists := []*yamldoc.Node{d.root.Get("inputs")}
 	if stages := d.root.Get("stages"); stages != nil {
 		for _, s := range stages.Pairs {
+			body := s.Value
+			if do := body.Get("do"); do != nil { // of a foreach
+				body = do
+			}
 			for key := range outLists {
-				lists = append(lists, s.Value.Get(key))
+				lists = append(lists, body.Get(key))
 			}
 		}
 	}
@@ -195,8 +199,8 @@ func exchanged(n *yamldoc.Node, become map[*yamldoc.Node]*yamldoc.Node) *yamldoc
 
 // DefaultRemote returns the text of a pipe.yaml in which a remote comes first: it is the default.
 // Comments directly above it come along.
-func DefaultRemote(text, name string) (string, error) {
-	return changeRemote(text, name, "move the line of the remote to the first place below remote:", func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
+func DefaultRemote(text, name string, opt Options) (string, error) {
+	return changeRemote(text, name, "move the line of the remote to the first place below remote:", opt, func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool) {
 		if i <= 0 {
 			return d.text, d.root, true
 		}
@@ -207,8 +211,8 @@ func DefaultRemote(text, name string) (string, error) {
 
 // changeRemote applies one edit. It gets the pair remote: and the number of the remote in its map,
 // -1 when remote: is a plain text, and returns what the text must mean then.
-func changeRemote(text, name, byHand string, edit func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool)) (string, error) {
-	p, err := Parse(FileName, []byte(text))
+func changeRemote(text, name, byHand string, opt Options, edit func(d *draft, remotes yamldoc.Pair, i int) (string, *yamldoc.Node, bool)) (string, error) {
+	p, err := ParseIn(FileName, []byte(text), opt)
 	if err != nil {
 		return "", err
 	}
@@ -229,7 +233,7 @@ func changeRemote(text, name, byHand string, edit func(d *draft, remotes yamldoc
 	if !ok || !says(next, want) {
 		return "", diag.New(diag.Usage, "cannot change remote %s in the present form of %s", name, FileName).At(p.Remotes[at].Place).Hinted("%s", byHand)
 	}
-	_, err = Parse(FileName, []byte(next)) // such as a name that is not valid
+	_, err = ParseIn(FileName, []byte(next), opt) // such as a name that is not valid
 	return next, err
 }
 

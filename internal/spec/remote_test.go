@@ -71,17 +71,17 @@ func TestARemoteThatIsNamedElsewhereStays(t *testing.T) {
 }
 
 func add(name string) func(string) (string, error) {
-	return func(text string) (string, error) { return AddRemote(text, Remote{Name: name, URL: "/n: 1"}) }
+	return func(text string) (string, error) { return AddRemote(text, Remote{Name: name, URL: "/n: 1"}, Options{}) }
 }
 
 func remove(name string) func(string) (string, error) {
-	return func(text string) (string, error) { return RemoveRemote(text, name) }
+	return func(text string) (string, error) { return RemoveRemote(text, name, Options{}) }
 }
 
 func rename(name, to string) func(string) (string, error) {
-	return func(text string) (string, error) { return RenameRemote(text, name, to) }
+	return func(text string) (string, error) { return RenameRemote(text, name, to, Options{}) }
 }
 
 func first(name string) func(string) (string, error) {
-	return func(text string) (string, error) { return DefaultRemote(text, name) }
+	return func(text string) (string, error) { return DefaultRemote(text, name, Options{}) }
 }

@@ -15,10 +15,11 @@
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
 // spec.go has the types. parse.go reads the file, remotes.go its remotes, stage.go a stage, items.go
-// the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say; check.go
+// the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say.
+// Before a stage is read, vars.go, template.go, generate.go and include.go have made it of templates, groups and other files (LANGUAGE.md). check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,
 // expand.go settles what they are, and environments.go answers for them. text.go changes a file and
-// leaves the rest as it is, for freeze.go, input.go and remote.go; edit.go adds the name. schema.json is the same for editors.
+// leaves the rest as it is, for freeze.go, input.go, remote.go and addstage.go; edit.go adds the name. schema.json is the same for editors.
 package spec
 
 import (
@@ -188,6 +189,8 @@ type Params struct {
 	File  repopath.Path
 	Keys  []string // dotted; sorted; empty: the whole file
 	Place string
+
+	Places map[string]string // of Keys
 }
 
 // Env is a declared environment variable.

@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -121,10 +122,14 @@ func (l *loader) file(n *yamldoc.Node, dir repopath.Path) {
 	if !ok {
 		return
 	}
+	if !slices.Contains(paramTypes, strings.ToLower(path.Ext(string(file)))) {
+		l.fault(n, "%svars: %s must be a %s file", l.stage, file, strings.Join(paramTypes, ", "))
+		return
+	}
 	d := l.document(file)
 	if d.root == nil {
 		if errors.Is(d.err, fs.ErrNotExist) {
-			l.fault(n, "%svars: %s does not exist", l.stage, file)
+			_ = l.fault(n, "%svars: %s does not exist", l.stage, file).Hinted("create it, or correct its name in vars")
 			return
 		}
 		l.faults = append(l.faults, diag.All(d.err)...)
@@ -218,6 +223,11 @@ func (r *reader) document(file repopath.Path) document {
 	data, err := r.readFile(file)
 	if err == nil {
 		d.root, err = params.Parse(file, data)
+	}
+	for _, set := range r.Set {
+		if err == nil && set.File == file {
+			d.root, err = params.Set(file, d.root, set.Key, set.Value)
+		}
 	}
 	if err != nil {
 		d = document{err: err}

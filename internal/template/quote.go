@@ -11,11 +11,12 @@ import (
 // slot is the place of a value in a script.
 type slot struct {
 	frame
-	begun  bool   // words: it is not the beginning of one
-	word   string // words: the plain text before it
-	dollar bool   // $ stands directly before it
-	name   string // $ and this name stand directly before it
-	next   byte   // what stands directly behind it; 0: nothing, or another value
+	begun  bool    // words: it is not the beginning of one
+	word   string  // words: the plain text before it
+	dollar bool    // $ stands directly before it
+	name   string  // $ and this name stand directly before it
+	next   byte    // what stands directly behind it; 0: nothing, or another value
+	docs   []frame // here-documents that it is in, perhaps in a $( ) there: lines count before all else
 }
 
 // slot returns the place where the lexer is; rest is the text behind it.
@@ -24,12 +25,22 @@ func (l *lexer) slot(rest string) slot {
 	if rest != "" {
 		s.next = rest[0]
 	}
+	for _, f := range l.stack {
+		if f.where == heredoc || f.where == heredocIs {
+			s.docs = append(s.docs, f)
+		}
+	}
 	return s
 }
 
 // quote returns the text that stands for a value at a place: the shell reads it as exactly the value,
 // whatever it contains.
 func (s *slot) quote(v string) (string, *diag.Error) {
+	for _, d := range s.docs {
+		if d.tabs && (strings.HasPrefix(v, "\t") || strings.Contains(v, "\n\t")) {
+			return "", unsafe("in a here-document with <<-, which would lose its tab").Hinted("write << in place of <<-")
+		}
+	}
 	joins := s.name != "" && (v == "" || isVariable(v[0], false)) // $name would become another one
 	switch s.where {
 	case single, comment, heredocIs, dollared:
@@ -62,9 +73,6 @@ func (s *slot) quote(v string) (string, *diag.Error) {
 func (s *slot) inside(v string) (string, *diag.Error) {
 	switch s.where {
 	case heredoc, heredocIs:
-		if s.tabs && (strings.HasPrefix(v, "\t") || strings.Contains(v, "\n\t")) {
-			return "", unsafe("in a here-document with <<-, which would lose its tab").Hinted("write << in place of <<-")
-		}
 		if s.where == heredoc {
 			v = escape(v, "\\$`")
 		}

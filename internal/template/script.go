@@ -38,7 +38,7 @@ func slots(pieces []piece, bash bool) []slot {
 
 // inDoc is a value in a here-document.
 type inDoc struct {
-	*slot
+	frame
 	from, to int
 	ref      Ref
 }
@@ -71,8 +71,8 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 			x.Fault(n, err)
 			return n
 		}
-		if w := places[i].where; w == heredoc || w == heredocIs {
-			docs = append(docs, inDoc{&places[i], b.Len(), b.Len() + len(s), p.ref})
+		for _, d := range places[i].docs {
+			docs = append(docs, inDoc{d, b.Len(), b.Len() + len(s), p.ref})
 		}
 		b.WriteString(s)
 	}

@@ -26,6 +26,7 @@ const (
 type frame struct {
 	where
 	sub    bool   // of words: $( ), which is a part of a word
+	array  bool   // of words: =( ), in which there are no commands
 	cases  int    // of words: case without esac
 	in     int    // of words: so many words until that of the last case must be in
 	match  bool   // of words: a pattern of a case, which ) ends
@@ -145,6 +146,9 @@ func (l *lexer) inWords(text string) int {
 	case c == '#' && !l.begun:
 		l.push(frame{where: comment})
 		return 1
+	case l.top().array && strings.IndexByte("(;&|<>", c) >= 0: // bash goes on behind the error
+		l.lose()
+		return 1
 	case c == '(':
 		return l.open(text)
 	case c == ')':
@@ -203,14 +207,15 @@ func (l *lexer) open(text string) int {
 	if l.top().match && !l.begun {
 		return 1 // before a pattern it may stand or not
 	}
+	array := strings.HasSuffix(l.word, "=")
 	l.endWord()
 	// A subshell in a subshell may look the same. A number is safe in both, and nothing else is tried.
 	if l.first && strings.HasPrefix(text, "((") {
 		l.push(frame{where: counted, close: "))"})
 		return 2
 	}
-	l.push(frame{where: words})
-	l.first = true
+	l.push(frame{where: words, array: array})
+	l.first = !array
 	return 1
 }
 

@@ -18,7 +18,10 @@ func TestEachFurtherAttemptIsTold(t *testing.T) {
 		var b bytes.Buffer
 		p := &view.Progress{W: &b, Form: form, Now: func() time.Time { return noon }}
 		for _, e := range []event.Event{
-			{Type: event.Started}, {Type: event.Output, Text: "one"}, {Type: event.Retried, Attempt: 2, Retries: 3, How: "exit code 3"}, {Type: event.Output, Text: "two"},
+			{Type: event.Started},
+			{Type: event.Output, Text: "one"},
+			{Type: event.Retried, Attempt: 2, Retries: 3, How: "exit code 3"},
+			{Type: event.Output, Text: "two"},
 			{Type: event.Done, Check: true, Verb: event.Run, Attempt: 2},
 		} {
 			e.Stage = "a"

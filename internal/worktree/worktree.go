@@ -190,7 +190,7 @@ func (w *Work) Inside(dir, name string) (repopath.Path, error) {
 // Resolve returns the absolute path of a name as a user wrote it in dir, without symlinks
 // but for the last element.
 func Resolve(dir, name string) (string, error) {
-	abs := name
+	abs := filepath.Clean(name) // a slash at the end would be an element of its own below
 	if !filepath.IsAbs(abs) {
 		dir, err := filepath.Abs(dir)
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 
 // Format returns a document in the one style: two spaces for each level, lists below their key
 // too, at most one empty line, one space between elements, no space at the end of a line, and a
-// line break at the end of the file. What stands on which line does not change, and neither do comments, the order of
-// keys, quotes, and the text of scalars. Line ends are those of the first line.
+// line break at the end of the file. What stands on which line does not change, and neither do
+// comments, the order of keys, quotes, and the text of scalars. Line ends are those of the first line.
 //
 // The result is read again before it is returned: it has the same value, and the same tokens and
 // comments in the same order, and to format it again changes nothing. Where that cannot be, and
@@ -120,15 +120,12 @@ func (t *tokens) lines() (all []int) {
 type printer struct {
 	out   strings.Builder
 	eol   string
-	empty bool // an empty line is due
-	open  []bracket
+	empty bool    // an empty line is due
+	open  []int   // where each open bracket closes: the indentation of that line
 	stack []level // the entries of blocks that are open
 	base  int     // where a bracket closes that opens in this line
 	last  token   // that is no comment and no line end
 }
-
-// bracket is an open list or map, with the indentation of the line in which it closes.
-type bracket struct{ at int }
 
 // level is an entry of a block: its column before, and its indentation now.
 type level struct{ col, at int }
@@ -162,9 +159,9 @@ func (p *printer) spaces(n int) { p.out.WriteString(strings.Repeat(" ", n)) }
 func (p *printer) indent(t token, rest []token) int {
 	if n := len(p.open); n > 0 {
 		if t.is("]}") {
-			return p.open[n-1].at
+			return p.open[n-1]
 		}
-		return p.open[n-1].at + 2
+		return p.open[n-1] + 2
 	}
 	if t.kind != comment {
 		return t.at
@@ -209,11 +206,11 @@ func (p *printer) token(t token, first bool) {
 		if n == 0 && !first {
 			p.base = t.outer
 		}
-		p.open = append(p.open, bracket{p.base})
+		p.open = append(p.open, p.base)
 	case t.is("]}"):
 		p.open = p.open[:n-1]
 	case n > 0:
-		at = p.open[n-1].at + 4
+		at = p.open[n-1] + 4
 	case t.entry:
 		for len(p.stack) > 0 && p.stack[len(p.stack)-1].at >= t.at {
 			p.stack = p.stack[:len(p.stack)-1]

@@ -45,7 +45,6 @@ type tokens struct {
 	text  string
 	pos   int
 	start int // of the line that pos is in
-	flow  int // brackets around pos
 	all   []token
 	bad   bool // what stands at pos has a form that is not known here
 }
@@ -155,7 +154,7 @@ func (t *tokens) take(what string, p spot) (*token, bool) {
 	return t.add(mark, len(what), p), true
 }
 
-// must takes a mark that cannot be left out.
+// must takes a mark that cannot be left out. Where it is not there, it returns one that counts nowhere.
 func (t *tokens) must(what string, p spot) *token {
 	if m, ok := t.take(what, p); ok {
 		return m
@@ -200,12 +199,12 @@ func (t *tokens) node(y *yaml.Node, p spot) {
 	case y.Kind == yaml.MappingNode && flow:
 		t.flowMap(y, p)
 	case y.Kind == yaml.SequenceNode && flow:
-		t.brackets("[", "]", p, func(in spot) {
-			for _, it := range y.Content {
-				t.node(it, in)
-				t.take(",", in)
-			}
-		})
+		t.must("[", p)
+		for _, it := range y.Content {
+			t.node(it, p)
+			t.take(",", p)
+		}
+		t.must("]", p)
 	case y.Kind == yaml.MappingNode:
 		t.blockMap(y, p)
 	case y.Kind == yaml.SequenceNode:
@@ -237,30 +236,18 @@ func (t *tokens) blockMap(y *yaml.Node, p spot) {
 
 // flowMap takes a map in braces, or the one pair [a: b] of a list that has none.
 func (t *tokens) flowMap(y *yaml.Node, p spot) {
-	pairs := func(in spot) {
-		for i := 0; i+1 < len(y.Content); i += 2 {
-			t.node(y.Content[i], in)
-			t.take(":", in)
-			t.node(y.Content[i+1], in)
-			t.take(",", in)
+	_, braces := t.take("{", p)
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		t.node(y.Content[i], p)
+		t.take(":", p)
+		t.node(y.Content[i+1], p)
+		if braces {
+			t.take(",", p)
 		}
 	}
-	if !strings.HasPrefix(t.rest(), "{") {
-		t.node(y.Content[0], p)
-		t.must(":", p)
-		t.node(y.Content[1], p)
-		return
+	if braces {
+		t.must("}", p)
 	}
-	t.brackets("{", "}", p, pairs)
-}
-
-// brackets takes what stands between two brackets.
-func (t *tokens) brackets(open, closing string, p spot, inside func(in spot)) {
-	t.must(open, p)
-	t.flow++
-	inside(p)
-	t.flow--
-	t.must(closing, p)
 }
 
 // exactly takes a scalar that is written as it is.

@@ -64,7 +64,7 @@ func (p *Project) Add(ctx context.Context, names []string) (r *Added, err error)
 			if err != nil {
 				return nil, err
 			}
-			if text, err = spec.AddInput(text, at, here.Dir); err != nil {
+			if text, err = spec.AddInput(text, at, here.Dir, p.options(p.file)); err != nil {
 				return nil, err
 			}
 		}

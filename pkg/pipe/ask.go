@@ -5,7 +5,9 @@ import (
 	"sync"
 
 	"github.com/pipe-build/pipe/internal/action"
+	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
+	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/statindex"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -39,6 +41,14 @@ func (p *Project) asker(files *local.Workspace, which asking, h *local.Hold) fun
 		}
 		return files.Ask(ctx, h, q)
 	}
+}
+
+// upstreamOf returns who says what images and URLs stand for; nil: nobody is asked.
+func upstreamOf(which asking) engine.Upstream {
+	if which != askAll {
+		return nil
+	}
+	return lookup.New("pipe/" + Build().Version)
 }
 
 // toolKey names a command in the memory of those that ran here. The directory's number is in it:

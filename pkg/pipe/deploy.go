@@ -23,6 +23,7 @@ type DeployOptions struct {
 	Only, Skip     []string          // stages, as patterns with *
 	Set            map[string]string // values of variables, before those of the environment
 	Sources        map[string]string // refs of sources for this run alone, by their names
+	Params         map[string]string // as in ReproOptions
 	Force          bool              // run the commands though this version is live
 	Hold           bool              // keep a hold that is there, or set one
 	Auto           bool              // as a CI system does: obey auto:, pins, holds and newer commits
@@ -111,6 +112,11 @@ func (p *Project) Deploy(ctx context.Context, opt DeployOptions) (*Deployed, err
 	if len(opt.Envs) == 0 && !p.spec.DeclaresEnvironments() {
 		return nil, diag.New(diag.Usage, "pipe.yaml has no environments, so none is deployed to automatically").Hinted("pipe deploy staging, or write environments: {staging: {auto: main}}")
 	}
+	undo, err := p.setParams(opt.Params)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	targets, err := p.targetsOf(ctx, &opt)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ import (
 // not as in the commit that is checked out. Files of sources are in none, but pipe.lock says which they are: a
 // source that was moved since the commit counts.
 func (p *Project) dirty(ctx context.Context, paths, top []repopath.Path) (bool, error) {
+	if p.set != nil { // values that no commit has
+		return true, nil
+	}
 	for _, at := range paths {
 		if at == repopath.Root {
 			top = append(top, p.at())

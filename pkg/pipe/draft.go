@@ -20,12 +20,11 @@ func (r *rollouts) draft(ctx context.Context, targets []*target) (free func() er
 	if len(mine) == 0 {
 		return free, nil
 	}
-	stages, err := r.p.choose(r.opt, r.p.deployStages())
+	stages, omit, err := r.p.choose(r.opt, r.p.deployStages())
 	if err != nil {
 		return free, err
 	}
-	omit, err := r.p.nowhere(ctx, stages, mine)
-	if err != nil {
+	if err := r.p.nowhere(ctx, stages, mine, omit); err != nil {
 		return free, err
 	}
 	free, d, err := r.p.draft(ctx, r.opt, stages, omit)

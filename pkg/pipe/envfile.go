@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/action"
@@ -19,10 +20,14 @@ type variables struct {
 // getenv returns a variable of this process.
 func (p *Project) getenv(name string) (string, bool) { return shell.Getenv(p.env, name) }
 
-// withEnv reads the env files, once: all of a verb sees the same values.
+// withEnv reads the env files, once: all of a verb sees the same values, and deployments to several
+// environments ask at once.
 func (p *Project) withEnv() *variables {
+	p.varsMu.Lock()
+	defer p.varsMu.Unlock()
 	if p.vars == nil || p.vars.of != p.spec {
 		full, unread := p.spec.WithEnv(p.file, p.getenv)
+		maps.Copy(unread, p.unseen)
 		p.vars = &variables{p.spec, full, unread}
 	}
 	return p.vars

@@ -77,7 +77,7 @@ func (r *rollouts) foresee(ctx context.Context, targets []*target) error {
 // has no key yet, so it is not known who has approved it either. first tells to speak of builds.
 func (r *rollouts) dryRun(ctx context.Context, t *target, first bool) error {
 	p, o := r.p, r.opt
-	stages, err := p.choose(o, p.deployStages())
+	stages, omit, err := p.choose(o, p.deployStages())
 	if err == nil {
 		_, err = p.needed(stages)
 	}
@@ -113,6 +113,7 @@ func (r *rollouts) dryRun(ctx context.Context, t *target, first bool) error {
 	})
 	if result != nil {
 		t.result.Stages, t.result.Commit = results(result).Stages, t.work.Commit
+		r.tellOmitted(t, omit)
 	}
 	if err != nil {
 		return err

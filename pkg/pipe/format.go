@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/yamldoc"
+	"github.com/pipe-build/pipe/pkg/lockfile"
 )
 
 // Stdin is the name that stands for standard input where a file may be named.
@@ -42,7 +43,11 @@ func Format(ctx context.Context, opt Options, stdin io.Reader, names []string) (
 		}
 		name, data, rerr := readNamed(opt.Dir, name, stdin)
 		var out []byte
-		if rerr == nil {
+		switch {
+		case rerr != nil:
+		case filepath.Base(name) == lockfile.FileName: // its form is frozen, and YAML only by its looks
+			rerr = diag.New(diag.Usage, "only pipe writes this file; it cannot be formatted").At(name)
+		default:
 			out, rerr = yamldoc.Format(name, data)
 		}
 		if err = errors.Join(err, rerr); rerr == nil {

@@ -28,7 +28,7 @@ func (p *Project) Unfreeze(ctx context.Context, targets []string) ([]FrozenStage
 	return p.setFrozen(ctx, targets, "unfreeze", spec.Unfreeze)
 }
 
-func (p *Project) setFrozen(ctx context.Context, targets []string, verb string, set func(text, name string) (string, error)) (all []FrozenStage, err error) {
+func (p *Project) setFrozen(ctx context.Context, targets []string, verb string, set func(text, name string, opt spec.Options) (string, error)) (all []FrozenStage, err error) {
 	names, err := p.targets(targets)
 	if err != nil {
 		return nil, err
@@ -46,12 +46,12 @@ func (p *Project) setFrozen(ctx context.Context, targets []string, verb string, 
 	defer func() { err = errors.Join(err, h.Release()) }()
 	err = p.edit(ctx, func(text string) (string, error) {
 		for _, name := range names { // of the file as it is, so that errors name its lines
-			if _, err := set(text, name); err != nil {
+			if _, err := set(text, name, p.options(p.file)); err != nil {
 				return "", err
 			}
 		}
 		for _, name := range names {
-			next, err := set(text, name)
+			next, err := set(text, name, p.options(p.file))
 			if err != nil {
 				return "", err
 			}

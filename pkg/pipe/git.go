@@ -3,7 +3,9 @@ package pipe
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/gitlog"
@@ -76,4 +78,26 @@ func (p *Project) execBits(ctx context.Context, top repopath.Path) (func(repopat
 		exec, known, err := executable(top.Child(string(at)))
 		return exec, known && err == nil
 	}, nil
+}
+
+// tracked returns which of the files, by their absolute names, git tracks. What lies in no
+// place of the repository is not.
+func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
+	const atOnce = 500 // arguments of one git
+	for some := range slices.Chunk(files, atOnce) {
+		named := map[repopath.Path]string{}
+		for _, f := range some {
+			if at, err := p.repo.Rel(f); err == nil {
+				named[at] = f
+			}
+		}
+		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range found {
+			tracked = append(tracked, named[at])
+		}
+	}
+	return tracked, nil
 }

@@ -156,7 +156,7 @@ func (p *Project) firstSpec(ctx context.Context, r *Initialized) (text string, c
 	if err != nil || now.Name != "" || !now.Deploys() || len(now.Remotes) == 0 {
 		return string(data), false, err
 	}
-	text, err = spec.AddName(string(data), p.proposedName(ctx))
+	text, err = spec.AddName(string(data), p.proposedName(ctx), p.options(p.file))
 	return text, true, err
 }
 

@@ -77,10 +77,13 @@ type Project struct {
 	root     string
 	yaml     []byte // pipe.yaml
 	spec     *spec.Project
+	set      []spec.Setting           // values of params for this run alone
+	unseen   map[string]error         // stages whose commands would not see them
 	instead  map[repopath.Path][]byte // files that an import is going to write, as they will be
-	vars     *variables               // of its env files, when they were read; see withEnv
-	repo     *gitlog.Repo             // nil outside git
-	lockAt   repopath.Path            // pipe.lock relative to git's root
+	varsMu   sync.Mutex
+	vars     *variables    // of its env files, when they were read; see withEnv
+	repo     *gitlog.Repo  // nil outside git
+	lockAt   repopath.Path // pipe.lock relative to git's root
 	work     *worktree.Work
 	inputs   *inputs.Reader
 	top      *local.Top // the repository around the project; nil: no stage reads anything there

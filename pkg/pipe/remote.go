@@ -114,9 +114,9 @@ func (p *Project) AddRemote(ctx context.Context, r RemoteInfo) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.Release()) }()
 	return p.edit(ctx, func(text string) (string, error) {
-		next, err := spec.AddRemote(text, added)
+		next, err := spec.AddRemote(text, added, p.options(p.file))
 		if err == nil && p.spec.Name == "" {
-			next, err = spec.AddName(next, p.proposedName(ctx))
+			next, err = spec.AddName(next, p.proposedName(ctx), p.options(p.file))
 		}
 		return next, err
 	})

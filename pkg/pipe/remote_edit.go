@@ -12,7 +12,7 @@ import (
 // RemoveRemote takes a remote out of pipe.yaml, and leaves what is stored in it. It returns the
 // remotes that are left.
 func (p *Project) RemoveRemote(ctx context.Context, name string) ([]RemoteInfo, error) {
-	return p.editRemote(ctx, "remote remove", func(text string) (string, error) { return spec.RemoveRemote(text, name) })
+	return p.editRemote(ctx, "remote remove", func(text string) (string, error) { return spec.RemoveRemote(text, name, p.options(p.file)) })
 }
 
 // RenameRemote gives a remote in pipe.yaml another name.
@@ -21,12 +21,12 @@ func (p *Project) RenameRemote(ctx context.Context, name, to string) ([]RemoteIn
 	if i >= 0 && name != to {
 		return nil, diag.New(diag.Usage, "remote %q already exists: %s", to, p.spec.Remotes[i].URL).At(p.spec.Remotes[i].Place).Hinted("pipe remote list")
 	}
-	return p.editRemote(ctx, "remote rename", func(text string) (string, error) { return spec.RenameRemote(text, name, to) })
+	return p.editRemote(ctx, "remote rename", func(text string) (string, error) { return spec.RenameRemote(text, name, to, p.options(p.file)) })
 }
 
 // DefaultRemote makes a remote the default: the first in pipe.yaml.
 func (p *Project) DefaultRemote(ctx context.Context, name string) ([]RemoteInfo, error) {
-	return p.editRemote(ctx, "remote default", func(text string) (string, error) { return spec.DefaultRemote(text, name) })
+	return p.editRemote(ctx, "remote default", func(text string) (string, error) { return spec.DefaultRemote(text, name, p.options(p.file)) })
 }
 
 // editRemote changes pipe.yaml, and says when that makes another remote the default: environments

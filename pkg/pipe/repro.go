@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"runtime"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/engine"
 	"github.com/pipe-build/pipe/internal/local"
-	"github.com/pipe-build/pipe/internal/lookup"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/release"
 	"github.com/pipe-build/pipe/internal/store"
@@ -43,7 +41,10 @@ type ReproOptions struct {
 	// Sources are refs, for this run alone, of sources by their names: "api": "hotfix/x". Then nothing
 	// is written to pipe.lock.
 	Sources map[string]string
-	Replay  bool // tell what the commands printed that need not run, as events of type replayed
+	// Params are values, for this run alone, of keys of params files and files of vars: "params.yaml:lr":
+	// "0.2". Then nothing is written to pipe.lock either.
+	Params map[string]string
+	Replay bool // tell what the commands printed that need not run, as events of type replayed
 	// Confirm is asked once, before the first deploy command runs; an error
 	// stops the run. No event comes while it is asked. nil: nobody is asked.
 	Confirm func(Deployment) error
@@ -103,6 +104,11 @@ type Result struct {
 //
 // Where pipe.yaml has environments, stages are deployed only to the one that Options.Env names, as Deploy does.
 func (p *Project) Repro(ctx context.Context, opt ReproOptions) (*Result, error) {
+	undo, err := p.setParams(opt.Params)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	run := p.repro
 	if p.DeploysTo() != "" && !opt.NoDeploy {
 		run = p.reproTo
@@ -158,6 +164,11 @@ func (p *Project) nothingToDo(ctx context.Context, opt ReproOptions) error {
 // that could be reached.
 func (p *Project) Plan(ctx context.Context, opt ReproOptions) (*Result, error) {
 	opt.KeepGoing = true
+	undo, err := p.setParams(opt.Params)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	r, err := p.run(ctx, opt, nil, true)
 	p.noteInferred()
 	return r, err
@@ -307,7 +318,7 @@ func (p *Project) engine(ctx context.Context, opt ReproOptions, h *local.Hold) (
 	files := p.files(carrier)
 	e := p.localEngine(ctx, files, opt.ask, h)
 	e.Env, e.Repair = env, opt.RebuildMissing
-	if len(opt.Sources) > 0 {
+	if len(opt.Sources) > 0 || p.set != nil {
 		e.SaveLock = func(*lockfile.File) error { return nil }
 	}
 	if p.remote != nil {
@@ -329,10 +340,7 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 	e := &engine.Engine{
 		Project: vars.full, Unread: vars.unread, Graph: p.spec.Edges(), Publisher: engine.Publisher{Workspace: files, Stamp: p.stamp(ctx)},
 		Others: &others{p: p, by: map[string]*Project{}, locks: map[*Project]*lockfile.File{}}, At: p.at(), Environ: p.env, World: p.world(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Ask: p.asker(files, ask, h), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
-	}
-	if ask == askAll {
-		e.Upstream = lookup.New("pipe/" + Build().Version)
+		Ask: p.asker(files, ask, h), Upstream: upstreamOf(ask), Past: p.past().at, Now: p.opt.Now, Emit: p.emit, SaveLock: p.saveLock, Runs: p.runs(),
 	}
 	if p.repo != nil {
 		e.Tracked, e.Checkout, e.Dirty = p.tracked, p.checkout(ctx, p.work, p.at()), p.dirty
@@ -343,32 +351,10 @@ func (p *Project) localEngine(ctx context.Context, files *local.Workspace, ask a
 	return e
 }
 
-// tracked returns which of the files, by their absolute names, git tracks. What lies in no
-// place of the repository is not.
-func (p *Project) tracked(ctx context.Context, files []string) (tracked []string, err error) {
-	const atOnce = 500 // arguments of one git
-	for some := range slices.Chunk(files, atOnce) {
-		named := map[repopath.Path]string{}
-		for _, f := range some {
-			if at, err := p.repo.Rel(f); err == nil {
-				named[at] = f
-			}
-		}
-		found, err := p.repo.Tracked(ctx, repopath.Root, slices.Collect(maps.Keys(named)))
-		if err != nil {
-			return nil, err
-		}
-		for _, at := range found {
-			tracked = append(tracked, named[at])
-		}
-	}
-	return tracked, nil
-}
-
 // files is the workspace with the cache behind it, as one call of a verb uses it.
 func (p *Project) files(c *transfer.Carrier) *local.Workspace {
 	return &local.Workspace{
-		Work: p.work, Inputs: p.inputs, Top: p.top, Cache: p.cache, Carrier: c,
+		Work: p.work, Inputs: p.inputs, Top: p.top, Cache: p.cache, Carrier: c, Set: p.set,
 		Note: func(stage, text string) { p.emit(event.Event{Type: event.Note, Stage: stage, Text: text}) },
 	}
 }

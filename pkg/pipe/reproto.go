@@ -20,7 +20,7 @@ func (p *Project) DeploysTo() string {
 // AsDeploy returns what a run with the options is as a deployment to the environment in Options.Env.
 func (p *Project) AsDeploy(opt ReproOptions) (DeployOptions, error) {
 	o := DeployOptions{
-		Envs: []string{p.opt.Env}, Only: opt.Only, Skip: opt.Skip, Sources: opt.Sources, Force: opt.Force, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
+		Envs: []string{p.opt.Env}, Only: opt.Only, Skip: opt.Skip, Sources: opt.Sources, Params: opt.Params, Force: opt.Force, Jobs: opt.Jobs, KeepGoing: opt.KeepGoing,
 		TrustLock: opt.TrustLock, RebuildMissing: opt.RebuildMissing,
 	}
 	if len(opt.Targets) > 0 || opt.Single || opt.Downstream || opt.Pipeline || opt.NoPull {

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/pipe-build/pipe/internal/action"
 	"github.com/pipe-build/pipe/internal/deploy"
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/par"
@@ -253,7 +251,7 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	w, o := t.work, r.opt
 	w.Automatic, w.Newest, w.NoWait, w.Reason, w.Held = o.Auto, t.conf.Queue == spec.QueueNewest, r.p.opt.NoWait, o.Reason, o.Hold
 	w.MayGoBack, w.Note = w.MayGoBack || !o.Auto, !o.Dry
-	w.Override = w.Override || len(o.Set)+len(o.Sources) > 0
+	w.Override = w.Override || len(o.Set)+len(o.Sources)+len(o.Params) > 0
 	w.Whole = w.Whole && len(o.Only)+len(o.Skip) == 0
 	for flag, list := range map[string][]string{"--only": o.Only, "--skip": o.Skip} {
 		for _, v := range list {
@@ -262,6 +260,9 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 	}
 	for k := range o.Set {
 		w.Options = append(w.Options, "--set "+k)
+	}
+	for k, v := range o.Params {
+		w.Options = append(w.Options, "--set "+k+"="+v)
 	}
 	for k, v := range o.Sources {
 		w.Options = append(w.Options, "--source "+k+"="+v)
@@ -288,39 +289,6 @@ func (r *rollouts) describe(ctx context.Context, t *target) error {
 		}
 	}
 	return nil
-}
-
-// allOmitted is why nothing is deployed where conditions leave all stages out.
-const allOmitted = "every deploy stage is left out"
-
-// omitted returns the stages that have a verdict and no part in the deployment, sorted.
-func omitted(w *deploy.Work, verbs map[string]action.Verdict) []string {
-	names := slices.Sorted(maps.Keys(verbs))
-	return slices.DeleteFunc(names, func(name string) bool { _, ok := w.Stages[name]; return ok })
-}
-
-// tell says what is decided about each stage.
-func (r *rollouts) tell(t *target, v release.Verdict) {
-	for _, name := range t.order {
-		a, verdict := t.work.Stages[name], t.verbs[name]
-		if code := map[release.Do]string{release.Superseded: event.Superseded, release.Held: event.Held}[v.Do]; code != "" && verdict.Do == event.Run {
-			verdict = action.Verdict{Do: event.Skip, Because: []event.Reason{{Code: code, Path: t.conf.Name, Note: v.Why}}}
-		}
-		key := ""
-		if !a.Key.IsZero() {
-			key = a.Key.String()
-		}
-		r.emit(t, event.Event{Type: event.Decided, Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: key})
-		t.result.Stages = append(t.result.Stages, StageResult{Stage: name, Deploy: true, Verb: verdict.Do, Because: verdict.Because, Key: key})
-	}
-}
-
-// emit sends an event of one target, which is named where there are several.
-func (r *rollouts) emit(t *target, e event.Event) {
-	if len(r.targets) > 1 {
-		e.Env = t.conf.Name
-	}
-	r.p.emit(e)
 }
 
 // planned takes over what the gate has found out.

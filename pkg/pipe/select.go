@@ -105,19 +105,21 @@ func (p *Project) omit(opt *ReproOptions) (map[string]event.Reason, error) {
 	return out, nil
 }
 
-// choose returns those of the deploy stages that --only and --skip choose.
-func (p *Project) choose(opt *DeployOptions, names []string) (stages []string, err error) {
+// choose returns those of the deploy stages that --only and --skip choose, and why the others are left out.
+func (p *Project) choose(opt *DeployOptions, names []string) (stages []string, omit map[string]event.Reason, err error) {
 	c := chosen{opt.Only, opt.Skip}
-	err = c.check("deploy stage", names, p.group)
+	err, omit = c.check("deploy stage", names, p.group), map[string]event.Reason{}
 	for _, n := range names {
-		if ok, _ := c.has(n, p.group(n)); ok {
+		if ok, option := c.has(n, p.group(n)); ok {
 			stages = append(stages, n)
+		} else {
+			omit[n] = event.Reason{Code: event.ByOption, Path: option}
 		}
 	}
 	if err == nil && len(stages) == 0 {
 		err = diag.New(diag.Usage, "no stages to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
 	}
-	return stages, err
+	return stages, omit, err
 }
 
 // world returns what conditions ask for, with the values of a deploy stage's environment; what has changed, a run alone knows.
@@ -140,10 +142,10 @@ func (p *Project) world() func(ctx context.Context, given map[string]string) exp
 	}
 }
 
-// nowhere returns those of the deploy stages whose condition is false in each of the targets' environments: nothing is built
-// for them. A condition that asks what has changed is left to the run.
-func (p *Project) nowhere(ctx context.Context, stages []string, targets []*target) (map[string]event.Reason, error) {
-	out, world := map[string]event.Reason{}, p.world()
+// nowhere adds to out those of the deploy stages whose condition is false in each of the targets' environments: nothing is
+// built for them. A condition that asks what has changed is left to the run.
+func (p *Project) nowhere(ctx context.Context, stages []string, targets []*target, out map[string]event.Reason) error {
+	world := p.world()
 	for _, name := range stages {
 		s := p.spec.Stage(name)
 		if s.When == nil || len(s.When.Stages()) > 0 {
@@ -152,7 +154,7 @@ func (p *Project) nowhere(ctx context.Context, stages []string, targets []*targe
 		for _, t := range targets {
 			why, err := engine.Unless(s, world(ctx, t.given))
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if why == nil {
 				delete(out, name)
@@ -161,7 +163,7 @@ func (p *Project) nowhere(ctx context.Context, stages []string, targets []*targe
 			out[name] = why[0]
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // changedBy returns the stages that a run has changed.

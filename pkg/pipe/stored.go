@@ -85,13 +85,16 @@ func (p *Project) stored(ctx context.Context, env *release.Environment, id relea
 
 // For implements origin.
 func (s *stored) For(_ context.Context, env *release.State, given map[string]string) (*deploy.Work, map[string]action.Verdict, error) {
-	chosen, err := s.p.choose(s.opt, s.release.Names())
+	chosen, omit, err := s.p.choose(s.opt, s.release.Names())
 	if err != nil {
 		return nil, nil, err
 	}
 	w := &deploy.Work{Want: s.want, Values: map[string][]action.EnvValue{}, Passed: map[string][]action.EnvValue{}}
 	w.Stages, w.Whole = map[string]release.Aim{}, !s.part
 	verbs := map[string]action.Verdict{}
+	for name, why := range omit {
+		verbs[name] = action.Verdict{Do: event.Omit, Because: []event.Reason{why}}
+	}
 	for _, name := range chosen {
 		part := s.release.Stages[name]
 		stage, in := part.Stage(name, nil)

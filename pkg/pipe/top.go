@@ -25,7 +25,9 @@ type reading func(at repopath.Path) ([]byte, error)
 
 // parse reads the pipe.yaml of this project as it is now.
 func (p *Project) parse(data []byte) (*spec.Project, error) {
-	return spec.ParseIn(spec.FileName, data, p.options(p.file))
+	opt := p.options(p.file)
+	opt.Set = p.set
+	return spec.ParseIn(spec.FileName, data, opt)
 }
 
 // parsePast reads a pipe.yaml as it was, with the files that it names at the same revision: vars of now

@@ -43,7 +43,7 @@ func (p *Project) Unadd(ctx context.Context, names []string) (r *Unadded, err er
 		if err != nil {
 			return nil, err
 		}
-		if text, err = spec.RemoveInput(text, at); err != nil {
+		if text, err = spec.RemoveInput(text, at, p.options(p.file)); err != nil {
 			return nil, err
 		}
 		paths = append(paths, at)

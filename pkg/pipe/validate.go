@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/params"
+	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
@@ -46,7 +48,7 @@ func Validate(ctx context.Context, opt Options, stdin io.Reader, name string) (*
 		return nil, err
 	}
 	all, err := v.p.spec.Expand(v.read)
-	err = errors.Join(err, v.params())
+	err = errors.Join(err, v.envFiles(), v.params())
 	if len(v.p.spec.Remotes) > 0 {
 		unnamed := v.p.checkName(ctx)
 		if e := (*diag.Error)(nil); errors.As(unnamed, &e) {
@@ -139,6 +141,21 @@ func (v *validator) params() (err error) {
 				err = errors.Join(err, diag.New(diag.Usage, "%s: params: %s", s.Name, e.Error()).At(p.Place).Hinted("%s", e.Hint))
 			}
 		}
+	}
+	return err
+}
+
+// envFiles reads the files of env_file. One that is not there may be put there before pipe runs.
+func (v *validator) envFiles() (err error) {
+	_, faults := v.p.spec.WithEnv(func(at repopath.Path) ([]byte, error) {
+		data, err := v.read(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return data, err
+	}, func(name string) (string, bool) { return shell.Getenv(v.p.opt.Environ, name) })
+	for _, name := range slices.Sorted(maps.Keys(faults)) { // the same file counts once: see Describe
+		err = errors.Join(err, faults[name])
 	}
 	return err
 }
