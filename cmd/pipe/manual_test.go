@@ -18,7 +18,7 @@ func TestTheManualIsWhatHelpPrints(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("# The manual\n\nGenerated from the output of `--help` of each command; do not edit it.\n")
 	for _, name := range []string{
-		"init", "init hooks", "init ci", "repro", "plan", "deploy", "promote", "rollback", "approve", "reject", "why", "status", "push", "pull", "fetch", "checkout", "get", "add", "unadd", "update", "freeze", "unfreeze", "log", "show", "find", "env", "env list", "env show", "env history", "env drift", "env unlock", "env destroy", "env forget", "hold", "resume", "diff", "metrics", "metrics show", "metrics diff", "dag", "hash", "verify", "gc", "fmt", "validate", "schema", "stage", "stage list", "stage add",
+		"init", "init hooks", "init ci", "repro", "plan", "deploy", "promote", "rollback", "approve", "reject", "why", "status", "push", "pull", "fetch", "checkout", "get", "add", "unadd", "update", "freeze", "unfreeze", "log", "show", "find", "env", "env list", "env show", "env history", "env drift", "env unlock", "env destroy", "env forget", "hold", "resume", "diff", "metrics", "metrics show", "metrics diff", "export", "export dvc", "dag", "hash", "verify", "gc", "fmt", "validate", "schema", "stage", "stage list", "stage add",
 		"lock", "lock commit", "remote", "remote add", "remote list", "remote remove", "remote rename", "remote default", "remote trust", "remote probe", "remote forget", "doctor", "version", "completion",
 	} {
 		var out, errs bytes.Buffer

@@ -91,6 +91,9 @@ project: ` + to.Name + "\n"
 			top += "  - " + pathItem(in) + "\n"
 		}
 	}
+	if len(c.metrics) > 0 {
+		top += "\nmetrics: " + flow(c.metrics) + "\n"
+	}
 	if stages != "" {
 		top += "\n" + stages
 	}
@@ -126,7 +129,8 @@ func literal(at string) *yamldoc.Draft {
 // conversion is one call of Convert.
 type conversion struct {
 	Converted
-	raw map[Template]bool
+	raw     map[Template]bool
+	metrics []string // files that metrics: at the top names, relative to the root
 }
 
 // converter turns one dvc.yaml.
@@ -153,7 +157,6 @@ func (c *converter) said(what, do string) { c.note(Note{What: what, Do: do}) }
 
 // notCarried are the keys at the top of a dvc.yaml that pipe has no use for.
 var notCarried = map[string][2]string{
-	"metrics":   {"metrics: at the top is not carried over", "outs keep their metrics: pipe metrics show reads any JSON, YAML, TOML or CSV output"},
 	"plots":     {"plots: at the top is not carried over: pipe draws none", "keep dvc.yaml for dvc plots, or draw from the outputs"},
 	"params":    {"params: at the top is not carried over", "name the keys in the params: of the stages that read them"},
 	"artifacts": {"artifacts: is not carried over: pipe has no model registry", "pipe find, pipe get and environments answer where an artifact is"},
@@ -176,6 +179,8 @@ func (c *conversion) convert(f *File) (string, error) {
 		switch {
 		case gone:
 			w.lost(why[0], why[1])
+		case key == "metrics":
+			w.metricFiles(f.Dir, root.Get(key))
 		case key == "stages":
 			parts = append(parts, w.stages(root.Get(key)))
 		default: // vars, and what no version of DVC that we know has: spec judges it
@@ -225,10 +230,12 @@ func (c *converter) stage(name string, s *yamldoc.Draft) {
 
 // kind says what a stage without outs is: DVC runs it when its deps change, as a check of pipe.
 func (c *converter) kind(name string, s *yamldoc.Draft) {
-	if len(s.Get("outs").Items()) > 0 {
+	if outsOf(s) > 0 {
 		return
 	}
-	s.Delete("outs")
+	for _, list := range outLists {
+		s.Delete(list)
+	}
 	if Deploys(name) {
 		s.Set("deploy", yamldoc.NewFlag(true))
 		c.said("has no outs and its name says that it deploys: a deploy stage (deploy: true), which runs in a directory that has only its deps",

@@ -179,34 +179,47 @@ func (c *converter) params(s *yamldoc.Draft) {
 	c.replace(s, "params", params, kept)
 }
 
-// outs puts metrics and plots among the outs.
+// outs keeps the lists of outs, with the options that pipe has.
 func (c *converter) outs(s *yamldoc.Draft) {
-	old := s.Get("outs")
-	all := yamldoc.NewList(old.IsShort())
-	for _, it := range old.Items() {
-		all.Append(c.out(it, ""))
-	}
-	more := false
-	for _, kind := range []string{"metrics", "plots"} {
-		list := s.Get(kind)
-		for _, it := range list.Items() {
-			all.Append(c.out(it, kind))
-			more = true
+	for _, kind := range outLists {
+		old := s.Get(kind)
+		next := yamldoc.NewList(old.IsShort())
+		for _, it := range old.Items() {
+			next.Append(c.out(it, kind))
 		}
-		if list != nil && old == nil && more {
-			s.Rename(kind, "outs") // the place where they were
-			old = list
-			continue
+		if old != nil {
+			c.replace(s, kind, old, next)
 		}
-		s.Delete(kind)
 	}
-	if old != nil {
-		c.replace(s, "outs", old, all)
+}
+
+// metricFiles adds the files that metrics: at the top names. In pipe, the root's file has that key.
+func (c *converter) metricFiles(dir string, list *yamldoc.Draft) {
+	for _, it := range list.Items() {
+		if at := it.Value(); strings.ContainsAny(at, "*?[]{}!\\") {
+			c.lost("metrics: "+at+" is not carried over", "write it in metrics: of pipe.yaml without a template, or name it: pipe metrics show FILE")
+		} else if at = path.Join(dir, at); !slices.Contains(c.metrics, at) {
+			c.metrics = append(c.metrics, at)
+		}
 	}
+}
+
+// outLists are the lists of outs that a stage has.
+var outLists = []string{"outs", "metrics", "plots"}
+
+// outsOf returns how many outs a stage has.
+func outsOf(s *yamldoc.Draft) (n int) {
+	for _, kind := range outLists {
+		n += len(s.Get(kind).Items())
+	}
+	return n
 }
 
 // outOptions are DVC's options of outs that mean the same in pipe.
 var outOptions = []string{"cache", "persist", "push"}
+
+// plotOptions say how DVC draws a plot. pipe draws none, and takes them.
+var plotOptions = []string{"x", "y", "x_label", "y_label", "title", "template", "header"}
 
 // out returns an out with the options that pipe has.
 func (c *converter) out(it *yamldoc.Draft, kind string) *yamldoc.Draft {
@@ -215,14 +228,14 @@ func (c *converter) out(it *yamldoc.Draft, kind string) *yamldoc.Draft {
 	}
 	at := it.Keys()[0]
 	options := it.Get(at)
-	if several := options.Items(); len(several) > 0 { // plots have one for each picture
-		options = several[0]
+	if options.IsList() { // plots may have one for each picture
+		return it
 	}
 	next := yamldoc.NewMap(true)
 	var gone []string
 	for _, key := range options.Keys() {
 		switch {
-		case slices.Contains(outOptions, key):
+		case slices.Contains(outOptions, key), kind == "plots" && slices.Contains(plotOptions, key):
 			next.Set(key, options.Get(key))
 		case key == "remote":
 			c.Remotes = append(c.Remotes, options.Get(key).Value())
@@ -233,11 +246,7 @@ func (c *converter) out(it *yamldoc.Draft, kind string) *yamldoc.Draft {
 		}
 	}
 	if len(gone) > 0 {
-		do := "write it as a comment"
-		if kind == "plots" {
-			do = "keep dvc.yaml for dvc plots"
-		}
-		c.lost("its output "+at+" has no "+strings.Join(gone, ", ")+" in pipe", do)
+		c.lost("its output "+at+" has no "+strings.Join(gone, ", ")+" in pipe", "write it as a comment")
 	}
 	if len(next.Keys()) == 0 {
 		return yamldoc.NewText(at)

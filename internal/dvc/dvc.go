@@ -1,4 +1,4 @@
-// Package dvc reads the files and stores of DVC, and turns a project of DVC into one of pipe.
+// Package dvc reads and writes the files and stores of DVC: it turns a project of DVC into one of pipe, and back.
 //
 // Find reads what git and DVC keep of a project: dvc.yaml, dvc.lock, the .dvc files, .dvc/config and
 // .dvcignore, into values. Convert writes the stages as the text of pipe.yaml files and lists what
@@ -6,7 +6,8 @@
 // objects from DVC's cache and remote, in both of its layouts; each byte is checked against its md5 while BLAKE3
 // is computed. Known is the map from one name to the other, which FORMAT.md describes.
 //
-// Nothing of DVC's is ever written here.
+// The way back: Export writes the text of a pipe.yaml as a dvc.yaml, EncodeLock and EncodeData the files beside it, and Keep puts
+// bytes into DVC's cache. Nothing else of DVC's is ever written here.
 package dvc
 
 import (

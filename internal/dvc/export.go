@@ -79,6 +79,7 @@ func Export(file string, text []byte, stages []Stage, included bool) (*Exported,
 		return nil, err
 	}
 	e := &exporter{file: file, inner: included, stages: stages}
+	head := joinedHead(root)
 	for _, key := range root.Keys() {
 		switch do, known := topKeys[key]; {
 		case key == "stages" || key == "vars" || key == "metrics":
@@ -92,22 +93,39 @@ func Export(file string, text []byte, stages []Stage, included bool) (*Exported,
 	if vars := root.Get("vars"); vars.IsMap() {
 		root.Set("vars", yamldoc.NewList(false, vars))
 	}
-	if all := root.Get("stages"); all != nil {
-		for _, name := range all.Keys() {
-			e.at = name
-			e.stage(all, name)
-		}
-		if len(all.Keys()) == 0 {
-			root.Delete("stages")
+	all := root.Get("stages")
+	if !all.IsMap() {
+		all = yamldoc.NewMap(false)
+	}
+	entries := all.Keys()
+	for _, name := range entries {
+		e.at = name
+		e.stage(all, name)
+	}
+	for i := range stages { // of another file for the same directory
+		if s := &stages[i]; !slices.Contains(entries, s.Written) {
+			e.rename(s)
+			all.Set(s.Name, s.draft())
 		}
 	}
-	head := root.Head()
-	if !strings.HasPrefix(head, Header) && head != "" {
-		head += "\n\n"
-	} else {
-		head = ""
+	switch {
+	case len(all.Keys()) == 0:
+		root.Delete("stages")
+	case !root.Get("stages").IsMap():
+		root.Set("stages", all)
 	}
 	return &Exported{head + root.Encode(), e.notes}, nil
+}
+
+// joinedHead returns the comment above a file, and takes it away: its first key may not stay. What an import has
+// written there says nothing of DVC's file.
+func joinedHead(root *yamldoc.Draft) string {
+	for _, head := range []string{root.Head(), root.FirstHead()} {
+		if head != "" && !strings.HasPrefix(head, Header) {
+			return head + "\n\n"
+		}
+	}
+	return ""
 }
 
 // stage puts into all what DVC has in place of one entry.
@@ -236,7 +254,7 @@ func (e *exporter) keeps(name string, entry, body *yamldoc.Draft, made []*Stage)
 		return false
 	}
 	for _, s := range made {
-		if s.Spread || s.Frozen != isTrue(body.Get("frozen")) || several != strings.HasPrefix(s.Name, name+"@") {
+		if s.Spread || several != strings.HasPrefix(s.Name, name+"@") {
 			return false
 		}
 	}
@@ -265,8 +283,6 @@ func (e *exporter) keeps(name string, entry, body *yamldoc.Draft, made []*Stage)
 
 // bash reports whether a script was made for it.
 func bash(s *Stage, i int) bool { return strings.HasPrefix(s.Cmd[i], "set -eo pipefail\n") }
-
-func isTrue(d *yamldoc.Draft) bool { return d.IsText() && d.Value() == "true" }
 
 // keepsPaths is keeps for all that is a path.
 func (e *exporter) keepsPaths(body *yamldoc.Draft, made []*Stage) bool {
@@ -319,108 +335,4 @@ func keepsParams(list *yamldoc.Draft, s *Stage) bool {
 		}
 	}
 	return n == 0
-}
-
-// clean puts what stays into DVC's forms.
-func (e *exporter) clean(body *yamldoc.Draft, made []*Stage) {
-	if vars := body.Get("vars"); vars.IsMap() {
-		body.Set("vars", yamldoc.NewList(false, vars))
-	}
-	scripts := func(n *yamldoc.Draft) *yamldoc.Draft {
-		var all []string
-		items := n.Items()
-		if n.IsText() {
-			items = append(items, n)
-		}
-		for i, it := range items {
-			all = append(all, forDVC(Script(it.Value(), bash(made[0], i))))
-		}
-		if len(all) == 1 && n.IsText() && !strings.Contains(all[0], "\n") {
-			n.SetValue(all[0])
-			return n
-		}
-		return command(all, yamldoc.NewText)
-	}
-	body.Set("cmd", scripts(body.Get("cmd")))
-	if wdir := body.Get("wdir"); wdir.IsText() {
-		tidy(wdir)
-	}
-	for _, it := range body.Get("params").Items() {
-		for _, file := range it.Keys() {
-			it.Rename(file, path.Clean(file))
-		}
-	}
-	deps := yamldoc.NewList(false)
-	changed := false
-	for _, it := range body.Get("deps").Items() {
-		switch {
-		case it.IsText():
-			tidy(it)
-			deps.Append(it)
-			continue
-		case it.Get("path") != nil:
-			tidy(it.Get("path"))
-			deps.Append(it.Get("path"))
-		}
-		changed = true
-	}
-	if len(deps.Items()) == 0 {
-		body.Delete("deps")
-	} else if changed {
-		body.Set("deps", deps)
-	}
-	for _, list := range []string{"outs", "metrics", "plots"} {
-		if old := body.Get(list); len(old.Items()) > 0 {
-			body.Set(list, outsForDVC(old))
-		} else {
-			body.Delete(list)
-		}
-	}
-	if made[0].Frozen {
-		body.Set("frozen", yamldoc.NewFlag(true))
-	}
-}
-
-// tidy writes a path as dvc.lock has it, for DVC compares the texts.
-func tidy(at *yamldoc.Draft) {
-	if clean := path.Clean(at.Value()); clean != at.Value() {
-		at.SetValue(clean)
-	}
-}
-
-// outsForDVC writes a list of outs with the options that DVC has.
-func outsForDVC(old *yamldoc.Draft) *yamldoc.Draft {
-	changed, next := false, yamldoc.NewList(false)
-	for _, it := range old.Items() {
-		at, options := outOf(it)
-		at = path.Clean(at)
-		if it.IsText() {
-			tidy(it)
-		} else if it.Get("path") == nil {
-			it.Rename(it.Keys()[0], at)
-		}
-		if it.IsText() || options.IsList() {
-			next.Append(it)
-			continue
-		}
-		kept := yamldoc.NewMap(false)
-		for _, key := range options.Keys() {
-			switch key {
-			case "path", "remote", "report", "sha256":
-				changed = true
-			default:
-				kept.Set(key, options.Get(key))
-			}
-		}
-		one := yamldoc.NewText(at)
-		if len(kept.Keys()) > 0 {
-			one = yamldoc.NewMap(false)
-			one.Set(at, kept)
-		}
-		next.Append(one)
-	}
-	if !changed {
-		return old
-	}
-	return next
 }

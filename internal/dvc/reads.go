@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-var (
-	// ours is a template of pipe: a name, and then fields and indices. Anything else between braces is the
-	// shell's to pipe; to DVC it is a template, and an error.
-	ours = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+|\[[^\]]*\])*\s*(\|\s*raw\s*)?$`)
-	// safe are values that pipe puts into a command without quotes; a map becomes flags.
-	safe = `([A-Za-z0-9_@%+=:,./-]*|--[A-Za-z0-9_@%+=:,./ -]*)`
-	// anything is what a raw value may be.
-	anything = `((?s).*)`
+// ours is a template of pipe: a name, and then fields and indices. Anything else between braces is the shell's to
+// pipe; to DVC it is a template, and an error.
+var ours = regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+|\[[^\]]*\])*\s*(\|\s*raw\s*)?$`)
+
+const (
+	safe     = `([A-Za-z0-9_@%+=:,./-]*|--[A-Za-z0-9_@%+=:,./ -]*)` // what pipe puts into a command without quotes; a map becomes flags
+	anything = `((?s).*)`                                           // what a raw value may be
 )
 
 // reads reports whether DVC makes expanded of a text with templates, as pipe has: DVC puts values in as they

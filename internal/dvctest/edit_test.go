@@ -23,7 +23,7 @@ func sh(script string) change {
 func replace(file, old, text string) change {
 	return func(p project) {
 		p.t.Helper()
-		name := filepath.Join(p.at, file)
+		name := filepath.Join(p.at, strings.Replace(file, "$FILE", p.file, 1))
 		b, err := os.ReadFile(name)
 		if err == nil && !strings.Contains(string(b), old) {
 			p.t.Fatalf("%s has no %s:\n%s", file, old, b)
@@ -47,7 +47,7 @@ func all(changes ...change) change {
 }
 
 // set gives the key at a path a value, written as YAML. A path is the keys, and the texts of items, that lead to a place
-// in the file with the stages.
+// in the file with the stages, after the directory of that file, as dir/, when it is not the root.
 func set(path, value string) change {
 	return edit(path, func(parent *yaml.Node, i int, key string) {
 		v := parsed(value)
@@ -100,7 +100,11 @@ func push(path, item string) change {
 func edit(path string, do func(parent *yaml.Node, i int, key string)) change {
 	return func(p project) {
 		p.t.Helper()
-		name := filepath.Join(p.at, p.file)
+		at, keys := p.at, strings.Fields(path)
+		if strings.HasSuffix(keys[0], "/") {
+			at, keys = filepath.Join(at, keys[0]), keys[1:]
+		}
+		name := filepath.Join(at, p.file)
 		b, err := os.ReadFile(name)
 		var doc yaml.Node
 		if err == nil {
@@ -109,16 +113,16 @@ func edit(path string, do func(parent *yaml.Node, i int, key string)) change {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		at, keys := doc.Content[0], strings.Fields(path)
+		n := doc.Content[0]
 		for _, k := range keys[:len(keys)-1] {
-			i := place(at, k)
+			i := place(n, k)
 			if i < 0 {
 				p.t.Fatalf("%s has no %s of %s:\n%s", p.file, k, path, b)
 			}
-			at = at.Content[i]
+			n = n.Content[i]
 		}
 		last := keys[len(keys)-1]
-		do(at, place(at, last), last)
+		do(n, place(n, last), last)
 		if b, err = yaml.Marshal(&doc); err == nil {
 			err = os.WriteFile(name, b, 0o666)
 		}

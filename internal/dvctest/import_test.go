@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,13 +27,13 @@ type past struct {
 func remotes() map[string]func(p project) string {
 	return map[string]func(p project) string{
 		"directory": func(p project) string {
-			p.mustDVC("remote", "add", "--default", "store", "../store") // .dvc/config has ../../store
+			p.works("remote", "add", "--default", "store", "../store") // .dvc/config has ../../store
 			return filepath.Join(filepath.Dir(p.at), "store")
 		},
 		"S3": func(p project) string {
 			at := fmt.Sprintf("/%s/%x", shared.s3.Bucket, md5.Sum([]byte(p.at)))
-			p.mustDVC("remote", "add", "--default", "store", "s3:/"+at)
-			p.mustDVC("remote", "modify", "store", "endpointurl", shared.s3.Endpoint)
+			p.works("remote", "add", "--default", "store", "s3:/"+at)
+			p.works("remote", "modify", "store", "endpointurl", shared.s3.Endpoint)
 			return shared.s3.Dir + at
 		},
 	}
@@ -42,14 +43,14 @@ func makePast(t *testing.T, add func(p project) string) past {
 	t.Helper()
 	p := past{project: begun(t, "testdata/twin")}
 	p.remote = add(p.project)
-	p.mustDVC("add", "data/raw.csv", "data/images")
-	p.mustDVC("repro")
-	p.mustDVC("push")
+	p.works("add", "data/raw.csv", "data/images")
+	p.works("repro")
+	p.works("push")
 	p.sh("git add -A; git commit -qm First")
 	p.first = p.files()
 	p.sh("echo 4,40 >> data/raw.csv")
-	p.mustDVC("repro")
-	p.mustDVC("push")
+	p.works("repro")
+	p.works("push")
 	p.sh("git commit -qam Second")
 	p.ran()
 	return p
@@ -75,12 +76,18 @@ func TestImportOfAProjectWithARemote(t *testing.T) {
 			t.Parallel()
 			p := makePast(t, add)
 			before := p.untouched()
-			said := p.must("import", "dvc")
-			if !strings.Contains(said, "28 of 28 stages up to date") {
-				t.Errorf("not all is imported: %s", said)
-			}
+			p.imports()
+			lock := p.read("pipe.lock")
+			t.Run("remote only", func(t *testing.T) {
+				c := p.clone(t)
+				c.imports()
+				if got := c.read("pipe.lock"); got != lock {
+					t.Errorf("the bytes of DVC's remote make %s\nnot %s", got, lock)
+				}
+				c.onlyStampRuns()
+			})
 			p.onlyStampRuns()
-			p.must("push")
+			p.pipes("push")
 			for name, was := range changed(before, p.untouched()) {
 				t.Errorf("pipe has changed a file of DVC: %s %s", name, was)
 			}
@@ -91,6 +98,28 @@ func TestImportOfAProjectWithARemote(t *testing.T) {
 	}
 }
 
+// imports makes a project of pipe: all stages are carried over, and no command runs.
+func (p project) imports(args ...string) {
+	p.t.Helper()
+	said := p.pipes(append([]string{"import", "dvc"}, args...)...)
+	if n := regexp.MustCompile(`(\d+) of (\d+) stages up to date`).FindStringSubmatch(said); n == nil || n[1] != n[2] {
+		p.t.Errorf("not all is imported: %s", said)
+	}
+	if ran := p.ran(); len(ran) > 0 {
+		p.t.Errorf("pipe import dvc runs %s", ran)
+	}
+}
+
+// read returns a file's text.
+func (p project) read(name string) string {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.at, name))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(b)
+}
+
 // inAClone runs nothing in a clone that has neither DVC's bytes nor pipe's, and fetches them from pipe's remote.
 func (p past) inAClone(t *testing.T) {
 	c := p.clone(t)
@@ -98,7 +127,7 @@ func (p past) inAClone(t *testing.T) {
 	if got := c.files()["page.html"]; got != "" {
 		t.Errorf("page.html was fetched: %q", got)
 	}
-	c.must("pull")
+	c.pipes("pull")
 	if dvc, pipe := p.files(), c.files(); !maps.Equal(dvc, pipe) {
 		t.Errorf("pipe pull brings %q\nnot %q", pipe, dvc)
 	}
@@ -107,7 +136,7 @@ func (p past) inAClone(t *testing.T) {
 // onlyStampRuns checks that repro has nothing to do, but for the stage that always runs.
 func (p project) onlyStampRuns() {
 	p.t.Helper()
-	out := p.must("repro")
+	out := p.pipes("repro")
 	if ran := p.ran(); !slices.Equal(ran, []string{"stamp"}) {
 		p.t.Errorf("pipe repro runs %s: %s", ran, out)
 	}
@@ -137,8 +166,14 @@ func (p past) finds(t *testing.T) {
 // untouched describes every file of DVC, in the project and in its remote.
 func (p past) untouched() map[string]string {
 	p.t.Helper()
+	return p.described(p.at, p.remote)
+}
+
+// described tells the mode, the time and the bytes of all files below some directories, but pipe's.
+func (p project) described(roots ...string) map[string]string {
+	p.t.Helper()
 	seen := map[string]string{}
-	for _, root := range []string{p.at, p.remote} {
+	for _, root := range roots {
 		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				if d != nil && slices.Contains([]string{".git", ".pipe", "pipe"}, d.Name()) || strings.HasSuffix(name, ".dvc/tmp") {

@@ -20,6 +20,7 @@ type twin struct {
 	name  string
 	first change // done beforehand, and built
 	do    change
+	in    string // the directory where repro is called
 	args  string // of repro: the same words for both
 	runs  string // the stages that run, as names or patterns, and "error" when it fails; stamp runs always and counts only if it is named
 	pipe  string // those that pipe runs, when they are others on purpose: "none" when none do
@@ -31,29 +32,31 @@ type twin struct {
 // none stands for no stage at all.
 const none = "none"
 
-// begin is a project in which nothing is left to do, for both tools: DVC has made it, and pipe has imported it. It
-// returns all stages, too.
-func begin(t *testing.T) (p project, all []string) {
-	t.Helper()
-	p = begun(t, "testdata/twin")
-	p.mustDVC("add", "data/raw.csv", "data/images")
-	p.mustDVC("repro")
-	p.mustDVC("freeze", "docs")
-	p.sh("git add -A; git commit -qm 'As DVC left it'")
-	all = p.ran()
-	p.must("import", "dvc")
-	if ran := p.ran(); len(ran) > 0 {
-		t.Fatalf("pipe import dvc runs %s", ran)
-	}
-	return p, all
+func TestPipeRunsWhatDVCRuns(t *testing.T) {
+	base := begun(t, "testdata/twin")
+	base.works("add", "data/raw.csv", "data/images")
+	base.works("repro")
+	base.works("freeze", "docs")
+	base.twins(slices.Concat(fileCases(), paramCases(), stageCases(), itemCases(), outCases(), targetCases()))
 }
 
-func TestPipeRunsWhatDVCRuns(t *testing.T) {
-	base, known := begin(t)
-	for _, c := range slices.Concat(fileCases(), paramCases(), stageCases(), itemCases(), outCases(), targetCases()) {
-		t.Run(c.name, func(t *testing.T) {
+func TestPipeRunsWhatDVCRunsInManyDirectories(t *testing.T) {
+	base := begun(t, "testdata/mono")
+	base.works("add", "VERSION")
+	base.works("repro", "-P")
+	base.twins(monoCases())
+}
+
+// twins imports a project that DVC has made, and tries each case in two copies.
+func (p project) twins(cases []twin) {
+	p.t.Helper()
+	p.sh("git add -A; git commit -qm 'As DVC left it'")
+	known := p.ran()
+	p.imports()
+	for _, c := range cases {
+		p.t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d, p := base.copyOf(t, "dvc.yaml"), base.copyOf(t, "pipe.yaml")
+			d, p := p.copyOf(t, "dvc.yaml"), p.copyOf(t, "pipe.yaml")
 			dvc, pipe := c.try(d, project.dvc), c.try(p, project.pipe)
 			if want := stages(c.runs, known); !slices.Equal(dvc, want) {
 				t.Errorf("dvc runs %s, not %s", dvc, want)
@@ -72,8 +75,8 @@ func TestPipeRunsWhatDVCRuns(t *testing.T) {
 			if c.why == "" && !slices.Contains(dvc, "error") {
 				c.compare(t, d.files(), p.files())
 			}
-			if c.args == "" {
-				c.once(p, stages(cmp.Or(c.again, "stamp"), known))
+			if c.args == "" || c.args == "-P" {
+				c.once(p, slices.DeleteFunc(stages(cmp.Or(c.again, "stamp"), known), func(s string) bool { return !slices.Contains(known, s) }))
 			}
 		})
 	}
@@ -90,11 +93,11 @@ func (c twin) try(p project, tool func(p project, args ...string) (string, int))
 		p.ran()
 	}
 	c.do(p)
-	args := strings.Fields(c.args)
+	args := append([]string{"--cd", cmp.Or(c.in, "."), "repro"}, strings.Fields(c.args)...)
 	if p.file == "pipe.yaml" {
 		args = inPipe(args)
 	}
-	out, code := tool(p, append([]string{"repro"}, args...)...)
+	out, code := tool(p, args...)
 	p.t.Logf("%s: exit code %d: %s", p.file, code, out)
 	ran := p.ran()
 	if code != 0 {
@@ -111,10 +114,13 @@ func inPipe(args []string) (same []string) {
 	for _, a := range args {
 		switch a {
 		case "--glob": // a target with a star is a pattern
+		case "-P": // the stages of all directories are one project
 		case "--dry":
 			same = append(same, "--dry-run")
+		case "--cd":
+			same = append(same, "-C")
 		default:
-			same = append(same, a)
+			same = append(same, strings.Replace(a, "dvc.yaml:", "", 1))
 		}
 	}
 	return same

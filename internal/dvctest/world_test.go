@@ -95,7 +95,7 @@ func begun(t *testing.T, from string) project {
 		t.Fatal(err)
 	}
 	p.sh("git init -q -b main")
-	p.mustDVC("init", "-q")
+	p.works("init", "-q")
 	return p
 }
 
@@ -107,26 +107,6 @@ func (p project) dvc(args ...string) (string, int) {
 		p.t.Fatal(err)
 	}
 	return r.Output, r.Code
-}
-
-// mustDVC runs DVC, which must succeed.
-func (p project) mustDVC(args ...string) string {
-	p.t.Helper()
-	out, code := p.dvc(args...)
-	if code != 0 {
-		p.t.Fatalf("dvc %q: exit code %d: %s", args, code, out)
-	}
-	return out
-}
-
-// must runs pipe, which must succeed.
-func (p project) must(args ...string) string {
-	p.t.Helper()
-	out, code := p.pipe(args...)
-	if code != 0 {
-		p.t.Fatalf("pipe %q: exit code %d: %s", args, code, out)
-	}
-	return out
 }
 
 // pipe runs pipe, and returns what it printed and its exit code.

@@ -33,6 +33,7 @@ func (r *reader) include(p *Project, n *yamldoc.Node) {
 			continue
 		}
 		r.shared.included[file] = it.Place(r.file)
+		r.keep(file, "include", it)
 		data, err := r.readFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			_ = r.fault(it, "include: %s does not exist", file).Hinted("pipe reads pipe.yaml in a directory that is included")

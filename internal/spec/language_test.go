@@ -200,3 +200,17 @@ func TestFaultsStandInTheirOwnFiles(t *testing.T) {
 	}
 	golden(t, strings.TrimSuffix(file, ".txtar")+".golden", got.String())
 }
+
+func TestNoStageMakesWhatSaysWhichStagesThereAre(t *testing.T) {
+	files := map[string]string{
+		FileName:        "vars: [gen/v.yaml]\ninclude: [sub]\nstages: {a: {cmd: \"x ${v}\", outs: [gen/]}, b: {cmd: x, outs: [sub/pipe.yaml]}}",
+		"gen/v.yaml":    "v: 1",
+		"sub/pipe.yaml": "stages: {s: {cmd: x, check: true}}",
+	}
+	_, err := parseFiles(files, Options{})
+	const want = "pipe.yaml:1:8: vars: gen/v.yaml must be a file in git, but is in output gen of stage a (pipe.yaml:3:36)\n" +
+		"pipe.yaml:2:11: include: sub/pipe.yaml must be a file in git, but is in output sub/pipe.yaml of stage b (pipe.yaml:3:63)"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}

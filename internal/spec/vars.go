@@ -126,6 +126,7 @@ func (l *loader) file(n *yamldoc.Node, dir repopath.Path) {
 		l.fault(n, "%svars: %s must be a %s file", l.stage, file, strings.Join(paramTypes, ", "))
 		return
 	}
+	l.keep(file, l.stage+"vars", n)
 	d := l.document(file)
 	if d.root == nil {
 		if errors.Is(d.err, fs.ErrNotExist) {
@@ -212,6 +213,17 @@ func merge(a, b *yamldoc.Node, name string) (both *yamldoc.Node, at string) {
 		}
 	}
 	return &next, ""
+}
+
+// keep notes that a file says what stages there are: no stage can make it.
+func (r *reader) keep(file repopath.Path, what string, n *yamldoc.Node) {
+	top := r
+	for top.parent != nil {
+		top = top.parent
+	}
+	if _, known := r.shared.docs[file]; !known {
+		top.kept = append(top.kept, keptFile{file, what, n.Place(r.file)})
+	}
 }
 
 // document reads a file that vars name.

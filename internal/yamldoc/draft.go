@@ -204,6 +204,14 @@ func (d *Draft) Head() string {
 	return text
 }
 
+// FirstHead is Head of a map's first key: a comment right above it is that of the document.
+func (d *Draft) FirstHead() string {
+	if len(d.Keys()) == 0 {
+		return ""
+	}
+	return (&Draft{d.n.Content[0]}).Head()
+}
+
 // Pair writes one pair of a map as a document of its own, with its comments.
 func (d *Draft) Pair(key string) string {
 	i := d.index(key)

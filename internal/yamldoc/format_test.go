@@ -30,6 +30,7 @@ var formats = []struct{ name, in, out string }{
 	{"a block scalar of spaces", "a: |\n   b\n      \nc: d\n", "a: |\n  b\n     \nc: d\n"},
 	{"a comment behind a block scalar", "a:\n    b: |\n      c\n      # text\n    # comment\n    d: e\n", "a:\n  b: |\n    c\n    # text\n  # comment\n  d: e\n"},
 	{"text on several lines", "a: b\n      c\n\n      d\ne: \"f \n        g\\\n          h\\ \n i\"\nj: 'k\n    ''l'''\n", "a: b\n  c\n\n  d\ne: \"f\n  g\\\n  h\\ \n  i\"\nj: 'k\n  ''l'''\n"},
+	{"quotes in quotes", "a:   \"b\\\"c\"\nd: [\"\\\\\",'e''f' ]\n", "a: \"b\\\"c\"\nd: [\"\\\\\", 'e''f']\n"},
 	{"anchors, tags, aliases, merges", "a:   &x   !!str   b\nc:   *x\nd: &y\n    e: 1\nf:\n    <<:   *y\n    *x : g\nh: !!str\ni: [*x , &z j, !!str ]\n", "a: &x !!str b\nc: *x\nd: &y\n  e: 1\nf:\n  <<: *y\n  *x : g\nh: !!str\ni: [*x, &z j, !!str ]\n"},
 	{"an empty value before an anchor", "a:\n&x b:   1\n", "a:\n&x b: 1\n"},
 	{"JSON", "{\n    \"a\":1,\n    \"b\": {\n          \"c\":[\n  1,2\n ]\n  }\n}\n", "{\n  \"a\": 1,\n  \"b\": {\n    \"c\": [\n      1, 2\n    ]\n  }\n}\n"},

@@ -20,7 +20,7 @@ func TestANodeIsWrittenPlainlyWhereThatIsSafe(t *testing.T) {
 	n := mapOf(
 		"cmd", text("python train.py --lr ${lr} # not a comment"), "run", text("make all -j 4 > log && echo '${x}'"), "script", text("set -e\n\nif x; then\n  y\nfi\n"), "two", text("a\nb"), "path", text("./build.sh ${x}"), "template", text("${x}"),
 		"deps", &Node{Kind: List, Items: []*Node{text("src/"), text("*.go"), text("!x"), text("1.0"), text("yes"), text("a, b"), mapOf("path", text("[id]"), "push", &Node{Kind: Bool, Value: "false"}), mapOf("all.json", &Node{Kind: Null})}},
-		"empty", &Node{Kind: List}, "null", &Node{Kind: Null}, "quoted", text(`say "it's"`), "in", mapOf("a: b", text("\t"), "c", text("")),
+		"empty", &Node{Kind: List}, "null", &Node{Kind: Null}, "quoted", text(`say "it's"`), "one", mapOf("a", text("b")), "tab", text("a\n\tb"), "in", mapOf("a: b", text("\t"), "c", text("")),
 	)
 	const want = `  cmd: "python train.py --lr ${lr} # not a comment"
   run: make all -j 4 > log && echo '${x}'
@@ -47,6 +47,9 @@ func TestANodeIsWrittenPlainlyWhereThatIsSafe(t *testing.T) {
   empty: []
   "null":
   quoted: say "it's"
+  one:
+    a: b
+  tab: "a\n\tb"
   in:
     "a: b": "\t"
     c: ""
@@ -56,6 +59,28 @@ func TestANodeIsWrittenPlainlyWhereThatIsSafe(t *testing.T) {
 	}
 	if got := mapOf("a", text("x"), "b", &Node{Kind: Null}).Flow(true); got != `{"a": "x", "b": null}` {
 		t.Error(got)
+	}
+}
+
+func TestAlikeTellsValuesApart(t *testing.T) {
+	read := func(s string) *Node {
+		n, err := Parse("f", []byte(s), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	const a = "{a: 1, b: [c, ~, true], d: {e: x}}"
+	if !read(a).Alike(read("{b: [\"c\", null, True], a: \"1\", d: {e: x}}")) {
+		t.Error("the order of keys and quotes count")
+	}
+	for _, b := range []string{
+		"{a: 2, b: [c, ~, true], d: {e: x}}", "{a: 1, b: [c, ~], d: {e: x}}", "{a: 1, b: [c, ~, false], d: {e: x}}", "{a: 1, b: [d, ~, true], d: {e: x}}",
+		"{a: 1, b: [c, ~, true], d: {f: x}}", "{a: 1, b: [c, ~, true], d: {e: y}}", "{a: 1, b: [c, ~, true]}", "{a: 1, b: [c, \"\", true], d: {e: x}}", "{a: 1, b: [c, ~, true], d: {e: x}, f: g}",
+	} {
+		if read(a).Alike(read(b)) || read(b).Alike(read(a)) {
+			t.Errorf("%s is like %s", a, b)
+		}
 	}
 }
 

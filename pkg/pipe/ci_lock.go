@@ -71,7 +71,11 @@ func (c *ciRun) commitLock(ctx context.Context) error {
 		return err
 	}
 	if edited {
-		c.refused(lockEdited, "pipe.yaml, or a file that it names, has changes that are not committed", "commit them first")
+		what := spec.FileName
+		if len(c.p.spec.Files) > 0 {
+			what += " or a file that it names"
+		}
+		c.refused(lockEdited, what+" has changes that are not committed", "commit "+what+" first")
 		return nil
 	}
 	if round, err := c.goesRound(ctx, lock, was); round || err != nil {

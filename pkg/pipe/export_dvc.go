@@ -82,6 +82,7 @@ func (p *Project) ExportDVC(ctx context.Context, how ExportOptions) (r *Exported
 		x.c, err = p.carry(ctx)
 	}
 	if err == nil {
+		x.c.NoFetch = how.DryRun
 		err = x.run(ctx)
 	}
 	if err != nil {
@@ -120,7 +121,8 @@ func (x *exporting) run(ctx context.Context) error {
 
 // repository finds DVC's cache, and makes the directory by which DVC knows a project if there is none.
 func (x *exporting) repository(ctx context.Context) error {
-	if _, err := os.Stat(x.path(dvc.Dir)); err == nil {
+	// The file is the last that is made there: without it, a call was stopped.
+	if _, err := os.Stat(x.path(dvc.Dir + "/config")); err == nil {
 		c, err := dvc.ReadConfig(x.root, userConfig(x.env)...)
 		if err == nil {
 			x.cacheAt = c.Cache
@@ -152,7 +154,7 @@ func (x *exporting) ignoreFiles() error {
 		if e.Name() != ".pipeignore" || !e.Type().IsRegular() {
 			return nil
 		}
-		text, err := os.ReadFile(name)
+		text, err := atomicfile.Read(name, atomicfile.MaxNote)
 		if err != nil {
 			return err
 		}
@@ -168,7 +170,7 @@ func (x *exporting) ignoreFiles() error {
 	}
 	for dir, text := range found {
 		name := path.Join(dir, dvc.IgnoreFile)
-		old, err := os.ReadFile(x.path(name))
+		old, err := atomicfile.Read(x.path(name), yamldoc.MaxSize)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			x.texts[name] = []byte(text)
@@ -191,6 +193,9 @@ func (x *exporting) note(at, what, do string, lost bool) {
 
 // said notes how far a stage or an input got.
 func (x *exporting) said(s *spec.Stage, why, do string) {
+	if why == "" {
+		do = ""
+	}
 	x.r.Stages = append(x.r.Stages, ImportStage{Stage: s.Name, Carried: why == "", Why: why, Do: do})
 }
 
@@ -209,6 +214,9 @@ func (x *exporting) input(s *spec.Stage) {
 		// DVC refuses a file of its own that git ignores.
 		name, item.Path = strings.ReplaceAll(name, "/", "-"), string(at)
 	}
+	for x.texts[name] != nil { // of another input: a/b-c is not a-b/c
+		name = "other-" + name
+	}
 	x.texts[name] = dvc.EncodeData(item)
 	x.said(s, "", "")
 }
@@ -223,7 +231,8 @@ func (x *exporting) stageFiles(stages map[string][]dvc.Stage) (last []string, er
 		name := path.Join(dir, spec.FileName)
 		text := x.yaml
 		if dir != "." {
-			if text, err = atomicfile.Read(x.path(name), yamldoc.MaxSize); err != nil {
+			// It may be another file of that directory that is included.
+			if text, err = atomicfile.Read(x.path(name), yamldoc.MaxSize); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
 		}
@@ -260,7 +269,7 @@ func (x *exporting) next() {
 func (x *exporting) write(last []string) error {
 	var names, there []string
 	for name, text := range x.texts {
-		old, err := os.ReadFile(x.path(name))
+		old, err := atomicfile.Read(x.path(name), yamldoc.MaxSize)
 		switch {
 		case err == nil && string(old) == string(text):
 			continue

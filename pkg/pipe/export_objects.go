@@ -13,6 +13,7 @@ import (
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
 	"github.com/pipe-build/pipe/internal/par"
+	"github.com/pipe-build/pipe/internal/store"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
 	"github.com/pipe-build/pipe/pkg/digest"
@@ -53,8 +54,10 @@ func (x *exporting) objects(ctx context.Context) error {
 		}
 		cached = append(cached, o)
 	}
-	if err := x.c.Fetch(ctx, cached); err != nil {
-		return err
+	if !x.how.DryRun {
+		if err := x.c.Fetch(ctx, cached); err != nil {
+			return err
+		}
 	}
 	trees := map[repopath.Path]*object.Tree{}
 	var files []object.Entry
@@ -64,6 +67,9 @@ func (x *exporting) objects(ctx context.Context) error {
 			continue
 		}
 		t, err := x.c.Tree(ctx, o.Path, o.Digest)
+		if x.how.DryRun && errors.Is(err, store.ErrNotFound) {
+			t, err = &object.Tree{}, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -135,10 +141,16 @@ func (x *exporting) copyAll(ctx context.Context, files []object.Entry) (map[dige
 	return sums, err
 }
 
+// unfetched stands for the md5 of bytes that a dry run does not have.
+const unfetched = "00000000000000000000000000000000"
+
 // copyOne copies the bytes of a file into DVC's cache. They are checked against pipe's hash while their md5 is computed, and
 // get their name only then.
 func (x *exporting) copyOne(ctx context.Context, f object.Entry) (md5 string, fresh bool, err error) {
 	r, err := x.cache.Open(ctx, object.Ref{Digest: f.Digest})
+	if x.how.DryRun && errors.Is(err, store.ErrNotFound) {
+		return unfetched, false, nil
+	}
 	if err != nil {
 		return "", false, err
 	}

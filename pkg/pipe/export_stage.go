@@ -32,12 +32,6 @@ func (x *exporting) stage(ctx context.Context, s *spec.Stage, stages map[string]
 	}
 	l := x.lock.Stage(s.Name)
 	d.Locked = x.current[s.Name] && fits(x.spec, l) && !s.Deploy && !s.AlwaysChanged
-	switch {
-	case d.Locked, s.Deploy, s.AlwaysChanged:
-		x.said(s, "", "")
-	default:
-		x.said(s, "it is not up to date", "pipe repro "+s.Name+", then pipe export dvc --force")
-	}
 	for _, o := range s.Outs {
 		k := x.kept[o.Path]
 		d.Locked = d.Locked && k.item.Sum.MD5 != ""
@@ -45,6 +39,14 @@ func (x *exporting) stage(ctx context.Context, s *spec.Stage, stages map[string]
 		out.Path = relative(s.Wdir, o.Path)
 		d.Outs = append(d.Outs, out)
 	}
+	why, do := "it is not up to date", "pipe repro "+s.Name+", then pipe export dvc --force"
+	switch {
+	case d.Locked, s.Deploy, s.AlwaysChanged:
+		why = ""
+	case s.Frozen:
+		why, do = "it is frozen, and pipe.lock does not list it", "dvc commit "+s.Name
+	}
+	x.said(s, why, do)
 	if err := x.deps(ctx, s, &d); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/pkg/repopath"
@@ -89,11 +90,12 @@ func (im *importing) input(ctx context.Context, s *importStage) error {
 // look hashes what lies at an output.
 func (im *importing) look(ctx context.Context, o *importOut) (err error) {
 	link, err := im.linked(o.at())
-	if err != nil || link != "" {
-		if link != "" {
-			o.of.why, o.of.do = link+" is a symlink into DVC's cache", "run dvc config cache.type copy, then dvc checkout --relink, and import again"
-		}
+	if err != nil {
 		return err
+	}
+	if link != "" {
+		// Where DVC links one output, it links all: without them there is nothing to carry over.
+		return diag.New(diag.Usage, "is a symlink into DVC's cache").At(link).Hinted("run dvc config cache.type copy, then dvc checkout --relink, and import again")
 	}
 	o.here, err = im.files.At(ctx, string(o.at()))
 	if errors.Is(err, fs.ErrNotExist) {
