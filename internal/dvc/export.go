@@ -46,7 +46,6 @@ var topKeys = map[string]string{
 	"state_remote": "", "limits": "",
 	"sources":  "dvc import URL PATH brings files of another repository",
 	"env_file": "load the file into your shell before dvc repro",
-	"pass_env": "",
 	"env_mode": "",
 }
 
