@@ -14,7 +14,7 @@ import (
 // A key that the export does not know would be said to be lost without a word of what to do.
 func TestTheExportKnowsEachKeyOfPipeYaml(t *testing.T) {
 	for text, has := range map[string][]string{
-		"stages: {}\nQQ: 1\n":             append(slices.Collect(maps.Keys(topKeys)), "stages", "vars", "metrics"),
+		"stages: {}\nQQ: 1\n":            append(slices.Collect(maps.Keys(topKeys)), "stages", "vars", "metrics"),
 		"stages: {a: {cmd: x, QQ: 1}}\n": append(slices.Collect(maps.Keys(lostKeys)), stageKeys...),
 	} {
 		slices.Sort(has)
