@@ -22,7 +22,7 @@ func Keep(ctx context.Context, cache string, r io.Reader) (md5 string, fresh boo
 
 // KeepList puts the list of a directory into a cache of DVC's.
 func KeepList(ctx context.Context, cache string, all []Entry) error {
-	_, _, err := keep(ctx, cache, bytes.NewReader(EncodeList(all)), true)
+	_, _, err := keep(ctx, cache, bytes.NewReader(encodeList(all)), true)
 	return err
 }
 

@@ -39,3 +39,11 @@ func known(t *testing.T, text string) []string {
 	t.Fatal(err)
 	return nil
 }
+
+func TestTheOptionsOfPlotsAreThoseThatPipeTakes(t *testing.T) {
+	for _, key := range plotOptions {
+		if _, err := spec.Parse(spec.FileName, []byte("stages: {a: {cmd: x, plots: [{p: {"+key+": v}}]}}\n")); err != nil {
+			t.Error(err)
+		}
+	}
+}
