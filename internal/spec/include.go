@@ -175,7 +175,7 @@ func Includes(data []byte, read func(repopath.Path) ([]byte, error)) (files []re
 				continue
 			}
 			file := included(p, strings.HasSuffix(it.Value, "/"))
-			if slices.Contains(files, file) {
+			if file == FileName || slices.Contains(files, file) {
 				continue
 			}
 			files = append(files, file)
