@@ -45,7 +45,7 @@ func (p *Project) targets(names []string) ([]string, error) {
 			if near := yamldoc.Nearest(n, known); near != "" {
 				return nil, e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
 			}
-			return nil, e.Hinted("pipe dag lists the stages")
+			return nil, e.Hinted("pipe stage list shows the stages")
 		}
 		for _, stage := range found {
 			if !seen[stage] {
