@@ -245,6 +245,8 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		plain := len(p.ref) == 1 && !p.maybe
 		switch _, known := x.Names().Value(p.ref[0]); {
 		case known:
+		case p.ref[0] == "item" || p.ref[0] == "key":
+			hint = x.noItem(p.ref[0])
 		case plain && x.Env != nil && x.Env(p.ref[0]) && shell:
 			hint = p.ref[0] + " is an environment variable of the stage: write $" + p.ref[0]
 		case shell && plain:
@@ -256,6 +258,14 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		}
 		x.Fault(n, e.Hinted("%s", hint))
 	}
+}
+
+// noItem says where item and key are.
+func (x *Expander) noItem(name string) string {
+	if _, ok := x.Names().Value("item"); ok && name == "key" {
+		return "the items of a list have no key: write ${item}, or make it a map"
+	}
+	return name + " exists only in a stage with foreach or matrix"
 }
 
 // more joins two hints.
