@@ -12,7 +12,7 @@ import (
 type slot struct {
 	frame
 	begun  bool    // words: it is not the beginning of one
-	word   string  // words: the plain text before it
+	word   word    // words: the plain text before it
 	dollar bool    // $ stands directly before it
 	name   string  // $ and this name stand directly before it
 	next   byte    // what stands directly behind it; 0: nothing, or another value
@@ -22,11 +22,11 @@ type slot struct {
 // slot returns the place where the lexer is; rest is the text behind it.
 func (l *lexer) slot(rest string) slot {
 	s := slot{frame: *l.top(), begun: l.begun, word: l.word, dollar: l.dollar, name: l.name}
-	if rest != "" {
+	if rest = l.glue(rest); rest != "" {
 		s.next = rest[0]
 	}
 	for _, f := range l.stack {
-		if f.where == heredoc || f.where == heredocIs {
+		if f.isDoc() {
 			s.docs = append(s.docs, f)
 		}
 	}
@@ -51,6 +51,9 @@ func (s *slot) quote(v string) (string, *diag.Error) {
 	}
 	switch s.where {
 	case words:
+		if s.word.index && !isSafe(v) {
+			return "", unsafe("in an index, where a shell expands it again")
+		}
 		if joins || !s.bare(v) {
 			return quoted(v), nil
 		}
@@ -129,9 +132,9 @@ func (s *slot) bare(v string) bool {
 		return false
 	case s.next == '<' || s.next == '>' || s.next == '(': // 2> and name( are not two words
 		return false
-	case strings.HasPrefix(s.word, "~"):
+	case s.word.tilde:
 		return false
-	case strings.Contains(s.word, "{") && (strings.Contains(v, "..") || strings.HasPrefix(v, ".") || strings.HasSuffix(v, ".")): // {1..9}
+	case s.word.brace && (strings.Contains(v, "..") || strings.HasPrefix(v, ".") || strings.HasSuffix(v, ".")): // {1..9}
 		return false
 	}
 	return s.begun || !slices.Contains(reserved, v)

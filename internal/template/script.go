@@ -77,8 +77,17 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 		b.WriteString(s)
 	}
 	next := &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: b.String()}
+	looked := map[string]int{} // up to where, for each word that ends one: a line may have many values
 	for _, d := range docs {
-		if d.ended(next.Value) {
+		end := d.close
+		if d.tabs {
+			end = "\t" + end
+		}
+		if d.from < looked[end] {
+			continue
+		}
+		ends := false
+		if looked[end], ends = d.ended(next.Value); ends {
 			x.Fault(n, diag.New(diag.Usage, "${%s}: the value would end the here-document, which ends at %s", d.ref, d.close).Hinted("choose another word in place of %s", d.close))
 			return n
 		}
@@ -146,17 +155,22 @@ func (s *slot) write(ref Ref, v *yamldoc.Node) (string, *diag.Error) {
 	return s.quote(text)
 }
 
-// ended reports whether a line that the value is a part of would end the here-document.
-func (d *inDoc) ended(script string) bool {
+// ended reports whether a line that the value is a part of would end the here-document. Until the end of
+// that line there is nothing more to find.
+func (d *inDoc) ended(script string) (to int, ends bool) {
 	from := strings.LastIndexByte(script[:d.from], '\n') + 1
-	to := len(script)
-	if i := strings.IndexByte(script[d.to:], '\n'); i >= 0 {
-		to = d.to + i
+	for strings.HasSuffix(script[:from], "\\\n") {
+		from = strings.LastIndexByte(script[:from-1], '\n') + 1
 	}
-	for line := range strings.SplitSeq(script[from:to], "\n") {
+	to = d.to
+	for to < len(script) && (script[to] != '\n' || script[to-1] == '\\') {
+		to++
+	}
+	joined := strings.ReplaceAll(script[from:to], "\\\n", "")
+	for line := range strings.SplitSeq(script[from:to]+"\n"+joined, "\n") {
 		if d.ends(line) {
-			return true
+			return to, true
 		}
 	}
-	return false
+	return to, false
 }
