@@ -67,6 +67,9 @@ func TestNoFormLetsAValueRun(t *testing.T) {
 		"a case that is no command's beginning":    {"echo \"$(echo then case x in y) ${x}\"", "$(touch ran)"},
 		"for ((":                                   {"for ((i=0; i<${x}; i++)); do :; done", "$(touch ran)"},
 		"an index that is assigned to":             {"a[${x}]=1", "$(touch ran)"},
+		"an index with blanks":                     {"a[1 + ${x}]=1", "$(touch ran)"},
+		"an index with quotes":                     {"a[\"${x}\"]=1", "a[$(touch ran)]"},
+		"an index that is no here-document":        {"a[1 <<'E'\n${x}", "]\ntouch ran\n"},
 		"an index behind $( )":                     {"a[$(echo 1)+${x}]=1", "$(touch ran)"},
 		"an index in a list":                       {"a=([${x}]=1)", "$(touch ran)"},
 	} {

@@ -42,6 +42,9 @@ func (s *slot) quote(v string) (string, *diag.Error) {
 		}
 	}
 	joins := s.name != "" && (v == "" || isVariable(v[0], false)) // $name would become another one
+	if s.word.index && !isSafe(v) {
+		return "", unsafe("in an index, where a shell expands it again")
+	}
 	switch s.where {
 	case single, comment, heredocIs, dollared:
 	default:
@@ -51,9 +54,6 @@ func (s *slot) quote(v string) (string, *diag.Error) {
 	}
 	switch s.where {
 	case words:
-		if s.word.index && !isSafe(v) {
-			return "", unsafe("in an index, where a shell expands it again")
-		}
 		if joins || !s.bare(v) {
 			return quoted(v), nil
 		}

@@ -214,7 +214,9 @@ func (l *lexer) open(text string) int {
 		return 1 // before a pattern it may stand or not
 	}
 	array := strings.HasSuffix(string(l.word.text), "=")
-	l.endWord()
+	if l.endWord(); l.top().where == lost {
+		return 1
+	}
 	// A subshell in a subshell may look the same. A number is safe in both, and nothing else is tried.
 	if (l.first || l.looped) && strings.HasPrefix(text, "((") {
 		l.push(frame{where: counted, close: "))"})
@@ -253,6 +255,10 @@ var reserved = []string{
 // endWord ends the current word.
 func (l *lexer) endWord() {
 	if !l.begun {
+		return
+	}
+	if l.word.index { // for bash it goes on: a[1 + 2]=3
+		l.lose()
 		return
 	}
 	text := string(l.word.text)
