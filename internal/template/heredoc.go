@@ -60,7 +60,9 @@ func (l *lexer) newline() {
 		l.lose()
 		return
 	}
+	inner := len(l.stack) > 1
 	for _, d := range slices.Backward(l.docs) {
+		d.inner = inner
 		l.push(d)
 	}
 	l.docs, l.line = nil, nil
@@ -73,13 +75,23 @@ func (l *lexer) inDoc(text string) int {
 		return 1
 	}
 	switch ends := l.top().ends(string(l.line)); {
-	case ends && l.glued: // shells disagree
+	case ends && l.glued, l.top().breaks(string(l.row)): // shells disagree
 		l.lose()
 	case ends:
 		l.pop()
 	}
 	l.line, l.glued = l.line[:0], false
 	return 1
+}
+
+// breaks reports whether a line ends the here-document for bash alone: in $( ), where it begins with the
+// word and has a ) behind it.
+func (f *frame) breaks(line string) bool {
+	if f.tabs {
+		line = strings.TrimLeft(line, "\t")
+	}
+	rest, begins := strings.CutPrefix(line, f.close)
+	return f.inner && begins && strings.Contains(rest, ")")
 }
 
 // ends reports whether a line ends the here-document.

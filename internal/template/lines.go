@@ -40,7 +40,8 @@ func (l *lexer) follow(text string) {
 		}
 		text = rest
 		for i := range len(l.stack) - 1 {
-			if f, in := &l.stack[i], &l.stack[i+1]; f.isDoc() && !in.isDoc() && f.ends(strings.TrimSuffix(string(l.row), "\\")) {
+			f, row := &l.stack[i], strings.TrimSuffix(string(l.row), "\\")
+			if f.isDoc() && !l.stack[i+1].isDoc() && (f.ends(row) || f.breaks(row)) {
 				l.lose()
 				break
 			}

@@ -65,7 +65,7 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 			b.WriteString(p.text)
 			continue
 		}
-		s, err := places[i].write(p.ref, p.value)
+		s, err := places[i].write(x.memory, p.ref, p.value)
 		if err != nil {
 			err.What = p.text + ": " + err.What
 			x.Fault(n, err)
@@ -130,9 +130,12 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 			continue
 		}
 		s, fault := scalar(p.ref, v)
+		if fault == nil {
+			fault = x.memory.spend(s)
+		}
 		if fault != nil {
 			x.Fault(n, fault)
-			ok = false
+			return nil, false, false
 		}
 		plain(s)
 		same = false
@@ -141,11 +144,14 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 }
 
 // write returns the text that stands for a value at a place.
-func (s *slot) write(ref Ref, v *yamldoc.Node) (string, *diag.Error) {
+func (s *slot) write(m *memory, ref Ref, v *yamldoc.Node) (string, *diag.Error) {
 	if v.Kind == yamldoc.List || v.Kind == yamldoc.Map {
-		return s.list(ref, v)
+		return s.list(m, ref, v)
 	}
 	text, err := scalar(ref, v)
+	if err == nil {
+		err = m.spend(text)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -168,7 +174,7 @@ func (d *inDoc) ended(script string) (to int, ends bool) {
 	}
 	joined := strings.ReplaceAll(script[from:to], "\\\n", "")
 	for line := range strings.SplitSeq(script[from:to]+"\n"+joined, "\n") {
-		if d.ends(line) {
+		if d.ends(line) || d.breaks(line) {
 			return to, true
 		}
 	}

@@ -35,6 +35,7 @@ type frame struct {
 	parens int    // of counted: open ones
 	close  string // of counted: what ends it; of a here-document: the word
 	tabs   bool   // <<-
+	inner  bool   // of a here-document: it stands in ( ) or $( )
 	plain  bool   // of braced: inside "..." or a here-document, where quotes are no quotes
 	value  bool   // of braced: ${x:-...}, whose text is a text and no pattern
 }
