@@ -35,7 +35,7 @@ type memory struct {
 // text is one that was taken apart.
 type text struct {
 	pieces []piece
-	slots  []slot // of a script: for each piece that is a ref; nil when they depend on values
+	slots  []slot // of a script: for each piece that is a ref, as long as no value becomes a part of the text
 	err    error
 }
 
@@ -222,7 +222,7 @@ func (x *Expander) taken(s string, shell, bash bool) *text {
 	if t == nil {
 		t = &text{}
 		if t.pieces, t.err = parse(s, shell); shell && t.err == nil {
-			t.place(bash)
+			t.slots = slots(t.pieces, bash)
 		}
 		x.memory.texts[key] = t
 	}

@@ -1,6 +1,11 @@
 package template
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/pipe-build/pipe/internal/diag"
+	"github.com/pipe-build/pipe/internal/yamldoc"
+)
 
 // TestEachPlaceHasItsRule has the places in which a value that is safe elsewhere means something: each rule
 // is needed by a line here. want is what the script prints with the value; refused: it cannot be quoted.
@@ -46,6 +51,8 @@ func TestEachPlaceHasItsRule(t *testing.T) {
 		{"no number in $(())", "sh", `printf '<%s>' $((1+${x}))`, "a", refused},
 		{"`` with a safe text", "sh", "printf '<%s>' `printf %s ${x}`", "a.b", "<a.b>"},
 		{"`` with a space", "sh", "printf '<%s>' `printf %s ${x}`", "a b", refused},
+		{"behind a case in $() that is not seen", "bash", `printf '<%s>' "$(time -p case a in a) echo ${x};; esac)"`, "a b", refused},
+		{"behind a heredoc and a $() in one line", "sh", "cat <<E; v=$(printf %s\nE\n${x})", "a b", refused},
 		{"behind a raw value that opens quotes", "sh", `printf '<%s>' ${x | raw}${x}"`, `"`, `<">`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,6 +67,30 @@ func TestEachPlaceHasItsRule(t *testing.T) {
 				t.Errorf("%s prints %q, want %q", script, got, c.want)
 			}
 		})
+	}
+}
+
+func TestAListStandsAsWordsAlone(t *testing.T) {
+	list := &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{{Kind: yamldoc.String, Value: "a b"}, {Kind: yamldoc.String, Value: "c"}}}
+	for script, want := range map[string]string{
+		"x ${l}; y": "x 'a b' c; y", "${l}": "'a b' c", "x A${l}": "", `x "${l}"`: "", "x ${l}B": "", "x $${l}": "", "x $n${l}": "", "x ${l}>o": "", "# ${l}": "",
+	} {
+		faults := 0
+		x := NewExpander(func(*yamldoc.Node, *diag.Error) { faults++ }).In((*Scope)(nil).With(map[string]Value{"l": {Node: list}}))
+		got := x.Script(&yamldoc.Node{Kind: yamldoc.String, Value: script}, false).Value
+		if faults > 0 && want != "" || faults == 0 && got != want {
+			t.Errorf("%s is %s, with %d faults", script, got, faults)
+		}
+	}
+}
+
+func TestAnIndexIsWrittenInOneWay(t *testing.T) {
+	list := &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{{}, {}}}
+	s := (*Scope)(nil).With(map[string]Value{"l": {Node: list}})
+	for index, want := range map[string]bool{"0": true, "1": true, "2": false, "-1": false, "01": false, "+1": false, "x": false} {
+		if n, err := s.Find(Ref{"l", index}); (err == nil) != want || want && n == nil {
+			t.Errorf("l[%s]: %v", index, err)
+		}
 	}
 }
 
