@@ -11,11 +11,11 @@ import (
 var nested = map[string]string{
 	FileName: `
 vars: {v: root}
-include: [sub]
 stages:
   build: {cmd: "x ${v} ${p}", outs: [o]}
   lint: {cmd: x, check: true}
   g: {foreach: [a], do: {cmd: x, outs: ["${item}"]}}
+include: [sub]
 `,
 	"params.yaml": "p: of the root\nk: 2\n",
 	"sub/pipe.yaml": `
