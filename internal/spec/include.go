@@ -34,7 +34,7 @@ func (r *reader) include(p *Project, n *yamldoc.Node) {
 		r.keep(file, "include", it)
 		data, err := r.readFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			_ = r.fault(it, "include: %s does not exist", file).Hinted("pipe reads pipe.yaml in a directory that is included")
+			_ = r.fault(it, "include: %s does not exist", file).Hinted("create it, or name a directory that has a pipe.yaml, or a file")
 			continue
 		}
 		if err != nil {

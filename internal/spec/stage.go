@@ -74,7 +74,10 @@ func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
 	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}, vars: vars}
 	s.st = Stage{Name: r.prefix + p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: r.base}
 	if p.Value.Kind != yamldoc.Map {
-		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
+		e := s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
+		if p.Value.Kind == yamldoc.Null {
+			_ = e.Hinted("indent the keys of the stage deeper than its name")
+		}
 		return Stage{}, false
 	}
 	// First of all, wherever it is written: the paths of all other fields start there.

@@ -11,6 +11,10 @@ import (
 // foreach there could be more than fits into memory.
 const maxNodes = 10_000_000
 
+// maxBytes bounds the text that templates become: a value of a megabyte in a matrix of a hundred thousand
+// stages would fill any memory.
+const maxBytes = 1 << 28
+
 // Expander replaces templates in nodes. Nodes are never changed: what has no template is returned
 // as it is, and shared.
 type Expander struct {
@@ -27,6 +31,15 @@ type Expander struct {
 type memory struct {
 	texts map[source]*text
 	nodes int // taken by templates so far
+	bytes int // of texts, likewise
+}
+
+// spend counts a text that a template becomes. It is an error where all together are too much.
+func (m *memory) spend(text string) *diag.Error {
+	if m.bytes += len(text); m.bytes > maxBytes {
+		return diag.New(diag.Usage, "the templates make more than %d bytes of text", maxBytes)
+	}
+	return nil
 }
 
 // source is a text, and how it is read.
@@ -164,6 +177,11 @@ func (x *Expander) moved(v, at *yamldoc.Node) *yamldoc.Node {
 		}
 		return at
 	}
+	if err := x.memory.spend(v.Value); err != nil {
+		x.fault(at, err)
+		x.memory.nodes = maxNodes // the rest needs no fault
+		return at
+	}
 	next := &yamldoc.Node{Kind: v.Kind, Line: at.Line, Col: at.Col, Value: v.Value}
 	if v.Kind == yamldoc.Number { // as it would be if it stood here
 		next.Kind = yamldoc.Source
@@ -193,9 +211,12 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 			continue
 		}
 		s, fault := Text(p.ref, v)
+		if fault == nil {
+			fault = x.memory.spend(s)
+		}
 		if fault != nil {
 			x.fault(n, fault)
-			ok = false
+			return n
 		}
 		b.WriteString(s)
 	}
@@ -245,6 +266,8 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		plain := len(p.ref) == 1 && !p.maybe
 		switch _, known := x.Names().Value(p.ref[0]); {
 		case known:
+		case p.ref[0] == "item" || p.ref[0] == "key":
+			hint = x.noItem(p.ref[0])
 		case plain && x.Env != nil && x.Env(p.ref[0]) && shell:
 			hint = p.ref[0] + " is an environment variable of the stage: write $" + p.ref[0]
 		case shell && plain:
@@ -256,6 +279,14 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		}
 		x.Fault(n, e.Hinted("%s", hint))
 	}
+}
+
+// noItem says where item and key are.
+func (x *Expander) noItem(name string) string {
+	if _, ok := x.Names().Value("item"); ok && name == "key" {
+		return "the items of a list have no key: write ${item}, or make it a map"
+	}
+	return name + " exists only in a stage with foreach or matrix"
 }
 
 // more joins two hints.

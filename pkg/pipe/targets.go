@@ -67,7 +67,7 @@ func (p *Project) noTarget(name string) error {
 	if near := yamldoc.Nearest(name, known); near != "" {
 		return e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
 	}
-	return e.Hinted("pipe dag lists the stages")
+	return e.Hinted("pipe stage list shows the stages")
 }
 
 // locked returns the blocks of the lock that the targets mean, all of them when
