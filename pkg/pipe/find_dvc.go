@@ -242,7 +242,7 @@ func (d *dvcSearch) places(ctx context.Context) (*dvc.Store, error) {
 		return d.store, nil
 	}
 	d.opened, d.store = true, &dvc.Store{}
-	c, err := dvc.ReadConfig(d.p.root, userConfig(d.p.env)...)
+	c, err := dvc.ReadConfig(d.p.root, d.p.userConfig()...)
 	if err != nil {
 		return nil, err
 	}
