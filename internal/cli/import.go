@@ -64,7 +64,7 @@ func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
 	}
 	view.Print(w, "%d of %s up to date\n", carried, view.Count(len(r.Stages), "stage"))
 	if !dryRun {
-		view.Print(w, "took %s (%s) from DVC; %s of DVC known to pipe find\n", view.Count(r.Objects, "file"), view.Bytes(r.Bytes), view.Count(r.Names, "name"))
+		view.Print(w, "copied %s (%s) from DVC; pipe find answers for %s\n", view.Count(r.Objects, "file"), view.Bytes(r.Bytes), view.Count(r.Names, "md5 name"))
 	}
 	if len(r.Deployed) > 0 {
 		view.Print(w, "live: %s\n", strings.Join(r.Deployed, ", "))
@@ -77,14 +77,19 @@ func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
 
 // printCarried prints what was not carried over between pipe and another tool, and returns how many stages were.
 func printCarried(w io.Writer, stages []pipe.ImportStage, notes []pipe.ImportNote) (carried int) {
+	do := ""
 	for _, s := range stages {
 		if s.Carried {
 			carried++
 			continue
 		}
+		if s.Do != do { // one hint for stages in a row that have the same
+			printDo(w, do)
+		}
+		do = s.Do
 		view.Print(w, "not up to date  %s: %s\n", s.Stage, s.Why)
-		printDo(w, s.Do)
 	}
+	printDo(w, do)
 	for _, lost := range []bool{false, true} {
 		for _, n := range notes {
 			if n.Lost != lost {
