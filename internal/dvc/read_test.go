@@ -140,10 +140,26 @@ func TestValuesAreComparedAsDVCDoes(t *testing.T) {
 		file, lock string
 		same       bool
 	}{
-		{`!"1e-3"`, `!"0.001"`, true}, {`1E-3`, `!"0.001"`, true}, {`!"0x10"`, `!"16"`, true}, {`!"0o17"`, `!"15"`, true}, {`!".inf"`, `!".inf"`, true},
-		{`!"1.0"`, `!"1"`, true}, {`!"1"`, `"1"`, false}, {`!"2"`, `!"1"`, false}, {`true`, `true`, true}, {`true`, `"true"`, false}, {`null`, `!"0"`, false},
-		{`"y"`, `!"y"`, true}, {`"a b"`, `"a b"`, true}, {`"a b"`, `"a  b"`, false}, {`[!"1",{"a":!"1e1"}]`, `[!"1",{"a":!"10.0"}]`, true},
-		{`[!"1"]`, `[!"1",!"2"]`, false}, {`[!"1"]`, `{!"1"}`, false}, {`{"a":!"1"}`, `{"b":!"1"}`, false}, {`"[]"`, `[]`, false}, {`9007199254740993`, `!"9007199254740992"`, false},
+		{`!"1e-3"`, `!"0.001"`, true},
+		{`1E-3`, `!"0.001"`, true},
+		{`!"0x10"`, `!"16"`, true},
+		{`!"0o17"`, `!"15"`, true},
+		{`!".inf"`, `!".inf"`, true},
+		{`!"1.0"`, `!"1"`, true},
+		{`!"1"`, `"1"`, false},
+		{`!"2"`, `!"1"`, false},
+		{`true`, `true`, true},
+		{`true`, `"true"`, false},
+		{`null`, `!"0"`, false},
+		{`"y"`, `!"y"`, true},
+		{`"a b"`, `"a b"`, true},
+		{`"a b"`, `"a  b"`, false},
+		{`[!"1",{"a":!"1e1"}]`, `[!"1",{"a":!"10.0"}]`, true},
+		{`[!"1"]`, `[!"1",!"2"]`, false},
+		{`[!"1"]`, `{!"1"}`, false},
+		{`{"a":!"1"}`, `{"b":!"1"}`, false},
+		{`"[]"`, `[]`, false},
+		{`9007199254740993`, `!"9007199254740992"`, false},
 		{`"nan"`, `!"nan"`, true},
 	} {
 		if got := SameValue(c.file, c.lock); got != c.same {
@@ -194,8 +210,17 @@ func TestCommandsAreTheSameWhenTheirNumbersAre(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{"x --lr 1e-3", "x --lr 0.001", true}, {"x --lr=1e30 -n 1_000 0x10", "x --lr=1e+30 -n 1000 16", true}, {"x -1.50", "x -1.5", true},
-		{"x 1", "x 2", false}, {"x  1", "x 1", false}, {"out-1e-3.txt", "out-0.001.txt", false}, {"a01", "a1", false}, {"x 1.2.0", "x 1.2", false}, {"x 1", "y 1", false}, {"x nan", "x NaN", false}, {"x", "x 1", false},
+		{"x --lr 1e-3", "x --lr 0.001", true},
+		{"x --lr=1e30 -n 1_000 0x10", "x --lr=1e+30 -n 1000 16", true},
+		{"x -1.50", "x -1.5", true},
+		{"x 1", "x 2", false},
+		{"x  1", "x 1", false},
+		{"out-1e-3.txt", "out-0.001.txt", false},
+		{"a01", "a1", false},
+		{"x 1.2.0", "x 1.2", false},
+		{"x 1", "y 1", false},
+		{"x nan", "x NaN", false},
+		{"x", "x 1", false},
 	} {
 		if got := SameCommand(c.a, c.b); got != c.same {
 			t.Errorf("%q and %q: %v", c.a, c.b, got)

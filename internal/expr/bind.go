@@ -103,11 +103,11 @@ func (b *binder) inText(p part) string {
 	if n == nil {
 		return ""
 	}
-	switch n.Kind {
-	case yamldoc.Null, yamldoc.List, yamldoc.Map:
-		b.faults = append(b.faults, &Error{Col: p.col, What: fmt.Sprintf("%s is %s, which cannot stand in a string", p.ref, n.Kind)})
+	text, fault := template.Text(p.ref, n)
+	if fault != nil {
+		b.faults = append(b.faults, &Error{Col: p.col, What: fault.What, Hint: fault.Hint})
 	}
-	return n.Value
+	return text
 }
 
 // check returns the kinds that a part of a condition can have. What can never be compared is a fault.
@@ -130,7 +130,7 @@ func (b *binder) check(n *node) kind {
 	case opChanged:
 		return isBool
 	}
-	if n.op.binding() == 5 {
+	if n.op.binding() == operand {
 		return kindOf(n.value)
 	}
 	b.pair(n)

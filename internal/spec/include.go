@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,9 +18,6 @@ var prefixed = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@/=,+-]*$`)
 
 // maxStageName is the most characters of a name with its directory: a lock has no longer ones.
 const maxStageName = 255
-
-// includedKeys are the keys of a file that another one includes.
-var includedKeys = []string{"vars", "inputs", "stages", "include", "env_file"}
 
 // include reads the files that the file includes, into p.
 func (r *reader) include(p *Project, n *yamldoc.Node) {
@@ -113,23 +111,13 @@ func (r *reader) part(p *Project, data []byte) {
 	if r.vars = root.Get("vars"); r.vars != nil {
 		r.names()
 	}
-	own := &Project{}
-	var files []EnvFile
+	own, fields := &Project{}, topFields()
+	maps.DeleteFunc(fields, func(_ string, f topField) bool { return !f.anywhere })
 	for _, pair := range root.Pairs {
-		if !slices.Contains(includedKeys, pair.Key) {
-			_ = guess(r.fault(pair.At, "%s is not allowed in an included file", pair.Key), pair.Key, includedKeys, "write it in the "+FileName+" of the project")
-			continue
-		}
-		pair.Value = r.expandTop(pair)
-		switch pair.Key {
-		case "stages":
-			r.stages(own, pair)
-		case "inputs":
-			r.inputs(own, pair.Value)
-		case "env_file":
-			files = r.envFiles(pair.Value, r.base, "")
-		case "include":
-			r.include(own, pair.Value)
+		if f, known := fields[pair.Key]; known {
+			f.take(r, own, pair)
+		} else {
+			_ = guess(r.fault(pair.At, "%s is not allowed in an included file", pair.Key), pair.Key, keys(fields), "write it in the "+FileName+" of the project")
 		}
 	}
 	for i := range own.Stages {
@@ -137,7 +125,7 @@ func (r *reader) part(p *Project, data []byte) {
 			s.File = repopath.Path(r.file)
 		}
 	}
-	cover(own.Stages, files)
+	cover(own.Stages, own.EnvFiles)
 	p.Stages = append(p.Stages, own.Stages...)
 }
 
@@ -187,7 +175,7 @@ func Includes(data []byte, read func(repopath.Path) ([]byte, error)) (files []re
 				continue
 			}
 			file := included(p, strings.HasSuffix(it.Value, "/"))
-			if slices.Contains(files, file) {
+			if file == FileName || slices.Contains(files, file) {
 				continue
 			}
 			files = append(files, file)

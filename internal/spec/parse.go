@@ -170,41 +170,12 @@ func (r *reader) project(root *yamldoc.Node) *Project {
 	if r.vars = root.Get("vars"); r.vars != nil {
 		r.names()
 	}
+	fields := topFields()
 	for _, pair := range root.Pairs {
-		pair.Value = r.expandTop(pair)
-		switch pair.Key {
-		case "vars":
-		case "include":
-			r.include(p, pair.Value)
-		case "stages":
-			r.stages(p, pair)
-		case "env_file":
-			p.EnvFiles = r.envFiles(pair.Value, repopath.Root, "")
-		case "inputs":
-			r.inputs(p, pair.Value)
-		case "project":
-			p.Name = r.name(pair.Value)
-		case "remote":
-			p.Remotes = r.remotes(pair.Value)
-		case "env_mode":
-			p.Loose = r.oneOf(pair.Value, "", "env_mode", "strict", "loose") == "loose"
-		case "sources":
-			p.Sources = r.sources(pair.Value)
-		case "limits":
-			p.Limits = r.limits(pair.Value)
-		case "environments":
-			p.entries = r.environments(pair.Value)
-		case "state_remote":
-			p.StateRemote, _ = r.text(pair.Value, "", "state_remote")
-			p.stateAt = pair.Value.Place(r.file)
-		case "metrics":
-			p.Metrics = r.metricFiles(pair.Value)
-		case "lock":
-			p.LockCommit = r.lock(pair.Value)
-		case "deploy_on":
-			p.DeployOn = r.branch(pair.Value, "deploy_on")
-		default:
-			r.unknown(pair, "", laterTop, []string{"project", "vars", "include", "inputs", "stages", "remote", "env_file", "env_mode", "sources", "limits", "environments", "state_remote", "metrics", "lock", "deploy_on"})
+		if f, known := fields[pair.Key]; known {
+			f.take(r, p, pair)
+		} else {
+			r.unknown(pair, "", laterTop, keys(fields))
 		}
 	}
 	cover(p.Stages, p.EnvFiles)

@@ -14,7 +14,7 @@
 // goes on. Keys that a later version may read are told apart from typing errors. Reading is
 // pure: no file is looked at, so whether a dep exists is found out when it is hashed.
 //
-// spec.go has the types. parse.go reads the file, remotes.go its remotes, stage.go a stage, items.go
+// spec.go has the types. parse.go reads the file, top.go the keys at its top, remotes.go its remotes, stage.go a stage, items.go
 // the items of its lists, envfile.go and passenv.go its variables from elsewhere, input.go the inputs, sources.go and limits.go what their names say.
 // Before a stage is read, vars.go, template.go, generate.go and include.go have made it of templates, groups and other files (LANGUAGE.md). check.go
 // finds what is wrong between them. entry.go reads environments, reach.go compares them with the stages,

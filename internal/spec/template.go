@@ -143,27 +143,25 @@ func listsEnv(env *yamldoc.Node, name string) bool {
 	return false
 }
 
-// expandTop returns the value of a key at the top with values for its templates. Stages are expanded one
-// by one; what decides who may deploy what, or which files there are, must say it as it stands.
-func (r *reader) expandTop(p yamldoc.Pair) *yamldoc.Node {
-	switch p.Key {
-	case "stages", "vars", "include":
-	case "inputs", "sources", "remote", "env_file":
-		if templated(p.Value) {
-			return r.expander("", nil, nil).Tree(p.Value)
-		}
-	case "environments":
-		next := *p.Value
-		next.Pairs = nil
-		for _, e := range p.Value.Pairs {
-			e.Value = r.expandEntry(e)
-			next.Pairs = append(next.Pairs, e)
-		}
-		return &next
-	default:
-		r.refuse(p.Value, p.Key, "it must be readable as it stands")
+// expanded returns the value of a key at the top with values for its templates. Stages are expanded one
+// by one.
+func (r *reader) expanded(n *yamldoc.Node) *yamldoc.Node {
+	if !templated(n) {
+		return n
 	}
-	return p.Value
+	return r.expander("", nil, nil).Tree(n)
+}
+
+// expandEntries gives the variables of environments their values. What decides who may deploy what must
+// say it as it stands.
+func (r *reader) expandEntries(n *yamldoc.Node) *yamldoc.Node {
+	next := *n
+	next.Pairs = nil
+	for _, e := range n.Pairs {
+		e.Value = r.expandEntry(e)
+		next.Pairs = append(next.Pairs, e)
+	}
+	return &next
 }
 
 // expandEntry expands the values of an environment's variables.
@@ -180,4 +178,19 @@ func (r *reader) expandEntry(e yamldoc.Pair) *yamldoc.Node {
 		next.Pairs = append(next.Pairs, f)
 	}
 	return &next
+}
+
+// refuse reports templates where there must be none.
+func (r *reader) refuse(n *yamldoc.Node, what, why string) {
+	if n.Kind >= yamldoc.Source && template.Has(n.Value) {
+		e := r.fault(n, "%s: ${} is not allowed here: %s", what, why)
+		r.shared.unknown[e.Place] = append(r.shared.unknown[e.Place], e)
+	}
+	for _, it := range n.Items {
+		r.refuse(it, what, why)
+	}
+	for _, p := range n.Pairs {
+		r.refuse(p.At, what, why)
+		r.refuse(p.Value, what, why)
+	}
 }

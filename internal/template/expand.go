@@ -1,14 +1,11 @@
 package template
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
-
-func itoa(i int) string { return strconv.Itoa(i) }
 
 // maxNodes bounds what whole lists and maps become when templates take them: of a list in a list in a
 // foreach there could be more than fits into memory.
@@ -28,8 +25,14 @@ type Expander struct {
 // memory is what expanders of one file share: each text is taken apart once, however many items of
 // a foreach it is for.
 type memory struct {
-	texts map[string]*text
+	texts map[source]*text
 	nodes int // taken by templates so far
+}
+
+// source is a text, and how it is read.
+type source struct {
+	text        string
+	shell, bash bool
 }
 
 // text is one that was taken apart.
@@ -41,7 +44,7 @@ type text struct {
 
 // NewExpander returns an expander without names.
 func NewExpander(fault func(*yamldoc.Node, *diag.Error)) *Expander {
-	return &Expander{Fault: fault, memory: &memory{texts: map[string]*text{}}}
+	return &Expander{Fault: fault, memory: &memory{texts: map[source]*text{}}}
 }
 
 // In returns an expander for other names.
@@ -65,7 +68,7 @@ func (x *Expander) Tree(n *yamldoc.Node) *yamldoc.Node {
 	if !Has(n.Value) {
 		return n
 	}
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -134,7 +137,7 @@ func (x *Expander) pairs(n *yamldoc.Node) *yamldoc.Node {
 
 // Key returns a map's key with values for its templates.
 func (x *Expander) Key(n *yamldoc.Node) *yamldoc.Node {
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -189,7 +192,7 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 			ok = false
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
 		if fault != nil {
 			x.fault(n, fault)
 			ok = false
@@ -202,8 +205,8 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 	return &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: b.String()}
 }
 
-// scalar returns the text of a value, as it is written.
-func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
+// Text returns the text that a value puts into a longer one, as it is written. The error is of kind Usage.
+func Text(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 	switch n.Kind {
 	case yamldoc.Null:
 		return "", diag.New(diag.Usage, "%s is null, which has no text", ref).Hinted(`give it a value; "" is the empty text`)
@@ -216,15 +219,14 @@ func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 }
 
 // taken returns a text that was taken apart, from memory when it was before.
-func (x *Expander) taken(s string, shell, bash bool) *text {
-	key := map[bool]string{true: "s"}[shell] + map[bool]string{true: "b"}[bash] + ":" + s
-	t := x.memory.texts[key]
+func (x *Expander) taken(s source) *text {
+	t := x.memory.texts[s]
 	if t == nil {
 		t = &text{}
-		if t.pieces, t.err = parse(s, shell); shell && t.err == nil {
-			t.place(bash)
+		if t.pieces, t.err = parse(s.text, s.shell); s.shell && t.err == nil {
+			t.place(s.bash)
 		}
-		x.memory.texts[key] = t
+		x.memory.texts[s] = t
 	}
 	return t
 }

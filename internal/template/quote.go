@@ -2,6 +2,7 @@ package template
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -187,7 +188,7 @@ func (s *slot) list(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 // items returns the items of a list as words.
 func (s *slot) items(ref Ref, n *yamldoc.Node) (all []string, fault *diag.Error) {
 	for i, it := range n.Items {
-		text, err := scalar(append(ref[:len(ref):len(ref)], itoa(i)), it)
+		text, err := Text(append(ref[:len(ref):len(ref)], strconv.Itoa(i)), it)
 		if err != nil {
 			return nil, err
 		}
@@ -223,7 +224,7 @@ func (s *slot) flags(all []string, ref Ref, prefix string, n *yamldoc.Node) ([]s
 		default:
 			values, err = s.items(ref, &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{v}})
 			if err != nil {
-				_, err = scalar(of, v)
+				_, err = Text(of, v)
 			}
 		}
 		if err != nil {

@@ -45,7 +45,7 @@ type inDoc struct {
 
 // script returns a script with a quoted value for each template.
 func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
-	t := x.taken(n.Value, true, bash)
+	t := x.taken(source{n.Value, true, bash})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -120,7 +120,7 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 			next = append(next, p)
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
 		if fault != nil {
 			x.Fault(n, fault)
 			ok = false
@@ -136,7 +136,7 @@ func (s *slot) write(ref Ref, v *yamldoc.Node) (string, *diag.Error) {
 	if v.Kind == yamldoc.List || v.Kind == yamldoc.Map {
 		return s.list(ref, v)
 	}
-	text, err := scalar(ref, v)
+	text, err := Text(ref, v)
 	if err != nil {
 		return "", err
 	}

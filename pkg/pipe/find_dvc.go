@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -152,7 +153,7 @@ func (p *Project) dvcNames(file repopath.Path, data []byte) (names []dvcName, er
 	return names, err
 }
 
-// dvcPrefix returns the beginning of an md5 that a query may mean, with or without md5: and .dir.
+// dvcQuery takes the beginning of an md5, with or without md5: before it and .dir behind it.
 var dvcQuery = regexp.MustCompile(`^(md5:)?([0-9a-f]{4,32})(\.dir)?$`)
 
 // byDVC looks for a name of DVC's: what it said, and whether pipe knows the bytes by another name.
@@ -290,7 +291,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		}
 		d.found.Artifacts = append(d.found.Artifacts, a)
 	}
-	for name := range d.known {
+	for _, name := range slices.Sorted(maps.Keys(d.known)) {
 		sum, _ := dvc.ParseSum(name, false)
 		if named[name] || !strings.HasPrefix(name, d.prefix) || d.dirs && !sum.Dir {
 			continue
