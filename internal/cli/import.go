@@ -12,7 +12,7 @@ import (
 
 // importCmd makes pipe import, which has a command for each tool that people come from.
 func (a *app) importCmd() *cobra.Command {
-	c := command("import", "Make a pipe project of another tool's", "Make a pipe project of another tool's.", "pipe import dvc", group, nil)
+	c := command("import", "Turn another tool's project into a pipe project", "Turn another tool's project into a pipe project.", "pipe import dvc", group, nil)
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	c.AddCommand(a.importDVCCmd())
 	return c
@@ -21,7 +21,7 @@ func (a *app) importCmd() *cobra.Command {
 // importDVCCmd makes pipe import dvc.
 func (a *app) importDVCCmd() *cobra.Command {
 	var how pipe.ImportOptions
-	c := command("dvc", "Make a pipe project of a DVC project",
+	c := command("dvc", "Turn a DVC project into a pipe project",
 		`Write pipe.yaml for the stages in dvc.yaml and the data in .dvc files, and pipe.lock for
 what dvc.lock says is up to date. Objects come from the workspace, DVC's cache and its
 remote; their md5 is checked. pipe repro then has nothing to build. What is not up to
