@@ -41,7 +41,7 @@ func (e *exporter) add(n Note) {
 // nothing to do with DVC, or are carried over elsewhere.
 var topKeys = map[string]string{
 	"project": "", "lock": "", "deploy_on": "", "inputs": "", "include": "",
-	"remote":       "dvc remote add -d NAME URL, then dvc push",
+	"remote":       "run dvc push; if DVC has no remote yet, run dvc remote add -d NAME URL first",
 	"environments": "keep pipe for deployments: DVC does not know what is live",
 	"state_remote": "", "limits": "",
 	"sources":  "dvc import URL PATH brings files of another repository",
@@ -204,7 +204,7 @@ func (e *exporter) drop(body *yamldoc.Draft) {
 		}
 		do, known := lostKeys[key]
 		if do != "" || !known {
-			e.lost(key+": is not carried over", do)
+			e.lost("its "+key+" is not carried over", do)
 		}
 		body.Delete(key)
 	}

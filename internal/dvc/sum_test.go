@@ -84,7 +84,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 func TestADirectoryIsHashedWithoutWhatDVCIgnores(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
-		".dvcignore": "*.tmp\n", "d/a": "1", "d/b.tmp": "2", "d/sub/.dvcignore": "# here\nno\n", "d/sub/no": "3", "d/sub/yes": "4", "d/.git/x": "5", "d/.dvc/x": "6",
+		".dvcignore": "*.tmp\n", "d/a": "1", "d/b.tmp": "2", "d/sub/.dvcignore": "# here\nno\n", "d/sub/no": "3", "d/sub/c.tmp": "3", "d/sub/yes": "4", "d/.git/x": "5", "d/.dvc/x": "6",
 	})
 	tree, err := NewFiles(dir).At(context.Background(), "d")
 	if err != nil {

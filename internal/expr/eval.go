@@ -95,11 +95,5 @@ func (x *evaluation) compared(n *node) (any, error) {
 	case opGreaterEqual:
 		return order(left, right) >= 0, nil
 	}
-	items, _ := right.([]any)
-	for _, v := range items {
-		if e := unlike(n, kindOf(left), kindOf(v)); e != nil {
-			return nil, e
-		}
-	}
 	return holds(right, left) == (n.op == opIn), nil
 }

@@ -114,6 +114,10 @@ func TestWhatAConditionCannotAnswerIsAnError(t *testing.T) {
 		"list == ['a', 'b']":                   "6: cannot compare list (a list) with ['a', 'b'] (a list)",
 		"'${list}' == 'a'":                     "2: list is a list, which cannot be part of a text",
 		"'ä' == 'ä' and nn == 3":               `16: no variable named "nn"`,
+		"true or s":                            "9: s must be true or false, not a string",
+		"true or 's' in mixed":                 "13: cannot look for 's' (a string) in mixed: it has a number in it",
+		"'${none}' == ''":                      "2: none is null, which cannot stand in a string",
+		"1 < n < 3":                            "7: a comparison has two sides",
 		"not s":                                "5: s must be true or false, not a string",
 		"s":                                    "1: s is a string; a condition must be true or false",
 		"env.CI":                               "1: env.CI is null or a string; a condition must be true or false",
@@ -137,6 +141,20 @@ func TestWhatAConditionCannotAnswerIsAnError(t *testing.T) {
 		}
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%.60s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestWithoutABranchThereIsNone(t *testing.T) {
+	for text, want := range map[string]bool{"branch == null": true, "branch == ''": false, "branch != 'main'": true, "branch in [null]": true} {
+		e, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := world()
+		w.Branch = func() string { return "" }
+		if got, err := e.Eval(w); err != nil || got != want {
+			t.Errorf("%s is %v, %v", text, got, err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ type source struct {
 // text is one that was taken apart.
 type text struct {
 	pieces []piece
-	slots  []slot // of a script: for each piece that is a ref; nil when they depend on values
+	slots  []slot // of a script: for each piece that is a ref, as long as no value becomes a part of the text
 	err    error
 }
 
@@ -245,7 +245,7 @@ func (x *Expander) taken(s source) *text {
 	if t == nil {
 		t = &text{}
 		if t.pieces, t.err = parse(s.text, s.shell); s.shell && t.err == nil {
-			t.place(s.bash)
+			t.slots = slots(t.pieces, s.bash)
 		}
 		x.memory.texts[s] = t
 	}

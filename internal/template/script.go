@@ -7,17 +7,6 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// place finds the place of each ref. Where a raw value stands, or a name that may be the shell's, the
-// places behind it depend on what it is.
-func (t *text) place(bash bool) {
-	for _, p := range t.pieces {
-		if p.raw || p.maybe {
-			return
-		}
-	}
-	t.slots = slots(t.pieces, bash)
-}
-
 // slots returns the place of each ref.
 func slots(pieces []piece, bash bool) []slot {
 	l, all := newLexer(bash), make([]slot, len(pieces))
@@ -55,7 +44,7 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 		return n
 	}
 	places := t.slots
-	if places == nil || !same {
+	if !same {
 		places = slots(pieces, bash)
 	}
 	var b strings.Builder

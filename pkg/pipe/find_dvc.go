@@ -262,7 +262,14 @@ func (d *dvcSearch) places(ctx context.Context) (*dvc.Store, error) {
 // finish describes the hits, with the commits that introduced them, and names that are in the map alone.
 func (d *dvcSearch) finish(ctx context.Context) error {
 	named := map[string]bool{}
+	made := map[string]bool{}
 	for _, h := range d.hits {
+		made[h.path+"\x00"+h.sum.String()] = made[h.path+"\x00"+h.sum.String()] || h.what != DVCDep
+	}
+	for _, h := range d.hits {
+		if h.what == DVCDep && made[h.path+"\x00"+h.sum.String()] {
+			continue // the output, or the data, says it all
+		}
 		named[h.sum.String()] = true
 		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), Now: h.now, sum: h.sum}
 		var commits []gitlog.Commit

@@ -311,8 +311,13 @@ func (im *importing) takeData() {
 	for i := range im.d.Data {
 		f := &im.d.Data[i]
 		for _, o := range f.Outs {
-			at, err := repopath.Join(repopath.Root, f.At(o))
+			name := f.At(o)
+			at, err := repopath.Join(repopath.Root, name)
 			switch {
+			case strings.Contains(name, "://"):
+				im.lost(f.Name, name+" is not carried over: it is outside the repository", "name it as {url: ...} among the deps of stages, or download it and run pipe add")
+			case err == nil && dvc.Owns(name):
+				im.lost(f.Name, name+" is not carried over: it belongs to DVC", "")
 			case err != nil:
 				im.lost(f.Name, o.Path+" is not carried over: "+err.Error(), "move it into the repository and run pipe add")
 			case o.Cloud || o.Sum.MD5 == "":
