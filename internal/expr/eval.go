@@ -38,7 +38,7 @@ func (x *evaluation) value(n *node) (any, error) {
 	case opChanged:
 		return x.Changed(n.value.(string))
 	}
-	if n.op.binding() == 5 {
+	if n.op.binding() == operand {
 		return n.value, nil
 	}
 	return x.compared(n)
@@ -94,12 +94,6 @@ func (x *evaluation) compared(n *node) (any, error) {
 		return order(left, right) > 0, nil
 	case opGreaterEqual:
 		return order(left, right) >= 0, nil
-	}
-	items, _ := right.([]any)
-	for _, v := range items {
-		if e := unlike(n, kindOf(left), kindOf(v)); e != nil {
-			return nil, e
-		}
 	}
 	return holds(right, left) == (n.op == opIn), nil
 }

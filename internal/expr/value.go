@@ -89,9 +89,6 @@ func parseNumber(text string) (n number, ok bool) {
 	digits := m[2] + m[3]
 	short := strings.TrimLeft(digits, "0")
 	n = number{text: text, negative: m[1] == "-", digits: strings.TrimRight(short, "0"), exp: exp + len(m[2]) - (len(digits) - len(short))}
-	if n.digits == "" {
-		n.negative, n.exp = false, 0
-	}
 	return n, true
 }
 
@@ -167,8 +164,8 @@ func order(a, b any) int {
 	return strings.Compare(a.(string), b.(string))
 }
 
-// holds reports whether an item is in a list, a part of a string, or a key of a map; they are holdable, and the items of
-// a list equatable.
+// holds reports whether an item is in a list, a part of a string, or a key of a map; they are holdable. Bind has refused
+// a list with an item that is not equatable: what only a run knows may be null, and null is equatable with all.
 func holds(in, item any) bool {
 	switch in := in.(type) {
 	case []any:

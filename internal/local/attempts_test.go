@@ -39,11 +39,13 @@ func TestEachAttemptBeginsAsTheFirst(t *testing.T) {
     retries: 4
     outs: [../../out, ../../new, ../../dir/, {path: ../../kept, persist: true}, {path: ../../rep, report: true}]
 `, "out", "kept", "rep", "dir/old")
+	var now time.Time
+	p.Now = func() time.Time { now = now.Add(3 * time.Second); return now }
 	j := p.job("a")
 	said := again(j)
-	p.runs(j)
-	if want := []string{"2: exit code 1", "3: exit code 1"}; !slices.Equal(*said, want) {
-		t.Errorf("said %q", *said)
+	made := p.runs(j)
+	if want := []string{"2: exit code 1", "3: exit code 1"}; !slices.Equal(*said, want) || made.Seconds != 9 {
+		t.Errorf("said %q after %v seconds", *said, made.Seconds)
 	}
 	if want := "kept dir:|kept dir:|kept dir:"; strings.ReplaceAll(strings.Join(p.printed, "|"), "dir: sub ", "dir:") != want {
 		t.Errorf("printed %q", p.printed)

@@ -66,7 +66,7 @@ var languages = []struct {
 		FileName: "vars: {x: \"it's; rm\"}\nstages: {a: {cmd: [\"run ${x}\", 'run \"${x}\"', \"run '${x}'\", \"${x | raw}\"], outs: [o]}}",
 	}, "a: run 'it'\\''s; rm' run \"it's; rm\" run 'it'\\''s; rm' it's; rm >o\n"},
 	{"lists and maps are words", map[string]string{
-		FileName: "vars: {m: {lr: 0.1, on: true, off: false, l: [a, b c], deep: {x: 1}}, l: [a, b c, true]}\nstages: {a: {cmd: \"run ${m} ${l}\", outs: [o]}}",
+		FileName: "vars: {m: {lr: 0.1, on: true, off: False, l: [a, b c], deep: {x: 1}}, l: [a, b c, true]}\nstages: {a: {cmd: \"run ${m} ${l}\", outs: [o]}}",
 	}, "a: run --lr 0.1 --on --l a 'b c' --deep.x 1 a 'b c' true >o\n"},
 	{"the shell's own stays", map[string]string{
 		FileName: "stages: {a: {cmd: 'echo $A ${A:-x} ${#A} ${1} ${A%.zip} ${!A} \\${A} ${A[@]} ${A-b}', outs: [o]}}",

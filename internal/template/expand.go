@@ -1,14 +1,11 @@
 package template
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
-
-func itoa(i int) string { return strconv.Itoa(i) }
 
 // maxNodes bounds what whole lists and maps become when templates take them: of a list in a list in a
 // foreach there could be more than fits into memory.
@@ -32,7 +29,7 @@ type Expander struct {
 // memory is what expanders of one file share: each text is taken apart once, however many items of
 // a foreach it is for.
 type memory struct {
-	texts map[string]*text
+	texts map[source]*text
 	nodes int // taken by templates so far
 	bytes int // of texts, likewise
 }
@@ -45,16 +42,22 @@ func (m *memory) spend(text string) *diag.Error {
 	return nil
 }
 
+// source is a text, and how it is read.
+type source struct {
+	text        string
+	shell, bash bool
+}
+
 // text is one that was taken apart.
 type text struct {
 	pieces []piece
-	slots  []slot // of a script: for each piece that is a ref; nil when they depend on values
+	slots  []slot // of a script: for each piece that is a ref, as long as no value becomes a part of the text
 	err    error
 }
 
 // NewExpander returns an expander without names.
 func NewExpander(fault func(*yamldoc.Node, *diag.Error)) *Expander {
-	return &Expander{Fault: fault, memory: &memory{texts: map[string]*text{}}}
+	return &Expander{Fault: fault, memory: &memory{texts: map[source]*text{}}}
 }
 
 // In returns an expander for other names.
@@ -78,7 +81,7 @@ func (x *Expander) Tree(n *yamldoc.Node) *yamldoc.Node {
 	if !Has(n.Value) {
 		return n
 	}
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -147,7 +150,7 @@ func (x *Expander) pairs(n *yamldoc.Node) *yamldoc.Node {
 
 // Key returns a map's key with values for its templates.
 func (x *Expander) Key(n *yamldoc.Node) *yamldoc.Node {
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -207,7 +210,7 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 			ok = false
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
 		if fault == nil {
 			fault = x.memory.spend(s)
 		}
@@ -223,8 +226,8 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 	return &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: b.String()}
 }
 
-// scalar returns the text of a value, as it is written.
-func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
+// Text returns the text that a value puts into a longer one, as it is written. The error is of kind Usage.
+func Text(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 	switch n.Kind {
 	case yamldoc.Null:
 		return "", diag.New(diag.Usage, "%s is null, which has no text", ref).Hinted(`give it a value; "" is the empty text`)
@@ -237,15 +240,14 @@ func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 }
 
 // taken returns a text that was taken apart, from memory when it was before.
-func (x *Expander) taken(s string, shell, bash bool) *text {
-	key := map[bool]string{true: "s"}[shell] + map[bool]string{true: "b"}[bash] + ":" + s
-	t := x.memory.texts[key]
+func (x *Expander) taken(s source) *text {
+	t := x.memory.texts[s]
 	if t == nil {
 		t = &text{}
-		if t.pieces, t.err = parse(s, shell); shell && t.err == nil {
-			t.place(bash)
+		if t.pieces, t.err = parse(s.text, s.shell); s.shell && t.err == nil {
+			t.slots = slots(t.pieces, s.bash)
 		}
-		x.memory.texts[key] = t
+		x.memory.texts[s] = t
 	}
 	return t
 }
@@ -264,6 +266,8 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		plain := len(p.ref) == 1 && !p.maybe
 		switch _, known := x.Names().Value(p.ref[0]); {
 		case known:
+		case p.ref[0] == "item" || p.ref[0] == "key":
+			hint = x.noItem(p.ref[0])
 		case plain && x.Env != nil && x.Env(p.ref[0]) && shell:
 			hint = p.ref[0] + " is an environment variable of the stage: write $" + p.ref[0]
 		case shell && plain:
@@ -275,6 +279,14 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		}
 		x.Fault(n, e.Hinted("%s", hint))
 	}
+}
+
+// noItem says where item and key are.
+func (x *Expander) noItem(name string) string {
+	if _, ok := x.Names().Value("item"); ok && name == "key" {
+		return "the items of a list have no key: write ${item}, or make it a map"
+	}
+	return name + " exists only in a stage with foreach or matrix"
 }
 
 // more joins two hints.

@@ -2,6 +2,7 @@ package template
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -190,7 +191,7 @@ func (s *slot) list(m *memory, ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 // items returns the items of a list as words.
 func (s *slot) items(m *memory, ref Ref, n *yamldoc.Node) (all []string, fault *diag.Error) {
 	for i, it := range n.Items {
-		text, err := scalar(append(ref[:len(ref):len(ref)], itoa(i)), it)
+		text, err := Text(append(ref[:len(ref):len(ref)], strconv.Itoa(i)), it)
 		if err == nil {
 			err = m.spend(text)
 		}
@@ -231,7 +232,7 @@ func (s *slot) flags(m *memory, all []string, ref Ref, prefix string, n *yamldoc
 			}
 		default:
 			values, err = s.items(m, ref, &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{v}})
-			if _, fault := scalar(of, v); fault != nil {
+			if _, fault := Text(of, v); fault != nil {
 				err = fault // with the whole name
 			}
 		}

@@ -7,17 +7,6 @@ import (
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-// place finds the place of each ref. Where a raw value stands, or a name that may be the shell's, the
-// places behind it depend on what it is.
-func (t *text) place(bash bool) {
-	for _, p := range t.pieces {
-		if p.raw || p.maybe {
-			return
-		}
-	}
-	t.slots = slots(t.pieces, bash)
-}
-
 // slots returns the place of each ref.
 func slots(pieces []piece, bash bool) []slot {
 	l, all := newLexer(bash), make([]slot, len(pieces))
@@ -45,7 +34,7 @@ type inDoc struct {
 
 // script returns a script with a quoted value for each template.
 func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
-	t := x.taken(n.Value, true, bash)
+	t := x.taken(source{n.Value, true, bash})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -55,7 +44,7 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 		return n
 	}
 	places := t.slots
-	if places == nil || !same {
+	if !same {
 		places = slots(pieces, bash)
 	}
 	var b strings.Builder
@@ -129,7 +118,7 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 			next = append(next, p)
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
 		if fault == nil {
 			fault = x.memory.spend(s)
 		}
@@ -148,7 +137,7 @@ func (s *slot) write(m *memory, ref Ref, v *yamldoc.Node) (string, *diag.Error) 
 	if v.Kind == yamldoc.List || v.Kind == yamldoc.Map {
 		return s.list(m, ref, v)
 	}
-	text, err := scalar(ref, v)
+	text, err := Text(ref, v)
 	if err == nil {
 		err = m.spend(text)
 	}

@@ -70,7 +70,7 @@ func expand(script, value string, bash bool) (string, *diag.Error) {
 }
 
 // prints runs a script in an empty directory, and returns what it has printed.
-func prints(t *rapid.T, dir, shell, script string) string {
+func prints(t rapid.TB, dir, shell, script string) string {
 	cmd := exec.Command(shell, "-c", script)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C.UTF-8"}
 	out, err := cmd.CombinedOutput()
