@@ -125,16 +125,24 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	complete(root, "remote", a.remotes)
 	complete(root, "env", a.environments)
-	root.AddCommand(
-		a.initCmd(), a.reproCmd(), a.ciCmd(), a.planCmd(), a.whyCmd(), a.statusCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.getCmd(),
-		a.logCmd(), a.showCmd(), a.findCmd(), a.envCmd(), a.holdCmd(), a.resumeCmd(), a.hashCmd(), a.diffCmd(), a.dagCmd(), a.metricsCmd(), a.verifyCmd(), a.gcCmd(), a.lockCmd(), a.remoteCmd(),
-		a.doctorCmd(), a.versionCmd(), a.completionCmd(),
-		a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.addCmd(), a.unaddCmd(), a.updateCmd(), a.freezeCmd(), a.unfreezeCmd(),
-		a.importCmd(), a.exportCmd(),
-		a.fmtCmd(), a.validateCmd(), a.schemaCmd(), a.stageCmd(),
-	)
+	grouped(root, "Start:", a.initCmd(), a.importCmd(), a.exportCmd(), a.doctorCmd())
+	grouped(root, "Edit pipe.yaml:", a.stageCmd(), a.fmtCmd(), a.validateCmd(), a.schemaCmd(), a.freezeCmd(), a.unfreezeCmd())
+	grouped(root, "Build:", a.planCmd(), a.reproCmd(), a.whyCmd(), a.statusCmd(), a.dagCmd(), a.ciCmd())
+	grouped(root, "Deploy:", a.deployCmd(), a.promoteCmd(), a.rollbackCmd(), a.approveCmd(), a.rejectCmd(), a.holdCmd(), a.resumeCmd(), a.envCmd())
+	grouped(root, "Look back:", a.findCmd(), a.showCmd(), a.logCmd(), a.diffCmd(), a.metricsCmd(), a.getCmd())
+	grouped(root, "Data, remotes, pipe.lock:", a.addCmd(), a.unaddCmd(), a.updateCmd(), a.pushCmd(), a.pullCmd(), a.fetchCmd(), a.checkoutCmd(), a.remoteCmd(), a.verifyCmd(), a.gcCmd(), a.hashCmd(), a.lockCmd())
+	root.AddCommand(a.versionCmd(), a.completionCmd())
 	a.completions(root)
 	return root
+}
+
+// grouped adds commands that stand together in the help.
+func grouped(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // heedless is a writer whose reader may close the pipe: pipe status | head must not fail

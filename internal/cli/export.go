@@ -12,7 +12,7 @@ import (
 
 // exportCmd makes pipe export, which has a command for each tool that people go to.
 func (a *app) exportCmd() *cobra.Command {
-	c := command("export", "Make another tool's project of this one", "Make another tool's project of this one.", "pipe export dvc", group, nil)
+	c := command("export", "Turn this project into another tool's", "Turn this project into another tool's.", "pipe export dvc", group, nil)
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	c.AddCommand(a.exportDVCCmd())
 	return c
@@ -21,7 +21,7 @@ func (a *app) exportCmd() *cobra.Command {
 // exportDVCCmd makes pipe export dvc.
 func (a *app) exportDVCCmd() *cobra.Command {
 	var how pipe.ExportOptions
-	c := command("dvc", "Make a DVC project of this one",
+	c := command("dvc", "Turn this project into a DVC project",
 		`Write dvc.yaml and dvc.lock for the stages that are up to date, a .dvc file for each
 input, a .dvcignore for each .pipeignore, and .dvc if there is none. The bytes of all
 outputs go into DVC's cache; what this machine lacks is fetched first. dvc status then

@@ -110,6 +110,8 @@ func printDVC(w io.Writer, x pipe.Artifact) {
 	view.Print(w, "  %s, %s\n", x.Hash, view.Bytes(x.Size))
 	if x.Cache != nil && *x.Cache {
 		view.Print(w, "  in the cache\n")
+	} else {
+		view.Print(w, "  not in the cache; -o fetches it, also from DVC's cache or remote\n")
 	}
 }
 

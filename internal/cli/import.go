@@ -12,7 +12,7 @@ import (
 
 // importCmd makes pipe import, which has a command for each tool that people come from.
 func (a *app) importCmd() *cobra.Command {
-	c := command("import", "Make a pipe project of another tool's", "Make a pipe project of another tool's.", "pipe import dvc", group, nil)
+	c := command("import", "Turn another tool's project into a pipe project", "Turn another tool's project into a pipe project.", "pipe import dvc", group, nil)
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	c.AddCommand(a.importDVCCmd())
 	return c
@@ -21,7 +21,7 @@ func (a *app) importCmd() *cobra.Command {
 // importDVCCmd makes pipe import dvc.
 func (a *app) importDVCCmd() *cobra.Command {
 	var how pipe.ImportOptions
-	c := command("dvc", "Make a pipe project of a DVC project",
+	c := command("dvc", "Turn a DVC project into a pipe project",
 		`Write pipe.yaml for the stages in dvc.yaml and the data in .dvc files, and pipe.lock for
 what dvc.lock says is up to date. Objects come from the workspace, DVC's cache and its
 remote; their md5 is checked. pipe repro then has nothing to build. What is not up to
@@ -64,7 +64,7 @@ func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
 	}
 	view.Print(w, "%d of %s up to date\n", carried, view.Count(len(r.Stages), "stage"))
 	if !dryRun {
-		view.Print(w, "took %s (%s) from DVC; %s of DVC known to pipe find\n", view.Count(r.Objects, "file"), view.Bytes(r.Bytes), view.Count(r.Names, "name"))
+		view.Print(w, "copied %s (%s) from DVC; pipe find answers for %s\n", view.Count(r.Objects, "file"), view.Bytes(r.Bytes), view.Count(r.Names, "md5 name"))
 	}
 	if len(r.Deployed) > 0 {
 		view.Print(w, "live: %s\n", strings.Join(r.Deployed, ", "))
@@ -77,14 +77,19 @@ func (a *app) printImport(w io.Writer, r *pipe.Imported, dryRun bool) {
 
 // printCarried prints what was not carried over between pipe and another tool, and returns how many stages were.
 func printCarried(w io.Writer, stages []pipe.ImportStage, notes []pipe.ImportNote) (carried int) {
+	do := ""
 	for _, s := range stages {
 		if s.Carried {
 			carried++
 			continue
 		}
+		if s.Do != do { // one hint for stages in a row that have the same
+			printDo(w, do)
+		}
+		do = s.Do
 		view.Print(w, "not up to date  %s: %s\n", s.Stage, s.Why)
-		printDo(w, s.Do)
 	}
+	printDo(w, do)
 	for _, lost := range []bool{false, true} {
 		for _, n := range notes {
 			if n.Lost != lost {

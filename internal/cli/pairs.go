@@ -45,8 +45,10 @@ func (s setting) Set(text string) error {
 	name, _, _ := strings.Cut(text, "=")
 	file, key, ok := strings.Cut(name, ":")
 	switch {
-	case ok && file != "" && key != "":
+	case ok && file != "" && key != "" && name != text:
 		return pairs{s.params}.Set(text)
+	case s.variables == nil && !ok && name != "" && name != text:
+		return fmt.Errorf("write FILE:KEY=VALUE, such as params.yaml:%s", text)
 	case s.variables == nil:
 		return errors.New("write FILE:KEY=VALUE")
 	case ok:

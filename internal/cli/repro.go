@@ -143,7 +143,7 @@ func (a *app) hintIgnore(p *pipe.Project) {
 	if err != nil || len(outs) == 0 || a.json {
 		return
 	}
-	view.Print(a.Err, "note: git does not ignore these outputs; add them to %s:\n", path.Join(p.Dir(), ".gitignore"))
+	view.Print(a.Err, "note: git does not ignore these outputs; pipe init adds these lines to %s:\n", path.Join(p.Dir(), ".gitignore"))
 	for _, o := range outs {
 		view.Print(a.Err, "/%s\n", o)
 	}

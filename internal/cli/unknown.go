@@ -23,7 +23,10 @@ func group(c *cobra.Command, args []string) error {
 			known = append(known, sub.Name())
 		}
 	}
-	if near := yamldoc.Nearest(args[0], known); near != "" {
+	if c.Parent() == nil && strings.EqualFold(args[0], "dvc") {
+		return e.Hinted("pipe import dvc")
+	}
+	if near := yamldoc.Nearest(strings.ToLower(args[0]), known); near != "" {
 		return e.Hinted("did you mean %s %s?", c.CommandPath(), near)
 	}
 	return e.Hinted("%s --help", c.CommandPath())

@@ -62,9 +62,9 @@ func printWhy(w io.Writer, r *pipe.StageResult) {
 // printOldNew prints what was and what is, where there is one.
 func printOldNew(w io.Writer, was, now string) {
 	if was != "" {
-		view.Print(w, "      was  %s\n", was)
+		view.Print(w, "      was  %s\n", view.Value(was))
 	}
 	if now != "" {
-		view.Print(w, "      now  %s\n", now)
+		view.Print(w, "      now  %s\n", view.Value(now))
 	}
 }

@@ -1,6 +1,7 @@
 package dvc
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -53,6 +54,37 @@ type Config struct {
 	Default string   // the name of the one that is used; empty: none
 	Cache   string   // the cache's directory, absolute
 	Parsing map[string]string
+}
+
+// UserFiles names DVC's files of configuration beside a repository's: that of the machine, then that of the user. goos is
+// a name of runtime.GOOS, and env returns a variable, "" when it is not set. Where they are by themselves, DVC
+// asks the Python package platformdirs.
+func UserFiles(goos string, env func(name string) string) (files []string) {
+	const app = "dvc"
+	below := func(dir string, names ...string) string {
+		if dir == "" {
+			return ""
+		}
+		return filepath.Join(append([]string{dir}, names...)...)
+	}
+	first, _, _ := strings.Cut(env("XDG_CONFIG_DIRS"), ":")
+	machine, user := below(cmp.Or(first, "/etc/xdg"), app), cmp.Or(below(env("XDG_CONFIG_HOME"), app), below(env("HOME"), ".config", app))
+	switch goos {
+	case "windows":
+		machine, user = below(env("ProgramData"), "iterative", app), below(env("LOCALAPPDATA"), "iterative", app)
+	case "darwin":
+		const support = "Library/Application Support"
+		machine, user = below(cmp.Or(first, "/"+support), app), cmp.Or(below(env("XDG_CONFIG_HOME"), app), below(env("HOME"), support, app))
+	}
+	for _, dir := range []string{
+		cmp.Or(env("DVC_SYSTEM_CONFIG_DIR"), machine),
+		cmp.Or(env("DVC_GLOBAL_CONFIG_DIR"), user),
+	} {
+		if dir != "" {
+			files = append(files, filepath.Join(dir, "config"))
+		}
+	}
+	return files
 }
 
 // ReadConfig reads the configuration of the repository at root: .dvc/config, and over it

@@ -238,11 +238,11 @@ func (c *converter) kind(name string, s *yamldoc.Draft) {
 	}
 	if Deploys(name) {
 		s.Set("deploy", yamldoc.NewFlag(true))
-		c.said("has no outs and its name says that it deploys: a deploy stage (deploy: true), which runs in a directory that has only its deps",
-			"write check: true in its place if it is a test, or workdir: repo if it reads other files")
+		c.said("has no outs and its name says that it deploys, so it is a deploy stage (deploy: true): it runs in a directory with only its deps",
+			"if it is a test, write check: true instead; if it reads other files, add workdir: repo")
 	} else {
 		s.Set("check", yamldoc.NewFlag(true))
-		c.said("has no outs: a check (check: true), which the same inputs pass once", "write deploy: true in its place if it changes something outside")
+		c.said("has no outs, so it is a check (check: true): it runs again when its inputs change", "if it changes something outside the project, write deploy: true instead")
 	}
 	frozen := s.Get("frozen")
 	if len(s.Get("deps").Items())+len(s.Get("params").Items()) == 0 && s.Get("always_changed") == nil && (frozen == nil || frozen.Value() != "true") {

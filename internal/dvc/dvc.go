@@ -52,8 +52,16 @@ type DataAt struct {
 	Data
 }
 
-// At returns where an out of it lies, relative to the root.
-func (d *DataAt) At(o Out) string { return path.Join(path.Dir(d.Name), d.Wdir, o.Path) }
+// At returns where an out of it lies, relative to the root, or absolute as it is written.
+func (d *DataAt) At(o Out) string {
+	switch {
+	case path.IsAbs(o.Path), strings.Contains(o.Path, "://"):
+		return o.Path
+	case path.IsAbs(d.Wdir):
+		return path.Join(d.Wdir, o.Path)
+	}
+	return path.Join(path.Dir(d.Name), d.Wdir, o.Path)
+}
 
 // FindRoot returns the nearest directory, dir or one above it, that is a project of DVC.
 func FindRoot(dir string) (string, error) {

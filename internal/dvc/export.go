@@ -41,12 +41,11 @@ func (e *exporter) add(n Note) {
 // nothing to do with DVC, or are carried over elsewhere.
 var topKeys = map[string]string{
 	"project": "", "lock": "", "deploy_on": "", "inputs": "", "include": "",
-	"remote":       "dvc remote add -d NAME URL, then dvc push",
+	"remote":       "run dvc push; if DVC has no remote yet, run dvc remote add -d NAME URL first",
 	"environments": "keep pipe for deployments: DVC does not know what is live",
 	"state_remote": "", "limits": "",
 	"sources":  "dvc import URL PATH brings files of another repository",
 	"env_file": "load the file into your shell before dvc repro",
-	"pass_env": "",
 	"env_mode": "",
 }
 
@@ -205,7 +204,7 @@ func (e *exporter) drop(body *yamldoc.Draft) {
 		}
 		do, known := lostKeys[key]
 		if do != "" || !known {
-			e.lost(key+": is not carried over", do)
+			e.lost("its "+key+" is not carried over", do)
 		}
 		body.Delete(key)
 	}
@@ -221,7 +220,7 @@ func (e *exporter) drop(body *yamldoc.Draft) {
 			e.lost("its dependency on image "+it.Get("image").Value()+" is not carried over", "write its digest into a file, and depend on that")
 		}
 	}
-	for _, list := range []string{"outs", "metrics", "plots"} {
+	for _, list := range outLists {
 		for _, it := range body.Get(list).Items() {
 			for _, key := range []string{"remote", "report", "sha256"} {
 				at, options := outOf(it)
@@ -301,7 +300,7 @@ func (e *exporter) keepsPaths(body *yamldoc.Draft, made []*Stage) bool {
 				return false
 			}
 		}
-		for _, list := range []string{"outs", "metrics", "plots"} {
+		for _, list := range outLists {
 			for _, it := range body.Get(list).Items() {
 				at, _ := outOf(it)
 				if it.IsText() {

@@ -55,7 +55,7 @@ func (e *exporter) clean(body *yamldoc.Draft, made []*Stage) {
 	} else if changed {
 		body.Set("deps", deps)
 	}
-	for _, list := range []string{"outs", "metrics", "plots"} {
+	for _, list := range outLists {
 		if old := body.Get(list); len(old.Items()) > 0 {
 			body.Set(list, outsForDVC(old))
 		} else {

@@ -141,11 +141,11 @@ stages:
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	if want := `pipe.yaml: remote: is not carried over
-pipe.yaml: a: env: is not carried over
+pipe.yaml: a: its env is not carried over
 pipe.yaml: a: its dependency on the output of go version is not carried over
 pipe.yaml: a: its output b has no sha256 in DVC
 pipe.yaml: a: its output c/ has no remote in DVC
-pipe.yaml: ship: deploy: is not carried over
+pipe.yaml: ship: its deploy is not carried over
 `; notes != want {
 		t.Errorf("got\n%s\nwant\n%s", notes, want)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/ignore"
 )
 
@@ -21,7 +22,7 @@ func Keep(ctx context.Context, cache string, r io.Reader) (md5 string, fresh boo
 
 // KeepList puts the list of a directory into a cache of DVC's.
 func KeepList(ctx context.Context, cache string, all []Entry) error {
-	_, _, err := keep(ctx, cache, bytes.NewReader(EncodeList(all)), true)
+	_, _, err := keep(ctx, cache, bytes.NewReader(encodeList(all)), true)
 	return err
 }
 
@@ -60,6 +61,32 @@ func settle(ctx context.Context, file, name string, h Hashed) (fresh bool, err e
 		return false, err
 	}
 	return true, os.Rename(file, name)
+}
+
+// SyncNames makes the names in a cache of DVC's survive a power cut, as Keep does with the bytes: what is written next
+// names them. It is called once for all, which are in few directories.
+func SyncNames(fs atomicfile.Files, cache string) error {
+	dir := filepath.Join(cache, "files", "md5")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // nothing was kept
+	}
+	if err != nil {
+		return err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, filepath.Join(dir, e.Name()))
+		}
+	}
+	for _, d := range append(dirs, dir, filepath.Dir(dir), cache) {
+		// Of a cache that several people share, others may have made directories for themselves.
+		if err := fs.SyncDir(d); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Ignore sets what the .dvcignore of a directory will say, which is not there yet.

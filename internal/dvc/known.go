@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,13 +84,8 @@ func knownLine(line string) (name string, e object.Entry, ok bool) {
 
 // Encode returns the canonical bytes: one line for each name, sorted.
 func (k Known) Encode() []byte {
-	names := make([]string, 0, len(k))
-	for name := range k {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	b := []byte(knownHead)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(k)) {
 		e := k[name]
 		b = append(b, name+" "+e.Digest.Hex()+" "...)
 		b = append(strconv.AppendInt(b, e.Size, 10), '\n')

@@ -66,7 +66,7 @@ func (s *Stage) draft() *yamldoc.Draft {
 		params = append(params, p.drafts()...)
 	}
 	setList(d, "params", params, func(p *yamldoc.Draft) *yamldoc.Draft { return p })
-	for _, list := range []string{"outs", "metrics", "plots"} {
+	for _, list := range outLists {
 		in := slices.DeleteFunc(slices.Clone(s.Outs), func(o StageOut) bool { return o.List != list })
 		setList(d, list, in, StageOut.draft)
 	}

@@ -125,7 +125,7 @@ func (s *Store) List(ctx context.Context, sum Sum) (all []Entry, err error) {
 	if _, err := s.Copy(ctx, sum, b); err != nil {
 		return nil, err
 	}
-	if all, err = ParseList(b.data); err != nil {
+	if all, err = parseList(b.data); err != nil {
 		return nil, diag.New(diag.Integrity, "DVC's object %s: %w", sum, err).Hinted("run dvc repro or dvc add again, which writes it anew")
 	}
 	return all, nil

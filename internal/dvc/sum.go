@@ -101,9 +101,9 @@ type Entry struct {
 	Path string `json:"relpath"` // with slashes, relative to the directory
 }
 
-// ParseList reads the list of a directory's files. Paths that leave it are refused: a list comes from
+// parseList reads the list of a directory's files. Paths that leave it are refused: a list comes from
 // a store that others may write.
-func ParseList(data []byte) ([]Entry, error) {
+func parseList(data []byte) ([]Entry, error) {
 	var raw []Entry
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return nil, fmt.Errorf("not a list of files: %w", err)
@@ -119,9 +119,9 @@ func ParseList(data []byte) ([]Entry, error) {
 	return raw, nil
 }
 
-// EncodeList writes a list as DVC does, whose md5 names it: entries sorted, keys sorted, Python's
+// encodeList writes a list as DVC does, whose md5 names it: entries sorted, keys sorted, Python's
 // spacing, and what is not ASCII escaped.
-func EncodeList(all []Entry) []byte {
+func encodeList(all []Entry) []byte {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	b := []byte{'['}
@@ -166,7 +166,7 @@ func appendASCII(b []byte, s string) []byte {
 
 // SumOf returns the name of a list.
 func SumOf(all []Entry, legacy bool) Sum {
-	sum := md5.Sum(EncodeList(all)) //nolint:gosec // as above
+	sum := md5.Sum(encodeList(all)) //nolint:gosec // as above
 	return Sum{MD5: hex.EncodeToString(sum[:]), Dir: true, Legacy: legacy}
 }
 

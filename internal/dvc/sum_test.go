@@ -45,12 +45,12 @@ func TestListsAreThoseOfDVC(t *testing.T) {
 		list = append(list, Entry{MD5: strings.Repeat("0", 32), Path: at})
 	}
 	if s := SumOf(list, false); s.String() != "44c7f1657f294cb9740c77d5875b1a08.dir" {
-		t.Errorf("%s: %s", s, EncodeList(list))
+		t.Errorf("%s: %s", s, encodeList(list))
 	}
 	if list[0].Path != "b" {
 		t.Error("the caller's list was sorted")
 	}
-	read, err := ParseList(EncodeList(list))
+	read, err := parseList(encodeList(list))
 	if err != nil || len(read) != len(list) || SumOf(read, false) != SumOf(list, false) {
 		t.Errorf("read again: %v, %v", read, err)
 	}
@@ -58,12 +58,12 @@ func TestListsAreThoseOfDVC(t *testing.T) {
 
 func TestAListThatLeavesItsDirectoryIsRefused(t *testing.T) {
 	for _, at := range []string{"../x", "..", "/etc/passwd", "a/../../x", "a//b", "./a", "", "a/"} {
-		if _, err := ParseList(EncodeList([]Entry{{MD5: strings.Repeat("0", 32), Path: at}})); err == nil {
+		if _, err := parseList(encodeList([]Entry{{MD5: strings.Repeat("0", 32), Path: at}})); err == nil {
 			t.Errorf("%q was taken", at)
 		}
 	}
 	for _, text := range []string{"", "{}", `[{"relpath": "a"}]`, `[{"md5": "0", "relpath": "a"}]`, `[{"md5": "` + strings.Repeat("0", 32) + `.dir", "relpath": "a"}]`} {
-		if _, err := ParseList([]byte(text)); err == nil {
+		if _, err := parseList([]byte(text)); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}
@@ -137,7 +137,7 @@ func TestAListIsReadFromAStore(t *testing.T) {
 	dir := t.TempDir()
 	list := []Entry{{MD5: strings.Repeat("1", 32), Path: "a/b"}}
 	sum := SumOf(list, false)
-	write(t, dir, map[string]string{"files/md5/" + sum.MD5[:2] + "/" + sum.MD5[2:] + ".dir": string(EncodeList(list))})
+	write(t, dir, map[string]string{"files/md5/" + sum.MD5[:2] + "/" + sum.MD5[2:] + ".dir": string(encodeList(list))})
 	got, err := (&Store{Places: []Raw{Folder(dir)}}).List(context.Background(), sum)
 	if err != nil || len(got) != 1 || got[0] != list[0] {
 		t.Errorf("%v, %v", got, err)

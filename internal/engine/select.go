@@ -45,7 +45,7 @@ func (e *Engine) stage(name string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe dag lists the stages")
+	return 0, diag.New(diag.Usage, "no stage named %q", name).Hinted("pipe stage list shows the stages")
 }
 
 // leaveOut takes the deploy stages but these out of the selection, and the builds and checks that

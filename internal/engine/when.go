@@ -125,7 +125,7 @@ func (o *omissions) of(ctx context.Context, selected []bool) (map[int][]event.Re
 		}
 	}
 	if len(out) > 0 && !left { // that a condition leaves all of them out is no mistake
-		return nil, diag.New(diag.Usage, "no stages are left to run").Hinted("pipe dag lists the stages")
+		return nil, diag.New(diag.Usage, "no stages are left to run").Hinted("pipe stage list shows the stages")
 	}
 	for i := range selected {
 		if o.opt.Narrow && o.Project.Stages[i].Input {

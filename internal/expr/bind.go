@@ -52,7 +52,8 @@ func (b *binder) bind(n *node) {
 func (b *binder) find(col int, in *template.Scope, ref template.Ref) *yamldoc.Node {
 	n, err := in.Find(ref)
 	if err != nil {
-		b.faults = append(b.faults, b.unknown(col, ref, err))
+		_, known := in.Value(ref[0])
+		b.faults = append(b.faults, b.unknown(col, ref, known, err))
 		return nil
 	}
 	return n
@@ -66,9 +67,12 @@ func (b *binder) found(col int, in *template.Scope, ref template.Ref) any {
 }
 
 // unknown words the error of a ref that stands for nothing. A word without quotes is the usual slip.
-func (b *binder) unknown(col int, ref template.Ref, err error) *Error {
+func (b *binder) unknown(col int, ref template.Ref, known bool, err error) *Error {
 	e := &Error{Col: col, What: err.Error()}
-	if len(ref) == 1 {
+	switch {
+	case !known && (ref[0] == "branch" || ref[0] == "env" || ref[0] == "params"):
+		e.Hint = "write " + ref.String() + " without ${}, which is for the names of vars"
+	case len(ref) == 1:
 		e.Hint = "a string needs quotes: '" + ref[0] + "'"
 	}
 	if d := (*diag.Error)(nil); errors.As(err, &d) && d.Hint != "" {
@@ -99,11 +103,11 @@ func (b *binder) inText(p part) string {
 	if n == nil {
 		return ""
 	}
-	switch n.Kind {
-	case yamldoc.Null, yamldoc.List, yamldoc.Map:
-		b.faults = append(b.faults, &Error{Col: p.col, What: fmt.Sprintf("%s is %s, which cannot stand in a string", p.ref, n.Kind)})
+	text, fault := template.Text(p.ref, n)
+	if fault != nil {
+		b.faults = append(b.faults, &Error{Col: p.col, What: fault.What, Hint: fault.Hint})
 	}
-	return n.Value
+	return text
 }
 
 // check returns the kinds that a part of a condition can have. What can never be compared is a fault.
@@ -126,7 +130,7 @@ func (b *binder) check(n *node) kind {
 	case opChanged:
 		return isBool
 	}
-	if n.op.binding() == 5 {
+	if n.op.binding() == operand {
 		return kindOf(n.value)
 	}
 	b.pair(n)

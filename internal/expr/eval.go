@@ -38,7 +38,7 @@ func (x *evaluation) value(n *node) (any, error) {
 	case opChanged:
 		return x.Changed(n.value.(string))
 	}
-	if n.op.binding() == 5 {
+	if n.op.binding() == operand {
 		return n.value, nil
 	}
 	return x.compared(n)

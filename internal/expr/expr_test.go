@@ -21,6 +21,7 @@ hex: 0x10
 octal: 010
 yes: yes
 on: true
+loud: TRUE
 none: null
 list: [a, b]
 mixed: [1, a]
@@ -88,7 +89,7 @@ func TestConditions(t *testing.T) {
 		"octal == '010'": true, "yes == 'yes'": true, "none == null": true, "s != null": true, "list != null": true, "null == 1": false, "'it''s' == \"it's\"": true, `'C:\x' == "C:\x"`: true,
 		"s in ['dev', 'main']": true, "s not in ['dev']": true, "n in [1, 2, 3]": true, "'a' in list": true, "'ai' in s": true, "'z' in s": false, "'a' in maps": true, "'z' not in maps": true, "null in ['a', null]": true,
 		"'x' in []": false, "branch not in [null]": true, "maps.a.b[1] == 20": true, "maps['odd key'] == 1": true, "maps.0 == 'zero'": true, "train-size == 5": true, "${n} == 3": true, "${ maps.a.b[0] } == 10": true,
-		"branch == 'main'": true, "${branch} == 'a variable'": true, "'release-${n}' == 'release-3'": true, `'\${n}' == "\${n}"`: true, `'\${n}' == '3'`: false, "'${f}' == '0.10'": true, "'${on}' == 'true'": true,
+		"branch == 'main'": true, "${branch} == 'a variable'": true, "'release-${n}' == 'release-3'": true, `'\${n}' == "\${n}"`: true, `'\${n}' == '3'`: false, "'${f}' == '0.10'": true, "'${on}' == 'true'": true, "'${loud}' == 'true'": true,
 		"env.CI == 'true'": true, "env.CI != null": true, "env.NONE == null": true, "env.EMPTY == ''": true, "env.EMPTY != null": true, "env.NONE != null and env.NONE > 'a'": false, "env.CI == null or env.CI == 'true'": true,
 		"params.lr > 0.1": true, "params.layers[1] == 16": true, "8 in params.layers": true,
 		"changed(build)": true, "changed( 'build' )": true, "not changed(lint)": true, "changed(train@${s})": true, `changed("train@${s}")`: true, "changed(services/api/build)": false, "not changed(t@a=1,b+2)": true,
@@ -111,7 +112,7 @@ func TestWhatAConditionCannotAnswerIsAnError(t *testing.T) {
 		"n == '3'":                             "3: cannot compare n (a number) with '3' (a string)",
 		"s in mixed":                           "3: cannot look for s (a string) in mixed: it has a number in it",
 		"list == ['a', 'b']":                   "6: cannot compare list (a list) with ['a', 'b'] (a list)",
-		"'${list}' == 'a'":                     "2: list is a list, which cannot stand in a string",
+		"'${list}' == 'a'":                     "2: list is a list, which cannot be part of a text",
 		"'ä' == 'ä' and nn == 3":               `16: no variable named "nn"`,
 		"true or s":                            "9: s must be true or false, not a string",
 		"true or 's' in mixed":                 "13: cannot look for 's' (a string) in mixed: it has a number in it",

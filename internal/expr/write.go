@@ -13,6 +13,9 @@ func (n *node) String() string {
 	return b.String()
 }
 
+// operand is the binding of what is no operator.
+const operand = 5
+
 // binding is how strongly an operator binds.
 func (o op) binding() int {
 	switch {
@@ -25,7 +28,7 @@ func (o op) binding() int {
 	case o <= opNotIn:
 		return 4
 	}
-	return 5
+	return operand
 }
 
 // write writes a node, in parentheses where it binds less strongly than it has to.
@@ -39,7 +42,7 @@ func (n *node) write(b *strings.Builder, least int) {
 	case n.op == opNot:
 		b.WriteString("not ")
 		n.args[0].write(b, own)
-	case own < 5:
+	case own < operand:
 		for i, a := range n.args {
 			if i > 0 {
 				b.WriteString(" " + words[n.op] + " ")
@@ -75,7 +78,7 @@ func (n *node) writeValue(b *strings.Builder) {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			a.write(b, 5)
+			a.write(b, operand)
 		}
 		b.WriteString("]")
 	default:

@@ -74,9 +74,6 @@ func (v Value) minus(w Value) string {
 // types are the endings of the names of files with metrics.
 var types = []string{".json", ".yaml", ".yml", ".toml", ".csv", ".tsv"}
 
-// Types names the endings that Readable takes.
-func Types() string { return strings.Join(types, ", ") }
-
 // Readable reports whether a file's name says that Read takes it.
 func Readable(file repopath.Path) bool { return slices.Contains(types, ending(file)) }
 

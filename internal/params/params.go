@@ -162,6 +162,9 @@ func (t *tree) missing(file repopath.Path, key string) *diag.Error {
 	if t.all == nil {
 		t.list(t.root, "")
 	}
+	if other, k, ok := strings.Cut(key, ":"); ok {
+		return e.Hinted("for a key of another file write {%s: [%s]}", other, k)
+	}
 	if near := yamldoc.Nearest(key, t.all); near != "" {
 		return e.Hinted("did you mean %s?", near)
 	}

@@ -138,7 +138,7 @@ func TestScalarsAreOneValueOnlyIfTheRuleSaysSo(t *testing.T) {
 }
 
 func TestAllMissingKeysAreNamed(t *testing.T) {
-	keys := []string{"lr", "modle.layers", "model.layers.3", "model.layers.01", "model.layers.-1", "zzzzzzzz", "lr.x", "", "a."}
+	keys := []string{"lr", "modle.layers", "model.layers.3", "model.layers.01", "model.layers.-1", "zzzzzzzz", "lr.x", "", "a.", "b.yaml:x"}
 	_, err := Read("dir/p.yaml", []byte("lr: 0.001\nmodel: {layers: [1, 2, {units: 64}]}\na: {b: nested}\n"), keys)
 	var got strings.Builder
 	for _, e := range diag.All(err) {
@@ -152,6 +152,7 @@ dir/p.yaml: key "zzzzzzzz" does not exist (usage, )
 dir/p.yaml: key "lr.x" does not exist (usage, did you mean lr?)
 dir/p.yaml: key "" does not exist (usage, )
 dir/p.yaml: key "a." does not exist (usage, did you mean a?)
+dir/p.yaml: key "b.yaml:x" does not exist (usage, for a key of another file write {b.yaml: [x]})
 `
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)

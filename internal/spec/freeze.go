@@ -25,7 +25,7 @@ func setFrozen(text, name string, frozen bool, opt Options) (string, error) {
 	s := p.Stage(name)
 	switch {
 	case s == nil:
-		return "", diag.New(diag.Usage, "no stage named %q", name).At(FileName).Hinted("pipe dag lists the stages")
+		return "", diag.New(diag.Usage, "no stage named %q", name).At(FileName).Hinted("pipe stage list shows the stages")
 	case s.Frozen == frozen:
 		return text, nil
 	case s.Group != "":

@@ -59,7 +59,7 @@ func TestFreezeRefusesWhatItCannotSayWithoutASideEffect(t *testing.T) {
 		"stages:\n  b: &b\n    cmd: x\n  a:\n    <<: *b\n":                     "add this line",
 		"stages:\n  ? a\n  : cmd: x\n":                                         "add this line",
 		"stages:\n  a:\n    cmd: x\n    always_changed: true\n    outs: [y]\n": "remove always_changed",
-		"stages:\n  b:\n    cmd: x\n":                                          "pipe dag",
+		"stages:\n  b:\n    cmd: x\n":                                          "pipe stage list",
 	} {
 		got, err := Freeze(text, "a", Options{})
 		if err == nil {

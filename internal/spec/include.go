@@ -34,7 +34,7 @@ func (r *reader) include(p *Project, n *yamldoc.Node) {
 		r.keep(file, "include", it)
 		data, err := r.readFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			_ = r.fault(it, "include: %s does not exist", file).Hinted("pipe reads pipe.yaml in a directory that is included")
+			_ = r.fault(it, "include: %s does not exist", file).Hinted("create it, or name a directory that has a pipe.yaml, or a file")
 			continue
 		}
 		if err != nil {
@@ -175,7 +175,7 @@ func Includes(data []byte, read func(repopath.Path) ([]byte, error)) (files []re
 				continue
 			}
 			file := included(p, strings.HasSuffix(it.Value, "/"))
-			if slices.Contains(files, file) {
+			if file == FileName || slices.Contains(files, file) {
 				continue
 			}
 			files = append(files, file)

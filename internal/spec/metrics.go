@@ -19,8 +19,11 @@ const (
 	PlotOut                  // in plots
 )
 
-// outLists are the lists of outs, by their keys in a stage.
-var outLists = map[string]OutSort{"outs": PlainOut, "metrics": MetricOut, "plots": PlotOut}
+// String returns the key of the list.
+func (s OutSort) String() string { return [...]string{"outs", "metrics", "plots"}[s] }
+
+// OutSorts returns the sorts of outs, in the order in which their lists are written.
+func OutSorts() []OutSort { return []OutSort{PlainOut, MetricOut, PlotOut} }
 
 // plotFields are by what DVC draws a plot. pipe draws none: they are taken, and say nothing, so
 // that a stage of a dvc.yaml means the same here.
@@ -29,7 +32,8 @@ var plotFields = []string{"x", "y", "x_label", "y_label", "title", "template", "
 // outsNode returns the first list of outs that has any, faulty ones too; nil: the stage has none.
 func (s *stageReader) outsNode() *yamldoc.Node {
 	for _, p := range s.node.Pairs {
-		if _, is := outLists[p.Key]; is && len(p.Value.Items) > 0 {
+		isList := slices.ContainsFunc(OutSorts(), func(sort OutSort) bool { return sort.String() == p.Key })
+		if isList && len(p.Value.Items) > 0 {
 			return p.Value
 		}
 	}
@@ -37,9 +41,9 @@ func (s *stageReader) outsNode() *yamldoc.Node {
 }
 
 // outs returns the reader of a list of outs.
-func outs(key string) func(*stageReader, *yamldoc.Node) {
+func outs(sort OutSort) func(*stageReader, *yamldoc.Node) {
 	return func(s *stageReader, n *yamldoc.Node) {
-		s.each(n, key, func(n *yamldoc.Node) { s.out(n, outLists[key]) })
+		s.each(n, sort.String(), func(n *yamldoc.Node) { s.out(n, sort) })
 	}
 }
 

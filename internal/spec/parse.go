@@ -126,11 +126,22 @@ var (
 // mistake.
 const notYet = "%s is not supported by this version of pipe"
 
+// meant are other tools' words for keys.
+var meant = map[string]string{
+	"command": "cmd", "run": "cmd", "script": "cmd", "cwd": "wdir", "dir": "wdir", "working_directory": "wdir",
+	"dependencies": "deps", "depends": "deps", "inputs": "deps", "depends_on": "needs", "outputs": "outs", "artifacts": "outs",
+	"parameters": "params", "environment": "env", "dotenv": "env_file", "if": "when", "retry": "retries",
+}
+
 // unknown reports a key that no reader takes. A likely slip gets one suggestion, any other the
 // whole list.
 func (r *reader) unknown(p yamldoc.Pair, prefix string, later, known []string) {
 	if slices.Contains(later, p.Key) {
 		r.fault(p.At, prefix+notYet, p.Key)
+		return
+	}
+	if word := meant[p.Key]; slices.Contains(known, word) {
+		_ = r.fault(p.At, prefix+"unknown key %q", p.Key).Hinted("did you mean %s?", word)
 		return
 	}
 	slices.Sort(known)

@@ -133,8 +133,8 @@ func (d *draft) ofRemote(name string) (all []*yamldoc.Node) {
 			if do := body.Get("do"); do != nil { // of a foreach
 				body = do
 			}
-			for key := range outLists {
-				lists = append(lists, body.Get(key))
+			for _, sort := range OutSorts() {
+				lists = append(lists, body.Get(sort.String()))
 			}
 		}
 	}

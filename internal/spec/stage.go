@@ -44,9 +44,9 @@ var stageFields = map[string]func(s *stageReader, n *yamldoc.Node){
 	"env":            func(s *stageReader, n *yamldoc.Node) { s.each(n, "env", s.env) },
 	"env_file":       func(s *stageReader, n *yamldoc.Node) { s.st.EnvFiles = s.envFiles(n, s.st.Wdir, s.prefix()) },
 	"pass_env":       func(s *stageReader, n *yamldoc.Node) { s.each(n, "pass_env", s.pass) },
-	"outs":           outs("outs"),
-	"metrics":        outs("metrics"),
-	"plots":          outs("plots"),
+	"outs":           outs(PlainOut),
+	"metrics":        outs(MetricOut),
+	"plots":          outs(PlotOut),
 	"frozen":         func(s *stageReader, n *yamldoc.Node) { s.st.Frozen = s.flag(n, s.prefix(), "frozen") },
 	"always_changed": func(s *stageReader, n *yamldoc.Node) { s.st.AlwaysChanged = s.flag(n, s.prefix(), "always_changed") },
 	"needs":          func(s *stageReader, n *yamldoc.Node) { s.each(n, "needs", s.need) },
@@ -74,7 +74,10 @@ func (r *reader) stage(p yamldoc.Pair, vars *template.Scope) (Stage, bool) {
 	s := &stageReader{reader: r, node: p.Value, seen: map[string]*yamldoc.Node{}, files: map[repopath.Path]int{}, vars: vars}
 	s.st = Stage{Name: r.prefix + p.Key, Place: p.At.Place(r.file), Shell: "sh", Wdir: r.base}
 	if p.Value.Kind != yamldoc.Map {
-		s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
+		e := s.bad(p.Value, "must be a map with cmd, not %s", shown(p.Value))
+		if p.Value.Kind == yamldoc.Null {
+			_ = e.Hinted("indent the keys of the stage deeper than its name")
+		}
 		return Stage{}, false
 	}
 	// First of all, wherever it is written: the paths of all other fields start there.

@@ -179,3 +179,18 @@ func (r *reader) expandEntry(e yamldoc.Pair) *yamldoc.Node {
 	}
 	return &next
 }
+
+// refuse reports templates where there must be none.
+func (r *reader) refuse(n *yamldoc.Node, what, why string) {
+	if n.Kind >= yamldoc.Source && template.Has(n.Value) {
+		e := r.fault(n, "%s: ${} is not allowed here: %s", what, why)
+		r.shared.unknown[e.Place] = append(r.shared.unknown[e.Place], e)
+	}
+	for _, it := range n.Items {
+		r.refuse(it, what, why)
+	}
+	for _, p := range n.Pairs {
+		r.refuse(p.At, what, why)
+		r.refuse(p.Value, what, why)
+	}
+}

@@ -107,7 +107,7 @@ func (r *reader) asks(p *Project, s *Stage) {
 			for i := range p.Stages {
 				known = append(known, p.Stages[i].Name)
 			}
-			_ = guess(r.faultAt(s.When.Place, "%s: when: changed(%s): no stage named %q", s.Name, name, name), name, known, "pipe dag lists the stages")
+			_ = guess(r.faultAt(s.When.Place, "%s: when: changed(%s): no stage named %q", s.Name, name, name), name, known, "changed() takes the name of a stage, foreach or matrix")
 		}
 	}
 }

@@ -1,18 +1,19 @@
 package template
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 )
 
-func itoa(i int) string { return strconv.Itoa(i) }
-
 // maxNodes bounds what whole lists and maps become when templates take them: of a list in a list in a
 // foreach there could be more than fits into memory.
 const maxNodes = 10_000_000
+
+// maxBytes bounds the text that templates become: a value of a megabyte in a matrix of a hundred thousand
+// stages would fill any memory.
+const maxBytes = 1 << 28
 
 // Expander replaces templates in nodes. Nodes are never changed: what has no template is returned
 // as it is, and shared.
@@ -28,8 +29,23 @@ type Expander struct {
 // memory is what expanders of one file share: each text is taken apart once, however many items of
 // a foreach it is for.
 type memory struct {
-	texts map[string]*text
+	texts map[source]*text
 	nodes int // taken by templates so far
+	bytes int // of texts, likewise
+}
+
+// spend counts a text that a template becomes. It is an error where all together are too much.
+func (m *memory) spend(text string) *diag.Error {
+	if m.bytes += len(text); m.bytes > maxBytes {
+		return diag.New(diag.Usage, "the templates make more than %d bytes of text", maxBytes)
+	}
+	return nil
+}
+
+// source is a text, and how it is read.
+type source struct {
+	text        string
+	shell, bash bool
 }
 
 // text is one that was taken apart.
@@ -41,7 +57,7 @@ type text struct {
 
 // NewExpander returns an expander without names.
 func NewExpander(fault func(*yamldoc.Node, *diag.Error)) *Expander {
-	return &Expander{Fault: fault, memory: &memory{texts: map[string]*text{}}}
+	return &Expander{Fault: fault, memory: &memory{texts: map[source]*text{}}}
 }
 
 // In returns an expander for other names.
@@ -65,7 +81,7 @@ func (x *Expander) Tree(n *yamldoc.Node) *yamldoc.Node {
 	if !Has(n.Value) {
 		return n
 	}
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -134,7 +150,7 @@ func (x *Expander) pairs(n *yamldoc.Node) *yamldoc.Node {
 
 // Key returns a map's key with values for its templates.
 func (x *Expander) Key(n *yamldoc.Node) *yamldoc.Node {
-	t := x.taken(n.Value, false, false)
+	t := x.taken(source{text: n.Value})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -159,6 +175,11 @@ func (x *Expander) moved(v, at *yamldoc.Node) *yamldoc.Node {
 		if x.memory.nodes == maxNodes {
 			x.fault(at, diag.New(diag.Usage, "the templates take more than %d values", maxNodes))
 		}
+		return at
+	}
+	if err := x.memory.spend(v.Value); err != nil {
+		x.fault(at, err)
+		x.memory.nodes = maxNodes // the rest needs no fault
 		return at
 	}
 	next := &yamldoc.Node{Kind: v.Kind, Line: at.Line, Col: at.Col, Value: v.Value}
@@ -189,10 +210,13 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 			ok = false
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
+		if fault == nil {
+			fault = x.memory.spend(s)
+		}
 		if fault != nil {
 			x.fault(n, fault)
-			ok = false
+			return n
 		}
 		b.WriteString(s)
 	}
@@ -202,8 +226,8 @@ func (x *Expander) joined(n *yamldoc.Node, t *text) *yamldoc.Node {
 	return &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: b.String()}
 }
 
-// scalar returns the text of a value, as it is written.
-func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
+// Text returns the text that a value puts into a longer one, as it is written. The error is of kind Usage.
+func Text(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 	switch n.Kind {
 	case yamldoc.Null:
 		return "", diag.New(diag.Usage, "%s is null, which has no text", ref).Hinted(`give it a value; "" is the empty text`)
@@ -216,15 +240,14 @@ func scalar(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 }
 
 // taken returns a text that was taken apart, from memory when it was before.
-func (x *Expander) taken(s string, shell, bash bool) *text {
-	key := map[bool]string{true: "s"}[shell] + map[bool]string{true: "b"}[bash] + ":" + s
-	t := x.memory.texts[key]
+func (x *Expander) taken(s source) *text {
+	t := x.memory.texts[s]
 	if t == nil {
 		t = &text{}
-		if t.pieces, t.err = parse(s, shell); shell && t.err == nil {
-			t.slots = slots(t.pieces, bash)
+		if t.pieces, t.err = parse(s.text, s.shell); s.shell && t.err == nil {
+			t.slots = slots(t.pieces, s.bash)
 		}
-		x.memory.texts[key] = t
+		x.memory.texts[s] = t
 	}
 	return t
 }
@@ -243,6 +266,8 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		plain := len(p.ref) == 1 && !p.maybe
 		switch _, known := x.Names().Value(p.ref[0]); {
 		case known:
+		case p.ref[0] == "item" || p.ref[0] == "key":
+			hint = x.noItem(p.ref[0])
 		case plain && x.Env != nil && x.Env(p.ref[0]) && shell:
 			hint = p.ref[0] + " is an environment variable of the stage: write $" + p.ref[0]
 		case shell && plain:
@@ -254,6 +279,14 @@ func (x *Expander) unknown(n *yamldoc.Node, p piece, err error, shell bool) {
 		}
 		x.Fault(n, e.Hinted("%s", hint))
 	}
+}
+
+// noItem says where item and key are.
+func (x *Expander) noItem(name string) string {
+	if _, ok := x.Names().Value("item"); ok && name == "key" {
+		return "the items of a list have no key: write ${item}, or make it a map"
+	}
+	return name + " exists only in a stage with foreach or matrix"
 }
 
 // more joins two hints.

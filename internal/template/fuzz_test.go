@@ -27,7 +27,7 @@ func FuzzTemplate(f *testing.F) {
 		tree(script, value)
 		next, fault := expand(script, value, bash)
 		pieces, err := parse(script, true)
-		if fault != nil || err != nil || slices.ContainsFunc(pieces, func(p piece) bool { return p.raw || p.maybe || p.ref != nil && len(p.ref) > 1 }) {
+		if fault != nil || err != nil || slices.ContainsFunc(pieces, func(p piece) bool { return p.raw || p.maybe || len(p.ref) > 1 }) {
 			return
 		}
 		without, with := newLexer(bash), newLexer(bash)

@@ -29,7 +29,7 @@ func (l *lexer) announce(text string) int {
 			continue
 		case '\\':
 			where = heredocIs
-			if n++; n == len(text) {
+			if n++; n == len(text) || text[n] == '\n' {
 				l.lose()
 				return n
 			}
@@ -40,7 +40,7 @@ func (l *lexer) announce(text string) int {
 		end += text[n : n+1]
 		n++
 	}
-	if n == from || n == len(text) { // the word is a template, or goes on with one
+	if n == from || n == len(text) || strings.Contains(end, "\n") { // the word is a template, goes on with one, or no line is it
 		l.lose()
 		return len(text)
 	}
@@ -60,23 +60,38 @@ func (l *lexer) newline() {
 		l.lose()
 		return
 	}
+	inner := len(l.stack) > 1
 	for _, d := range slices.Backward(l.docs) {
+		d.inner = inner
 		l.push(d)
 	}
-	l.docs, l.line = nil, ""
+	l.docs, l.line = nil, nil
 }
 
 // inDoc follows a line of a here-document, and ends it where the line is its word.
 func (l *lexer) inDoc(text string) int {
 	if text[0] != '\n' {
-		l.line += text[:1]
+		l.line = append(l.line, text[0])
 		return 1
 	}
-	if l.top().ends(l.line) {
+	switch ends := l.top().ends(string(l.line)); {
+	case ends && l.glued, l.top().breaks(string(l.row)): // shells disagree
+		l.lose()
+	case ends:
 		l.pop()
 	}
-	l.line = ""
+	l.line, l.glued = l.line[:0], false
 	return 1
+}
+
+// breaks reports whether a line ends the here-document for bash alone: in $( ), where it begins with the
+// word and has a ) behind it.
+func (f *frame) breaks(line string) bool {
+	if f.tabs {
+		line = strings.TrimLeft(line, "\t")
+	}
+	rest, begins := strings.CutPrefix(line, f.close)
+	return f.inner && begins && strings.Contains(rest, ")")
 }
 
 // ends reports whether a line ends the here-document.

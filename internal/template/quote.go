@@ -2,6 +2,7 @@ package template
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pipe-build/pipe/internal/diag"
@@ -12,7 +13,7 @@ import (
 type slot struct {
 	frame
 	begun  bool    // words: it is not the beginning of one
-	word   string  // words: the plain text before it
+	word   word    // words: the plain text before it
 	dollar bool    // $ stands directly before it
 	name   string  // $ and this name stand directly before it
 	next   byte    // what stands directly behind it; 0: nothing, or another value
@@ -22,11 +23,11 @@ type slot struct {
 // slot returns the place where the lexer is; rest is the text behind it.
 func (l *lexer) slot(rest string) slot {
 	s := slot{frame: *l.top(), begun: l.begun, word: l.word, dollar: l.dollar, name: l.name}
-	if rest != "" {
+	if rest = l.glue(rest); rest != "" {
 		s.next = rest[0]
 	}
 	for _, f := range l.stack {
-		if f.where == heredoc || f.where == heredocIs {
+		if f.isDoc() {
 			s.docs = append(s.docs, f)
 		}
 	}
@@ -42,6 +43,9 @@ func (s *slot) quote(v string) (string, *diag.Error) {
 		}
 	}
 	joins := s.name != "" && (v == "" || isVariable(v[0], false)) // $name would become another one
+	if s.word.index && !isSafe(v) {
+		return "", unsafe("in an index, where a shell expands it again")
+	}
 	switch s.where {
 	case single, comment, heredocIs, dollared:
 	default:
@@ -129,9 +133,9 @@ func (s *slot) bare(v string) bool {
 		return false
 	case s.next == '<' || s.next == '>' || s.next == '(': // 2> and name( are not two words
 		return false
-	case strings.HasPrefix(s.word, "~"):
+	case s.word.tilde:
 		return false
-	case strings.Contains(s.word, "{") && (strings.Contains(v, "..") || strings.HasPrefix(v, ".") || strings.HasSuffix(v, ".")): // {1..9}
+	case s.word.brace && (strings.Contains(v, "..") || strings.HasPrefix(v, ".") || strings.HasSuffix(v, ".")): // {1..9}
 		return false
 	}
 	return s.begun || !slices.Contains(reserved, v)
@@ -173,21 +177,24 @@ func escape(v, what string) string {
 
 // list returns the words that stand for a list or a map: a value for each item, --key value for each
 // key.
-func (s *slot) list(ref Ref, n *yamldoc.Node) (string, *diag.Error) {
+func (s *slot) list(m *memory, ref Ref, n *yamldoc.Node) (string, *diag.Error) {
 	if s.where != words || s.begun || s.dollar || s.next != 0 && strings.IndexByte(" \t\n;&|)", s.next) < 0 {
 		return "", diag.New(diag.Usage, "%s is %s, which can only stand as words of a command, outside of quotes", ref, n.Kind)
 	}
-	all, err := s.items(ref, n)
+	all, err := s.items(m, ref, n)
 	if n.Kind == yamldoc.Map {
-		all, err = s.flags(nil, ref, "--", n)
+		all, err = s.flags(m, nil, ref, "--", n)
 	}
 	return strings.Join(all, " "), err
 }
 
 // items returns the items of a list as words.
-func (s *slot) items(ref Ref, n *yamldoc.Node) (all []string, fault *diag.Error) {
+func (s *slot) items(m *memory, ref Ref, n *yamldoc.Node) (all []string, fault *diag.Error) {
 	for i, it := range n.Items {
-		text, err := scalar(append(ref[:len(ref):len(ref)], itoa(i)), it)
+		text, err := Text(append(ref[:len(ref):len(ref)], strconv.Itoa(i)), it)
+		if err == nil {
+			err = m.spend(text)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -200,15 +207,18 @@ func (s *slot) items(ref Ref, n *yamldoc.Node) (all []string, fault *diag.Error)
 
 // flags adds the keys of a map as DVC does: true is the flag alone, false is nothing, a list is several
 // values, and keys of maps in it are joined by dots.
-func (s *slot) flags(all []string, ref Ref, prefix string, n *yamldoc.Node) ([]string, *diag.Error) {
+func (s *slot) flags(m *memory, all []string, ref Ref, prefix string, n *yamldoc.Node) ([]string, *diag.Error) {
 	for _, p := range n.Pairs {
 		flag, of := prefix+p.Key, append(ref[:len(ref):len(ref)], p.Key)
 		name, _ := (&slot{frame: s.frame}).quote(flag)
+		err := m.spend(name)
+		if err != nil {
+			return nil, err
+		}
 		var values []string
-		var err *diag.Error
 		switch v := p.Value; {
 		case v.Kind == yamldoc.Map:
-			if all, err = s.flags(all, of, flag+".", v); err != nil {
+			if all, err = s.flags(m, all, of, flag+".", v); err != nil {
 				return nil, err
 			}
 			continue
@@ -216,14 +226,14 @@ func (s *slot) flags(all []string, ref Ref, prefix string, n *yamldoc.Node) ([]s
 			continue
 		case v.Kind == yamldoc.Bool:
 		case v.Kind == yamldoc.List:
-			values, err = s.items(of, v)
+			values, err = s.items(m, of, v)
 			if len(v.Items) == 0 {
 				continue
 			}
 		default:
-			values, err = s.items(ref, &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{v}})
-			if err != nil {
-				_, err = scalar(of, v)
+			values, err = s.items(m, ref, &yamldoc.Node{Kind: yamldoc.List, Items: []*yamldoc.Node{v}})
+			if _, fault := Text(of, v); fault != nil {
+				err = fault // with the whole name
 			}
 		}
 		if err != nil {

@@ -34,7 +34,7 @@ type inDoc struct {
 
 // script returns a script with a quoted value for each template.
 func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
-	t := x.taken(n.Value, true, bash)
+	t := x.taken(source{n.Value, true, bash})
 	if t.err != nil {
 		x.fault(n, t.err)
 		return n
@@ -54,7 +54,7 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 			b.WriteString(p.text)
 			continue
 		}
-		s, err := places[i].write(p.ref, p.value)
+		s, err := places[i].write(x.memory, p.ref, p.value)
 		if err != nil {
 			err.What = p.text + ": " + err.What
 			x.Fault(n, err)
@@ -66,8 +66,17 @@ func (x *Expander) script(n *yamldoc.Node, bash bool) *yamldoc.Node {
 		b.WriteString(s)
 	}
 	next := &yamldoc.Node{Kind: yamldoc.String, Line: n.Line, Col: n.Col, Value: b.String()}
+	looked := map[string]int{} // up to where, for each word that ends one: a line may have many values
 	for _, d := range docs {
-		if d.ended(next.Value) {
+		end := d.close
+		if d.tabs {
+			end = "\t" + end
+		}
+		if d.from < looked[end] {
+			continue
+		}
+		ends := false
+		if looked[end], ends = d.ended(next.Value); ends {
 			x.Fault(n, diag.New(diag.Usage, "${%s}: the value would end the here-document, which ends at %s", d.ref, d.close).Hinted("choose another word in place of %s", d.close))
 			return n
 		}
@@ -109,10 +118,13 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 			next = append(next, p)
 			continue
 		}
-		s, fault := scalar(p.ref, v)
+		s, fault := Text(p.ref, v)
+		if fault == nil {
+			fault = x.memory.spend(s)
+		}
 		if fault != nil {
 			x.Fault(n, fault)
-			ok = false
+			return nil, false, false
 		}
 		plain(s)
 		same = false
@@ -121,11 +133,14 @@ func (x *Expander) values(n *yamldoc.Node, pieces []piece) (next []piece, same, 
 }
 
 // write returns the text that stands for a value at a place.
-func (s *slot) write(ref Ref, v *yamldoc.Node) (string, *diag.Error) {
+func (s *slot) write(m *memory, ref Ref, v *yamldoc.Node) (string, *diag.Error) {
 	if v.Kind == yamldoc.List || v.Kind == yamldoc.Map {
-		return s.list(ref, v)
+		return s.list(m, ref, v)
 	}
-	text, err := scalar(ref, v)
+	text, err := Text(ref, v)
+	if err == nil {
+		err = m.spend(text)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -135,17 +150,22 @@ func (s *slot) write(ref Ref, v *yamldoc.Node) (string, *diag.Error) {
 	return s.quote(text)
 }
 
-// ended reports whether a line that the value is a part of would end the here-document.
-func (d *inDoc) ended(script string) bool {
+// ended reports whether a line that the value is a part of would end the here-document. Until the end of
+// that line there is nothing more to find.
+func (d *inDoc) ended(script string) (to int, ends bool) {
 	from := strings.LastIndexByte(script[:d.from], '\n') + 1
-	to := len(script)
-	if i := strings.IndexByte(script[d.to:], '\n'); i >= 0 {
-		to = d.to + i
+	for strings.HasSuffix(script[:from], "\\\n") {
+		from = strings.LastIndexByte(script[:from-1], '\n') + 1
 	}
-	for line := range strings.SplitSeq(script[from:to], "\n") {
-		if d.ends(line) {
-			return true
+	to = d.to
+	for to < len(script) && (script[to] != '\n' || script[to-1] == '\\') {
+		to++
+	}
+	joined := strings.ReplaceAll(script[from:to], "\\\n", "")
+	for line := range strings.SplitSeq(script[from:to]+"\n"+joined, "\n") {
+		if d.ends(line) || d.breaks(line) {
+			return to, true
 		}
 	}
-	return false
+	return to, false
 }

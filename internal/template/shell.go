@@ -26,6 +26,7 @@ const (
 type frame struct {
 	where
 	sub    bool   // of words: $( ), which is a part of a word
+	outer  word   // of words: that word, without its text
 	array  bool   // of words: =( ), in which there are no commands
 	cases  int    // of words: case without esac
 	in     int    // of words: so many words until that of the last case must be in
@@ -34,6 +35,7 @@ type frame struct {
 	parens int    // of counted: open ones
 	close  string // of counted: what ends it; of a here-document: the word
 	tabs   bool   // <<-
+	inner  bool   // of a here-document: it stands in ( ) or $( )
 	plain  bool   // of braced: inside "..." or a here-document, where quotes are no quotes
 	value  bool   // of braced: ${x:-...}, whose text is a text and no pattern
 }
@@ -46,14 +48,17 @@ type lexer struct {
 	docs  []frame // here-documents that begin at the next line
 	depth int     // of the stack where the first of them was announced
 
-	word   string // the current word, as far as it is plain text
-	begun  bool   // there is a current word
-	quoted bool   // a part of it is not plain text
-	first  bool   // the next word is a command's first
+	word   word // the current one, as far as it is plain text
+	begun  bool // there is a current word
+	quoted bool // a part of it is not plain text
+	first  bool // the next word is a command's first
 
 	dollar bool   // the text has just ended with $
 	name   string // the text has just ended with $ and this name
-	line   string // of a here-document: what stands in its line so far
+	line   []byte // of a here-document: what stands in its line so far
+	glued  bool   // of a here-document: its line goes on from one with a backslash at its end
+	row    []byte // the line as it stands, so far
+	looped bool   // the word for stands before, which may have (( behind it
 }
 
 func newLexer(bash bool) *lexer {
@@ -72,18 +77,19 @@ func (l *lexer) lose() { l.stack = []frame{{where: lost}} }
 // value says that a value stands here, which is quoted for the place.
 func (l *lexer) value() {
 	l.dollar, l.name = false, ""
+	l.row = append(l.row, 0) // no value has one, so the line is not yet the last of a here-document
 	switch l.top().where {
 	case words:
 		l.begun, l.quoted = true, true
 	case heredoc, heredocIs:
-		l.line += "\x00" // no value has one, so the line is not yet the last
+		l.line = append(l.line, 0)
 	}
 }
 
 // feed follows a text.
 func (l *lexer) feed(text string) {
 	l.dollar, l.name = false, ""
-	for text != "" {
+	for text = l.glue(text); text != ""; text = l.glue(text) {
 		n := 1
 		switch l.top().where {
 		case words:
@@ -113,6 +119,7 @@ func (l *lexer) feed(text string) {
 			l.tail(text)
 			return
 		}
+		l.follow(text[:n])
 		text = text[n:]
 	}
 }
@@ -174,7 +181,7 @@ func (l *lexer) inWords(text string) int {
 		l.quoted = true
 		return n
 	}
-	l.word += text[:1]
+	l.word.add(c, l.top().array)
 	return 1
 }
 
@@ -207,10 +214,12 @@ func (l *lexer) open(text string) int {
 	if l.top().match && !l.begun {
 		return 1 // before a pattern it may stand or not
 	}
-	array := strings.HasSuffix(l.word, "=")
-	l.endWord()
+	array := strings.HasSuffix(string(l.word.text), "=")
+	if l.endWord(); l.top().where == lost {
+		return 1
+	}
 	// A subshell in a subshell may look the same. A number is safe in both, and nothing else is tried.
-	if l.first && strings.HasPrefix(text, "((") {
+	if (l.first || l.looped) && strings.HasPrefix(text, "((") {
 		l.push(frame{where: counted, close: "))"})
 		return 2
 	}
@@ -232,7 +241,7 @@ func (l *lexer) close() {
 		l.lose()
 	default:
 		l.pop()
-		l.begun, l.quoted = f.sub, f.sub
+		l.begun, l.quoted, l.word = f.sub, f.sub, f.outer
 	}
 }
 
@@ -249,30 +258,34 @@ func (l *lexer) endWord() {
 	if !l.begun {
 		return
 	}
-	word := l.word
+	if l.word.index { // for bash it goes on: a[1 + 2]=3
+		l.lose()
+		return
+	}
+	text := string(l.word.text)
 	if l.quoted {
-		word = ""
+		text = ""
 	}
 	f := l.top()
 	switch {
 	case f.in > 0:
-		if f.in--; f.in == 0 && word != "in" {
+		if f.in--; f.in == 0 && text != "in" {
 			l.lose()
 			return
 		}
 		f.match = f.in == 0
-	case word == "esac" && f.cases > 0 && (l.first || f.match):
+	case text == "esac" && f.cases > 0 && (l.first || f.match):
 		f.cases--
 		f.match = false
-	case word == "case" && l.first && !f.match:
+	case text == "case" && l.first && !f.match:
 		f.cases++
 		f.in = 2
-	case word == "case" && !f.match:
+	case text == "case" && !f.match:
 		f.odd = true
 	}
-	// More words than needed may open a command: a case that is none does no harm but to be lost.
-	l.first = slices.Contains(opens, word)
-	l.word, l.begun, l.quoted = "", false, false
+	l.looped = l.first && text == "for"
+	l.first = l.first && slices.Contains(opens, text) // elsewhere they are words as any other
+	l.word, l.begun, l.quoted = word{}, false, false
 }
 
 // inText follows a text in which $, ` and \ mean something: of "..." and of here-documents.
@@ -287,13 +300,13 @@ func (l *lexer) inText(text string) int {
 		return 1
 	case c == '$':
 		if f.where == heredoc {
-			l.line += "$"
+			l.line = append(l.line, '$')
 		}
 		return l.variable(text)
 	case f.where == heredoc:
 		if c == '\\' {
 			n := escaped(text)
-			l.line += text[:n]
+			l.line = append(l.line, text[:n]...)
 			return n
 		}
 		return l.inDoc(text)

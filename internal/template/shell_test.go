@@ -47,6 +47,8 @@ var contexts = map[string]string{
 	"a loop's word":          `for i in ${x}; do printf '<%s>' "$i"; done`,
 	"a function's":           "f() { case $1 in *) printf '<%s>' \"$1\";; esac; }; f ${x}",
 	"an escaped line":        "printf '<%s>' \\\n${x}",
+	"a name's second line":   "n=A; printf '<%s>' \"$n\\\n${x}B\"",
+	"behind ~":               "v=~${x}; printf '<%s>' \"${v#'~'}\"",
 }
 
 // value draws a text of what shells make something of.
@@ -100,7 +102,7 @@ func TestShellsReadExactlyTheValueWhereverItStands(t *testing.T) {
 		}
 		got, want := prints(t, dir, shell, script), "<"+v+">"
 		switch name {
-		case "part of a word", "behind $name", "behind $name, bare":
+		case "part of a word", "a name's second line", "behind $name", "behind $name, bare":
 			want = "<A" + v + "B>"
 		case "in $()":
 			want = "<" + v + ".>"

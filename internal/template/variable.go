@@ -37,8 +37,10 @@ func (l *lexer) variable(text string) int {
 
 // nest begins the words of $( ).
 func (l *lexer) nest() {
-	l.push(frame{where: words, sub: true})
-	l.word, l.begun, l.quoted, l.first = "", false, false, true
+	outer := l.word
+	outer.text = nil
+	l.push(frame{where: words, sub: true, outer: outer})
+	l.word, l.begun, l.quoted, l.first = word{}, false, false, true
 }
 
 // isVariable reports whether a character can stand in a shell variable's name.

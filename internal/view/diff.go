@@ -2,6 +2,7 @@ package view
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 // Diff prints how a text becomes another one, in the form of diff -u. It takes both line by line and
 // looks for no moved lines, which is the shortest way for a text of which only white space changes.
 func Diff(w io.Writer, name, before, after string) {
-	changes := lineChanges(lines(before), lines(after))
+	changes := lineChanges(slices.Collect(strings.Lines(before)), slices.Collect(strings.Lines(after)))
 	Print(w, "--- %s\n", name)
 	Print(w, "+++ %s\n", name)
 	const around = 3 // lines, as diff -u shows
@@ -33,15 +34,6 @@ type lineChange struct {
 	sign     byte
 	text     string
 	old, new int // the number of the next line in each, from 1
-}
-
-// lines takes a text apart, with the line breaks.
-func lines(text string) []string {
-	all := strings.SplitAfter(text, "\n")
-	if all[len(all)-1] == "" {
-		all = all[:len(all)-1]
-	}
-	return all
 }
 
 // lineChanges walks through both texts. An empty line that the other one has not here is its own

@@ -17,7 +17,10 @@ func (p *parser) scalar(n *Node, y *yaml.Node) {
 	tagged := y.Style&yaml.TaggedStyle != 0
 	switch {
 	case tagged && y.Tag != "!!str":
-		p.fault(y, "tag %s is not supported", y.Tag)
+		e := p.fault(y, "tag %s is not supported", y.Tag)
+		if !strings.HasPrefix(y.Tag, "!!") {
+			_ = e.Hinted("put a value that begins with ! in quotes")
+		}
 	case !tagged && loneTag.Match(p.from(y)):
 		_ = p.fault(y, "tag ! is not supported").Hinted("put the whole value in quotes")
 	case !tagged && y.Style == 0:

@@ -18,6 +18,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -192,7 +193,11 @@ func (p *parser) syntax(err error) *diag.Error {
 		before, _, _ := bytes.Cut(p.data, []byte("*"+m[1]))
 		line, col = bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n')
 	}
-	return diag.New(diag.Usage, "not valid YAML: %s", text).At(place(p.file, max(line, 1), col))
+	line = max(line, 1)
+	if strings.HasPrefix(text, "did not find expected key") || strings.HasPrefix(text, "did not find expected '-'") {
+		line = met(p.data, line, text)
+	}
+	return diag.New(diag.Usage, "not valid YAML: %s", text).At(place(p.file, line, col)).Hinted("%s", slip(text, lineOf(p.data, line)))
 }
 
 // A "billion laughs" document stops at these bounds. Weight counts bytes of text

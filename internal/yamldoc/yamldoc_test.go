@@ -222,8 +222,8 @@ func TestQuotedTextsSurviveYAMLAndJSON(t *testing.T) {
 }
 
 func TestNearestForgivesASlipAndNoMore(t *testing.T) {
-	words := []string{"deps", "outs", "always_changed", "frozen", "cmd"}
-	for word, want := range map[string]string{"dep": "deps", "alway_changd": "always_changed", "froze": "frozen", "cmds": "cmd", "zzzz": "", "": ""} {
+	words := []string{"deps", "outs", "always_changed", "frozen", "cmd", "x", "dist/app.zip", "train.lr", "lrs"}
+	for word, want := range map[string]string{"app.zip": "dist/app.zip", "zip": "dist/app.zip", "lr": "train.lr", "pp.zip": "", "xyz": "", "dep": "deps", "alway_changd": "always_changed", "froze": "frozen", "cmds": "cmd", "zzzz": "", "": ""} {
 		if got := Nearest(word, words); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}

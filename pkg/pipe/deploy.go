@@ -190,7 +190,7 @@ func (p *Project) knownValues(opt *DeployOptions) error {
 			break // who reads the files for good reports what is wrong with them
 		}
 		if !slices.Contains(names, k) {
-			return unknownName("--set "+k+": no deploy stage has this variable in env:", k, names)
+			return unknownName("--set "+k+": no deploy stage lists this variable in its env", k, names)
 		}
 	}
 	return nil

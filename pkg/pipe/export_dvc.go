@@ -123,7 +123,7 @@ func (x *exporting) run(ctx context.Context) error {
 func (x *exporting) repository(ctx context.Context) error {
 	// The file is the last that is made there: without it, a call was stopped.
 	if _, err := os.Stat(x.path(dvc.Dir + "/config")); err == nil {
-		c, err := dvc.ReadConfig(x.root, userConfig(x.env)...)
+		c, err := dvc.ReadConfig(x.root, x.userConfig()...)
 		if err == nil {
 			x.cacheAt = c.Cache
 		}

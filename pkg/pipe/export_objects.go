@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/local"
 	"github.com/pipe-build/pipe/internal/object"
@@ -89,7 +90,10 @@ func (x *exporting) objects(ctx context.Context) error {
 		}
 		x.kept[o.Path] = k
 	}
-	return nil
+	if x.how.DryRun {
+		return nil
+	}
+	return dvc.SyncNames(atomicfile.Files{}, x.cacheAt)
 }
 
 // uncached takes what git keeps from the workspace, if it is what pipe.lock names.

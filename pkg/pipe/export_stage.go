@@ -35,7 +35,7 @@ func (x *exporting) stage(ctx context.Context, s *spec.Stage, stages map[string]
 	for _, o := range s.Outs {
 		k := x.kept[o.Path]
 		d.Locked = d.Locked && k.item.Sum.MD5 != ""
-		out := dvc.StageOut{Item: k.item, List: [...]string{spec.PlainOut: "outs", spec.MetricOut: "metrics", spec.PlotOut: "plots"}[o.Sort], NoCache: o.NoCache, Persist: o.Persist, NoPush: o.NoPush}
+		out := dvc.StageOut{Item: k.item, List: o.Sort.String(), NoCache: o.NoCache, Persist: o.Persist, NoPush: o.NoPush}
 		out.Path = relative(s.Wdir, o.Path)
 		d.Outs = append(d.Outs, out)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -152,7 +153,7 @@ func (p *Project) dvcNames(file repopath.Path, data []byte) (names []dvcName, er
 	return names, err
 }
 
-// dvcPrefix returns the beginning of an md5 that a query may mean, with or without md5: and .dir.
+// dvcQuery takes the beginning of an md5, with or without md5: before it and .dir behind it.
 var dvcQuery = regexp.MustCompile(`^(md5:)?([0-9a-f]{4,32})(\.dir)?$`)
 
 // byDVC looks for a name of DVC's: what it said, and whether pipe knows the bytes by another name.
@@ -241,7 +242,7 @@ func (d *dvcSearch) places(ctx context.Context) (*dvc.Store, error) {
 		return d.store, nil
 	}
 	d.opened, d.store = true, &dvc.Store{}
-	c, err := dvc.ReadConfig(d.p.root, userConfig(d.p.env)...)
+	c, err := dvc.ReadConfig(d.p.root, d.p.userConfig()...)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +262,14 @@ func (d *dvcSearch) places(ctx context.Context) (*dvc.Store, error) {
 // finish describes the hits, with the commits that introduced them, and names that are in the map alone.
 func (d *dvcSearch) finish(ctx context.Context) error {
 	named := map[string]bool{}
+	made := map[string]bool{}
 	for _, h := range d.hits {
+		made[h.path+"\x00"+h.sum.String()] = made[h.path+"\x00"+h.sum.String()] || h.what != DVCDep
+	}
+	for _, h := range d.hits {
+		if h.what == DVCDep && made[h.path+"\x00"+h.sum.String()] {
+			continue // the output, or the data, says it all
+		}
 		named[h.sum.String()] = true
 		a := Artifact{What: h.what, MD5: h.sum.String(), Dir: h.sum.Dir, Stage: h.stage, Path: h.path, File: string(h.file), Size: max(h.size, 0), Now: h.now, sum: h.sum}
 		var commits []gitlog.Commit
@@ -283,7 +291,7 @@ func (d *dvcSearch) finish(ctx context.Context) error {
 		}
 		d.found.Artifacts = append(d.found.Artifacts, a)
 	}
-	for name := range d.known {
+	for _, name := range slices.Sorted(maps.Keys(d.known)) {
 		sum, _ := dvc.ParseSum(name, false)
 		if named[name] || !strings.HasPrefix(name, d.prefix) || d.dirs && !sum.Dir {
 			continue

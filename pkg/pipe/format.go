@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/pipe-build/pipe/internal/atomicfile"
 	"github.com/pipe-build/pipe/internal/diag"
@@ -35,7 +34,7 @@ func Format(ctx context.Context, opt Options, stdin io.Reader, names []string) (
 		if root, err = findRoot(opt.Dir); err != nil {
 			return nil, err
 		}
-		names, err = included(opt.Dir, filepath.Join(root, spec.FileName))
+		names, err = included(opt.Dir, root)
 	}
 	for _, name := range names {
 		if ctx.Err() != nil {
@@ -99,9 +98,9 @@ func readNamed(dir, name string, stdin io.Reader) (string, []byte, error) {
 	return name, data, err
 }
 
-// included returns a pipe.yaml and all files that it includes, each once, as a user in dir would
+// included returns the pipe.yaml of the project at root and all files that it includes, as a user in dir would
 // write them. What is not there, or cannot be read, is the affair of those who read the project.
-func included(dir, file string) ([]string, error) {
+func included(dir, root string) ([]string, error) {
 	here, err := filepath.Abs(dir)
 	if err == nil {
 		here, err = filepath.EvalSymlinks(here)
@@ -109,11 +108,12 @@ func included(dir, file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []string{file}
-	for i := 0; i < len(files); i++ {
-		for _, next := range includes(files[i]) {
-			if !slices.Contains(files, next) {
-				files = append(files, next)
+	files := []string{filepath.Join(root, spec.FileName)}
+	read := readBelow(root)
+	if data, err := read(spec.FileName); err == nil {
+		for _, at := range spec.Includes(data, read) {
+			if file := filepath.Join(root, filepath.FromSlash(string(at))); exists(file) {
+				files = append(files, file)
 			}
 		}
 	}
@@ -125,26 +125,7 @@ func included(dir, file string) ([]string, error) {
 	return files, nil
 }
 
-// includes returns the files that a pipe.yaml includes itself.
-func includes(file string) (files []string) {
-	data, err := atomicfile.Read(file, yamldoc.MaxSize)
-	if err != nil {
-		return nil
-	}
-	root, _ := yamldoc.Parse(file, data, yamldoc.Options{})
-	if root == nil {
-		return nil
-	}
-	if list := root.Get("include"); list != nil {
-		for _, it := range list.Items {
-			next := filepath.Join(filepath.Dir(file), filepath.FromSlash(it.Value))
-			if info, err := os.Stat(next); err == nil && info.IsDir() {
-				next = filepath.Join(next, spec.FileName)
-			}
-			if _, err := os.Stat(next); err == nil {
-				files = append(files, next)
-			}
-		}
-	}
-	return files
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

@@ -106,7 +106,7 @@ func (p *Project) lookUp(ctx context.Context, c *transfer.Carrier, at repopath.P
 	s, _ := inside(project, at)
 	if s == nil {
 		return nil, nil, diag.New(diag.NotFound, "no stage makes it in the %s beside %s", spec.FileName, where).At(string(at)).
-			Hinted("pipe dag lists the stages; git keeps other files: git show REV:./%s", at)
+			Hinted("pipe stage list shows the stages; git keeps other files: git show REV:./%s", at)
 	}
 	l := lock.Stage(s.Name)
 	if !fits(project, l) {

@@ -16,7 +16,6 @@ import (
 	"github.com/pipe-build/pipe/internal/diag"
 	"github.com/pipe-build/pipe/internal/dvc"
 	"github.com/pipe-build/pipe/internal/remote"
-	"github.com/pipe-build/pipe/internal/shell"
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/yamldoc"
 	"github.com/pipe-build/pipe/pkg/lockfile"
@@ -114,7 +113,7 @@ func ImportDVC(ctx context.Context, opt Options, how ImportOptions) (r *Imported
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	d, err := dvc.Find(root, userConfig(p.env)...)
+	d, err := dvc.Find(root, p.userConfig()...)
 	if err != nil {
 		return nil, err
 	}
@@ -144,26 +143,7 @@ func besides(to, dir, root string) (string, error) {
 }
 
 // userConfig names DVC's files of configuration beside the repository's, the weakest first.
-func userConfig(env []string) (files []string) {
-	for _, v := range []string{"DVC_SYSTEM_CONFIG_DIR", "DVC_GLOBAL_CONFIG_DIR"} {
-		if dir, _ := shell.Getenv(env, v); dir != "" {
-			files = append(files, filepath.Join(dir, "config"))
-		}
-	}
-	home, _ := shell.Getenv(env, "XDG_CONFIG_HOME")
-	if home == "" {
-		if h, _ := shell.Getenv(env, "HOME"); h != "" {
-			home = filepath.Join(h, ".config")
-			if runtime.GOOS == "darwin" {
-				home = filepath.Join(h, "Library", "Application Support")
-			}
-		}
-	}
-	if home != "" && len(files) < 2 {
-		files = append(files, filepath.Join(home, "dvc", "config"))
-	}
-	return files
-}
+func (p *Project) userConfig() []string { return dvc.UserFiles(runtime.GOOS, p.variable) }
 
 // refuse refuses what is pipe's already. A pipe.yaml in a sub-directory that an earlier import has written is
 // written anew: the root's comes last, so that one was stopped.
@@ -331,8 +311,13 @@ func (im *importing) takeData() {
 	for i := range im.d.Data {
 		f := &im.d.Data[i]
 		for _, o := range f.Outs {
-			at, err := repopath.Join(repopath.Root, f.At(o))
+			name := f.At(o)
+			at, err := repopath.Join(repopath.Root, name)
 			switch {
+			case strings.Contains(name, "://"):
+				im.lost(f.Name, name+" is not carried over: it is outside the repository", "name it as {url: ...} among the deps of stages, or download it and run pipe add")
+			case err == nil && dvc.Owns(name):
+				im.lost(f.Name, name+" is not carried over: it belongs to DVC", "")
 			case err != nil:
 				im.lost(f.Name, o.Path+" is not carried over: "+err.Error(), "move it into the repository and run pipe add")
 			case o.Cloud || o.Sum.MD5 == "":

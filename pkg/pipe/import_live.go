@@ -24,6 +24,7 @@ func (im *importing) deployed(ctx context.Context, opt Options) (err error) {
 		return nil
 	}
 	env := cmp.Or(opt.Env, release.Default)
+	opt.Emit = nil // the events of a deployment would say that its commands run
 	p, err := Open(ctx, opt)
 	if err != nil {
 		return err
@@ -39,21 +40,17 @@ func (im *importing) deployed(ctx context.Context, opt Options) (err error) {
 
 // sayDeploys says what becomes of the deploy stages.
 func (im *importing) sayDeploys() {
-	var first, stale []string
+	var stale []string
 	for _, s := range im.stages {
 		switch {
 		case !s.Deploy:
 		case s.carried && im.how.Deployed:
 		case s.carried:
-			s.carried, s.why, s.do = false, "nobody has said that it is live", "the first pipe repro deploys it; --deployed says that what dvc.lock has is live"
-			first = append(first, s.Name)
+			s.carried, s.why, s.do = false, "dvc.lock cannot say whether it is live", "the first pipe repro deploys it; if it is live, import with --deployed"
 		default:
 			s.do = "the first pipe repro deploys it"
 			stale = append(stale, s.Name)
 		}
-	}
-	if len(first) > 0 {
-		im.note(ImportNote{At: "dvc.lock", What: strings.Join(first, ", ") + ": the first pipe repro deploys, because dvc.lock cannot say what is live", Do: "import with --deployed if what dvc.lock says is live now"})
 	}
 	if im.how.Deployed && len(stale) > 0 {
 		im.note(ImportNote{At: "dvc.lock", What: strings.Join(stale, ", ") + ": not noted as live, because dvc.lock is not up to date there", Do: "run pipe repro to deploy"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -38,7 +39,7 @@ type Sign struct {
 }
 
 // Init writes a first pipe.yaml into dir when there is none, the project's name into one that
-// needs it, and the lines that .gitignore and .gitattributes lack: pipe's own directory, the outs
+// needs it (the pipe.yaml that includes this one, if another does), and the lines that .gitignore and .gitattributes lack: pipe's own directory, the outs
 // and the sources are ignored, and pipe.lock merges by union and is shown in short by git diff. It
 // overwrites nothing: a file that is there gets more lines, and only the line that an older pipe
 // wrote is replaced. It can be repeated: what is there already is not added again.
@@ -50,6 +51,9 @@ func Init(ctx context.Context, opt Options, how InitOptions) (r *Initialized, er
 	opt.Dir = dir
 	if opt.root, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, err
+	}
+	if _, err := os.Lstat(filepath.Join(opt.root, spec.FileName)); err == nil {
+		opt.root = including(opt.root)
 	}
 	p, err := open(ctx, opt)
 	if err != nil {

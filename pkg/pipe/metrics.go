@@ -175,7 +175,7 @@ func (p *Project) measure(ctx context.Context, targets []string, revs ...string)
 	}
 	for _, t := range targets {
 		if !meant[t] {
-			return nil, diag.New(diag.NotFound, "no stage, output, file or commit named %q", t).Hinted("pipe dag lists the stages")
+			return nil, diag.New(diag.NotFound, "no stage, output, file or commit named %q", t).Hinted("pipe stage list shows the stages")
 		}
 	}
 	if len(meant) == 0 && len(targets) == 0 {

@@ -97,6 +97,9 @@ func (m *measured) read(ctx context.Context, targets []string, meant map[string]
 		for i := range m.project.Stages {
 			all = append(all, ofSort(&m.project.Stages[i], spec.MetricOut)...)
 		}
+		if m.rev != "" && len(m.project.Stages) == 0 {
+			all = append(all, m.older()...)
+		}
 		for _, at := range m.project.Metrics {
 			all = append(all, m.source(at))
 		}
@@ -119,6 +122,17 @@ func (m *measured) read(ctx context.Context, targets []string, meant map[string]
 	slices.SortStableFunc(m.files, func(a, b metricsFile) int { return strings.Compare(a.Path, b.Path) })
 	m.files = slices.CompactFunc(m.files, func(a, b metricsFile) bool { return a.Path == b.Path })
 	return failed
+}
+
+// older returns today's metrics, for a commit from before there was a pipe.yaml, as in a project that
+// came from DVC: git has those that it tracked then.
+func (m *measured) older() (all []metricsAt) {
+	for i := range m.spec.Stages {
+		for _, s := range ofSort(&m.spec.Stages[i], spec.MetricOut) {
+			all = append(all, metricsAt{at: s.at})
+		}
+	}
+	return all
 }
 
 // source finds out what makes the file at a path.

@@ -87,9 +87,14 @@ func including(dir string) string {
 
 // hasPart reports whether the pipe.yaml of a directory includes that of one below it.
 func hasPart(dir, below string) bool {
-	read := func(at repopath.Path) ([]byte, error) {
-		return atomicfile.Read(filepath.Join(dir, filepath.FromSlash(string(at))), yamldoc.MaxSize)
-	}
+	read := readBelow(dir)
 	data, err := read(spec.FileName)
 	return err == nil && slices.Contains(spec.Includes(data, read), repopath.Path(below).Child(spec.FileName))
+}
+
+// readBelow reads files of a directory that may be a project's.
+func readBelow(dir string) func(repopath.Path) ([]byte, error) {
+	return func(at repopath.Path) ([]byte, error) {
+		return atomicfile.Read(filepath.Join(dir, filepath.FromSlash(string(at))), yamldoc.MaxSize)
+	}
 }

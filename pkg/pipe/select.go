@@ -117,7 +117,7 @@ func (p *Project) choose(opt *DeployOptions, names []string) (stages []string, o
 		}
 	}
 	if err == nil && len(stages) == 0 {
-		err = diag.New(diag.Usage, "no stages to deploy").Hinted("pipe dag lists the stages; deploy: true makes one a deploy stage")
+		err = diag.New(diag.Usage, "no stages to deploy").Hinted("pipe stage list shows the stages; deploy: true makes one a deploy stage")
 	}
 	return stages, omit, err
 }

@@ -178,7 +178,8 @@ func (p *Project) stageText(s NewStage) (*stageBuilder, error) {
 	params, words := paramItems(s.Params)
 	b.list("params", params, words)
 	b.list("env", envItems(s.Env), s.Env)
-	for _, key := range []string{"outs", "metrics", "plots"} {
+	for _, sort := range spec.OutSorts() {
+		key := sort.String()
 		var items []*yamldoc.Node
 		var words []string
 		for _, o := range s.Outs {

@@ -15,16 +15,13 @@ import (
 // over names. An unknown one is an error of kind usage that names the nearest. Where one text could
 // be several of these, the first counts.
 func (p *Project) targets(names []string) ([]string, error) {
-	outs, typed := map[repopath.Path]string{}, map[string]string{}
-	known := p.spec.Groups()
+	if len(names) == 0 {
+		return nil, nil // a run of everything looks nothing up
+	}
+	outs := map[repopath.Path]string{}
 	for i := range p.spec.Stages {
-		s := &p.spec.Stages[i]
-		known = append(known, s.Name)
-		for _, o := range s.Outs {
-			outs[o.Path] = s.Name
-			// Many write a path as pipe.yaml has it, wherever they are: the hint is right for here.
-			typed[string(o.Path)] = p.typed(o.Path)
-			known = append(known, string(o.Path), p.typed(o.Path))
+		for _, o := range p.spec.Stages[i].Outs {
+			outs[o.Path] = p.spec.Stages[i].Name
 		}
 	}
 	var stages []string
@@ -41,11 +38,7 @@ func (p *Project) targets(names []string) ([]string, error) {
 			}
 		}
 		if len(found) == 0 {
-			e := diag.New(diag.Usage, "no stage or output named %q", n).At(spec.FileName)
-			if near := yamldoc.Nearest(n, known); near != "" {
-				return nil, e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
-			}
-			return nil, e.Hinted("pipe dag lists the stages")
+			return nil, p.noTarget(n)
 		}
 		for _, stage := range found {
 			if !seen[stage] {
@@ -54,6 +47,27 @@ func (p *Project) targets(names []string) ([]string, error) {
 		}
 	}
 	return stages, nil
+}
+
+// noTarget is the error about a target that means no stage.
+func (p *Project) noTarget(name string) error {
+	typed := map[string]string{}
+	known := p.spec.Groups()
+	for i := range p.spec.Stages {
+		s := &p.spec.Stages[i]
+		known = append(known, s.Name)
+		for _, o := range s.Outs {
+			// Many write a path as pipe.yaml has it, wherever they are: the hint is right for here.
+			here := p.typed(o.Path)
+			typed[string(o.Path)] = here
+			known = append(known, string(o.Path), here)
+		}
+	}
+	e := diag.New(diag.Usage, "no stage or output named %q", name).At(spec.FileName)
+	if near := yamldoc.Nearest(name, known); near != "" {
+		return e.Hinted("did you mean %s?", cmp.Or(typed[near], near))
+	}
+	return e.Hinted("pipe stage list shows the stages")
 }
 
 // locked returns the blocks of the lock that the targets mean, all of them when
