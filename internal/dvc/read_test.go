@@ -105,6 +105,7 @@ func TestConfiguration(t *testing.T) {
     dir = ../elsewhere
 [remote "below"]
     url = remote://cloud/sub
+    region = here
 `,
 		".dvc/config.local": "['remote \"cloud\"']\naccess_key_id = k\nregion = eu\n[core]\nremote = cloud\n",
 		"user/config":       "['remote \"cloud\"']\nregion = us\nprofile = p\n['remote \"mine\"']\nurl = /mine\n",
@@ -123,7 +124,7 @@ func TestConfiguration(t *testing.T) {
 	if cloud.URL != "s3://bucket/a b" || cloud.Options["region"] != "eu" || cloud.Options["profile"] != "p" || cloud.Scheme() != "s3" || !slices.Equal(cloud.Secrets(), []string{"access_key_id"}) {
 		t.Errorf("%+v", cloud)
 	}
-	if sub.URL != "s3://bucket/a b/sub" || sub.Options["endpointurl"] != "http://localhost:9000" {
+	if sub.URL != "s3://bucket/a b/sub" || sub.Options["endpointurl"] != "http://localhost:9000" || sub.Options["region"] != "here" {
 		t.Errorf("%+v", sub)
 	}
 	if mine.URL != filepath.FromSlash("/mine") || mine.Text != mine.URL {

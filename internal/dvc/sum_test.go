@@ -24,6 +24,7 @@ func TestHashesAreThoseOfDVC(t *testing.T) {
 		{"3 of 10 are no text", "\xe9\xe9\xe9\r\nabcdef", "52e5e97300383e8145cda2c08405440d", "632748dc7ea3d099b3c5518e7dcdf9f6"},
 		{"4 of 10 are no text", "\xe9\xe9\xe9\xe9\r\nabcd", "0dd2e65b89b169b6c1e89e488abb0cd4", "0dd2e65b89b169b6c1e89e488abb0cd4"},
 		{"CR LF over the edge of a MiB", mib + "\r\nb\r\n", "e0bc301cdd0940f2de68d786f8e52418", "deb8178cc400550795d42d701b97846d"},
+		{"the first 512 bytes decide", strings.Repeat("a", 512) + "\x00\r\n", "96a3dead43ebd94a480cd618558af424", "cf3dae686db0ee01ddf03cfaf2cfd9ac"},
 		{"binary, then text", "\x00" + mib + "x\r\ny", "4486542be765e4a4d57f78a4f1314e85", "11d16764d522d9b48ebcbbface2d8d71"},
 	} {
 		var copied bytes.Buffer

@@ -190,7 +190,7 @@ func TestEachFormOfAManifestIsAsked(t *testing.T) {
 func TestARegistryThatDoesNotAnswerIsAnErrorThatSaysHowToDoWithout(t *testing.T) {
 	login(t, "")
 	busy, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
-	forbidden, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	forbidden, asked := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	silent, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	nonsense, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
 	for name, c := range map[string]struct {
@@ -208,6 +208,9 @@ func TestARegistryThatDoesNotAnswerIsAnErrorThatSaysHowToDoWithout(t *testing.T)
 		if got != "" || !diag.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) || !strings.Contains(diag.All(err)[0].Hint, "NAME@sha256:DIGEST") {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+	if strings.Contains(asked.String(), "GET") {
+		t.Errorf("asked again by GET, which counts as a download: %s", asked)
 	}
 }
 

@@ -134,3 +134,19 @@ func TestADiffNamesWhatOnlyOneSideHas(t *testing.T) {
 		t.Errorf("got %s", s)
 	}
 }
+
+func TestATextIsNotTheValueThatLooksLikeIt(t *testing.T) {
+	text, err := Read("a.json", []byte(`{"a": "true", "b": "null", "c": "1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := Read("a.json", []byte(`{"a": true, "b": null, "c": 1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Diff(text, value) {
+		if c.Same() || c.By != "" {
+			t.Errorf("%s: the same, or a change by %q", c.Name, c.By)
+		}
+	}
+}

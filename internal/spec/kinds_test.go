@@ -31,9 +31,25 @@ func TestTemplatesMakeNoKeyTwice(t *testing.T) {
 // A script is read for the shell of its stage, and not for that of another stage with the same script.
 func TestAScriptIsReadForItsShell(t *testing.T) {
 	_, err := parseFiles(map[string]string{
-		FileName: "vars: {x: b c}\nstages:\n  a: {cmd: \"printf $'a\\\\n' ${x}\", shell: bash, check: true}\n  b: {cmd: \"printf $'a\\\\n' ${x}\", check: true}\n",
+		FileName: "vars: {x: b c, sh: bash}\nstages:\n  a: {cmd: \"printf $'a\\\\n' ${x}\", shell: \"${sh}\", check: true}\n  b: {cmd: \"printf $'a\\\\n' ${x}\", check: true}\n",
 	}, Options{})
 	if err == nil || strings.Contains(err.Error(), "a: ${x}") || !strings.Contains(err.Error(), "b: ${x}: the value cannot be quoted") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Who may deploy what stands in pipe.yaml itself; only the values of variables may come from elsewhere.
+func TestWhatDecidesAboutDeploymentsIsReadableAsItStands(t *testing.T) {
+	text := "vars: {b: main, u: \"https://x\"}\nstages: {d: {cmd: x, deploy: true, env: [URL]}}\nenvironments: {live: {AUTO, env: {URL: \"${u}/a\"}}}\n"
+	p, err := parseFiles(map[string]string{FileName: strings.Replace(text, "AUTO", "auto: main", 1)}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := p.named().All; len(all) != 1 || len(all[0].Env) != 1 || all[0].Env[0].Value != "https://x/a" {
+		t.Errorf("got %+v", all)
+	}
+	_, err = parseFiles(map[string]string{FileName: strings.Replace(text, "AUTO", "auto: \"${b}\"", 1)}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "environment live: auto: ${} is not allowed here: what decides about deployments") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -33,6 +33,9 @@ func say(p *Project) string {
 		for _, cmd := range s.Cmd {
 			fmt.Fprintf(&b, " %s", cmd)
 		}
+		if s.Verify.Cmd+s.Drift+s.Undeploy != "" {
+			fmt.Fprintf(&b, " | %s | %s | %s |", s.Verify.Cmd, s.Drift, s.Undeploy)
+		}
 		for _, d := range s.Deps {
 			fmt.Fprintf(&b, " <%s", d)
 		}
@@ -94,10 +97,13 @@ var languages = []struct {
 	}, "a: x f.yaml[k] >out/m\n"},
 	{"scripts beside cmd", map[string]string{
 		FileName: "vars: {u: a b}\nstages: {a: {deploy: true, cmd: x, verify: {cmd: \"curl ${u}\"}, drift: \"d ${u}\", undeploy: \"u ${u}\", deps: [{cmd: \"v ${u}\"}]}}",
-	}, "a: x <{v 'a b'}\n"},
+	}, "a: x | curl 'a b' | d 'a b' | u 'a b' | <{v 'a b'}\n"},
 	{"foreach of a list", map[string]string{
-		FileName: "stages: {t: {foreach: [us, 2, true, us], do: {cmd: \"x ${item}\", outs: [\"o/${item}\"]}}}",
+		FileName: "stages: {t: {foreach: [us, 2, True, us], do: {cmd: \"x ${item}\", outs: [\"o/${item}\"]}}}",
 	}, "t@2: x 2 >o/2\nt@true: x true >o/true\nt@us: x us >o/us\n"},
+	{"of items with one name the last counts", map[string]string{
+		FileName: "stages: {t: {foreach: [\"true\", true], do: {cmd: x, frozen: \"${item}\", outs: [o]}}}",
+	}, "t@true: x >o\n"},
 	{"foreach of maps is numbered", map[string]string{
 		FileName: "stages: {t: {foreach: [{n: 1}, {n: 2}], do: {cmd: \"x ${item.n}\", outs: [\"o${item.n}\"]}}}",
 	}, "t@0: x 1 >o1\nt@1: x 2 >o2\n"},
