@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/pipe-build/pipe/internal/spec"
 	"github.com/pipe-build/pipe/internal/tool"
+	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
 // block is a fenced block of a Markdown file.
@@ -241,17 +243,27 @@ func TestEachExampleDoesWhatItsPageSays(t *testing.T) {
 // TestTheOtherBlocksOfTheReadme looks at what cannot be run as it stands.
 func TestTheOtherBlocksOfTheReadme(t *testing.T) {
 	makefile := "\n" + readFile(t, "../../Makefile")
+	besides := map[repopath.Path]string{ // what its pipe.yaml name
+		"params/prod.yaml":       "lr: 0.1\n",
+		"services/api/pipe.yaml": "stages: {build: {cmd: make, outs: [api]}}\n",
+	}
 	for _, b := range blocks(t, "../../README.md") {
 		switch {
 		case b.language == "sh" || b.isSession(): // see TestTheTourIsTrue
 		case b.language == "yaml" && strings.Contains(b.text, "\njobs:"):
 			lintWorkflow(t, b)
 		case b.language == "yaml":
-			if _, err := spec.Parse("README.md", []byte(b.text)); err != nil {
+			named := spec.Options{Read: func(at repopath.Path) ([]byte, error) {
+				if text, ok := besides[at]; ok {
+					return []byte(text), nil
+				}
+				return nil, fs.ErrNotExist
+			}}
+			if _, err := spec.ParseIn("README.md", []byte(b.text), named); err != nil {
 				t.Error(err)
 			}
 		default:
-			if strings.HasPrefix(b.text, "cd my-project\n") { // see TestSixCommandsToANoOp
+			if strings.HasPrefix(b.text, "cd my-project\n") || strings.HasPrefix(b.text, fromDVC) { // see TestSixCommandsToANoOp, TestTheWayFromDVC
 				continue
 			}
 			for line := range strings.Lines(b.text) {

@@ -14,6 +14,7 @@ import (
 	"github.com/pipe-build/pipe/internal/transfer"
 	"github.com/pipe-build/pipe/internal/worktree"
 	"github.com/pipe-build/pipe/pkg/artifact"
+	"github.com/pipe-build/pipe/pkg/event"
 	"github.com/pipe-build/pipe/pkg/repopath"
 )
 
@@ -87,6 +88,10 @@ func (r *run) lostOr(err error) error {
 	s := &r.Project.Stages[r.outs.by[holder]]
 	if gone := irreplaceable(s, err); gone != nil {
 		return gone
+	}
+	if r.states[r.outs.by[holder]].Verdict.Do == event.Omit { // however often it is decided
+		return diag.New(diag.NotFound, "%s is left out of this run, so it is not rebuilt: %w", s.Name, err).At(s.Place).
+			Hinted("run pipe push --repair on a machine that has the output, or pipe repro --rebuild-missing without leaving out %s", s.Name)
 	}
 	if r.opt.RebuildMissing || r.Carrier.Remote == nil || r.mustStay(holder) {
 		return &lostError{stage: s.Name, paths: []repopath.Path{holder}, err: err}

@@ -121,7 +121,12 @@ func (d *draft) appendFlow(m, pairs *yamldoc.Node) (string, bool) {
 		return "", false
 	}
 	if line := d.line(last.At.Line); d.begins(last.At) && last.At.Line > m.Line {
-		return d.replaced(end, end, ","+d.eol+line[:len(line)-len(strings.TrimLeft(line, " \t"))]+what), true
+		what = d.eol + line[:len(line)-len(strings.TrimLeft(line, " \t"))] + what
+		rest := d.text[end : end+max(0, strings.IndexAny(d.text[end:], "\r\n"))]
+		if comment := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), ",")); strings.HasPrefix(comment, "#") { // of that line
+			return d.replaced(end, end+len(rest), ", "+comment+what), true
+		}
+		return d.replaced(end, end, ","+what), true
 	}
 	return d.replaced(end, end, ", "+what), true
 }

@@ -32,6 +32,8 @@ func TestAddStageKeepsAllOtherLines(t *testing.T) {
 		"a comment behind the key":  {"stages: # all\n# more\n", "stages: # all\n" + added + "# more\n"},
 		"comments alone":            {"# c\n", "# c\nstages:\n" + added},
 		"null in braces":            {"{project: p, stages: null}\n", "{project: p, stages: {\"new\": {\"cmd\": \"make it\", \"outs\": [\"o\"]}}}\n"},
+		"a comment behind a comma":  {"stages: {\n  a: {cmd: x}, # a's\n}\n", "stages: {\n  a: {cmd: x}, # a's\n  new: {cmd: make it, outs: [o]}\n}\n"},
+		"a comment without a comma": {"stages: {\r\n  a: {cmd: x}   # a's\r\n  # last\r\n}\r\n", "stages: {\r\n  a: {cmd: x}, # a's\r\n  new: {cmd: make it, outs: [o]}\r\n  # last\r\n}\r\n"},
 		"brackets in several lines": {"stages: {\n  a: {cmd: x},\n  b: {cmd: y}\n}\n", "stages: {\n  a: {cmd: x},\n  b: {cmd: y},\n  new: {cmd: make it, outs: [o]}\n}\n"},
 	} {
 		got, err := AddStage(c.in, "new", stage, false)

@@ -122,6 +122,10 @@ func (l *loader) file(n *yamldoc.Node, dir repopath.Path) {
 	if !ok {
 		return
 	}
+	if inPipe(file) {
+		l.fault(n, "%svars: %s: .pipe is reserved for pipe", l.stage, file)
+		return
+	}
 	if !slices.Contains(paramTypes, strings.ToLower(path.Ext(string(file)))) {
 		l.fault(n, "%svars: %s must be a %s file", l.stage, file, strings.Join(paramTypes, ", "))
 		return
