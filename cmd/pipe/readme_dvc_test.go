@@ -30,7 +30,7 @@ func TestTheWayFromDVC(t *testing.T) {
 		return strings.TrimSuffix(text, "[0]")
 	}
 	run("git init -q -b main && git add . && git commit -qm Before")
-	ran := false
+	ran, unchanged := false, regexp.MustCompile(`(?m)^[1-9] unchanged in `)
 	for _, b := range blocks(t, "../../README.md") {
 		if !strings.HasPrefix(b.text, fromDVC) {
 			continue
@@ -39,7 +39,7 @@ func TestTheWayFromDVC(t *testing.T) {
 			out := run(c)
 			if strings.HasPrefix(c, "pipe repro ") {
 				ran = true
-				if ok, _ := regexp.MatchString(`(?m)^[1-9] unchanged in `, out); !ok {
+				if !unchanged.MatchString(out) {
 					t.Errorf("%s printed\n%s", c, out)
 				}
 			}
