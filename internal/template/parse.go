@@ -20,7 +20,7 @@ type piece struct {
 	value *yamldoc.Node // what the ref stands for, once it is known
 }
 
-// parse takes a text apart. \${ is the text ${. In a shell's script, what is no name in ${} is the
+// parse takes a text apart. \${ is the text ${. In a shell's script, what is not a name in ${} is the
 // shell's own, as ${1} or ${x:-y}, and stays as it is; elsewhere it is an error.
 func parse(text string, shell bool) (pieces []piece, err error) {
 	var plain strings.Builder

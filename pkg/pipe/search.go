@@ -28,7 +28,7 @@ type search struct {
 	lock    *lockfile.File
 	offline bool
 	found   *Found
-	dvc     *dvcSearch // nil: the query is no name of DVC's, or pipe has answered
+	dvc     *dvcSearch // nil: the query is not a name of DVC's, or pipe has answered
 }
 
 // mostPlaces artifacts get their places looked up: each costs a walk over the references and a
