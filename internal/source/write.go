@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -34,7 +35,10 @@ func (p *put) remove(here, want *object.Tree, was ...*object.Tree) error {
 	}
 	slices.Sort(dirs)
 	for _, at := range slices.Backward(dirs) {
-		_ = p.unlink(at) // one in which something else lies stays
+		err := p.unlink(at)
+		if err != nil && !worktree.Gone(err) && !errors.Is(err, fs.ErrExist) { // one in which something else lies stays
+			return err
+		}
 	}
 	return nil
 }
